@@ -1,3 +1,10 @@
 """A self-running pool of crypto trend forecasters on Dagster, MLflow and DuckDB."""
 
+import os
+
 __version__ = "0.1.0"
+
+# Read by keras and mlflow when they are first imported, in this process and in every worker.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")

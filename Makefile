@@ -1,0 +1,29 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint up clean
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+.venv/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOLS=BTC,ETH or all)
+	$(BIN)/crypto-pool demo $(if $(SYMBOLS),--symbols $(SYMBOLS))
+
+test: .venv/installed ## run the tests
+	$(BIN)/pytest
+
+lint: .venv/installed ## ruff, mypy and the layer contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+up: .venv/installed ## web server, daemon and MLflow on loopback, until Ctrl-C
+	$(BIN)/crypto-pool up
+
+clean: ## remove the virtual environment and caches; never the data
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,161 @@
+"""The settings of the pool, and the only reader of the environment.
+
+Each field is the environment variable `CRYPTO_POOL_<FIELD>`; a `.env` file in the working
+directory is read too. `DAGSTER_HOME` is Dagster's own name and has no prefix.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from crypto_pool.errors import InvalidSetting
+
+DEFAULT_SYMBOLS = tuple(
+    "BTC ETH SOL ADA XRP AVAX DOT LINK BCH LTC UNI STX FIL ETC ATOM GRT RUNE XTZ ALGO AAVE".split()
+)
+
+
+class Settings(BaseSettings):
+    """All settings; wrong values are reported together by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CRYPTO_POOL_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        DEFAULT_SYMBOLS, description="Coins of the pool, comma-separated."
+    )
+    provider: Literal["sandbox", "directory"] = Field(
+        "sandbox", description="Where daily bars come from."
+    )
+    market_data_dir: Path | None = Field(
+        None, description="Folder of SYMBOL.csv or SYMBOL.parquet for the directory provider."
+    )
+    dagster_home: Path = Field(
+        Path("dagster_home"),
+        validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
+        description="Folder of dagster.yaml and of Dagster's own state.",
+    )
+    data_dir: Path | None = Field(
+        None, description="Local folder of all state; default: data below DAGSTER_HOME."
+    )
+    parquet_root: str | None = Field(
+        None, description="Root of the Parquet files, a path or fsspec URI; default: in data_dir."
+    )
+    time_period: int = Field(7, ge=2, le=60, description="Look-back of ADX, RSI and their like.")
+    series_type: Literal["open", "high", "low", "close"] = Field(
+        "close", description="The price indicators are computed from."
+    )
+    prediction_window_days: int = Field(10, ge=10, le=90, description="Horizon in calendar days.")
+    target_pct: float = Field(
+        0.05, gt=0, lt=1, description="Move of SMA10 that counts, as a fraction."
+    )
+    training_rows: int = Field(1000, ge=100, description="Latest labelled rows used for training.")
+    min_history_bars: int = Field(365, ge=100, description="Fewer real bars refuse a coin.")
+    evaluation_policy: Literal["holdout"] = Field(
+        "holdout", description="How candidates are evaluated."
+    )
+    first_prediction_date: date = Field(
+        date(2018, 1, 1), description="First day of the daily partitions."
+    )
+    seed: int = Field(7, ge=0, description="Seed of every candidate.")
+    workers: int = Field(2, ge=1, le=64, description="Training processes.")
+    explained_rows: int = Field(
+        60, ge=10, description="Latest evaluation rows a champion's importance is measured on."
+    )
+    sandbox_seed: int = Field(7, ge=0, description="Seed of the synthetic market.")
+    sandbox_predictability: float = Field(
+        0.15, ge=0, le=1, description="Planted drift of the synthetic market, in daily sigmas."
+    )
+    sandbox_random_walk: bool = Field(
+        False, description="Make the synthetic market a pure random walk."
+    )
+    simulated_now: datetime | None = Field(
+        None, description="A fixed UTC clock, for replays and tests."
+    )
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _split_symbols(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = value.replace(",", " ").split()
+        return tuple(str(symbol).upper() for symbol in value)
+
+    @field_validator("symbols")
+    @classmethod
+    def _check_symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [symbol for symbol in value if not symbol.isalnum()]
+        if not value or wrong or len(set(value)) != len(value):
+            raise ValueError(f"needs distinct alphanumeric symbols such as BTC,ETH; got {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_directory(self) -> "Settings":
+        if self.provider == "directory" and self.market_data_dir is None:
+            raise ValueError(
+                "the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, a folder of SYMBOL.csv"
+            )
+        return self
+
+    @property
+    def state_dir(self) -> Path:
+        """Absolute local folder of all state."""
+        return (self.data_dir or self.dagster_home / "data").resolve()
+
+    @property
+    def frames_root(self) -> str:
+        """Root of the Parquet files."""
+        return self.parquet_root or str(self.state_dir / "parquet")
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's SQLite store."""
+        return f"sqlite:///{self.state_dir / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def artifact_root(self) -> str:
+        """Folder of MLflow's artifacts."""
+        return str(self.state_dir / "mlflow" / "artifacts")
+
+    def now(self) -> datetime:
+        """The UTC time, simulated if so set."""
+        if self.simulated_now is None:
+            return datetime.now(UTC)
+        return self.simulated_now.replace(tzinfo=self.simulated_now.tzinfo or UTC)
+
+    def last_closed(self) -> date:
+        """The latest UTC day whose bar is closed."""
+        return self.now().astimezone(UTC).date() - timedelta(days=1)
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the environment once.
+
+    Raises:
+        InvalidSetting: one message that lists every fault.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = [
+            f"  {_variable(fault['loc'])}: {fault['msg']} (got {_shown(fault['input'])})"
+            for fault in error.errors()
+        ]
+        message = "These settings are wrong:\n" + "\n".join(faults)
+    raise InvalidSetting(message)
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    if not location:
+        return "settings"
+    name = str(location[0])
+    return name if name == "DAGSTER_HOME" else f"CRYPTO_POOL_{name.upper()}"
+
+
+def _shown(value: object) -> str:
+    return "a combination of settings" if isinstance(value, dict) else repr(value)
