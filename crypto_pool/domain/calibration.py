@@ -1,0 +1,124 @@
+"""Scores to probabilities, always learned on rows the scorer had not seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import TimeSeriesSplit
+from sklearn.utils.validation import check_is_fitted
+
+from crypto_pool.errors import UnscoredCandidate, UntrustedModel
+
+MIN_FOLDS = 2
+
+
+class TimeOrderedCalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Platt scaling of a decision function on time-ordered out-of-fold scores.
+
+    Rows must come in time order. A fold trains on rows that end `gap` rows before its
+    test rows begin; the scorer is then fitted once more on all rows. `fold_ends_` holds
+    for each fold used (training end, test start, test end), as row positions with
+    exclusive ends; `skipped_folds_` the same of the folds whose training rows hold one
+    class. Raises UnscoredCandidate if fewer than two folds remain.
+    """
+
+    def __init__(self, estimator: Any, n_splits: int = 5, gap: int = 20) -> None:
+        self.estimator = estimator
+        self.n_splits = n_splits
+        self.gap = gap
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Self:  # noqa: N803
+        """Learn the scorer and the scale of its scores."""
+        labels = np.asarray(y)
+        self.classes_ = np.unique(labels)
+        self.fold_ends_: list[tuple[int, int, int]] = []
+        self.skipped_folds_: list[tuple[int, int, int]] = []
+        scores: list[np.ndarray] = []
+        scored: list[np.ndarray] = []
+        for train, test in self._splits(X):
+            ends = (int(train[-1]) + 1, int(test[0]), int(test[-1]) + 1)
+            if len(np.unique(labels[train])) < 2:
+                self.skipped_folds_.append(ends)
+                continue
+            fold = clone(self.estimator).fit(X.iloc[train], labels[train])
+            scores.append(fold.decision_function(X.iloc[test]))
+            scored.append(labels[test])
+            self.fold_ends_.append(ends)
+        if len(self.fold_ends_) < MIN_FOLDS:
+            raise UnscoredCandidate(
+                f"{len(self.fold_ends_)} of {self.n_splits} calibration folds have both classes "
+                f"in training, at least {MIN_FOLDS} are needed; train on more rows"
+            )
+        targets = np.concatenate(scored)
+        if len(np.unique(targets)) < 2:
+            raise UnscoredCandidate(
+                f"all {len(targets)} out-of-fold rows have label {targets[0]}: no scale of the "
+                "scores can be learned; train on more rows"
+            )
+        self.platt_ = LogisticRegression().fit(np.concatenate(scores).reshape(-1, 1), targets)
+        self.estimator_ = clone(self.estimator).fit(X, labels)
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803
+        """Give calibrated probabilities of class 0 and class 1."""
+        check_is_fitted(self, "platt_")
+        scores = self.estimator_.decision_function(X)
+        return np.asarray(self.platt_.predict_proba(scores.reshape(-1, 1)))
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803
+        """Give the more probable class."""
+        return np.asarray(self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)])
+
+    def _splits(self, X: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:  # noqa: N803
+        try:
+            return list(TimeSeriesSplit(n_splits=self.n_splits, gap=self.gap).split(X))
+        except ValueError as error:
+            raise UnscoredCandidate(
+                f"{len(X)} rows are too few for {self.n_splits} time-ordered folds with a gap "
+                f"of {self.gap} rows: {error}"
+            ) from error
+
+
+class Calibration(Protocol):
+    """Turns a candidate's probability and the reference's logit into the served one."""
+
+    def apply(self, probability: np.ndarray, reference_logit: np.ndarray) -> np.ndarray:
+        """Give the served probability."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give a JSON-ready form that `calibration_from_dict` reads."""
+        ...
+
+
+@dataclass(frozen=True)
+class IdentityCalibration:
+    """The candidate's own probability is served."""
+
+    def apply(self, probability: np.ndarray, reference_logit: np.ndarray) -> np.ndarray:
+        """Give the probability unchanged."""
+        return probability
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the JSON-ready form."""
+        return {"kind": "identity"}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "IdentityCalibration":
+        """Read the JSON-ready form."""
+        return cls()
+
+
+_KINDS = {"identity": IdentityCalibration}
+
+
+def calibration_from_dict(stored: Mapping[str, Any]) -> Calibration:
+    """Read a stored calibration; raises UntrustedModel for a kind that is not ours."""
+    kind = stored.get("kind")
+    if kind not in _KINDS:
+        raise UntrustedModel(f"calibration kind {kind!r} is unknown; known: {', '.join(_KINDS)}")
+    return _KINDS[kind].from_dict(stored)

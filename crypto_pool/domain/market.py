@@ -1,0 +1,212 @@
+"""Members of the pool, daily bars, and what makes bars fit for use."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting
+
+BAR_COLUMNS = ("open", "high", "low", "close", "volume")
+PRICE_COLUMNS = ("open", "high", "low", "close")
+NAMED_DATES = 3
+
+FaultAction = Literal["repaired", "noted", "refused"]
+
+
+class Trend(StrEnum):
+    """The direction a member forecasts."""
+
+    UPTREND = "uptrend"
+    DOWNTREND = "downtrend"
+
+
+@dataclass(frozen=True, order=True)
+class Member:
+    """One (symbol, trend) pair of the pool."""
+
+    symbol: str
+    trend: Trend
+
+    @property
+    def name(self) -> str:
+        """`BTC_uptrend`: the name of its experiment."""
+        return f"{self.symbol}_{self.trend.value}"
+
+    @property
+    def partition_key(self) -> str:
+        """`BTC|uptrend`: its key as a partition."""
+        return f"{self.symbol}|{self.trend.value}"
+
+    @classmethod
+    def parse(cls, name: str) -> "Member":
+        """Read a member from its name or its partition key; raises InvalidSetting."""
+        separator = "|" if "|" in name else "_"
+        symbol, _, trend = name.rpartition(separator)
+        if not symbol or trend not in {known.value for known in Trend}:
+            raise InvalidSetting(
+                f"{name!r} names no member: write SYMBOL_trend, for example BTC_uptrend"
+            )
+        return cls(symbol, Trend(trend))
+
+
+@dataclass(frozen=True)
+class BarFault:
+    """One kind of fault found in a symbol's bars, and what was done about it.
+
+    `repaired`: the bars were put right without losing information. `noted`: they
+    were kept as they are. `refused`: the rows on these dates were left out.
+    """
+
+    kind: str
+    dates: tuple[date, ...]
+    action: FaultAction
+    message: str
+
+    @property
+    def count(self) -> int:
+        """How many dates it concerns."""
+        return len(self.dates)
+
+
+@dataclass(frozen=True)
+class ValidatedBars:
+    """Bars fit for use, and every fault found on the way."""
+
+    bars: pd.DataFrame
+    faults: tuple[BarFault, ...]
+
+
+def validate_bars(
+    bars: pd.DataFrame, symbol: str, last_closed: date, min_history_bars: int
+) -> ValidatedBars:
+    """Check daily bars at the door; the frame given is left as it was.
+
+    A refused row becomes a missing day; missing days are noted, never filled.
+    Raises InvalidBars for missing columns, an unusable index or two different bars
+    of one day, and InsufficientHistory for fewer than `min_history_bars` bars.
+    """
+    clean = _with_bar_dates(_with_float_columns(bars, symbol), symbol)
+    faults: list[BarFault] = []
+
+    for kind, why, unfit in _unfit_rows(clean, last_closed):
+        rows = unfit & ~clean["refused"].to_numpy(dtype=bool)
+        if rows.any():
+            faults.append(_fault(symbol, kind, clean.index[rows], "refused", why))
+            clean["refused"] |= rows
+    clean = clean.loc[~clean["refused"], list(BAR_COLUMNS)]
+
+    if not clean.index.is_monotonic_increasing:
+        late = clean.index < clean.index.to_series().cummax().to_numpy()
+        faults.append(_fault(symbol, "order", clean.index[late], "repaired", "sorted by date"))
+        clean = clean.sort_index(kind="stable")
+    clean = _without_duplicates(clean, symbol, faults)
+
+    missing = missing_days(clean.index)
+    if len(missing):
+        faults.append(_fault(symbol, "gap", missing, "noted", "days without a bar, never filled"))
+    idle = clean.index[clean["volume"] == 0]
+    if len(idle):
+        faults.append(_fault(symbol, "zero_volume", idle, "noted", "no volume, bar kept"))
+    if len(clean) < min_history_bars:
+        raise InsufficientHistory(
+            f"{symbol}: {len(clean)} usable bars up to {last_closed}, at least "
+            f"{min_history_bars} are needed; give more history or lower min_history_bars"
+        )
+    return ValidatedBars(clean, tuple(faults))
+
+
+def missing_days(index: pd.Index) -> pd.DatetimeIndex:
+    """Give the calendar days between the first and the last date that the index lacks."""
+    if len(index) == 0:
+        return pd.DatetimeIndex([])
+    return pd.date_range(index.min(), index.max(), freq="D").difference(pd.DatetimeIndex(index))
+
+
+def has_unbroken_days(index: pd.DatetimeIndex, days: int) -> np.ndarray:
+    """Say for each date of an ascending index whether it and the `days - 1` before are there."""
+    unbroken = np.zeros(len(index), dtype=bool)
+    if len(index) >= days:
+        first = index[: len(index) - days + 1]
+        unbroken[days - 1 :] = (index[days - 1 :] - first) == pd.Timedelta(days=days - 1)
+    return unbroken
+
+
+def _with_float_columns(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:
+    absent = [column for column in BAR_COLUMNS if column not in bars.columns]
+    if absent:
+        raise InvalidBars(f"{symbol}: bars lack {', '.join(absent)}; needed: {BAR_COLUMNS}")
+    try:
+        return bars.loc[:, list(BAR_COLUMNS)].astype(float)
+    except (TypeError, ValueError) as error:
+        raise InvalidBars(f"{symbol}: bars hold something that is no number: {error}") from error
+
+
+def _with_bar_dates(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:
+    index = bars.index
+    if not isinstance(index, pd.DatetimeIndex):
+        raise InvalidBars(f"{symbol}: bars are indexed by {index.dtype}, needed: UTC bar dates")
+    if index.tz is not None:
+        index = index.tz_convert("UTC").tz_localize(None)
+    if index.hasnans:
+        raise InvalidBars(f"{symbol}: {int(index.isna().sum())} bars have no date")
+    if not index.equals(index.normalize()):
+        raise InvalidBars(f"{symbol}: bar times within the day, needed: one daily bar at 00:00 UTC")
+    return bars.set_axis(index.rename("date")).assign(refused=False)
+
+
+def _unfit_rows(
+    bars: pd.DataFrame, last_closed: date
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    prices = bars[list(PRICE_COLUMNS)].to_numpy()
+    values = bars[list(BAR_COLUMNS)].to_numpy()
+    low = bars["low"].to_numpy()
+    high = bars["high"].to_numpy()
+    yield (
+        "unfinished",
+        f"the day had not ended, last closed day is {last_closed}",
+        np.asarray(bars.index > pd.Timestamp(last_closed)),
+    )
+    yield "non_finite", "a value is missing or infinite", ~np.isfinite(values).all(axis=1)
+    yield (
+        "impossible",
+        "high or low do not bound open and close, a price is not above 0, or volume is negative",
+        (high < prices.max(axis=1))
+        | (low > prices.min(axis=1))
+        | (prices <= 0).any(axis=1)
+        | (values[:, -1] < 0),
+    )
+
+
+def _without_duplicates(
+    bars: pd.DataFrame, symbol: str, faults: list[BarFault]
+) -> pd.DataFrame:
+    if bars.index.is_unique:
+        return bars
+    once = bars.loc[~bars.reset_index().duplicated().to_numpy()]
+    conflicts = once.index[once.index.duplicated()].unique()
+    if len(conflicts):
+        raise InvalidBars(
+            f"{symbol}: different bars for one day on {_named(conflicts)}; "
+            "no repair can tell which is true, correct the source"
+        )
+    repeated = bars.index[bars.index.duplicated()].unique()
+    faults.append(_fault(symbol, "duplicate", repeated, "repaired", "the same bar twice, kept once"))
+    return once
+
+
+def _fault(
+    symbol: str, kind: str, dates: pd.Index, action: FaultAction, why: str
+) -> BarFault:
+    days = tuple(pd.Timestamp(day).date() for day in dates.unique())
+    return BarFault(kind, days, action, f"{symbol}: {kind} on {_named(dates.unique())}: {why}")
+
+
+def _named(dates: pd.Index) -> str:
+    named = ", ".join(f"{day:%Y-%m-%d}" for day in dates[:NAMED_DATES])
+    more = len(dates) - NAMED_DATES
+    return f"{named} and {more} more" if more > 0 else named
