@@ -1,0 +1,1 @@
+"""One module for each outside system; plain classes that know no Dagster."""

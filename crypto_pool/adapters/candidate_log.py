@@ -1,0 +1,133 @@
+"""One MLflow run for each candidate, by explicit ids: no active run, no global tracking URI."""
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from crypto_pool.adapters.model_files import (
+    CALIBRATION_FILE,
+    REFERENCE_LOGIT,
+    save_model,
+)
+from crypto_pool.adapters.model_records import (
+    HASHES_TAG,
+    MODEL_URI_TAG,
+    UNDEFINED_METRICS_TAG,
+    CandidateFit,
+    RunRecord,
+)
+
+MODEL_NAME = "model"
+MODEL_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn")
+FORMAT_PACKAGES = {
+    ".skops": ("skops",),
+    ".ubj": ("xgboost-cpu", "xgboost"),
+    ".txt": ("lightgbm",),
+    ".keras": ("keras", "jax"),
+}
+
+
+def write_candidate_run(client: Any, experiment_id: str, fit: CandidateFit) -> RunRecord:
+    """Log a candidate; whatever interrupts it, its run does not stay RUNNING."""
+    run_id = None
+    try:
+        run_id = str(client.create_run(experiment_id, tags=fit.run_tags()).info.run_id)
+        tags = write_model(client, experiment_id, run_id, fit)
+        return _finish_run(client, run_id, fit, tags)
+    except BaseException as fault:
+        if run_id is not None:
+            client.set_terminated(run_id, "FAILED" if isinstance(fault, Exception) else "KILLED")
+        raise
+
+
+def write_model(client: Any, experiment_id: str, run_id: str, fit: CandidateFit) -> dict[str, str]:
+    """Store the model of a run; return the tags that name it and vouch for its files."""
+    from mlflow.entities import LoggedModelOutput
+
+    logged = client.create_logged_model(experiment_id, name=MODEL_NAME, source_run_id=run_id)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            files, whole = Path(folder) / "files", Path(folder) / MODEL_NAME
+            hashes = save_model(
+                fit.estimator, fit.calibration, fit.algorithm, fit.feature_names, files
+            )
+            _save_pyfunc(whole, files, hashes, logged, run_id, fit.feature_names)
+            client.log_model_artifacts(logged.model_id, str(whole))
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        client.finalize_logged_model(logged.model_id, "READY")
+    except BaseException:
+        client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+    return {
+        MODEL_URI_TAG: f"models:/{logged.model_id}",
+        HASHES_TAG: json.dumps(hashes, sort_keys=True),
+    }
+
+
+def _finish_run(client: Any, run_id: str, fit: CandidateFit, tags: dict[str, str]) -> RunRecord:
+    """Write parameters, metrics and tags in one go, then end the run."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics = fit.all_metrics()
+    undefined = sorted(name for name, value in metrics.items() if value is None)
+    defined = {name: value for name, value in metrics.items() if value is not None}
+    tags = {**tags, UNDEFINED_METRICS_TAG: json.dumps(undefined)}
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, now, 0) for name, value in defined.items()],
+        params=[Param(name, str(value)) for name, value in fit.parameters.items()],
+        tags=[RunTag(name, value) for name, value in tags.items()],
+    )
+    client.set_terminated(run_id, "FINISHED")
+    return RunRecord.from_data(run_id, defined, {**fit.run_tags(), **tags})
+
+
+def _save_pyfunc(
+    whole: Path,
+    files: Path,
+    hashes: dict[str, str],
+    logged: Any,
+    run_id: str,
+    feature_names: Sequence[str],
+) -> None:
+    """Lay out the MLflow model in `whole`: the two files, the serving code, the signature."""
+    import mlflow.pyfunc
+    import numpy as np
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    inputs = Schema([ColSpec("double", name) for name in (*feature_names, REFERENCE_LOGIT)])
+    outputs = Schema([TensorSpec(np.dtype("float64"), (-1,))])
+    estimator_file = next(name for name in hashes if name != CALIBRATION_FILE)
+    mlflow.pyfunc.save_model(
+        path=whole,
+        python_model=str(Path(__file__).with_name("served_model.py")),
+        artifacts={
+            "estimator": str(files / estimator_file),
+            "calibration": str(files / CALIBRATION_FILE),
+        },
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location,
+            run_id=run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        ),
+        signature=ModelSignature(inputs=inputs, outputs=outputs),
+        pip_requirements=_requirements(Path(estimator_file).suffix),
+    )
+
+
+def _requirements(suffix: str) -> list[str]:
+    """Pin what a model needs, from what is installed; naming it spares MLflow its inference."""
+    pins = []
+    for package in (*MODEL_PACKAGES, *FORMAT_PACKAGES[suffix]):
+        try:
+            pins.append(f"{package}=={version(package)}")
+        except PackageNotFoundError:
+            continue
+    return pins

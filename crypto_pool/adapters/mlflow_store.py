@@ -1,0 +1,80 @@
+"""MLflow's SQLite file: its schema made once, and the experiments in it.
+
+Several processes that meet an empty store at once break it, so the schema is built
+in a file beside the final one, under a lock, and renamed when it is complete.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+SQLITE_PREFIX = "sqlite:///"
+LOCK_TIMEOUT_SECONDS = 120.0
+
+
+def create_schema(tracking_uri: str, artifact_root: str) -> None:
+    """Create the SQLite store if it is not there; any other store minds its own schema."""
+    if not tracking_uri.startswith(SQLITE_PREFIX):
+        return
+    from filelock import FileLock
+
+    path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS):
+        if path.exists() and path.stat().st_size > 0:
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        for leftover in path.parent.glob(f"{unfinished.name}*"):
+            leftover.unlink()
+        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
+        store.engine.dispose()
+        os.replace(unfinished, path)
+
+
+def get_or_create_experiment(client: Any, name: str, artifact_location: str) -> str:
+    """Give the id of an experiment; another process may create it at the same moment."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifact_location))
+        except MlflowException as fault:
+            if fault.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)
+    return str(experiment.experiment_id)
+
+
+def get_or_create_registered_model(client: Any, name: str, tags: dict[str, str]) -> None:
+    """Make sure that a registered model of this name exists."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, tags=tags)
+    except MlflowException as fault:
+        if fault.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def is_missing(fault: Exception) -> bool:
+    """Tell MLflow's "there is no such thing" from a failure."""
+    return getattr(fault, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
+
+
+def as_uri(root: str) -> str:
+    """Turn a local path into an absolute file URI; leave a URI as it is."""
+    return root.rstrip("/") if "://" in root else Path(root).resolve().as_uri()
+
+
+def local_path(uri: str) -> Path | None:
+    """Give the local path that an artefact URI names, or None for a remote one."""
+    if "://" not in uri and not uri.startswith("file:"):
+        return Path(uri)
+    if not uri.startswith("file:"):
+        return None
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(uri))

@@ -1,0 +1,252 @@
+"""MLflow as the pool uses it: runs of candidates, registered versions, the champion's alias.
+
+A `ModelRegistry` holds two strings and is sent to workers as it is; each process makes
+its own client. A model is loaded by this project's own rules, never by code stored with it.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from crypto_pool.adapters.candidate_log import write_candidate_run
+from crypto_pool.adapters.mlflow_store import (
+    as_uri,
+    create_schema,
+    get_or_create_experiment,
+    get_or_create_registered_model,
+    is_missing,
+    local_path,
+)
+from crypto_pool.adapters.model_files import LoadedModel, load_model
+from crypto_pool.adapters.model_records import (
+    ALGORITHM_TAG,
+    DAGSTER_RUN_TAG,
+    DATA_HASH_TAG,
+    FEATURE_IMPORTANCE_TAG,
+    HASHES_TAG,
+    MODEL_URI_TAG,
+    PARENT_DAGSTER_RUN_TAG,
+    TRAINING_KEY_TAG,
+    CandidateFit,
+    ChampionRecord,
+    RunRecord,
+)
+from crypto_pool.errors import ModelUnavailable
+
+TRAINING_EXPERIMENT = "crypto_pool_training"
+CHAMPION = "champion"
+PREVIOUS = "previous"
+PAGE_SIZE = 1000
+
+
+class ModelRegistry:
+    """The pool's runs and models in one MLflow store."""
+
+    def __init__(self, tracking_uri: str, artifact_root: str) -> None:
+        """Name the store; nothing is opened before it is needed."""
+        self.tracking_uri = tracking_uri
+        self.artifact_root = as_uri(artifact_root)
+        self._client: Any = None
+        self._experiment_ids: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the client behind: every process opens its own."""
+        return {**self.__dict__, "_client": None}
+
+    @property
+    def client(self) -> Any:
+        """Give the MLflow client of this process."""
+        if self._client is None:
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+        return self._client
+
+    def prepare(self) -> None:
+        """Create the store and the parent runs' experiment; call once, before workers start."""
+        create_schema(self.tracking_uri, self.artifact_root)
+        self.experiment_id(TRAINING_EXPERIMENT)
+
+    def experiment_id(self, member_name: str) -> str:
+        """Give the id of the experiment of this name, made on first use."""
+        if member_name not in self._experiment_ids:
+            location = f"{self.artifact_root}/{member_name}"
+            self._experiment_ids[member_name] = get_or_create_experiment(
+                self.client, member_name, location
+            )
+        return self._experiment_ids[member_name]
+
+    # Runs
+
+    def log_candidate(self, fit: CandidateFit) -> RunRecord:
+        """Write the run of a candidate with its model; it ends FINISHED, FAILED or KILLED."""
+        return write_candidate_run(self.client, self.experiment_id(fit.member_name), fit)
+
+    def finished_runs(self, member_name: str, data_hash: str) -> dict[str, RunRecord]:
+        """Give the latest finished run of each algorithm on these data."""
+        records: dict[str, RunRecord] = {}
+        for run in self._finished(member_name, DATA_HASH_TAG, data_hash):
+            records.setdefault(run.algorithm, run)
+        return records
+
+    def find_reusable(self, member_name: str, training_key: str) -> RunRecord | None:
+        """Give the latest finished run with this training key, if there is one."""
+        return next(self._finished(member_name, TRAINING_KEY_TAG, training_key), None)
+
+    def end_run(self, run_id: str, status: str) -> None:
+        """End a run as FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(run_id, status)
+
+    def set_feature_importance(self, run_id: str, importance: Mapping[str, float]) -> None:
+        """Put the feature importance on a run, as JSON."""
+        self.client.set_tag(run_id, FEATURE_IMPORTANCE_TAG, json.dumps(dict(importance)))
+
+    def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
+        """End as KILLED the RUNNING runs whose Dagster run is not alive; return how many."""
+        ids = [found.experiment_id for found in self._pages(self.client.search_experiments)]
+        closed = 0
+        for run in self._runs(ids, "attributes.status = 'RUNNING'"):
+            tags = run.data.tags
+            owner = tags.get(DAGSTER_RUN_TAG) or tags.get(PARENT_DAGSTER_RUN_TAG)
+            if owner is not None and not is_alive(owner):
+                self.end_run(run.info.run_id, "KILLED")
+                closed += 1
+        return closed
+
+    # Registered models
+
+    def register(self, member_name: str, run: RunRecord, tags: Mapping[str, str]) -> str:
+        """Register the model of a run, or find the version it has; its tags end as given."""
+        name = model_name(member_name)
+        given = {key: str(value) for key, value in tags.items()}
+        known = self.client.search_model_versions(f"name = '{name}' and run_id = '{run.run_id}'")
+        if known:
+            latest = max(known, key=lambda version: int(version.version))
+            for key, value in given.items():
+                if latest.tags.get(key) != value:
+                    self.client.set_model_version_tag(name, latest.version, key, value)
+            return str(latest.version)
+        symbol, _, trend = member_name.rpartition("_")
+        get_or_create_registered_model(self.client, name, {"symbol": symbol, "trend": trend})
+        model_id = run.model_uri.removeprefix("models:/")
+        version = self.client.create_model_version(
+            name, run.model_uri, run_id=run.run_id, tags=given, model_id=model_id
+        )
+        return str(version.version)
+
+    def set_champion(self, member_name: str, version: str) -> None:
+        """Let a version serve; the one that served until now becomes `previous`."""
+        name, aliases = model_name(member_name), self._aliases(member_name)
+        serving = aliases.get(CHAMPION)
+        if serving == str(version):
+            return
+        if serving is not None:  # first, so that an interruption here is repaired by a repeat
+            self.client.set_registered_model_alias(name, PREVIOUS, serving)
+        self.client.set_registered_model_alias(name, CHAMPION, str(version))
+
+    def champion(self, member_name: str) -> ChampionRecord | None:
+        """Give the version that serves a member, if any does."""
+        return self._aliased(member_name, CHAMPION)
+
+    def previous(self, member_name: str) -> ChampionRecord | None:
+        """Give the version that served before the champion, if any did."""
+        return self._aliased(member_name, PREVIOUS)
+
+    def champions(self, member_names: Iterable[str]) -> dict[str, ChampionRecord]:
+        """Give the champions of those members that have one."""
+        found = {name: self.champion(name) for name in member_names}
+        return {name: record for name, record in found.items() if record is not None}
+
+    def load(self, member_name: str, version: str) -> LoadedModel:
+        """Load a registered version, after checking it against the hashes of its run."""
+        from mlflow.exceptions import MlflowException
+
+        title = f"{model_name(member_name)} version {version}"
+        try:
+            run_id = self.client.get_model_version(model_name(member_name), str(version)).run_id
+            tags = self.client.get_run(run_id).data.tags
+            location = self._model_location(tags)
+            hashes = json.loads(tags[HASHES_TAG])
+        except KeyError as fault:
+            raise ModelUnavailable(f"{title}: its run has no tag {fault}.") from fault
+        except MlflowException as fault:
+            raise ModelUnavailable(f"{title} is not in the registry: {fault.message}") from fault
+        folder = local_path(location)
+        if folder is not None:
+            return load_model(folder / "artifacts", hashes)
+        with tempfile.TemporaryDirectory() as download:
+            return load_model(self._download(f"{location}/artifacts", download, title), hashes)
+
+    # How it is done
+
+    def _model_location(self, tags: Mapping[str, str]) -> str:
+        model_id = tags[MODEL_URI_TAG].removeprefix("models:/")
+        return str(self.client.get_logged_model(model_id).artifact_location)
+
+    def _download(self, uri: str, into: str, title: str) -> Path:
+        import mlflow.artifacts
+
+        try:
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=into, tracking_uri=self.tracking_uri
+            )
+        except Exception as fault:
+            raise ModelUnavailable(f"{title}: cannot fetch {uri}: {fault}") from fault
+        return Path(path)
+
+    def _aliases(self, member_name: str) -> dict[str, str]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            model = self.client.get_registered_model(model_name(member_name))
+        except MlflowException as fault:
+            if is_missing(fault):
+                return {}
+            raise
+        return {alias: str(version) for alias, version in model.aliases.items()}
+
+    def _aliased(self, member_name: str, alias: str) -> ChampionRecord | None:
+        version = self._aliases(member_name).get(alias)
+        if version is None:
+            return None
+        found = self.client.get_model_version(model_name(member_name), version)
+        return ChampionRecord.from_version(member_name, found)
+
+    def _finished(self, member_name: str, tag: str, value: str) -> Iterator[RunRecord]:
+        """Yield finished candidate runs with this tag, the latest first."""
+        experiment = self.client.get_experiment_by_name(member_name)
+        if experiment is None:
+            return
+        wanted = f"attributes.status = 'FINISHED' and tags.{tag} = '{value}'"
+        for run in self._runs([experiment.experiment_id], wanted):
+            if {ALGORITHM_TAG, MODEL_URI_TAG} <= run.data.tags.keys():
+                yield RunRecord.from_data(run.info.run_id, run.data.metrics, run.data.tags)
+
+    def _runs(self, experiment_ids: list[str], wanted: str) -> Iterator[Any]:
+        def search(page_token: str | None) -> Any:
+            return self.client.search_runs(
+                experiment_ids,
+                wanted,
+                order_by=["attributes.end_time DESC"],
+                max_results=PAGE_SIZE,
+                page_token=page_token,
+            )
+
+        return iter(list(self._pages(search)))
+
+    @staticmethod
+    def _pages(search: Callable[..., Any]) -> Iterator[Any]:
+        token: str | None = None
+        while True:
+            page = search(page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def model_name(member_name: str) -> str:
+    """Give the registered model's name of a member."""
+    return f"{member_name}_model"

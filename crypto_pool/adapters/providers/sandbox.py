@@ -1,0 +1,35 @@
+"""Bars of the synthetic market."""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import pandas as pd
+
+from crypto_pool.errors import UnknownSymbol
+from crypto_pool.sandbox.market import GENERATOR_VERSION, SyntheticMarket
+
+
+@dataclass(frozen=True)
+class SandboxProvider:
+    """Any coin one cares to name, made up."""
+
+    market: SyntheticMarket = field(default_factory=SyntheticMarket)
+    synthetic: bool = field(default=True, init=False)
+
+    @property
+    def source(self) -> str:
+        """All that the bars depend on."""
+        market = self.market
+        return (
+            f"sandbox:seed={market.seed},predictability={market.predictability},"
+            f"random_walk={str(market.random_walk).lower()},epoch={market.epoch},"
+            f"generator={GENERATOR_VERSION}"
+        )
+
+    def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
+        """Bars from the market's epoch through `last_closed`."""
+        if not symbol.isalnum():
+            raise UnknownSymbol(
+                f"{symbol!r} is no symbol; the synthetic market takes letters and digits, like BTC"
+            )
+        return self.market.bars(symbol, last_closed)

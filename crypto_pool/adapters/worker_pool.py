@@ -1,0 +1,53 @@
+"""Many tasks over local processes, one BLAS and OpenMP thread in each."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import joblib
+from threadpoolctl import threadpool_limits
+
+from crypto_pool.errors import InvalidSetting
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class WorkerPool:
+    """Local worker processes; with `n_jobs=1` everything runs in this process."""
+
+    n_jobs: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a pool without workers."""
+        if self.n_jobs < 1:
+            raise InvalidSetting(f"n_jobs is {self.n_jobs}; a worker pool needs at least 1")
+
+    def map_unordered(
+        self, function: Callable[[Task], Result], tasks: Iterable[Task]
+    ) -> Iterator[Result]:
+        """Results as they finish, so each should say which task it belongs to.
+
+        An exception of `function` ends the whole stream: a function that
+        isolates its members catches their errors and returns them. Function,
+        tasks and results are pickled when `n_jobs` is above 1.
+        """
+        if self.n_jobs == 1:
+            return _map_in_process(function, tasks)
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            parallel = joblib.Parallel(
+                n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
+            )
+            results: Iterator[Result] = parallel(joblib.delayed(function)(task) for task in tasks)
+        return results
+
+
+def _map_in_process(
+    function: Callable[[Task], Result], tasks: Iterable[Task]
+) -> Iterator[Result]:
+    for task in tasks:
+        # Limited for the call alone: whoever consumes the results keeps its threads.
+        with threadpool_limits(limits=1):
+            result = function(task)
+        yield result
