@@ -1,0 +1,1 @@
+"""The synthetic market, for trying the pool without real data."""
