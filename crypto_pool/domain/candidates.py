@@ -1,0 +1,149 @@
+"""The zoo: ten algorithms, how each is built, saved and explained."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
+from crypto_pool.domain.neural_net import NeuralNetClassifier
+from crypto_pool.errors import UnscoredCandidate
+
+ArtifactFormat = Literal["skops", "xgboost", "lightgbm", "keras"]
+Explainer = Literal["tree", "linear", "sampled"]
+
+
+@dataclass(frozen=True)
+class ClassBalance:
+    """How many training rows each class has."""
+
+    negatives: int
+    positives: int
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "ClassBalance":
+        """Count 0/1 labels."""
+        positives = int(np.sum(labels))
+        return cls(len(labels) - positives, positives)
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """Weights that make both classes count the same; raises for a single class."""
+        if not self.negatives or not self.positives:
+            raise UnscoredCandidate(
+                f"training rows hold one class ({self.negatives} negatives, "
+                f"{self.positives} positives); train on more rows"
+            )
+        rows = self.negatives + self.positives
+        return {0: rows / (2 * self.negatives), 1: rows / (2 * self.positives)}
+
+    @property
+    def negatives_per_positive(self) -> float:
+        """XGBoost's `scale_pos_weight`."""
+        weights = self.weights
+        return weights[1] / weights[0]
+
+
+Builder = Callable[[ClassBalance, int], Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One algorithm; `build` gives an unfitted estimator with `predict_proba`.
+
+    `trusted_types` are the types beyond skops' own list that its artefact may hold.
+    """
+
+    name: str
+    build: Builder
+    artifact_format: ArtifactFormat
+    explainer: Explainer
+    trusted_types: tuple[str, ...] = ()
+
+
+def _random_forest(balance: ClassBalance, seed: int) -> Any:
+    return RandomForestClassifier(class_weight=balance.weights, random_state=seed, n_jobs=1)
+
+
+def _support_vector_machine(balance: ClassBalance, seed: int) -> Any:
+    machine = SVC(kernel="rbf", class_weight=balance.weights, random_state=seed)
+    return TimeOrderedCalibratedClassifier(make_pipeline(StandardScaler(), machine))
+
+
+def _xgboost(balance: ClassBalance, seed: int) -> Any:
+    from xgboost import XGBClassifier
+
+    return XGBClassifier(
+        scale_pos_weight=balance.negatives_per_positive, random_state=seed, n_jobs=1
+    )
+
+
+def _hist_gradient_boosting(balance: ClassBalance, seed: int) -> Any:
+    return HistGradientBoostingClassifier(class_weight=balance.weights, random_state=seed)
+
+
+def _ada_boost(balance: ClassBalance, seed: int) -> Any:
+    return AdaBoostClassifier(random_state=seed)
+
+
+def _ridge_classifier(balance: ClassBalance, seed: int) -> Any:
+    ridge = RidgeClassifier(class_weight=balance.weights, random_state=seed)
+    return TimeOrderedCalibratedClassifier(make_pipeline(StandardScaler(), ridge))
+
+
+def _k_neighbors(balance: ClassBalance, seed: int) -> Any:
+    return make_pipeline(StandardScaler(), KNeighborsClassifier(n_jobs=1))
+
+
+def _mlp_classifier(balance: ClassBalance, seed: int) -> Any:
+    return make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))
+
+
+def _light_gbm(balance: ClassBalance, seed: int) -> Any:
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(
+        class_weight=balance.weights,
+        random_state=seed,
+        n_jobs=1,
+        deterministic=True,
+        force_row_wise=True,
+        verbose=-1,
+    )
+
+
+def _neural_net(balance: ClassBalance, seed: int) -> Any:
+    return NeuralNetClassifier(class_weight=balance.weights, seed=seed)
+
+
+_CALIBRATED = "crypto_pool.domain.calibration.TimeOrderedCalibratedClassifier"
+
+_ALL = (
+    Candidate("RandomForest", _random_forest, "skops", "tree", ()),
+    Candidate("SupportVectorMachine", _support_vector_machine, "skops", "sampled", (_CALIBRATED,)),
+    Candidate("XGBoost", _xgboost, "xgboost", "tree"),
+    Candidate("HistGradientBoosting", _hist_gradient_boosting, "skops", "tree", ()),
+    Candidate("AdaBoost", _ada_boost, "skops", "sampled", ()),
+    Candidate("RidgeClassifier", _ridge_classifier, "skops", "linear", (_CALIBRATED,)),
+    Candidate("KNeighbors", _k_neighbors, "skops", "sampled", ()),
+    Candidate("MLPClassifier", _mlp_classifier, "skops", "sampled", ()),
+    Candidate("LightGBM", _light_gbm, "lightgbm", "tree"),
+    Candidate("NeuralNet", _neural_net, "keras", "sampled"),
+)
+
+CANDIDATES: Mapping[str, Candidate] = MappingProxyType(
+    {candidate.name: candidate for candidate in _ALL}
+)

@@ -1,0 +1,97 @@
+"""What a forecast is worth on an evaluation slice, and what lets it serve."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+Metric = float | int | None
+Metrics = dict[str, Metric]
+
+LOG_LOSS_FLOOR = 1e-15
+
+
+def classification_metrics(
+    labels: np.ndarray, probabilities: np.ndarray, threshold: float = 0.5
+) -> Metrics:
+    """Score probabilities of class 1 against 0/1 labels; what is undefined is None.
+
+    A row is flagged where its probability is above the threshold. None counts as 0 in
+    `overall_score`, which itself is None for an empty slice.
+    """
+    positive = np.asarray(labels).astype(bool)
+    probability = np.asarray(probabilities, dtype=np.float64)
+    flagged = probability > threshold
+    true_positives = int(np.sum(flagged & positive))
+    false_positives = int(np.sum(flagged & ~positive))
+    true_negatives = int(np.sum(~flagged & ~positive))
+    false_negatives = int(np.sum(~flagged & positive))
+    rows = len(positive)
+    accuracy = _ratio(true_positives + true_negatives, rows)
+    precision = _ratio(true_positives, true_positives + false_positives)
+    positive_accuracy = _ratio(true_positives, true_positives + false_negatives)
+    negative_accuracy = _ratio(true_negatives, true_negatives + false_positives)
+    parts = (
+        (0.1, accuracy),
+        (0.4, precision),
+        (0.2, negative_accuracy),
+        (0.3, positive_accuracy),
+    )
+    both_classes = 0 < int(positive.sum()) < rows
+    return {
+        "accuracy": accuracy,
+        "precision": precision,
+        "positive_accuracy": positive_accuracy,
+        "negative_accuracy": negative_accuracy,
+        "true_positives": true_positives,
+        "false_positives": false_positives,
+        "true_negatives": true_negatives,
+        "false_negatives": false_negatives,
+        "overall_score": sum(weight * (part or 0.0) for weight, part in parts) if rows else None,
+        "brier_score": float(np.mean((probability - positive) ** 2)) if rows else None,
+        "log_loss": _log_loss(positive, probability) if rows else None,
+        "roc_auc": float(roc_auc_score(positive, probability)) if both_classes else None,
+        "base_rate": _ratio(int(positive.sum()), rows),
+        "slice_size": rows,
+    }
+
+
+def skill_over_reference(metrics: Mapping[str, Metric], reference: Mapping[str, Metric]) -> Metric:
+    """Give the Brier skill over the reference on the same slice: 0 is no better than it."""
+    ours, theirs = metrics["brier_score"], reference["brier_score"]
+    return None if ours is None or not theirs else 1 - ours / theirs
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a candidate must exceed to be registered."""
+
+    positive_accuracy: float = 0.5
+    negative_accuracy: float = 0.5
+    overall_score: float = 0.6
+
+    def failures(self, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+        """Say in words which gates are not passed; a metric that is None fails its gate."""
+        limits = (
+            ("positive_accuracy", self.positive_accuracy),
+            ("negative_accuracy", self.negative_accuracy),
+            ("overall_score", self.overall_score),
+        )
+        failed = []
+        for name, limit in limits:
+            value = metrics.get(name)
+            if value is None:
+                failed.append(f"{name} is undefined, it must be above {limit:g}")
+            elif not value > limit:
+                failed.append(f"{name} {value:.3f} is not above {limit:g}")
+        return tuple(failed)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _log_loss(positive: np.ndarray, probability: np.ndarray) -> float:
+    clipped = np.clip(probability, LOG_LOSS_FLOOR, 1 - LOG_LOSS_FLOOR)
+    return float(-np.mean(np.where(positive, np.log(clipped), np.log(1 - clipped))))

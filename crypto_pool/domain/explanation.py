@@ -1,0 +1,100 @@
+"""Feature importance as SHAP values, in units of the served probability."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.domain.candidates import Candidate
+
+PredictProbability = Callable[[pd.DataFrame], np.ndarray]
+
+EXACT = "exact tree"
+SAMPLED = "sampled permutations"
+SAME_PROBABILITY = 1e-4
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Mean signed and mean absolute SHAP value of each feature, and how they were found."""
+
+    mean: dict[str, float]
+    mean_absolute: dict[str, float]
+    method: str
+
+
+def explain(
+    candidate: Candidate,
+    predict_probability: PredictProbability,
+    estimator: Any,
+    background: pd.DataFrame,
+    rows: pd.DataFrame,
+    seed: int,
+) -> Explanation:
+    """Explain the served probability on `rows` against `background`, same columns.
+
+    Exact for trees whose own probability is the served one; one antithetic permutation
+    of the features a row otherwise. Either way a row's values add up to its probability
+    less the mean probability of the background.
+    """
+    values = None
+    if candidate.explainer == "tree":
+        values = _tree_values(estimator, background, rows)
+    served = np.asarray(predict_probability(rows))
+    method = EXACT
+    if values is None or not _adds_up(values, served, predict_probability(background)):
+        values = _sampled_values(predict_probability, background, rows, seed)
+        method = SAMPLED
+    names = [str(name) for name in rows.columns]
+    return Explanation(
+        mean=dict(zip(names, map(float, values.mean(axis=0)), strict=True)),
+        mean_absolute=dict(zip(names, map(float, np.abs(values).mean(axis=0)), strict=True)),
+        method=method,
+    )
+
+
+def _adds_up(values: np.ndarray, served: np.ndarray, background: np.ndarray) -> bool:
+    expected = served - float(np.mean(background))
+    return bool(np.allclose(values.sum(axis=1), expected, rtol=0, atol=SAME_PROBABILITY))
+
+
+def _tree_values(
+    estimator: Any, background: pd.DataFrame, rows: pd.DataFrame
+) -> np.ndarray | None:
+    """Give exact SHAP values of class 1, or None for a model the explainer does not know."""
+    import shap
+
+    masker = shap.maskers.Independent(background, max_samples=len(background))
+    try:
+        explainer = shap.TreeExplainer(
+            estimator,
+            masker,
+            feature_perturbation="interventional",
+            model_output="probability",
+        )
+    except (shap.utils._exceptions.InvalidModelError, NotImplementedError, ValueError):
+        return None
+    values = np.asarray(explainer.shap_values(rows, check_additivity=False), dtype=np.float64)
+    return values[..., 1] if values.ndim == 3 else values
+
+
+def _sampled_values(
+    predict_probability: PredictProbability,
+    background: pd.DataFrame,
+    rows: pd.DataFrame,
+    seed: int,
+) -> np.ndarray:
+    import shap
+
+    columns = rows.columns
+
+    def probability(values: np.ndarray) -> np.ndarray:
+        return np.asarray(predict_probability(pd.DataFrame(values, columns=columns)))
+
+    masker = shap.maskers.Independent(background, max_samples=len(background))
+    explainer = shap.PermutationExplainer(probability, masker, seed=seed)
+    evaluations = 2 * len(columns) + 1
+    result = explainer(rows, max_evals=evaluations, silent=True)
+    return np.asarray(result.values, dtype=np.float64)

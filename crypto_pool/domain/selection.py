@@ -1,0 +1,48 @@
+"""Which candidate serves a member."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crypto_pool.domain.evaluation import Gates, Metric
+from crypto_pool.domain.policies import EvaluationPolicy
+
+
+@dataclass(frozen=True)
+class CandidateScore:
+    """What selection needs to know of a candidate's run."""
+
+    algorithm: str
+    run_id: str
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The winner, or None, with the reason; `rejected` says which gates the others failed."""
+
+    winner: CandidateScore | None
+    reason: str
+    rejected: dict[str, str]
+
+
+def choose_champion(
+    scores: Sequence[CandidateScore], gates: Gates, policy: EvaluationPolicy
+) -> Selection:
+    """Choose the best-ranked candidate that passes the gates; ties go by name.
+
+    That none passes is a result, with `winner` None, and no error.
+    """
+    failures = {score.algorithm: gates.failures(score.metrics) for score in scores}
+    rejected = {name: "; ".join(failed) for name, failed in failures.items() if failed}
+    passed = [score for score in scores if score.algorithm not in rejected]
+    if not scores:
+        return Selection(None, "no candidate was scored", rejected)
+    if not passed:
+        return Selection(None, f"none of {len(scores)} candidates passed the gates", rejected)
+    winner = min(passed, key=lambda score: (-policy.rank(score.metrics), score.algorithm))
+    return Selection(
+        winner,
+        f"{winner.algorithm} is the best of {len(passed)} that passed the gates, "
+        f"of {len(scores)} scored (policy {policy.name})",
+        rejected,
+    )
