@@ -43,9 +43,7 @@ class WorkerPool:
         return results
 
 
-def _map_in_process(
-    function: Callable[[Task], Result], tasks: Iterable[Task]
-) -> Iterator[Result]:
+def _map_in_process(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
     for task in tasks:
         # Limited for the call alone: whoever consumes the results keeps its threads.
         with threadpool_limits(limits=1):

@@ -48,7 +48,9 @@ class DirectoryProvider:
         table = _read_table(path)
         dates = _parse_dates(path, table["date"])
         columns = {column: _parse_numbers(path, table[column]) for column in BAR_COLUMNS}
-        return pd.DataFrame({name: list_.array for name, list_ in columns.items()}, index=dates)
+        return pd.DataFrame(
+            {name: numbers.to_numpy() for name, numbers in columns.items()}, index=dates
+        )
 
     def _files(self) -> dict[str, list[Path]]:
         """Files by symbol; found by listing, so that a symbol is never taken as a path."""
@@ -72,7 +74,12 @@ def _read_table(path: Path) -> pd.DataFrame:
             table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         else:
             table = pd.read_parquet(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, pa.ArrowException) as fault:
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        ValueError,
+        pa.ArrowException,
+    ) as fault:
         raise InvalidBars(
             f"{path} cannot be read as {path.suffix[1:].upper()}: {fault}; "
             f"write it again with the columns {_FORM}"

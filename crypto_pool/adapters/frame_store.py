@@ -1,0 +1,198 @@
+"""Parquet files, one a partition, under any fsspec root; the source of truth.
+
+A partition is `{root}/{table}/{key}.parquet`. Locally it is written beside and
+renamed; on an object store it is one put. So a reader sees the old file or the
+new one, never half of either.
+"""
+
+import io
+import json
+import os
+import uuid
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from crypto_pool.errors import CorruptPartition, MissingPartition, ProviderMismatch
+
+_SUFFIX = ".parquet"
+_PROVENANCE = "provenance.json"
+
+
+class FrameStore:
+    """Frames by table and key; the whole store belongs to one source of bars."""
+
+    def __init__(self, root: str) -> None:
+        self.root = str(root)
+        self._files, path = fsspec.core.url_to_fs(self.root)
+        self._root = str(path).rstrip("/")
+        self._is_local = isinstance(self._files, LocalFileSystem)
+
+    def path(self, table: str, key: str) -> str:
+        """Full path of a partition; any key gives a safe and reversible file name."""
+        return f"{self._root}/{table}/{_to_file_name(key)}"
+
+    def write(self, table: str, key: str, frame: pd.DataFrame) -> str:
+        """Replace a partition as a whole; returns its path."""
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pandas(frame), buffer)
+        path = self.path(table, key)
+        self._put(path, buffer.getvalue())
+        return path
+
+    def read(self, table: str, key: str) -> pd.DataFrame:
+        """Return the frame as it was written, its index included.
+
+        Raises MissingPartition or CorruptPartition.
+        """
+        return self._read_table(table, key).to_pandas()
+
+    def exists(self, table: str, key: str) -> bool:
+        """Whether the partition has been written."""
+        self._files.invalidate_cache()
+        return bool(self._files.exists(self.path(table, key)))
+
+    def keys(self, table: str) -> list[str]:
+        """Sorted keys of all partitions of a table; unfinished files are none."""
+        self._files.invalidate_cache()
+        try:
+            paths = self._files.ls(f"{self._root}/{table}", detail=False)
+        except FileNotFoundError:
+            return []
+        names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in paths)
+        return sorted(
+            unquote(name.removesuffix(_SUFFIX))
+            for name in names
+            if name.endswith(_SUFFIX) and not name.startswith(".")
+        )
+
+    def read_all(self, table: str, key_column: str | None = None) -> pd.DataFrame:
+        """All partitions of a table one below the other, in the order of their keys.
+
+        `key_column` adds the key under that name. Without partitions the frame
+        is empty and has no columns. Joined in Arrow, where a column that is all
+        null in one partition takes its type from the others.
+        """
+        parts = []
+        for key in self.keys(table):
+            part = self._read_table(table, key)
+            if key_column is not None:
+                keys = pa.array([key] * part.num_rows, pa.string())
+                part = part.add_column(0, key_column, keys)
+            parts.append(part)
+        if not parts:
+            return pd.DataFrame()
+        try:
+            return pa.concat_tables(parts, promote_options="permissive").to_pandas()
+        except pa.ArrowException as fault:
+            raise CorruptPartition(
+                f"the partitions of {self._root}/{table} have columns of different types: {fault}; "
+                f"materialise {table} again for all of them"
+            ) from fault
+
+    def claim(self, source: str) -> None:
+        """Make the store belong to `source`, or raise ProviderMismatch if it is another's."""
+        owner = self.source()
+        if owner is None:
+            content = json.dumps({"source": source}, indent=2).encode()
+            self._put_first(f"{self._root}/{_PROVENANCE}", content)
+            owner = self.source()
+        if owner != source:
+            raise ProviderMismatch(
+                f"{self._root} holds bars from {owner!r}, and the provider now is {source!r}; "
+                "sources never mix: set CRYPTO_POOL_DATA_DIR to another folder, "
+                "or CRYPTO_POOL_PROVIDER and its settings back to the first source"
+            )
+
+    def source(self) -> str | None:
+        """Return the source the store belongs to, None while it is nobody's."""
+        path = f"{self._root}/{_PROVENANCE}"
+        self._files.invalidate_cache()
+        try:
+            return str(json.loads(self._files.cat_file(path))["source"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as fault:
+            raise CorruptPartition(
+                f"{path} does not say where the bars came from ({fault!r}); write "
+                '{"source": "..."} into it, or start with another CRYPTO_POOL_DATA_DIR'
+            ) from fault
+
+    def _read_table(self, table: str, key: str) -> pa.Table:
+        path = self.path(table, key)
+        try:
+            content = self._files.cat_file(path)
+        except FileNotFoundError as fault:
+            raise MissingPartition(
+                f"{path} does not exist; materialise {table} for {key} first"
+            ) from fault
+        try:
+            return pq.read_table(io.BytesIO(content))
+        except (pa.ArrowException, ValueError, OSError) as fault:
+            raise CorruptPartition(
+                f"{path} cannot be read as Parquet: {fault}; "
+                f"delete it and materialise {table} for {key} again"
+            ) from fault
+
+    def _put(self, path: str, content: bytes) -> None:
+        if not self._is_local:
+            self._files.pipe_file(path, content)
+            return
+        beside = _write_beside(Path(path), content)
+        try:
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        _sync_folder(Path(path).parent)
+
+    def _put_first(self, path: str, content: bytes) -> None:
+        """Write a file unless there is one; locally exactly one of many writers wins."""
+        if not self._is_local:
+            self._files.pipe_file(path, content)
+            return
+        beside = _write_beside(Path(path), content)
+        try:
+            os.link(beside, path)  # a whole file appears, or FileExistsError
+        except FileExistsError:
+            return
+        finally:
+            beside.unlink(missing_ok=True)
+        _sync_folder(Path(path).parent)
+
+
+def _to_file_name(key: str) -> str:
+    """Percent-encode a key; a leading dot too, since hidden files are unfinished ones."""
+    name = quote(key, safe="")
+    return ("%2E" + name[1:] if name.startswith(".") else name) + _SUFFIX
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
+    """Write the content, down to the disk, into a hidden file in the same folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return beside
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder survive a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

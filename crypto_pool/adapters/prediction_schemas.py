@@ -1,0 +1,148 @@
+"""Columns of the tables in the DuckDB file people query."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """Column types by name, in order, and the primary key."""
+
+    columns: dict[str, str]
+    primary_key: tuple[str, ...] = ()
+
+
+_BAR_KEY = {"symbol": "VARCHAR", "date": "DATE"}
+
+_FALLBACK_FEATURES = (
+    "7_day_ADX",
+    "AroonDown",
+    "AroonUp",
+    "MACD",
+    "MACD_Signal",
+    "MACD_Hist",
+    "7_day_RSI",
+    "SlowK",
+    "SlowD",
+    "7_day_MFI",
+    "7_day_DX",
+    "7_day_TRIX",
+    "PPO",
+    "OBV_pct_change",
+    "AD_pct_change",
+    "BBANDS_distance_pct",
+    "2_day_SMA_10_day_SMA_pct_diff",
+    "2_day_SMA_20_day_SMA_pct_diff",
+    "10_day_SMA_20_day_SMA_pct_diff",
+)
+"""The feature table's columns while no feature has been computed yet."""
+
+SCHEMAS: dict[str, TableSchema] = {
+    "predictions": TableSchema(
+        {
+            "prediction_date": "DATE",
+            "symbol": "VARCHAR",
+            "trend": "VARCHAR",
+            "probability": "DOUBLE",
+            "signal": "BOOLEAN",
+            "status": "VARCHAR",
+            "decision_threshold": "DOUBLE",
+            "reference_probability": "DOUBLE",
+            "model_name": "VARCHAR",
+            "model_version": "INTEGER",
+            "algorithm": "VARCHAR",
+            "target_pct": "DOUBLE",
+            "prediction_window_days": "INTEGER",
+            "trained_through": "DATE",
+            "in_sample": "BOOLEAN",
+            "features": "MAP(VARCHAR, DOUBLE)",
+            "predicted_at_utc": "TIMESTAMP",
+            "dagster_run_id": "VARCHAR",
+            "synthetic": "BOOLEAN",
+        },
+        primary_key=("prediction_date", "symbol", "trend"),
+    ),
+    "champions": TableSchema(
+        {
+            "symbol": "VARCHAR",
+            "trend": "VARCHAR",
+            "model_name": "VARCHAR",
+            "model_version": "INTEGER",
+            "algorithm": "VARCHAR",
+            "run_id": "VARCHAR",
+            "trained_through": "DATE",
+            "chosen_through": "DATE",
+            "as_of": "DATE",
+            "decision_threshold": "DOUBLE",
+            "evaluation_policy": "VARCHAR",
+            "data_hash": "VARCHAR",
+            "accuracy": "DOUBLE",
+            "precision": "DOUBLE",
+            "positive_accuracy": "DOUBLE",
+            "negative_accuracy": "DOUBLE",
+            "overall_score": "DOUBLE",
+            "brier_score": "DOUBLE",
+            "reference_brier_score": "DOUBLE",
+            "feature_importance": "VARCHAR",
+            "registered_at_utc": "TIMESTAMP",
+        }
+    ),
+    "candidate_scores": TableSchema(
+        {
+            "symbol": "VARCHAR",
+            "trend": "VARCHAR",
+            "algorithm": "VARCHAR",
+            "run_id": "VARCHAR",
+            "as_of": "DATE",
+            "evaluation_policy": "VARCHAR",
+            "data_hash": "VARCHAR",
+            "status": "VARCHAR",
+            "reason": "VARCHAR",
+            "accuracy": "DOUBLE",
+            "precision": "DOUBLE",
+            "positive_accuracy": "DOUBLE",
+            "negative_accuracy": "DOUBLE",
+            "overall_score": "DOUBLE",
+            "brier_score": "DOUBLE",
+            "log_loss": "DOUBLE",
+            "roc_auc": "DOUBLE",
+            "base_rate": "DOUBLE",
+            "slice_size": "INTEGER",
+            "reference_brier_score": "DOUBLE",
+        }
+    ),
+    "prediction_outcomes": TableSchema(
+        {
+            "prediction_date": "DATE",
+            "symbol": "VARCHAR",
+            "trend": "VARCHAR",
+            "probability": "DOUBLE",
+            "signal": "BOOLEAN",
+            "reference_probability": "DOUBLE",
+            "outcome": "DOUBLE",
+            "in_sample": "BOOLEAN",
+            "model_version": "INTEGER",
+            "scored_at_utc": "TIMESTAMP",
+        },
+        primary_key=("prediction_date", "symbol", "trend"),
+    ),
+    "daily_bars": TableSchema(
+        _BAR_KEY | {column: "DOUBLE" for column in ("open", "high", "low", "close", "volume")},
+        primary_key=("symbol", "date"),
+    ),
+    "feature_tables": TableSchema(
+        _BAR_KEY | {column: "DOUBLE" for column in _FALLBACK_FEATURES},
+        primary_key=("symbol", "date"),
+    ),
+}
+
+
+def feature_tables_schema(columns: Iterable[str]) -> TableSchema:
+    """Schema of `feature_tables` for whatever features there are."""
+    features = [column for column in columns if column not in _BAR_KEY]
+    if not features:
+        return SCHEMAS["feature_tables"]
+    return TableSchema(
+        _BAR_KEY | {column: "DOUBLE" for column in features},
+        primary_key=SCHEMAS["feature_tables"].primary_key,
+    )

@@ -1,0 +1,157 @@
+"""The frame store: whole files or none, reversible keys, one source a store."""
+
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.errors import CorruptPartition, MissingPartition, ProviderMismatch
+
+
+def make_frame(rows: int = 3, start: float = 0.0) -> pd.DataFrame:
+    """Floats on a daily index named date."""
+    index = pd.DatetimeIndex(pd.date_range("2024-01-01", periods=rows), freq=None, name="date")
+    return pd.DataFrame({"close": np.arange(rows) + start + 0.1}, index=index)
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> FrameStore:
+    """A store on the disk and one on a remote-like filesystem."""
+    if request.param == "local":
+        return FrameStore(str(tmp_path / "new" / "store"))
+    return FrameStore(f"memory://{uuid.uuid4().hex}/store")
+
+
+def test_frame_comes_back_as_written(store: FrameStore) -> None:
+    """Values to the last bit, index with its name and type."""
+    store.write("daily_bars", "BTC", make_frame())
+    read = store.read("daily_bars", "BTC")
+    pd.testing.assert_frame_equal(read, make_frame(), check_exact=True)
+    assert isinstance(read.index, pd.DatetimeIndex)
+    assert read.index.name == "date"
+    store.write("daily_bars", "BTC", make_frame(2, start=5.0))
+    assert len(store.read("daily_bars", "BTC")) == 2
+
+
+@pytest.mark.parametrize(
+    "key", ["BTC|uptrend", "a/b", "..", "2024-01-01", "50%", "%7C", "é ü", ".hidden", "x.parquet"]
+)
+def test_any_key_makes_a_round_trip(store: FrameStore, key: str) -> None:
+    """No key leaves its table's folder, and keys() gives it back."""
+    store.write("scores", key, make_frame())
+    assert store.exists("scores", key)
+    assert store.keys("scores") == [key]
+    pd.testing.assert_frame_equal(store.read("scores", key), make_frame())
+
+
+def test_missing_and_corrupt_partitions_name_path_and_way_out(store: FrameStore) -> None:
+    """A missing table has no keys; a broken file is not a missing one."""
+    assert store.keys("daily_bars") == []
+    assert store.read_all("daily_bars").empty
+    assert not store.exists("daily_bars", "BTC")
+    with pytest.raises(MissingPartition, match=r"daily_bars/BTC\.parquet .*materialise daily_bars"):
+        store.read("daily_bars", "BTC")
+    path = store.write("daily_bars", "BTC", make_frame())
+    content = store._files.cat_file(path)
+    for broken in (b"", b"garbage", content[: len(content) // 2], content[:-9] + b"012345678"):
+        store._files.pipe_file(path, broken)
+        with pytest.raises(CorruptPartition, match=r"daily_bars/BTC\.parquet .*delete it"):
+            store.read("daily_bars", "BTC")
+
+
+def test_read_all_joins_partitions(store: FrameStore) -> None:
+    """In key order, with the key as a column; an all-null column takes the others' type."""
+    store.write("t", "B|up", make_frame(2).assign(reason=None))
+    store.write("t", "A|up", make_frame(3, start=7.0).assign(reason="x"))
+    table = store.read_all("t", key_column="member")
+    assert table["member"].tolist() == ["A|up"] * 3 + ["B|up"] * 2
+    assert table["close"].iloc[0] == 7.1
+    assert table["reason"].isna().tolist() == [False] * 3 + [True] * 2
+    assert isinstance(table.index, pd.DatetimeIndex)
+    assert table.index.name == "date"
+    assert len(table.columns) == 3
+
+
+def test_read_all_without_a_date_index(store: FrameStore) -> None:
+    """Plain rows of several partitions."""
+    for key in ("a", "b"):
+        store.write("t", key, pd.DataFrame({"x": [1, 2]}))
+    assert store.read_all("t")["x"].tolist() == [1, 2, 1, 2]
+    store.write("t", "b", pd.DataFrame({"x": ["text"]}))
+    with pytest.raises(CorruptPartition, match="different types"):
+        store.read_all("t")
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
+def test_half_written_file_is_never_visible(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    interruption: type[BaseException],
+) -> None:
+    """Interrupted before the rename, the old partition stays and nothing is left behind."""
+    store = FrameStore(str(tmp_path))
+    store.write("t", "old", make_frame())
+
+    def interrupt(*_: object) -> None:
+        raise interruption
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, interrupt)
+        for key in ("old", "new"):
+            with pytest.raises(interruption):
+                store.write("t", key, make_frame(9))
+    assert store.keys("t") == ["old"]
+    assert len(store.read("t", "old")) == 3
+    assert [path.name for path in (tmp_path / "t").iterdir()] == ["old.parquet"]
+
+
+def test_leftover_of_a_killed_writer_is_no_partition(tmp_path: Path) -> None:
+    """What SIGKILL leaves beside is never listed."""
+    store = FrameStore(str(tmp_path))
+    store.write("t", "BTC", make_frame())
+    (tmp_path / "t" / ".ETH.parquet.0123.tmp").write_bytes(b"half")
+    assert store.keys("t") == ["BTC"]
+    assert len(store.read_all("t")) == 3
+
+
+def test_providers_never_mix(store: FrameStore) -> None:
+    """The first source owns the store; another is refused with both names and the way out."""
+    assert store.source() is None
+    store.claim("sandbox:seed=7")
+    store.claim("sandbox:seed=7")
+    assert store.source() == "sandbox:seed=7"
+    with pytest.raises(ProviderMismatch) as refusal:
+        store.claim("directory:/data")
+    for part in ("sandbox:seed=7", "directory:/data", "_DATA_DIR", "CRYPTO_POOL_PROVIDER"):
+        assert part in str(refusal.value)
+    assert store.source() == "sandbox:seed=7"
+
+
+def test_only_one_of_many_claims_wins(tmp_path: Path) -> None:
+    """Claims at the same moment agree on one owner."""
+
+    def claim(number: int) -> bool:
+        try:
+            FrameStore(str(tmp_path / "s")).claim(f"source {number}")
+        except ProviderMismatch:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(claim, range(8))) == 1
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["provenance.json"]
+
+
+def test_unreadable_provenance_is_named(store: FrameStore) -> None:
+    """It is not taken for nobody's store."""
+    store.claim("x")
+    store._files.pipe_file(f"{store._root}/provenance.json", b"{")
+    with pytest.raises(CorruptPartition, match=r"provenance\.json does not say"):
+        store.claim("x")

@@ -1,0 +1,120 @@
+"""Providers: what they give, and each fault of a user's file by name."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.adapters.providers.directory import DirectoryProvider
+from crypto_pool.adapters.providers.sandbox import SandboxProvider
+from crypto_pool.errors import InvalidBars, InvalidSetting, UnknownSymbol
+from crypto_pool.sandbox.market import SyntheticMarket
+
+HEADER = "date,open,high,low,close,volume\n"
+GOOD = HEADER + "2024-01-01,1,3,0.5,2,10\n2024-01-02,2,3,1.5,2.5,11\n"
+LAST = date(2024, 1, 2)
+
+
+def write(folder: Path, text: str, name: str = "BTC.csv") -> DirectoryProvider:
+    """Make a provider over a folder with that file."""
+    (folder / name).write_text(text)
+    return DirectoryProvider(folder)
+
+
+def test_csv_and_parquet_give_the_same_bars(tmp_path: Path) -> None:
+    """Float columns on a naive index named date."""
+    provider: MarketDataProvider = write(tmp_path, GOOD)
+    bars = provider.daily_bars("BTC", LAST)
+    bars.to_parquet(tmp_path / "ETH.parquet")
+    bars.reset_index().to_parquet(tmp_path / "SOL.parquet")
+    assert bars["close"].tolist() == [2.0, 2.5]
+    assert (bars.dtypes == float).all()
+    assert bars.index.equals(pd.DatetimeIndex(["2024-01-01", "2024-01-02"], name="date"))
+    assert bars.index.dtype == "datetime64[ns]"
+    for other in ("ETH", "SOL"):
+        pd.testing.assert_frame_equal(provider.daily_bars(other, LAST), bars)
+    assert not provider.synthetic
+    assert provider.source == f"directory:{tmp_path.resolve()}"
+
+
+def test_rows_are_left_to_the_validation(tmp_path: Path) -> None:
+    """Order, duplicates, empty cells and later days come through as they are."""
+    text = HEADER + "2024-01-03,2,3,1,2,\n2024-01-01,1,3,0.5,2,10\n2024-01-01,1,3,0.5,2,10\n"
+    bars = write(tmp_path, text).daily_bars("BTC", LAST)
+    assert bars.index.strftime("%d").tolist() == ["03", "01", "01"]
+    assert bars["volume"].isna().tolist() == [True, False, False]
+
+
+def test_spelling_of_header_and_dates_is_forgiven(tmp_path: Path) -> None:
+    """Capitals, blanks, a byte order mark, extra columns, a time with offset."""
+    text = (
+        "\ufeffDate, Open,High,Low,Close,Volume,Trades\n"
+        "2024-01-01 00:00:00+00:00,1,3,1,2,5,9\n2024-01-02T23:59:59Z,1,3,1,2,5,9\n"
+    )
+    bars = write(tmp_path, text).daily_bars("BTC", LAST)
+    assert bars.index.tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02")]
+
+
+def test_unknown_symbol_lists_what_there_is(tmp_path: Path) -> None:
+    """Also a symbol that would be a path finds nothing."""
+    provider = write(tmp_path, GOOD)
+    with pytest.raises(UnknownSymbol, match=r"DOGE: .*symbols with a file there: BTC$"):
+        provider.daily_bars("DOGE", LAST)
+    with pytest.raises(UnknownSymbol):
+        DirectoryProvider(tmp_path / "..").daily_bars(f"{tmp_path.name}/BTC", LAST)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("date,open,high,low,close\n2024-01-01,1,1,1,1\n", "BTC.csv has no column volume"),
+        (HEADER, "BTC.csv holds no rows"),
+        ("", "BTC.csv cannot be read as CSV"),
+        (GOOD + "2024-01-03,1,2\n1,2,3,4,5,6,7,8\n", "BTC.csv cannot be read as CSV"),
+        (GOOD + "2024-01-03,1,3,1,n2,5\n", "BTC.csv, line 4, column close: 'n2' is not a number"),
+        (GOOD + "03/01/2024,1,3,1,2,5\n", "BTC.csv, line 4, column date: '03/01/2024' is not a"),
+        (GOOD + ",1,3,1,2,5\n", "BTC.csv, line 4, column date: '' is not a date"),
+        (HEADER.strip() + ",Close\n2024-01-01,1,1,1,1,1,1\n", "BTC.csv has the column close twice"),
+    ],
+)
+def test_faulty_csv_is_named(tmp_path: Path, text: str, message: str) -> None:
+    """File, line and column are in the message."""
+    with pytest.raises(InvalidBars, match=message):
+        write(tmp_path, text).daily_bars("BTC", LAST)
+
+
+def test_faulty_parquet_is_named(tmp_path: Path) -> None:
+    """Garbage, dates as numbers, a foreign type."""
+    provider = write(tmp_path, "garbage", "BTC.parquet")
+    with pytest.raises(InvalidBars, match=r"BTC\.parquet cannot be read as PARQUET"):
+        provider.daily_bars("BTC", LAST)
+    bars = {column: [1.0] for column in ("open", "high", "low", "close", "volume")}
+    pd.DataFrame({"date": [20240101], **bars}).to_parquet(tmp_path / "ETH.parquet")
+    with pytest.raises(InvalidBars, match=r"ETH\.parquet, column date: numbers"):
+        provider.daily_bars("ETH", LAST)
+    dates = {"date": [pd.Timestamp("2024-01-01")]}
+    pd.DataFrame(dates | bars | {"low": dates["date"]}).to_parquet(tmp_path / "SOL.parquet")
+    with pytest.raises(InvalidBars, match=r"SOL\.parquet, column low"):
+        provider.daily_bars("SOL", LAST)
+
+
+def test_two_files_or_no_folder_are_refused(tmp_path: Path) -> None:
+    """Nothing is chosen silently."""
+    write(tmp_path, GOOD)
+    with pytest.raises(InvalidBars, match=r"both BTC\.csv and BTC\.parquet"):
+        write(tmp_path, "x", "BTC.parquet").daily_bars("BTC", LAST)
+    with pytest.raises(InvalidSetting, match="CRYPTO_POOL_MARKET_DATA_DIR"):
+        DirectoryProvider(tmp_path / "none").daily_bars("BTC", LAST)
+
+
+def test_sandbox_says_that_it_is_synthetic() -> None:
+    """Its source names everything its bars depend on."""
+    provider: MarketDataProvider = SandboxProvider(SyntheticMarket(seed=9, random_walk=True))
+    assert provider.synthetic
+    assert provider.source.startswith("sandbox:seed=9,predictability=0.15,random_walk=true")
+    assert provider.source != SandboxProvider().source
+    assert provider.daily_bars("BTC", LAST).index[-1] == pd.Timestamp(LAST)
+    with pytest.raises(UnknownSymbol, match="'B/C' is no symbol"):
+        provider.daily_bars("B/C", LAST)

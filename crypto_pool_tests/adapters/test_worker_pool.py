@@ -1,0 +1,68 @@
+"""The worker pool: every result once, one thread each, errors passed on."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+
+
+def square(number: int) -> tuple[int, int, int]:
+    return number, number**2, os.getpid()
+
+
+def wait(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def count_threads(_: int) -> int:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
+
+
+def refuse(number: int) -> int:
+    if number == 1:
+        raise UnscoredCandidate("BTC|uptrend: one class only")
+    return number
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_every_task_gives_its_result_once(n_jobs: int) -> None:
+    """One job stays in this process, more leave it."""
+    results = list(WorkerPool(n_jobs).map_unordered(square, range(7)))
+    assert sorted(result[:2] for result in results) == [(n, n**2) for n in range(7)]
+    assert ({result[2] for result in results} == {os.getpid()}) == (n_jobs == 1)
+    assert list(WorkerPool(n_jobs).map_unordered(square, [])) == []
+
+
+def test_results_come_as_they_finish() -> None:
+    """A slow task holds up no quick one."""
+    list(WorkerPool(2).map_unordered(wait, [0.0, 0.0]))
+    assert list(WorkerPool(2).map_unordered(wait, [1.0, 0.01, 0.02])) == [0.01, 0.02, 1.0]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_each_worker_has_one_thread(n_jobs: int) -> None:
+    """Parallelism is between the members; the caller keeps its own threads."""
+    before = count_threads(0)
+    for threads in WorkerPool(n_jobs).map_unordered(count_threads, range(4)):
+        assert threads == 1
+        assert count_threads(0) == before
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_error_of_a_task_reaches_the_caller(n_jobs: int) -> None:
+    """With its type and message, and the pool works afterwards."""
+    with pytest.raises(UnscoredCandidate, match="one class only"):
+        list(WorkerPool(n_jobs).map_unordered(refuse, range(3)))
+    assert sorted(WorkerPool(n_jobs).map_unordered(refuse, [2, 3])) == [2, 3]
+
+
+def test_pool_without_workers_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="n_jobs is 0"):
+        WorkerPool(0)
