@@ -8,11 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from crypto_pool.adapters.model_files import (
-    CALIBRATION_FILE,
-    REFERENCE_LOGIT,
-    save_model,
-)
+from crypto_pool.adapters.model_files import CALIBRATION_FILE, save_model
 from crypto_pool.adapters.model_records import (
     HASHES_TAG,
     MODEL_URI_TAG,
@@ -20,6 +16,7 @@ from crypto_pool.adapters.model_records import (
     CandidateFit,
     RunRecord,
 )
+from crypto_pool.domain.training import REFERENCE_LOGIT
 
 MODEL_NAME = "model"
 MODEL_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn")

@@ -4,6 +4,7 @@ Several processes that meet an empty store at once break it, so the schema is bu
 in a file beside the final one, under a lock, and renamed when it is complete.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
             return
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         unfinished = path.with_name(f"{path.name}.unfinished")
         for leftover in path.parent.glob(f"{unfinished.name}*"):
             leftover.unlink()

@@ -17,10 +17,10 @@ import pandas as pd
 from crypto_pool.adapters.model_formats import FORMATS, FloatArray
 from crypto_pool.domain.calibration import calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.training import REFERENCE_LOGIT
 from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel
 
 CALIBRATION_FILE = "calibration.json"
-REFERENCE_LOGIT = "reference_logit"
 
 
 @dataclass(frozen=True)

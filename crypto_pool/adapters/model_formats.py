@@ -51,7 +51,7 @@ class BoosterClassifier:
     def __init__(self, booster: Any, classes: Sequence[float]) -> None:
         """Wrap a binary booster whose raw output is the probability of the last class."""
         self.booster_ = booster
-        self.classes_ = np.asarray(classes)
+        self.classes_ = np.asarray(classes).astype(int)
 
     def predict_proba(self, features: Any) -> FloatArray:
         """Give one probability for each class, in the order of `classes_`."""
@@ -124,7 +124,8 @@ def _read_keras(data: bytes, trusted_types: Sequence[str], classes: Sequence[flo
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
     estimator = NeuralNetClassifier()
     estimator.model_ = network
-    estimator.classes_ = np.asarray(classes)
+    estimator.classes_ = np.asarray(classes).astype(int)
+    estimator.n_features_in_ = int(network.input_shape[-1])
     return estimator
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 ALGORITHM_TAG = "algorithm"
 DAGSTER_RUN_TAG = "dagster.run_id"
-PARENT_DAGSTER_RUN_TAG = "dagster_run_id"  # dagster-mlflow finds its run by it; only parents carry it
+PARENT_DAGSTER_RUN_TAG = (
+    "dagster_run_id"  # dagster-mlflow finds its run by it; only parents carry it
+)
 DATA_HASH_TAG = "data_hash"
 FEATURE_IMPORTANCE_TAG = "feature_importance"
 HASHES_TAG = "model_sha256"

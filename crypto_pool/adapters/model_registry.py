@@ -1,16 +1,16 @@
 """MLflow as the pool uses it: runs of candidates, registered versions, the champion's alias.
 
 A `ModelRegistry` holds two strings and is sent to workers as it is; each process makes
-its own client. A model is loaded by this project's own rules, never by code stored with it.
+its own client. Importing this module imports neither MLflow nor scikit-learn. A model is loaded by this project's own rules, never by code stored with it.
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from crypto_pool.adapters.candidate_log import write_candidate_run
 from crypto_pool.adapters.mlflow_store import (
     as_uri,
     create_schema,
@@ -19,7 +19,6 @@ from crypto_pool.adapters.mlflow_store import (
     is_missing,
     local_path,
 )
-from crypto_pool.adapters.model_files import LoadedModel, load_model
 from crypto_pool.adapters.model_records import (
     ALGORITHM_TAG,
     DAGSTER_RUN_TAG,
@@ -34,6 +33,9 @@ from crypto_pool.adapters.model_records import (
     RunRecord,
 )
 from crypto_pool.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from crypto_pool.adapters.model_files import LoadedModel
 
 TRAINING_EXPERIMENT = "crypto_pool_training"
 CHAMPION = "champion"
@@ -59,6 +61,7 @@ class ModelRegistry:
     def client(self) -> Any:
         """Give the MLflow client of this process."""
         if self._client is None:
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             from mlflow import MlflowClient
 
             self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
@@ -82,6 +85,8 @@ class ModelRegistry:
 
     def log_candidate(self, fit: CandidateFit) -> RunRecord:
         """Write the run of a candidate with its model; it ends FINISHED, FAILED or KILLED."""
+        from crypto_pool.adapters.candidate_log import write_candidate_run
+
         return write_candidate_run(self.client, self.experiment_id(fit.member_name), fit)
 
     def finished_runs(self, member_name: str, data_hash: str) -> dict[str, RunRecord]:
@@ -121,20 +126,30 @@ class ModelRegistry:
         """Register the model of a run, or find the version it has; its tags end as given."""
         name = model_name(member_name)
         given = {key: str(value) for key, value in tags.items()}
-        known = self.client.search_model_versions(f"name = '{name}' and run_id = '{run.run_id}'")
-        if known:
-            latest = max(known, key=lambda version: int(version.version))
+        known = self.registered_version(member_name, run.run_id)
+        if known is not None:
+            tags_now = self.client.get_model_version(name, known).tags
             for key, value in given.items():
-                if latest.tags.get(key) != value:
-                    self.client.set_model_version_tag(name, latest.version, key, value)
-            return str(latest.version)
+                if tags_now.get(key) != value:
+                    self.client.set_model_version_tag(name, known, key, value)
+            return known
         symbol, _, trend = member_name.rpartition("_")
         get_or_create_registered_model(self.client, name, {"symbol": symbol, "trend": trend})
-        model_id = run.model_uri.removeprefix("models:/")
+        logged = self._logged_model(run.tags)
         version = self.client.create_model_version(
-            name, run.model_uri, run_id=run.run_id, tags=given, model_id=model_id
+            name,
+            logged.artifact_location,  # a `models:/` URI is looked up in MLflow's global store
+            run_id=run.run_id,
+            tags=given,
+            model_id=logged.model_id,
         )
         return str(version.version)
+
+    def registered_version(self, member_name: str, run_id: str) -> str | None:
+        """Give the version registered for a run, if there is one."""
+        name = model_name(member_name)
+        known = self.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        return str(max(int(version.version) for version in known)) if known else None
 
     def set_champion(self, member_name: str, version: str) -> None:
         """Let a version serve; the one that served until now becomes `previous`."""
@@ -159,20 +174,34 @@ class ModelRegistry:
         found = {name: self.champion(name) for name in member_names}
         return {name: record for name, record in found.items() if record is not None}
 
-    def load(self, member_name: str, version: str) -> LoadedModel:
+    def load(self, member_name: str, version: str) -> "LoadedModel":
         """Load a registered version, after checking it against the hashes of its run."""
         from mlflow.exceptions import MlflowException
+
+        from crypto_pool.adapters.model_files import load_model
 
         title = f"{model_name(member_name)} version {version}"
         try:
             run_id = self.client.get_model_version(model_name(member_name), str(version)).run_id
+        except MlflowException as fault:
+            raise ModelUnavailable(f"{title} is not in the registry: {fault.message}") from fault
+        return self.load_run(run_id, title)
+
+    def load_run(self, run_id: str, title: str = "") -> LoadedModel:
+        """Load the model of a run, after checking it against the hashes on the run."""
+        from mlflow.exceptions import MlflowException
+
+        from crypto_pool.adapters.model_files import load_model
+
+        title = title or f"the model of run {run_id}"
+        try:
             tags = self.client.get_run(run_id).data.tags
-            location = self._model_location(tags)
+            location = str(self._logged_model(tags).artifact_location)
             hashes = json.loads(tags[HASHES_TAG])
         except KeyError as fault:
             raise ModelUnavailable(f"{title}: its run has no tag {fault}.") from fault
         except MlflowException as fault:
-            raise ModelUnavailable(f"{title} is not in the registry: {fault.message}") from fault
+            raise ModelUnavailable(f"{title} cannot be found: {fault.message}") from fault
         folder = local_path(location)
         if folder is not None:
             return load_model(folder / "artifacts", hashes)
@@ -181,9 +210,8 @@ class ModelRegistry:
 
     # How it is done
 
-    def _model_location(self, tags: Mapping[str, str]) -> str:
-        model_id = tags[MODEL_URI_TAG].removeprefix("models:/")
-        return str(self.client.get_logged_model(model_id).artifact_location)
+    def _logged_model(self, tags: Mapping[str, str]) -> Any:
+        return self.client.get_logged_model(tags[MODEL_URI_TAG].removeprefix("models:/"))
 
     def _download(self, uri: str, into: str, title: str) -> Path:
         import mlflow.artifacts
@@ -234,7 +262,7 @@ class ModelRegistry:
                 page_token=page_token,
             )
 
-        return iter(list(self._pages(search)))
+        return iter(list(self._pages(search)))  # whole, since closing a run shifts the pages
 
     @staticmethod
     def _pages(search: Callable[..., Any]) -> Iterator[Any]:

@@ -1,0 +1,279 @@
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters import candidate_log, model_registry
+from crypto_pool.adapters.model_records import CandidateFit
+from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
+from crypto_pool.errors import ModelUnavailable, UntrustedModel
+
+MEMBER = "BTC_uptrend"
+MakeFit = Callable[..., CandidateFit]
+
+
+def statuses(registry: ModelRegistry, experiment: str = MEMBER) -> list[str]:
+    runs = registry.client.search_runs([registry.experiment_id(experiment)])
+    return sorted(run.info.status for run in runs)
+
+
+def test_a_candidate_run_says_all_that_was_promised(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = registry.log_candidate(candidate_fit(parent_run_id="parent-1"))
+
+    run = registry.client.get_run(record.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"seed": "7", "class_weight": "{0: 1.0, 1: 1.1}"}
+    assert run.data.metrics == {"overall_score": 0.7, "reference_overall_score": 0.6}
+    tags = run.data.tags
+    assert json.loads(tags["undefined_metrics"]) == ["reference_roc_auc", "roc_auc"]
+    assert set(json.loads(tags["model_sha256"])) == {"estimator.ubj", "calibration.json"}
+    assert json.loads(tags["settings"]) == {"horizon": 10}
+    expected = {
+        "mlflow.parentRunId": "parent-1",
+        "mlflow.runName": "XGBoost",
+        "dagster.run_id": "dagster-1",
+        "member": MEMBER,
+        "symbol": "BTC",
+        "trend": "uptrend",
+        "algorithm": "XGBoost",
+        "data_hash": "d1",
+        "code_version": "c1",
+        "training_key": "k-XGBoost",
+        "synthetic": "true",
+    }
+    assert expected.items() <= tags.items()
+    assert "dagster_run_id" not in tags
+    assert run.outputs.model_outputs[0].model_id == record.model_uri.removeprefix("models:/")
+    logged = registry.client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert logged.experiment_id == registry.experiment_id(MEMBER)
+    assert logged.status == "READY"
+
+
+def test_mlflow_serves_what_was_logged(
+    registry: ModelRegistry,
+    candidate_fit: MakeFit,
+    rows: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import mlflow
+
+    fit = candidate_fit("RidgeClassifier")
+    record = registry.log_candidate(fit)
+    version = registry.register(MEMBER, record, {"skill": 0.1})
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(registry.tracking_uri)
+    try:
+        served = mlflow.pyfunc.load_model(f"models:/{MEMBER}_model/{version}")
+    finally:
+        mlflow.set_tracking_uri(before)
+
+    expected = fit.estimator.predict_proba(rows[list(fit.feature_names)])[:, 1]
+    np.testing.assert_allclose(served.predict(rows), expected, atol=1e-9)
+    loaded = registry.load(MEMBER, version)
+    np.testing.assert_allclose(loaded.predict_probability(rows), expected, atol=1e-9)
+    assert served.metadata.signature.inputs.input_names() == [
+        *fit.feature_names,
+        "reference_logit",
+    ]
+
+
+def test_nothing_is_pickled(
+    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
+) -> None:
+    for algorithm in ("XGBoost", "LightGBM", "RandomForest", "NeuralNet"):
+        registry.log_candidate(candidate_fit(algorithm))
+
+    names = [path.name for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    assert {"estimator.ubj", "estimator.txt", "estimator.skops", "estimator.keras"} <= set(names)
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
+
+
+def test_a_swapped_artifact_is_refused(
+    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
+) -> None:
+    version = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
+    stored = next((tmp_path / "artifacts").rglob("estimator.ubj"))
+    stored.write_bytes(stored.read_bytes() + b" ")
+
+    with pytest.raises(UntrustedModel, match=r"estimator\.ubj is not what was logged"):
+        registry.load(MEMBER, version)
+
+
+def test_a_remote_artifact_is_fetched_and_checked(
+    registry: ModelRegistry,
+    candidate_fit: MakeFit,
+    rows: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
+    expected = registry.load(MEMBER, version).predict_probability(rows)
+    monkeypatch.setattr(model_registry, "local_path", lambda uri: None)
+
+    np.testing.assert_array_equal(
+        registry.load(MEMBER, version).predict_probability(rows), expected
+    )
+
+    (tmp_path / "artifacts").rename(tmp_path / "moved")
+    with pytest.raises(ModelUnavailable, match="cannot fetch"):
+        registry.load(MEMBER, version)
+
+
+def test_importing_the_registry_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, crypto_pool.adapters.model_registry;"
+        "sys.exit(', '.join({'mlflow', 'sklearn', 'pandas', 'keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_what_is_not_there_is_unavailable(
+    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelUnavailable, match="BTC_uptrend_model version 9"):
+        registry.load(MEMBER, "9")
+    version = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
+    (tmp_path / "artifacts").rename(tmp_path / "moved")
+    with pytest.raises(ModelUnavailable, match="No model folder"):
+        registry.load(MEMBER, version)
+
+
+def test_finished_runs_are_the_latest_of_each_algorithm_on_the_same_data(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    registry.log_candidate(candidate_fit())
+    latest = registry.log_candidate(candidate_fit())
+    registry.log_candidate(candidate_fit(data_hash="d2"))
+    other = registry.log_candidate(candidate_fit("LightGBM"))
+
+    found = registry.finished_runs(MEMBER, "d1")
+
+    assert found == {"XGBoost": latest, "LightGBM": other}
+    assert found["XGBoost"].metrics["roc_auc"] is None
+    assert registry.finished_runs("ETH_uptrend", "d1") == {}
+
+
+def test_a_training_key_finds_its_run_and_no_unfinished_one(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = registry.log_candidate(candidate_fit())
+    registry.end_run(registry.log_candidate(candidate_fit("LightGBM")).run_id, "FAILED")
+
+    assert registry.find_reusable(MEMBER, "k-XGBoost") == record
+    assert registry.find_reusable(MEMBER, "k-LightGBM") is None
+
+
+def test_a_run_is_registered_once(registry: ModelRegistry, candidate_fit: MakeFit) -> None:
+    first = registry.log_candidate(candidate_fit())
+    second = registry.log_candidate(candidate_fit("LightGBM"))
+
+    assert registry.register(MEMBER, first, {"skill": 0.1}) == "1"
+    assert registry.register(MEMBER, second, {}) == "2"
+    assert registry.register(MEMBER, first, {"skill": 0.1}) == "1"
+
+
+def test_the_champion_moves_and_the_previous_one_is_kept(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    assert registry.champion(MEMBER) is None
+    record = registry.log_candidate(candidate_fit())
+    first = registry.register(MEMBER, record, {"symbol": "BTC"})
+    assert registry.champion(MEMBER) is None
+    second = registry.register(MEMBER, registry.log_candidate(candidate_fit("LightGBM")), {})
+
+    registry.set_champion(MEMBER, first)
+    registry.set_champion(MEMBER, first)
+    assert registry.previous(MEMBER) is None
+    serving = registry.champion(MEMBER)
+    assert serving is not None
+    assert (serving.version, serving.run_id) == (first, record.run_id)
+    assert serving.tags == {"symbol": "BTC"}
+    assert serving.registered_at_utc.utcoffset() is not None
+
+    registry.set_champion(MEMBER, second)
+    registry.set_champion(MEMBER, second)
+    previous = registry.previous(MEMBER)
+    assert previous is not None
+    assert previous.version == first
+    assert list(registry.champions([MEMBER, "ETH_uptrend"])) == [MEMBER]
+    assert registry.champions([MEMBER])[MEMBER].version == second
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(KeyboardInterrupt(), "KILLED"), (OSError("disk full"), "FAILED")]
+)
+def test_an_interrupted_candidate_leaves_no_running_run(
+    fault: BaseException,
+    status: str,
+    registry: ModelRegistry,
+    candidate_fit: MakeFit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(candidate_log, "save_model", fail)
+
+    with pytest.raises(type(fault)):
+        registry.log_candidate(candidate_fit())
+
+    assert statuses(registry) == [status]
+
+
+def test_orphans_are_closed_and_the_living_are_not(registry: ModelRegistry) -> None:
+    member, training = registry.experiment_id(MEMBER), registry.experiment_id(TRAINING_EXPERIMENT)
+    for tag, experiment in (("dagster.run_id", member), ("dagster_run_id", training)):
+        for owner in ("dead", "alive"):
+            registry.client.create_run(experiment, tags={tag: owner})
+    registry.client.create_run(member)
+
+    assert registry.close_orphans(lambda run_id: run_id == "alive") == 2
+
+    assert statuses(registry) == ["KILLED", "RUNNING", "RUNNING"]
+    assert statuses(registry, TRAINING_EXPERIMENT) == ["KILLED", "RUNNING"]
+    assert registry.close_orphans(lambda run_id: run_id == "alive") == 0
+
+
+def test_workers_get_the_registry_and_not_its_client(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = registry.log_candidate(candidate_fit())
+
+    copy = pickle.loads(pickle.dumps(registry))  # noqa: S301 - our own bytes
+
+    assert copy.__dict__["_client"] is None
+    assert copy.find_reusable(MEMBER, "k-XGBoost") == record
+
+
+def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:
+    def prepare(_: int) -> str:
+        made = ModelRegistry(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}", str(tmp_path / "a"))
+        made.prepare()
+        return made.experiment_id(TRAINING_EXPERIMENT)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(prepare, range(4)))) == 1
+
+    assert {path.name for path in (tmp_path / "new").iterdir()} <= {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_feature_importance_is_put_on_the_run(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = registry.log_candidate(candidate_fit())
+
+    registry.set_feature_importance(record.run_id, {"feature_0": 0.5})
+
+    tags: dict[str, Any] = registry.client.get_run(record.run_id).data.tags
+    assert json.loads(tags["feature_importance"]) == {"feature_0": 0.5}
