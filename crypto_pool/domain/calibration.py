@@ -31,7 +31,7 @@ class TimeOrderedCalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: 
         self.n_splits = n_splits
         self.gap = gap
 
-    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Self:  # noqa: N803
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Self:
         """Learn the scorer and the scale of its scores."""
         labels = np.asarray(y)
         self.classes_ = np.unique(labels)
@@ -63,17 +63,17 @@ class TimeOrderedCalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: 
         self.estimator_ = clone(self.estimator).fit(X, labels)
         return self
 
-    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Give calibrated probabilities of class 0 and class 1."""
         check_is_fitted(self, "platt_")
         scores = self.estimator_.decision_function(X)
         return np.asarray(self.platt_.predict_proba(scores.reshape(-1, 1)))
 
-    def predict(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the more probable class."""
         return np.asarray(self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)])
 
-    def _splits(self, X: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:  # noqa: N803
+    def _splits(self, X: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
         try:
             return list(TimeSeriesSplit(n_splits=self.n_splits, gap=self.gap).split(X))
         except ValueError as error:

@@ -130,16 +130,19 @@ def _neural_net(balance: ClassBalance, seed: int) -> Any:
 
 
 _CALIBRATED = "crypto_pool.domain.calibration.TimeOrderedCalibratedClassifier"
+_TREE = "sklearn.tree._tree.Tree"
+_HIST_TREE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
+_ADAM = "sklearn.neural_network._stochastic_optimizers.AdamOptimizer"
 
 _ALL = (
-    Candidate("RandomForest", _random_forest, "skops", "tree", ()),
+    Candidate("RandomForest", _random_forest, "skops", "tree", (_TREE,)),
     Candidate("SupportVectorMachine", _support_vector_machine, "skops", "sampled", (_CALIBRATED,)),
     Candidate("XGBoost", _xgboost, "xgboost", "tree"),
-    Candidate("HistGradientBoosting", _hist_gradient_boosting, "skops", "tree", ()),
-    Candidate("AdaBoost", _ada_boost, "skops", "sampled", ()),
+    Candidate("HistGradientBoosting", _hist_gradient_boosting, "skops", "tree", (_HIST_TREE,)),
+    Candidate("AdaBoost", _ada_boost, "skops", "sampled", (_TREE,)),
     Candidate("RidgeClassifier", _ridge_classifier, "skops", "linear", (_CALIBRATED,)),
-    Candidate("KNeighbors", _k_neighbors, "skops", "sampled", ()),
-    Candidate("MLPClassifier", _mlp_classifier, "skops", "sampled", ()),
+    Candidate("KNeighbors", _k_neighbors, "skops", "sampled"),
+    Candidate("MLPClassifier", _mlp_classifier, "skops", "sampled", (_ADAM,)),
     Candidate("LightGBM", _light_gbm, "lightgbm", "tree"),
     Candidate("NeuralNet", _neural_net, "keras", "sampled"),
 )

@@ -24,10 +24,8 @@ def label_trend(
     average = indicators["10_day_SMA"].where(has_unbroken_days(index, SMA_DAYS))
     later = average.reindex(index + pd.Timedelta(days=horizon)).to_numpy()
     change = (later - average.to_numpy()) / average.to_numpy()
-    if Trend(trend) is Trend.UPTREND:
-        hit = change >= target_pct
-    else:
-        hit = change <= -target_pct
+    rises = Trend(trend) is Trend.UPTREND
+    hit = change >= target_pct if rises else change <= -target_pct
     return pd.Series(
         np.where(np.isnan(change), np.nan, hit.astype(float)), index=index, name="label"
     )

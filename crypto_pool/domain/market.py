@@ -153,15 +153,13 @@ def _with_bar_dates(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:
     if index.tz is not None:
         index = index.tz_convert("UTC").tz_localize(None)
     if index.hasnans:
-        raise InvalidBars(f"{symbol}: {int(index.isna().sum())} bars have no date")
+        raise InvalidBars(f"{symbol}: {int(np.sum(index.isna()))} bars have no date")
     if not index.equals(index.normalize()):
         raise InvalidBars(f"{symbol}: bar times within the day, needed: one daily bar at 00:00 UTC")
     return bars.set_axis(index.rename("date")).assign(refused=False)
 
 
-def _unfit_rows(
-    bars: pd.DataFrame, last_closed: date
-) -> Iterator[tuple[str, str, np.ndarray]]:
+def _unfit_rows(bars: pd.DataFrame, last_closed: date) -> Iterator[tuple[str, str, np.ndarray]]:
     prices = bars[list(PRICE_COLUMNS)].to_numpy()
     values = bars[list(BAR_COLUMNS)].to_numpy()
     low = bars["low"].to_numpy()
@@ -182,9 +180,7 @@ def _unfit_rows(
     )
 
 
-def _without_duplicates(
-    bars: pd.DataFrame, symbol: str, faults: list[BarFault]
-) -> pd.DataFrame:
+def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: list[BarFault]) -> pd.DataFrame:
     if bars.index.is_unique:
         return bars
     once = bars.loc[~bars.reset_index().duplicated().to_numpy()]
@@ -195,13 +191,11 @@ def _without_duplicates(
             "no repair can tell which is true, correct the source"
         )
     repeated = bars.index[bars.index.duplicated()].unique()
-    faults.append(_fault(symbol, "duplicate", repeated, "repaired", "the same bar twice, kept once"))
+    faults.append(_fault(symbol, "duplicate", repeated, "repaired", "same bar twice, kept once"))
     return once
 
 
-def _fault(
-    symbol: str, kind: str, dates: pd.Index, action: FaultAction, why: str
-) -> BarFault:
+def _fault(symbol: str, kind: str, dates: pd.Index, action: FaultAction, why: str) -> BarFault:
     days = tuple(pd.Timestamp(day).date() for day in dates.unique())
     return BarFault(kind, days, action, f"{symbol}: {kind} on {_named(dates.unique())}: {why}")
 

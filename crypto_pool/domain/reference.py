@@ -47,8 +47,8 @@ def random_walk_probability(
 
 def logit(probability: pd.Series) -> pd.Series:
     """Give log odds of a probability clipped to [0.01, 0.99]."""
-    clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    return np.log(clipped / (1 - clipped))
+    clipped = probability.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return pd.Series(np.log(clipped / (1 - clipped)), index=probability.index)
 
 
 def _trailing(values: np.ndarray, days: int) -> np.ndarray:
