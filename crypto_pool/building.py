@@ -1,0 +1,151 @@
+"""Run the whole graph in this process, one Dagster run a layer, recorded in the instance."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from time import monotonic
+from typing import Any
+
+import dagster as dg
+import psutil
+
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.defs.batches import recorded_failures
+from crypto_pool.domain.market import Trend
+from crypto_pool.settings import Settings
+
+PROCESS_TAG = "crypto_pool/process"
+BAR_DATE_TAG = "crypto_pool/bar_date"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+ENDED = (
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+)
+
+Layer = tuple[str, str]
+FEATURES: Layer = ("refresh_features", "bars and features")
+TRAINING: Layer = ("train_members", "candidates and champions")
+PREDICTIONS: Layer = ("predict_day", "forecasts and outcomes")
+PUBLICATION: Layer = ("publish_tables", "the DuckDB file")
+EVERYTHING = (FEATURES, TRAINING, PREDICTIONS, PUBLICATION)
+
+
+@dataclass
+class BuildReport:
+    """What a build left: the failures by name, and the Dagster run of each layer."""
+
+    failures: list[str] = field(default_factory=list)
+    runs: dict[str, str] = field(default_factory=dict)
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Open the Dagster instance of DAGSTER_HOME, made if it is not there."""
+    home = settings.dagster_home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def recover(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+    """End what a killed process left behind: Dagster runs, pool slots, MLflow runs."""
+    ended = []
+    filters = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    )
+    for run in instance.get_runs(filters):
+        owner = run.tags.get(PROCESS_TAG)
+        if owner is not None and not _is_running(owner):
+            instance.report_run_failed(run, f"its process {owner} is gone")
+            ended.append(run.run_id)
+    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+        if not _is_alive(instance, run_id):
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
+    registry.prepare()
+    registry.close_orphans(lambda run_id: _is_alive(instance, run_id))
+    return ended
+
+
+def run_layers(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    bar_date: date,
+    layers: Sequence[Layer],
+    say: Callable[[str], None],
+) -> BuildReport:
+    """Run the layers in order; one that fails for some coins goes on for the others."""
+    from crypto_pool.definitions import defs
+
+    report = BuildReport()
+    for job_name, title in layers:
+        say(f"{title} ...")
+        begun = monotonic()
+        result = defs.resolve_job_def(job_name).execute_in_process(
+            instance=instance,
+            run_config=_run_config(job_name, bar_date),
+            tags={
+                BAR_DATE_TAG: bar_date.isoformat(),
+                PROCESS_TAG: _this_process(),
+                **_partition_range(job_name, settings, bar_date),
+            },
+            raise_on_error=False,
+        )
+        report.runs[job_name] = result.run_id
+        failures = recorded_failures(instance, result.run_id)
+        if not result.success and not failures:
+            failures = [f"{job_name}: {message}" for message in _step_errors(result)]
+        report.failures.extend(failures)
+        say(f"{title}: {monotonic() - begun:.1f} s, {len(failures)} failed")
+    return report
+
+
+def _run_config(job_name: str, bar_date: date) -> dict[str, Any]:
+    return {
+        "resources": {"pool": {"config": {"bar_date": bar_date.isoformat()}}},
+        "loggers": {"console": {"config": {"log_level": "INFO"}}},
+    }
+
+
+def _partition_range(job_name: str, settings: Settings, bar_date: date) -> dict[str, str]:
+    first, last = settings.symbols[0], settings.symbols[-1]
+    trends = list(Trend)
+    ranges = {
+        FEATURES[0]: (first, last),
+        TRAINING[0]: (f"{first}|{trends[0]}", f"{last}|{trends[-1]}"),
+        PREDICTIONS[0]: (bar_date.isoformat(), bar_date.isoformat()),
+    }
+    if job_name not in ranges:
+        return {}
+    start, end = ranges[job_name]
+    return {RANGE_START: start, RANGE_END: end}
+
+
+def _step_errors(result: dg.ExecuteInProcessResult) -> list[str]:
+    messages = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            messages.append(f"{event.step_key}: {error.message.strip() if error else 'failed'}")
+    return messages or ["the run failed; see its log in the Dagster UI"]
+
+
+def _this_process() -> str:
+    return f"{os.getpid()}:{psutil.Process().create_time():.0f}"
+
+
+def _is_running(owner: str) -> bool:
+    pid, created = owner.split(":")
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 2
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_alive(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.status not in ENDED

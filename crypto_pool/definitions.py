@@ -1,0 +1,25 @@
+"""The Definitions object, nothing else."""
+
+import dagster as dg
+
+from crypto_pool.defs.assets import features, models, predictions, raw
+from crypto_pool.defs.automation import jobs
+from crypto_pool.defs.batches import SurvivorsIOManager
+from crypto_pool.defs.checks import checks
+from crypto_pool.defs.console import plain_console
+from crypto_pool.defs.resources import PoolResource, mlflow_parent_run
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules([raw, features, models, predictions]),
+    asset_checks=checks,
+    jobs=jobs,
+    resources={
+        "pool": PoolResource(),
+        "mlflow": mlflow_parent_run,
+        "survivors": SurvivorsIOManager(),
+    },
+    loggers={"console": plain_console},
+    # Process start and imports cost more than one member's training: a run is one process,
+    # and its parallelism lies in the worker processes of a step.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,1 @@
+"""All the Dagster code: partitions, resources, assets, checks and automation."""

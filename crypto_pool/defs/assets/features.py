@@ -1,0 +1,41 @@
+"""The 19 features of each coin."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from crypto_pool.defs.assets.raw import OWNERS, column_schema, raw_indicators
+from crypto_pool.defs.batches import process_partitions
+from crypto_pool.defs.partitions import symbols
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.features import assemble_features, feature_names
+
+
+@dg.asset(
+    group_name="features",
+    partitions_def=symbols,
+    deps=[raw_indicators],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    io_manager_key="survivors",
+    owners=OWNERS,
+    kinds={"pandas", "parquet"},
+    metadata={
+        "dagster/column_schema": column_schema(
+            {"date": "timestamp", **dict.fromkeys(feature_names(), "float")}
+        )
+    },
+)
+def feature_table(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
+    """The 19 features by bar date; rows that are not clean are dropped and counted."""
+    store, settings = pool.store, pool.settings
+
+    def build(symbol: str) -> Mapping[str, Any]:
+        built = assemble_features(store.read("raw_indicators", symbol), settings.time_period)
+        store.write("feature_table", symbol, built.features)
+        return {
+            "dagster/partition_row_count": len(built.features),
+            **{f"dropped_{reason}": count for reason, count in built.dropped.items()},
+        }
+
+    return process_partitions(context, build)

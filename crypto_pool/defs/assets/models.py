@@ -1,0 +1,194 @@
+"""Ten candidates a member, and the champion chosen among them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from crypto_pool.defs.assets.features import feature_table
+from crypto_pool.defs.assets.raw import OWNERS
+from crypto_pool.defs.batches import record_failure, require_survivors
+from crypto_pool.defs.partitions import member_of, members
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.training import TrainingTable
+from crypto_pool.workflow.championing import ChampionDecision, ChampionTask, appoint_champion
+from crypto_pool.workflow.forecasting import member_table
+from crypto_pool.workflow.isolation import Failure, map_isolated
+from crypto_pool.workflow.training import CandidateResult, TrainingTask, train_candidate
+
+LEADERBOARD = ("algorithm", "status", "overall_score", "precision", "brier_score", "roc_auc")
+
+
+def candidate_key(algorithm: str) -> dg.AssetKey:
+    """The asset key of one algorithm."""
+    return dg.AssetKey(["candidates", algorithm])
+
+
+def leaderboard(results: list[CandidateResult]) -> dg.MetadataValue:
+    """A member's candidates, best overall_score first, as a table for the UI."""
+    rows = sorted(
+        (result.row() for result in results),
+        key=lambda row: (row["overall_score"] is None, -(row["overall_score"] or 0.0)),
+    )
+    records = [
+        dg.TableRecord(
+            {name: "" if row[name] is None else row[name] for name in LEADERBOARD}
+        )
+        for row in rows
+    ]
+    columns = [dg.TableColumn(name, "string" if i < 2 else "float") for i, name in enumerate(LEADERBOARD)]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def training_tables(
+    context: dg.AssetExecutionContext, pool: PoolResource, asset_keys: list[dg.AssetKey]
+) -> tuple[dict[str, TrainingTable], list[str]]:
+    """The labelled rows of each member of the batch, and the reasons of those without."""
+    tables, reasons = {}, []
+    for key in context.partition_keys:
+        try:
+            tables[str(key)] = member_table(
+                pool.store,
+                member_of(key),
+                pool.as_of,
+                pool.training_settings,
+                pool.settings.training_rows,
+            )
+        except Exception as error:  # one coin's stored data never stops the others
+            reason = f"{type(error).__name__}: {error}"
+            reasons.append(f"{key}: {reason}")
+            for asset_key in asset_keys:
+                record_failure(context, asset_key, key, reason)
+    require_survivors(context, list(tables), reasons)
+    return tables, reasons
+
+
+@dg.multi_asset(
+    name="candidates",
+    group_name="models",
+    specs=[
+        dg.AssetSpec(
+            candidate_key(name),
+            deps=[feature_table],
+            skippable=True,
+            owners=OWNERS,
+            kinds={candidate.artifact_format, "mlflow"},
+            description=f"{name} of each member: trained, scored beside the reference, logged.",
+        ).with_io_manager_key("survivors")
+        for name, candidate in CANDIDATES.items()
+    ],
+    partitions_def=members,
+    can_subset=True,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="member_training",
+)
+def candidates(
+    context: dg.AssetExecutionContext, pool: PoolResource, mlflow: dg.ResourceParam[Any]
+) -> Iterator[dg.Output[list[str]]]:
+    """Train the chosen algorithms for every member of the batch, in worker processes."""
+    parent = mlflow.active_run().info.run_id
+    algorithms = [name for name in CANDIDATES if candidate_key(name) in context.selected_asset_keys]
+    tables, reasons = training_tables(context, pool, [candidate_key(name) for name in algorithms])
+    shared: dict[str, Any] = {
+        "as_of": pool.as_of,
+        "policy": pool.settings.evaluation_policy,
+        "seed": pool.settings.seed,
+        "settings": pool.training_settings,
+        "synthetic": pool.provider.synthetic,
+        "registry": pool.registry,
+        "parent_run_id": parent,
+        "dagster_run_id": context.run_id,
+    }
+    tasks = [
+        TrainingTask(member=member_of(key), algorithm=name, table=table, **shared)
+        for key, table in tables.items()
+        for name in algorithms
+    ]
+    survivors: dict[str, list[str]] = {name: [] for name in algorithms}
+    for done, (task, result) in enumerate(
+        map_isolated(pool.workers, train_candidate, tasks), 1
+    ):
+        key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
+        if isinstance(result, Failure):
+            reasons.append(f"{key} {task.algorithm}: {result.reason}")
+            record_failure(context, asset_key, key, result.reason)
+            continue
+        row = result.row()
+        pool.store.write("candidate_scores", f"{key}|{task.algorithm}", pd.DataFrame([row]))
+        context.add_asset_metadata(
+            {name: value for name, value in row.items() if isinstance(value, str | float | int)},
+            asset_key=asset_key,
+            partition_key=key,
+        )
+        survivors[task.algorithm].append(key)
+        context.log.info(f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {result.status}")
+    require_survivors(context, [k for keys in survivors.values() for k in keys], reasons)
+    for name in algorithms:
+        if survivors[name]:
+            yield dg.Output(survivors[name], output_name=candidate_key(name).to_python_identifier())
+
+
+@dg.asset(
+    group_name="models",
+    partitions_def=members,
+    deps=[candidate_key(name) for name in CANDIDATES],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="member_training",
+    io_manager_key="survivors",
+    owners=OWNERS,
+    kinds={"mlflow", "shap"},
+)
+def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
+    """The candidate that serves each member: gated, explained, registered, alias moved."""
+    tables, reasons = training_tables(context, pool, [context.asset_key])
+    tasks = [
+        ChampionTask(
+            member=member_of(key),
+            table=table,
+            as_of=pool.as_of,
+            policy=pool.settings.evaluation_policy,
+            seed=pool.settings.seed,
+            explained_rows=pool.settings.explained_rows,
+            settings=pool.training_settings,
+            registry=pool.registry,
+        )
+        for key, table in tables.items()
+    ]
+    survivors = []
+    for task, decision in map_isolated(pool.workers, appoint_champion, tasks):
+        key = task.member.partition_key
+        if isinstance(decision, Failure):
+            reasons.append(f"{key}: {decision.reason}")
+            record_failure(context, context.asset_key, key, decision.reason)
+            continue
+        if decision.row is not None:
+            pool.store.write("champions", key, pd.DataFrame([decision.row]))
+        context.add_asset_metadata(
+            champion_metadata(pool, task, decision), partition_key=key
+        )
+        survivors.append(key)
+    require_survivors(context, survivors, reasons)
+    return survivors
+
+
+def champion_metadata(
+    pool: PoolResource, task: ChampionTask, decision: ChampionDecision
+) -> dict[str, Any]:
+    """What the UI shows of one decision."""
+    scores = [
+        pool.store.read("candidate_scores", f"{task.member.partition_key}|{name}").iloc[0]
+        for name in CANDIDATES
+        if pool.store.exists("candidate_scores", f"{task.member.partition_key}|{name}")
+    ]
+    records = [
+        dg.TableRecord({n: "" if pd.isna(row[n]) else row[n] for n in LEADERBOARD})
+        for row in sorted(scores, key=lambda row: -(row["overall_score"] or 0.0))
+    ]
+    return {
+        "decision": decision.decision,
+        "reason": decision.reason,
+        "not_trained_on_this_data": ", ".join(decision.missing) or "none",
+        **({"leaderboard": dg.MetadataValue.table(records)} if records else {}),
+    }

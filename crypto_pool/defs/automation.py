@@ -1,0 +1,34 @@
+"""The jobs of the pool: one for each way assets are cut."""
+
+import dagster as dg
+
+from crypto_pool.defs.assets.features import feature_table
+from crypto_pool.defs.assets.models import candidate_key, champion
+from crypto_pool.defs.assets.predictions import (
+    daily_predictions,
+    prediction_outcomes,
+    prediction_tables,
+)
+from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
+from crypto_pool.domain.candidates import CANDIDATES
+
+refresh_features = dg.define_asset_job(
+    "refresh_features",
+    [daily_bars, raw_indicators, feature_table],
+    description="Pull bars and rebuild the features of a batch of coins.",
+)
+train_members = dg.define_asset_job(
+    "train_members",
+    [*(candidate_key(name) for name in CANDIDATES), champion.key],
+    description="Train the candidates of a batch of members and choose their champions.",
+)
+predict_day = dg.define_asset_job(
+    "predict_day",
+    [daily_predictions, prediction_outcomes],
+    description="Forecast a batch of closed days, and score what has matured of them.",
+)
+publish_tables = dg.define_asset_job(
+    "publish_tables", [prediction_tables], description="Publish the DuckDB file."
+)
+
+jobs = [refresh_features, train_members, predict_day, publish_tables]

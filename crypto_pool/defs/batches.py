@@ -1,0 +1,95 @@
+"""Run the partitions of one step so that a failing one stops no other.
+
+A step ends well if at least one partition did: only those are marked as materialised, the
+failed ones go on record as observations with their reason, and the layers after it run for the
+rest. `defs.checks` then fails the run with the list.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from crypto_pool.errors import MembersFailed
+
+FAILURE = "failure"
+
+
+class SurvivorsIOManager(dg.IOManager):
+    """Narrows a step's materialised partitions to the keys it returned; stores nothing."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Sequence[str]) -> None:
+        """Mark only the partitions in `obj` as materialised."""
+        if context.has_asset_partitions:
+            # Dagster has no public way to say that a part of a batch failed.
+            empty = context.asset_partitions_def.empty_subset()
+            context._asset_partitions_subset = empty.with_partition_keys(obj)
+
+    def load_input(self, context: dg.InputContext) -> None:
+        """Refuse: assets read what they need from the store."""
+        raise NotImplementedError("assets of the pool pass data through the frame store")
+
+
+def record_failure(
+    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, partition: str, reason: str
+) -> None:
+    """Put a failed partition on record."""
+    context.log.warning(f"{asset_key.to_user_string()} [{partition}]: {reason}")
+    context.log_event(
+        dg.AssetObservation(asset_key, partition=partition, metadata={FAILURE: reason})
+    )
+
+
+def recorded_failures(
+    instance: dg.DagsterInstance, run_id: str, asset_key: dg.AssetKey | None = None
+) -> list[str]:
+    """What failed in a run, as `asset [partition]: reason`, of one asset or all."""
+    records = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION
+    ).records
+    failures = []
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        observation = event.asset_observation_data.asset_observation if event else None
+        if observation is None or FAILURE not in observation.metadata:
+            continue
+        if asset_key is None or observation.asset_key == asset_key:
+            name = observation.asset_key.to_user_string()
+            failures.append(
+                f"{name} [{observation.partition}]: {observation.metadata[FAILURE].value}"
+            )
+    return failures
+
+
+def process_partitions(
+    context: dg.AssetExecutionContext,
+    work: Callable[[str], Mapping[str, Any]],
+) -> list[str]:
+    """Do `work` for each partition of the batch; return the keys that came through.
+
+    `work` returns the metadata of its partition.
+
+    Raises:
+        MembersFailed: no partition came through.
+    """
+    survivors, reasons = [], []
+    for key in context.partition_keys:
+        try:
+            metadata = work(key)
+        except Exception as error:  # the boundary that isolates one coin from the others
+            reason = f"{type(error).__name__}: {error}"
+            reasons.append(f"{key}: {reason}")
+            record_failure(context, context.asset_key, key, reason)
+            continue
+        context.add_asset_metadata(dict(metadata), partition_key=key)
+        survivors.append(key)
+    require_survivors(context, survivors, reasons)
+    return survivors
+
+
+def require_survivors(
+    context: dg.AssetExecutionContext, survivors: Sequence[str], reasons: Sequence[str]
+) -> None:
+    """Fail the step if nothing of the batch came through."""
+    if not survivors:
+        raise MembersFailed("nothing in this batch came through:\n" + "\n".join(reasons))

@@ -1,0 +1,41 @@
+"""The last step of a run: it fails with the list of what did not come through."""
+
+import dagster as dg
+
+from crypto_pool.defs.assets.features import feature_table
+from crypto_pool.defs.assets.models import candidate_key, champion
+from crypto_pool.defs.assets.predictions import daily_predictions, prediction_outcomes
+from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
+from crypto_pool.defs.batches import recorded_failures
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.errors import MembersFailed
+
+ISOLATED = [
+    *(asset.key for asset in (daily_bars, raw_indicators, feature_table)),
+    *(candidate_key(name) for name in CANDIDATES),
+    *(asset.key for asset in (champion, daily_predictions, prediction_outcomes)),
+]
+
+
+def every_partition_processed(key: dg.AssetKey) -> dg.AssetChecksDefinition:
+    """A check of one asset that raises if any partition of this run's batch failed.
+
+    It blocks nothing: the layers after it run for the partitions that came through, and the
+    run is still marked as failed.
+    """
+
+    @dg.asset_check(
+        asset=key,
+        name="every_partition_processed",
+        description="Fails the run, and names each partition of its batch that failed.",
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        failures = recorded_failures(context.instance, context.run.run_id, key)
+        if failures:
+            raise MembersFailed(f"{len(failures)} failed:\n" + "\n".join(failures))
+        return dg.AssetCheckResult(passed=True)
+
+    return check
+
+
+checks = [every_partition_processed(key) for key in ISOLATED]

@@ -1,0 +1,145 @@
+"""Adapters built from the settings, as Dagster resources."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+from dagster import resource
+from pydantic import Field, PrivateAttr
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.errors import InvalidSetting
+from crypto_pool.settings import Settings, load_settings
+
+TRAINING_EXPERIMENT = "crypto_pool_training"
+
+
+class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Everything outside that an asset may touch."""
+
+    bar_date: str = Field(
+        "", description="Build the pool as of this closed bar date; empty: the latest closed day."
+    )
+    _store: FrameStore | None = PrivateAttr(default=None)
+    _registry: ModelRegistry | None = PrivateAttr(default=None)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        return load_settings()
+
+    @property
+    def as_of(self) -> date:
+        """The bar date the build stands at."""
+        last_closed = self.settings.last_closed()
+        if not self.bar_date:
+            return last_closed
+        try:
+            chosen = date.fromisoformat(self.bar_date)
+        except ValueError:
+            raise InvalidSetting(f"bar_date {self.bar_date!r} is not a date; use YYYY-MM-DD.") from None
+        if chosen > last_closed:
+            raise InvalidSetting(
+                f"bar_date {chosen} is not closed yet; the latest closed day is {last_closed}."
+            )
+        return chosen
+
+    def now(self) -> datetime:
+        """The UTC time."""
+        return self.settings.now()
+
+    @property
+    def training_settings(self) -> dict[str, Any]:
+        """The settings a trained model depends on."""
+        names = ("time_period", "series_type", "prediction_window_days", "target_pct")
+        return {name: getattr(self.settings, name) for name in names}
+
+    @property
+    def provider(self) -> MarketDataProvider:
+        """The source of bars the settings name."""
+        return build_provider(self.settings)
+
+    @property
+    def store(self) -> FrameStore:
+        """The Parquet store, once it is sure that it belongs to this provider."""
+        if self._store is None:
+            store = FrameStore(self.settings.frames_root)
+            FrameStore(str(self.settings.state_dir)).claim(self.provider.source)
+            store.claim(self.provider.source)
+            self._store = store
+        return self._store
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """MLflow, with its schema in place."""
+        if self._registry is None:
+            registry = ModelRegistry(self.settings.tracking_uri, self.settings.artifact_root)
+            registry.prepare()
+            self._registry = registry
+        return self._registry
+
+    @property
+    def workers(self) -> WorkerPool:
+        """The training processes."""
+        return WorkerPool(self.settings.workers)
+
+
+def build_provider(settings: Settings) -> MarketDataProvider:
+    """The provider the settings name."""
+    if settings.provider == "directory":
+        from crypto_pool.adapters.providers.directory import DirectoryProvider
+
+        assert settings.market_data_dir is not None
+        return DirectoryProvider(settings.market_data_dir)
+    from crypto_pool.adapters.providers.sandbox import SandboxProvider
+    from crypto_pool.sandbox.market import SyntheticMarket
+
+    return SandboxProvider(
+        SyntheticMarket(
+            seed=settings.sandbox_seed,
+            predictability=settings.sandbox_predictability,
+            random_walk=settings.sandbox_random_walk,
+        )
+    )
+
+
+@resource(description="One MLflow run for each Dagster run that trains, opened by dagster-mlflow.")
+def mlflow_parent_run(context: dg.InitResourceContext) -> Iterator[Any]:
+    """The run of `dagster_mlflow.mlflow_tracking`, always ended with the Dagster run.
+
+    The library's own hook ends it on op events only, and leaves it running when a run is
+    interrupted.
+    """
+    import mlflow
+    from dagster_mlflow import mlflow_tracking
+
+    settings = load_settings()
+    ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
+    configured = mlflow_tracking.configured(
+        {
+            "experiment_name": TRAINING_EXPERIMENT,
+            "mlflow_tracking_uri": settings.tracking_uri,
+        }
+    )
+    with dg.build_resources(
+        {"mlflow": configured},
+        instance=context.instance,
+        dagster_run=context.run,
+        log_manager=context.log,
+    ) as resources:
+        run_id = mlflow.active_run().info.run_id
+        status = "KILLED"
+        try:
+            yield resources.mlflow
+            assert context.instance is not None
+            assert context.run is not None
+            failed = context.instance.get_run_stats(context.run.run_id).steps_failed
+            status = "FAILED" if failed else "FINISHED"
+        finally:
+            while mlflow.active_run() is not None:
+                mlflow.end_run()
+            mlflow.MlflowClient(settings.tracking_uri).set_terminated(run_id, status)

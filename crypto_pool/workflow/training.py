@@ -1,0 +1,166 @@
+"""Train one candidate of one member and log it; runs inside a worker process."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import crypto_pool.domain
+from crypto_pool.adapters.model_records import CandidateFit
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.training import TrainingTable, data_hash
+from crypto_pool.errors import UnscoredCandidate
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What a worker needs to train one candidate."""
+
+    member: Member
+    algorithm: str
+    table: TrainingTable
+    as_of: date
+    policy: str
+    seed: int
+    settings: Mapping[str, Any]
+    synthetic: bool
+    registry: ModelRegistry
+    parent_run_id: str
+    dagster_run_id: str
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """What became of one candidate: status is scored, reused or unscored."""
+
+    member: Member
+    algorithm: str
+    status: str
+    as_of: date
+    policy: str
+    data_hash: str
+    reason: str = ""
+    run_id: str = ""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """One row of the table candidate_scores."""
+        metrics = dict(self.metrics)
+        return {
+            "symbol": self.member.symbol,
+            "trend": str(self.member.trend),
+            "algorithm": self.algorithm,
+            "run_id": self.run_id,
+            "as_of": self.as_of,
+            "evaluation_policy": self.policy,
+            "data_hash": self.data_hash,
+            "status": self.status,
+            "reason": self.reason,
+            **{name: metrics.get(name) for name in SCORE_COLUMNS},
+        }
+
+
+SCORE_COLUMNS = (
+    "accuracy",
+    "precision",
+    "positive_accuracy",
+    "negative_accuracy",
+    "overall_score",
+    "brier_score",
+    "log_loss",
+    "roc_auc",
+    "base_rate",
+    "slice_size",
+    "reference_brier_score",
+)
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Digest of the domain's sources: what a trained model depends on."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(crypto_pool.domain.__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def training_key(task: TrainingTask) -> str:
+    """Identify a training: the same key gives the same model."""
+    parts = [
+        task.member.name,
+        task.algorithm,
+        data_hash(task.table),
+        code_version(),
+        task.policy,
+        task.seed,
+        json.dumps(dict(task.settings), sort_keys=True, default=str),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def train_candidate(task: TrainingTask) -> CandidateResult:
+    """Fit, score and log one candidate, or reuse the run that already did.
+
+    A candidate that cannot be scored is a result with its reason, not an error.
+    """
+    digest = data_hash(task.table)
+    outcome: dict[str, Any] = {
+        "member": task.member,
+        "algorithm": task.algorithm,
+        "as_of": task.as_of,
+        "policy": task.policy,
+        "data_hash": digest,
+    }
+    key = training_key(task)
+    known = task.registry.find_reusable(task.member.name, key)
+    if known is not None:
+        return CandidateResult(
+            **outcome, status="reused", run_id=known.run_id, metrics=known.metrics
+        )
+    try:
+        fitted = policy_from_name(task.policy).evaluate(
+            CANDIDATES[task.algorithm], task.table, task.seed
+        )
+    except UnscoredCandidate as error:
+        return CandidateResult(**outcome, status="unscored", reason=str(error))
+    run = task.registry.log_candidate(
+        CandidateFit(
+            member_name=task.member.name,
+            algorithm=task.algorithm,
+            estimator=fitted.estimator,
+            calibration=fitted.calibration,
+            feature_names=tuple(task.table.features.columns),
+            metrics=fitted.metrics,
+            reference_metrics=fitted.reference_metrics,
+            data_hash=digest,
+            code_version=code_version(),
+            training_key=key,
+            dagster_run_id=task.dagster_run_id,
+            parent_run_id=task.parent_run_id,
+            synthetic=task.synthetic,
+            parameters={
+                "seed": task.seed,
+                "decision_threshold": fitted.decision_threshold,
+                "training_rows": len(task.table),
+                "class_weights": json.dumps({str(k): v for k, v in fitted.class_weights.items()}),
+                **task.settings,
+            },
+            settings=task.settings,
+            tags={
+                "as_of": task.as_of.isoformat(),
+                "evaluation_policy": task.policy,
+                "trained_through": f"{fitted.trained_through:%Y-%m-%d}",
+                "chosen_through": f"{fitted.chosen_through:%Y-%m-%d}",
+                "decision_threshold": repr(float(fitted.decision_threshold)),
+                "notes": "; ".join(fitted.notes),
+            },
+        )
+    )
+    return CandidateResult(**outcome, status="scored", run_id=run.run_id, metrics=run.metrics)
