@@ -1,7 +1,8 @@
 """MLflow as the pool uses it: runs of candidates, registered versions, the champion's alias.
 
 A `ModelRegistry` holds two strings and is sent to workers as it is; each process makes
-its own client. Importing this module imports neither MLflow nor scikit-learn. A model is loaded by this project's own rules, never by code stored with it.
+its own client. Importing this module imports neither MLflow nor scikit-learn. A model is
+loaded by this project's own rules, never by code stored with it.
 """
 
 import json
@@ -178,8 +179,6 @@ class ModelRegistry:
         """Load a registered version, after checking it against the hashes of its run."""
         from mlflow.exceptions import MlflowException
 
-        from crypto_pool.adapters.model_files import load_model
-
         title = f"{model_name(member_name)} version {version}"
         try:
             run_id = self.client.get_model_version(model_name(member_name), str(version)).run_id
@@ -187,7 +186,7 @@ class ModelRegistry:
             raise ModelUnavailable(f"{title} is not in the registry: {fault.message}") from fault
         return self.load_run(run_id, title)
 
-    def load_run(self, run_id: str, title: str = "") -> LoadedModel:
+    def load_run(self, run_id: str, title: str = "") -> "LoadedModel":
         """Load the model of a run, after checking it against the hashes on the run."""
         from mlflow.exceptions import MlflowException
 
