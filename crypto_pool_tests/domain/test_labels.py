@@ -1,0 +1,104 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.labels import label_trend
+from crypto_pool.domain.market import Trend
+from crypto_pool.domain.reference import logit, random_walk_probability
+from crypto_pool.errors import InvalidSetting
+
+DAY = 200
+
+
+def flat_bars(close: np.ndarray) -> pd.DataFrame:
+    index = pd.date_range("2021-01-01", periods=len(close), name="date")
+    columns = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": 1.0}
+    return pd.DataFrame(columns, index=index)
+
+
+def by_hand(close: pd.Series, day: int, horizon: int = 10) -> float:
+    now = close.iloc[day - 9 : day + 1].mean()
+    then = close.iloc[day + horizon - 9 : day + horizon + 1].mean()
+    return (then - now) / now
+
+
+def test_labels_agree_with_the_definition_worked_by_hand(market):
+    up = label_trend(market.indicators, "uptrend")
+    down = label_trend(market.indicators, Trend.DOWNTREND)
+    for day in range(9, len(market.bars) - 10):
+        change = by_hand(market.bars["close"], day)
+        assert up.iloc[day] == float(change >= 0.05)
+        assert down.iloc[day] == float(change <= -0.05)
+    assert {0.0, 1.0} == set(up.dropna()) == set(down.dropna())
+
+
+def test_a_step_up_of_half_moves_the_average_by_half():
+    close = np.where(np.arange(60) < 30, 100.0, 150.0)
+    labels = label_trend(compute_indicators(flat_bars(close)), "uptrend", target_pct=0.2)
+    assert labels.iloc[29 - 10] == 0.0  # the average at day 29 still holds no new price
+    assert labels.iloc[33 - 10] == 1.0  # four of ten days at +50 % are +20 %
+    assert labels.iloc[32 - 10] == 0.0
+    assert labels.iloc[39] == 0.0  # both averages wholly at 150
+
+
+def test_the_last_horizon_rows_and_the_warm_up_are_unknown(market):
+    labels = label_trend(market.indicators, "uptrend", horizon=12)
+    assert labels.iloc[-12:].isna().all()
+    assert labels.iloc[:9].isna().all()
+    assert labels.iloc[9:-12].notna().all()
+
+
+def test_a_missing_day_makes_exactly_the_labels_null_whose_windows_hold_it(bars):
+    missing = bars.index[DAY]
+    labels = label_trend(compute_indicators(bars.drop(missing)), "uptrend")
+    inner = labels.loc[bars.index[20] : bars.index[-20]]
+    days_before = (missing - inner.index[inner.isna()]).days
+    # t in [missing, missing + 9] by the first window, t + 10 in it by the second,
+    # and t + 10 = missing is itself no row.
+    assert set(days_before) == set(range(-9, 11)) - {0}
+
+
+def test_the_reference_is_its_closed_form_by_hand(market):
+    bars = market.bars
+    close = bars["close"]
+    up = random_walk_probability(bars, "uptrend")
+    down = random_walk_probability(bars, "downtrend", horizon=14, target_pct=0.08)
+    returns = [math.log(close.iloc[i] / close.iloc[i - 1]) for i in range(DAY - 59, DAY + 1)]
+    mean = sum(returns) / 60
+    s = math.sqrt(sum((r - mean) ** 2 for r in returns) / 59)
+    average = sum(close.iloc[DAY - 9 : DAY + 1]) / 10
+    distance = math.log(close.iloc[DAY] / average)
+
+    def phi(x: float) -> float:
+        return 0.5 * (1 + math.erf(x / math.sqrt(2)))
+
+    assert up.iloc[DAY] == pytest.approx(phi((distance - math.log(1.05)) / (1.962142 * s)), rel=1e-5)
+    expected = 1 - phi((distance - math.log(0.92)) / (math.sqrt(7.85) * s))
+    assert down.iloc[DAY] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_reference_needs_61_closes_in_a_row(bars):
+    whole = random_walk_probability(bars, "uptrend")
+    assert whole.iloc[:60].isna().all()
+    assert whole.iloc[60:].notna().all()
+    broken = random_walk_probability(bars.drop(bars.index[DAY]), "uptrend")
+    assert broken.loc[bars.index[DAY + 1] : bars.index[DAY + 60]].isna().all()
+    after = broken.loc[bars.index[DAY + 61] :]
+    np.testing.assert_array_equal(after, whole.loc[after.index])
+
+
+def test_a_price_that_never_moves_has_no_reference():
+    assert random_walk_probability(flat_bars(np.full(80, 3.3)), "uptrend").isna().all()
+
+
+def test_a_horizon_below_ten_is_refused(bars):
+    with pytest.raises(InvalidSetting, match="horizon 9"):
+        random_walk_probability(bars, "uptrend", horizon=9)
+
+
+def test_logits_are_of_clipped_probabilities():
+    odds = logit(pd.Series([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(odds, [-math.log(99), 0, math.log(99)])

@@ -1,0 +1,122 @@
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool.domain.market import Member, Trend, ValidatedBars, validate_bars
+from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting
+
+DAY = 100
+
+
+def check(bars: pd.DataFrame, last_closed: date = date(2030, 1, 1)) -> ValidatedBars:
+    return validate_bars(bars, "BTC", last_closed, 365)
+
+
+def actions(result: ValidatedBars) -> dict[str, str]:
+    return {fault.kind: fault.action for fault in result.faults}
+
+
+def test_a_member_is_read_back_from_its_name_and_its_key():
+    member = Member("BTC", Trend.UPTREND)
+    assert (member.name, member.partition_key) == ("BTC_uptrend", "BTC|uptrend")
+    assert Member.parse(member.name) == Member.parse(member.partition_key) == member
+    with pytest.raises(InvalidSetting, match="BTC_sideways"):
+        Member.parse("BTC_sideways")
+
+
+def test_sound_bars_pass_unchanged(bars):
+    result = check(bars)
+    assert result.faults == ()
+    pd.testing.assert_frame_equal(result.bars, bars, check_freq=False)
+
+
+def test_bars_out_of_order_are_sorted_and_the_callers_frame_is_left_alone(bars):
+    newest_first = bars.iloc[::-1]
+    before = newest_first.copy()
+    result = check(newest_first)
+    assert actions(result) == {"order": "repaired"}
+    pd.testing.assert_frame_equal(result.bars, bars, check_freq=False)
+    pd.testing.assert_frame_equal(newest_first, before)
+
+
+def test_the_same_bar_twice_is_kept_once(bars):
+    result = check(pd.concat([bars, bars.iloc[[-1]]]))
+    assert actions(result) == {"duplicate": "repaired"}
+    assert len(result.bars) == len(bars)
+
+
+def test_two_different_bars_for_one_day_are_refused(bars):
+    other = bars.iloc[[DAY]] * 1.01
+    with pytest.raises(InvalidBars, match=r"BTC: different bars .* 2020-11-09"):
+        check(pd.concat([bars, other]))
+
+
+def test_an_unfinished_bar_never_enters(bars):
+    last_closed = bars.index[-2].date()
+    result = check(bars, last_closed)
+    assert actions(result) == {"unfinished": "refused"}
+    assert result.bars.index[-1].date() == last_closed
+    assert result.faults[0].dates == (bars.index[-1].date(),)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_with_a_non_finite_value_becomes_a_missing_day(bars, value):
+    bars.iloc[DAY, 3] = value
+    result = check(bars)
+    assert actions(result) == {"non_finite": "refused", "gap": "noted"}
+    assert bars.index[DAY] not in result.bars.index
+
+
+@pytest.mark.parametrize(
+    ("column", "factor"), [("high", 0.5), ("low", 2.0), ("close", -1.0), ("volume", -1.0)]
+)
+def test_an_impossible_row_becomes_a_missing_day(bars, column, factor):
+    bars.loc[bars.index[DAY], column] *= factor
+    result = check(bars)
+    assert actions(result) == {"impossible": "refused", "gap": "noted"}
+    assert result.faults[0].dates == (bars.index[DAY].date(),)
+    assert "BTC" in result.faults[0].message
+    assert "2020-11-09" in result.faults[0].message
+
+
+def test_zero_volume_is_noted_and_kept(bars):
+    bars.iloc[DAY, 4] = 0.0
+    result = check(bars)
+    assert actions(result) == {"zero_volume": "noted"}
+    assert len(result.bars) == len(bars)
+
+
+def test_missing_days_are_noted_and_never_filled(bars):
+    result = check(bars.drop(bars.index[DAY : DAY + 5]))
+    assert actions(result) == {"gap": "noted"}
+    assert result.faults[0].count == 5
+    assert "and 2 more" in result.faults[0].message
+    assert len(result.bars) == len(bars) - 5
+
+
+def test_too_short_a_history_counts_real_bars(bars):
+    enough = bars.iloc[:366].drop(bars.index[DAY])
+    assert len(check(enough).bars) == 365
+    with pytest.raises(InsufficientHistory, match="BTC: 364 usable bars"):
+        check(enough.iloc[1:])
+
+
+def test_bars_without_a_needed_column_or_without_dates_are_refused(bars):
+    with pytest.raises(InvalidBars, match="lack volume"):
+        check(bars.drop(columns="volume"))
+    with pytest.raises(InvalidBars, match="bar dates"):
+        check(bars.reset_index(drop=True))
+    with pytest.raises(InvalidBars, match="no number"):
+        check(bars.astype(object).replace({bars.iloc[3, 0]: "n/a"}))
+
+
+def test_an_empty_frame_is_too_short_and_no_crash(bars):
+    with pytest.raises(InsufficientHistory, match="0 usable bars"):
+        check(bars.iloc[:0])
+
+
+def test_dates_with_a_zone_become_utc_days(bars):
+    result = check(bars.tz_localize("UTC"))
+    pd.testing.assert_frame_equal(result.bars, bars, check_freq=False)
