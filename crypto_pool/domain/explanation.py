@@ -11,7 +11,7 @@ from crypto_pool.domain.candidates import Candidate
 
 PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
-EXACT = "exact tree"
+TREE = "interventional trees"
 SAMPLED = "sampled permutations"
 SAME_PROBABILITY = 1e-6
 # The explainer compares thresholds in another float width than some tree libraries do:
@@ -38,13 +38,14 @@ def explain(
 ) -> Explanation:
     """Explain the served probability on `rows` against `background`, same columns.
 
-    Exact for trees whose own probability is the served one; one antithetic permutation
-    of the features a row otherwise. Either way a row's values add up to its probability
-    less the mean probability of the background; where the exact ones do not, they are
-    not used.
+    Trees whose own probability is the served one are walked: exact for forests, while
+    for boosted trees SHAP rescales log odds to probability, pair by pair of row and
+    background. Anything else is sampled, one antithetic permutation of the features a
+    row. Either way a row's values add up to its probability less the mean probability of
+    the background; where a walk's do not, it is not used.
     """
     served = np.asarray(predict_probability(rows))
-    method, values = EXACT, None
+    method, values = TREE, None
     if candidate.explainer == "tree" and _is_own_probability(estimator, rows, served):
         values = _tree_values(estimator, background, rows)
     if values is None or not _adds_up(values, served, predict_probability(background)):
@@ -68,7 +69,7 @@ def _adds_up(values: np.ndarray, served: np.ndarray, background: np.ndarray) -> 
 
 
 def _tree_values(estimator: Any, background: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray | None:
-    """Give exact SHAP values of class 1, or None for a model the explainer does not know."""
+    """Give SHAP values of class 1, or None for a model the explainer does not know."""
     import shap
 
     masker = shap.maskers.Independent(background, max_samples=len(background))

@@ -11,11 +11,27 @@ INDICATOR_COLUMNS = [
     "SlowK", "SlowD", "7_day_MFI", "7_day_DX", "TRIX", "PPO", "OBV", "Chaikin A/D",
     "Real_Upper_Band", "Real_Lower_Band", "2_day_SMA", "10_day_SMA", "20_day_SMA",
 ]  # fmt: skip
-FEATURES = (
-    "7_day_ADX, AroonDown, AroonUp, MACD, MACD_Signal, MACD_Hist, 7_day_RSI, SlowK, SlowD, "
-    "7_day_MFI, 7_day_DX, 7_day_TRIX, PPO, OBV_pct_change, AD_pct_change, BBANDS_distance_pct, "
-    "2_day_SMA_10_day_SMA_pct_diff, 2_day_SMA_20_day_SMA_pct_diff, 10_day_SMA_20_day_SMA_pct_diff"
-).split(", ")
+FEATURES = [
+    "7_day_ADX",
+    "AroonDown",
+    "AroonUp",
+    "MACD",
+    "MACD_Signal",
+    "MACD_Hist",
+    "7_day_RSI",
+    "SlowK",
+    "SlowD",
+    "7_day_MFI",
+    "7_day_DX",
+    "7_day_TRIX",
+    "PPO",
+    "OBV_pct_change",
+    "AD_pct_change",
+    "BBANDS_distance_pct",
+    "2_day_SMA_10_day_SMA_pct_diff",
+    "2_day_SMA_20_day_SMA_pct_diff",
+    "10_day_SMA_20_day_SMA_pct_diff",
+]
 
 
 def test_indicator_names_are_the_contract_and_the_index_is_kept(bars):

@@ -75,7 +75,9 @@ def test_the_reference_is_its_closed_form_by_hand(market):
     def phi(x: float) -> float:
         return 0.5 * (1 + math.erf(x / math.sqrt(2)))
 
-    assert up.iloc[DAY] == pytest.approx(phi((distance - math.log(1.05)) / (1.962142 * s)), rel=1e-5)
+    assert up.iloc[DAY] == pytest.approx(
+        phi((distance - math.log(1.05)) / (1.962142 * s)), rel=1e-5
+    )
     expected = 1 - phi((distance - math.log(0.92)) / (math.sqrt(7.85) * s))
     assert down.iloc[DAY] == pytest.approx(expected, rel=1e-9)
 

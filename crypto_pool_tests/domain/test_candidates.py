@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
+from crypto_pool.domain.explanation import explain
+from crypto_pool.domain.policies import HoldoutPolicy, positive_probability
+from crypto_pool.errors import UnscoredCandidate
+
+NAMES = [
+    "RandomForest",
+    "SupportVectorMachine",
+    "XGBoost",
+    "HistGradientBoosting",
+    "AdaBoost",
+    "RidgeClassifier",
+    "KNeighbors",
+    "MLPClassifier",
+    "LightGBM",
+    "NeuralNet",
+]
+IN_SKOPS = [name for name in NAMES if CANDIDATES[name].artifact_format == "skops"]
+
+
+@pytest.fixture(scope="module")
+def fitted(market):
+    return {
+        name: HoldoutPolicy().evaluate(candidate, market.table, seed=3)
+        for name, candidate in CANDIDATES.items()
+    }
+
+
+def served(name, fitted):
+    return lambda rows: positive_probability(CANDIDATES[name], fitted[name].estimator, rows)
+
+
+def test_the_zoo_is_the_ten_in_order():
+    assert list(CANDIDATES) == NAMES
+    assert all(candidate.name == name for name, candidate in CANDIDATES.items())
+
+
+def test_class_balance_makes_both_classes_count_the_same():
+    balance = ClassBalance.of(np.array([0, 0, 0, 1]))
+    assert balance.weights == {0: pytest.approx(2 / 3), 1: 2.0}
+    assert balance.negatives_per_positive == pytest.approx(3)
+    assert CANDIDATES["XGBoost"].build(balance, 0).scale_pos_weight == pytest.approx(3)
+    assert CANDIDATES["RandomForest"].build(balance, 0).class_weight == balance.weights
+    with pytest.raises(UnscoredCandidate, match="one class"):
+        _ = ClassBalance(5, 0).weights
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_candidate_gives_graded_probabilities(name, fitted, market):
+    probability = served(name, fitted)(market.table.features)
+    assert ((probability >= 0) & (probability <= 1)).all()
+    assert len(np.unique(probability)) > 2
+
+
+@pytest.mark.parametrize("name", ["RandomForest", "XGBoost", "LightGBM", "NeuralNet"])
+def test_the_same_seed_gives_the_same_model(name, fitted, market):
+    again = HoldoutPolicy().evaluate(CANDIDATES[name], market.table, seed=3)
+    np.testing.assert_array_equal(again.evaluation, fitted[name].evaluation)
+
+
+def test_a_network_answers_the_same_row_by_row_and_at_once(fitted, market):
+    rows = market.table.features.iloc[:5]
+    at_once = served("NeuralNet", fitted)(rows)
+    one_by_one = [served("NeuralNet", fitted)(rows.iloc[[i]])[0] for i in range(5)]
+    np.testing.assert_allclose(at_once, one_by_one, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", IN_SKOPS)
+def test_a_model_survives_skops_with_exactly_its_trusted_types(name, fitted, market):
+    stored = skops.io.dumps(fitted[name].estimator)
+    trusted = CANDIDATES[name].trusted_types
+    assert set(skops.io.get_untrusted_types(data=stored)) == set(trusted)
+    read = skops.io.loads(stored, trusted=list(trusted))
+    rows = market.table.features
+    np.testing.assert_array_equal(
+        read.predict_proba(rows), fitted[name].estimator.predict_proba(rows)
+    )
+
+
+@pytest.mark.parametrize("name", IN_SKOPS)
+def test_trusted_types_refuse_a_foreign_one(name):
+    foreign = make_pipeline(FunctionTransformer(np.fft.fft), LogisticRegression())
+    stored = skops.io.dumps(foreign)
+    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException):
+        skops.io.loads(stored, trusted=list(CANDIDATES[name].trusted_types))
+
+
+@pytest.mark.parametrize("name", ["RandomForest", "XGBoost", "LightGBM", "HistGradientBoosting"])
+def test_trees_are_explained_by_walking_them_in_probability(name, fitted, market):
+    rows = market.table.features.iloc[-8:]
+    predict, background = served(name, fitted), fitted[name].background
+    told = explain(CANDIDATES[name], predict, fitted[name].estimator, background, rows, 0)
+    assert told.method == "interventional trees"
+    assert list(told.mean) == list(told.mean_absolute) == list(rows.columns)
+    expected = predict(rows).mean() - predict(background).mean()
+    assert sum(told.mean.values()) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["AdaBoost", "RidgeClassifier", "NeuralNet"])
+def test_the_others_are_explained_by_sampling_and_add_up(name, fitted, market):
+    rows = market.table.features.iloc[-4:]
+    predict, background = served(name, fitted), fitted[name].background
+    told = explain(CANDIDATES[name], predict, fitted[name].estimator, background, rows, 0)
+    assert told.method == "sampled permutations"
+    expected = predict(rows).mean() - predict(background).mean()
+    assert sum(told.mean.values()) == pytest.approx(expected, abs=1e-6)
+    again = explain(CANDIDATES[name], predict, fitted[name].estimator, background, rows, 0)
+    assert again == told
+
+
+def test_a_recalibrated_tree_is_explained_as_served(fitted, market):
+    rows, background = market.table.features.iloc[-4:], fitted["XGBoost"].background
+    own = served("XGBoost", fitted)
+
+    def halved(given):
+        return own(given) / 2
+
+    told = explain(CANDIDATES["XGBoost"], halved, fitted["XGBoost"].estimator, background, rows, 0)
+    assert told.method == "sampled permutations"
+    expected = halved(rows).mean() - halved(background).mean()
+    assert sum(told.mean.values()) == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,176 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from crypto_pool.domain.candidates import CANDIDATES, Candidate
+from crypto_pool.domain.evaluation import Gates, classification_metrics, skill_over_reference
+from crypto_pool.domain.policies import HoldoutPolicy, policy_from_name
+from crypto_pool.domain.selection import CandidateScore, choose_champion
+from crypto_pool.domain.training import TrainingTable
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+
+KEYS = [
+    "accuracy",
+    "precision",
+    "positive_accuracy",
+    "negative_accuracy",
+    "true_positives",
+    "false_positives",
+    "true_negatives",
+    "false_negatives",
+    "overall_score",
+    "brier_score",
+    "log_loss",
+    "roc_auc",
+    "base_rate",
+    "slice_size",
+]
+
+
+def test_metrics_by_hand():
+    metrics = classification_metrics(
+        np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.5, 0.6, 0.2, 0.1]), 0.5
+    )
+    assert list(metrics) == KEYS
+    assert (metrics["true_positives"], metrics["false_positives"]) == (1, 1)
+    assert (metrics["true_negatives"], metrics["false_negatives"]) == (2, 1)  # 0.5 is not above
+    assert metrics["accuracy"] == 0.6
+    assert metrics["precision"] == 0.5
+    assert metrics["positive_accuracy"] == 0.5
+    assert metrics["negative_accuracy"] == pytest.approx(2 / 3)
+    assert metrics["overall_score"] == pytest.approx(0.06 + 0.2 + 0.4 / 3 + 0.15)
+    assert metrics["brier_score"] == pytest.approx((0.01 + 0.25 + 0.36 + 0.04 + 0.01) / 5)
+    expected = -np.log([0.9, 0.5, 0.4, 0.8, 0.9]).mean()
+    assert metrics["log_loss"] == pytest.approx(expected)
+    assert metrics["roc_auc"] == pytest.approx(5 / 6)
+    assert (metrics["base_rate"], metrics["slice_size"]) == (0.4, 5)
+
+
+def test_nothing_flagged_is_no_precision_and_counts_as_zero():
+    metrics = classification_metrics(np.array([0, 1]), np.array([0.1, 0.2]))
+    assert metrics["precision"] is None
+    assert metrics["overall_score"] == pytest.approx(0.1 * 0.5 + 0.2)
+
+
+def test_a_class_that_does_not_occur_has_no_recall_and_no_auc():
+    metrics = classification_metrics(np.array([0, 0]), np.array([0.1, 0.2]))
+    assert metrics["positive_accuracy"] is None
+    assert metrics["roc_auc"] is None
+    assert metrics["negative_accuracy"] == 1.0
+    assert np.isfinite(metrics["log_loss"])
+    assert Gates().failures(metrics)[0] == "positive_accuracy is undefined, it must be above 0.5"
+
+
+def test_an_empty_slice_measures_nothing():
+    metrics = classification_metrics(np.array([]), np.array([]))
+    assert metrics["slice_size"] == 0
+    assert metrics["overall_score"] is None
+    assert metrics["brier_score"] is None
+
+
+def test_certain_and_wrong_is_a_finite_log_loss():
+    assert np.isfinite(classification_metrics(np.array([1, 0]), np.array([0.0, 0.0]))["log_loss"])
+
+
+def test_gates_must_be_exceeded():
+    at_the_limit = {"positive_accuracy": 0.5, "negative_accuracy": 0.51, "overall_score": 0.61}
+    assert Gates().failures(at_the_limit) == ("positive_accuracy 0.500 is not above 0.5",)
+    assert Gates(positive_accuracy=0.4).failures(at_the_limit) == ()
+
+
+def test_skill_is_stated_over_the_reference():
+    assert skill_over_reference({"brier_score": 0.1}, {"brier_score": 0.2}) == 0.5
+    assert skill_over_reference({"brier_score": None}, {"brier_score": 0.2}) is None
+
+
+def score(name: str, overall: float | None, recall: float = 0.8) -> CandidateScore:
+    metrics = {
+        "positive_accuracy": recall,
+        "negative_accuracy": 0.8,
+        "overall_score": overall,
+    }
+    return CandidateScore(name, f"run-{name}", metrics)
+
+
+def test_the_best_that_passes_wins_and_the_rest_are_told_why():
+    scores = [score("B", 0.7), score("A", 0.7), score("C", 0.9, recall=0.2), score("D", 0.65)]
+    selection = choose_champion(scores, Gates(), HoldoutPolicy())
+    assert selection.winner is not None
+    assert selection.winner.algorithm == "A"  # the tie goes by name
+    assert selection.rejected == {"C": "positive_accuracy 0.200 is not above 0.5"}
+    assert "best of 3" in selection.reason
+
+
+def test_that_nobody_passes_is_a_result():
+    selection = choose_champion([score("A", 0.6), score("B", None)], Gates(), HoldoutPolicy())
+    assert selection.winner is None
+    assert selection.reason == "none of 2 candidates passed the gates"
+    assert set(selection.rejected) == {"A", "B"}
+    assert choose_champion([], Gates(), HoldoutPolicy()).winner is None
+
+
+def test_holdout_trains_on_the_first_rows_and_judges_by_the_last(table):
+    fitted = HoldoutPolicy().evaluate(CANDIDATES["RandomForest"], table, seed=0)
+    boundary = int(len(table) * 0.95)
+    assert fitted.trained_through == table.index[boundary - 1]
+    assert fitted.chosen_through == table.index[-1]
+    assert fitted.evaluation.index.equals(table.index[boundary:])
+    assert fitted.background.index.isin(table.index[:boundary]).all()
+    assert len(fitted.background) == 200
+    np.testing.assert_array_equal(
+        fitted.evaluation["reference_probability"], table.reference_probability[boundary:]
+    )
+    test_rows = table.features.iloc[boundary:]
+    served = fitted.estimator.predict_proba(test_rows)[:, 1]
+    np.testing.assert_array_equal(fitted.evaluation["probability"], served)
+    assert fitted.metrics["slice_size"] == fitted.reference_metrics["slice_size"] == len(test_rows)
+    train = table.labels[:boundary]
+    assert fitted.class_weights[1] == pytest.approx(len(train) / (2 * train.sum()))
+
+
+def test_what_holdout_serves_does_not_depend_on_the_test_rows(table):
+    boundary = int(len(table) * 0.95)
+    labels = table.labels.copy()
+    labels[boundary:] = 1 - labels[boundary:]
+    other = TrainingTable(table.features, labels, table.reference_probability)
+    forest = CANDIDATES["RandomForest"]
+    ours, theirs = (HoldoutPolicy().evaluate(forest, t, 0) for t in (table, other))
+    np.testing.assert_array_equal(ours.evaluation["probability"], theirs.evaluation["probability"])
+
+
+def test_training_rows_of_one_class_leave_a_candidate_unscored(table):
+    one_class = TrainingTable(
+        table.features, np.zeros(len(table), dtype=int), table.reference_probability
+    )
+    for candidate in CANDIDATES.values():
+        with pytest.raises(UnscoredCandidate):
+            HoldoutPolicy().evaluate(candidate, one_class, seed=0)
+
+
+def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
+    class Broken(LogisticRegression):
+        def predict_proba(self, X):
+            return np.full((len(X), 2), np.nan)
+
+    broken = Candidate("Broken", lambda balance, seed: Broken(max_iter=10), "skops", "sampled")
+    with pytest.raises(UnscoredCandidate, match="Broken: .* not finite"):
+        HoldoutPolicy().evaluate(broken, table, seed=0)
+    none = TrainingTable(table.features.iloc[:0], table.labels[:0], np.array([]))
+    with pytest.raises(UnscoredCandidate, match="0 labelled rows"):
+        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], none, seed=0)
+
+
+def test_what_a_library_warned_of_is_kept_as_a_note(table):
+    slow = Candidate(
+        "Slow", lambda balance, seed: LogisticRegression(max_iter=1), "skops", "linear"
+    )
+    notes = HoldoutPolicy().evaluate(slow, table, seed=0).notes
+    assert any(note.startswith("ConvergenceWarning") for note in notes)
+
+
+def test_ranking_is_by_overall_score_and_policies_are_named():
+    policy = policy_from_name("holdout")
+    assert policy.rank({"overall_score": 0.7}) > policy.rank({"overall_score": 0.6})
+    assert policy.rank({"overall_score": 0.0}) > policy.rank({"overall_score": None})
+    with pytest.raises(InvalidSetting, match="'hold-out'"):
+        policy_from_name("hold-out")
