@@ -50,7 +50,8 @@ class FrameStore:
 
         Raises MissingPartition or CorruptPartition.
         """
-        return self._read_table(table, key).to_pandas()
+        frame: pd.DataFrame = self._read_table(table, key).to_pandas()
+        return frame
 
     def exists(self, table: str, key: str) -> bool:
         """Whether the partition has been written."""
@@ -78,22 +79,25 @@ class FrameStore:
         is empty and has no columns. Joined in Arrow, where a column that is all
         null in one partition takes its type from the others.
         """
-        parts = []
-        for key in self.keys(table):
-            part = self._read_table(table, key)
-            if key_column is not None:
-                keys = pa.array([key] * part.num_rows, pa.string())
-                part = part.add_column(0, key_column, keys)
-            parts.append(part)
+        parts = {key: self._read_table(table, key) for key in self.keys(table)}
         if not parts:
             return pd.DataFrame()
+        # Empty partitions may lack columns and types, so they say nothing beside full ones.
+        filled = {key: part for key, part in parts.items() if part.num_rows} or dict(
+            list(parts.items())[:1]
+        )
         try:
-            return pa.concat_tables(parts, promote_options="permissive").to_pandas()
+            joined = pa.concat_tables(list(filled.values()), promote_options="permissive")
         except pa.ArrowException as fault:
             raise CorruptPartition(
                 f"the partitions of {self._root}/{table} have columns of different types: {fault}; "
                 f"materialise {table} again for all of them"
             ) from fault
+        frame: pd.DataFrame = joined.to_pandas()
+        if key_column is not None:
+            keys = [key for key, part in filled.items() for _ in range(part.num_rows)]
+            frame.insert(0, key_column, keys)
+        return frame
 
     def claim(self, source: str) -> None:
         """Make the store belong to `source`, or raise ProviderMismatch if it is another's."""

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from crypto_pool.domain.features import feature_names
+from crypto_pool.domain.market import BAR_COLUMNS
+
 
 @dataclass(frozen=True)
 class TableSchema:
@@ -13,29 +16,6 @@ class TableSchema:
 
 
 _BAR_KEY = {"symbol": "VARCHAR", "date": "DATE"}
-
-_FALLBACK_FEATURES = (
-    "7_day_ADX",
-    "AroonDown",
-    "AroonUp",
-    "MACD",
-    "MACD_Signal",
-    "MACD_Hist",
-    "7_day_RSI",
-    "SlowK",
-    "SlowD",
-    "7_day_MFI",
-    "7_day_DX",
-    "7_day_TRIX",
-    "PPO",
-    "OBV_pct_change",
-    "AD_pct_change",
-    "BBANDS_distance_pct",
-    "2_day_SMA_10_day_SMA_pct_diff",
-    "2_day_SMA_20_day_SMA_pct_diff",
-    "10_day_SMA_20_day_SMA_pct_diff",
-)
-"""The feature table's columns while no feature has been computed yet."""
 
 SCHEMAS: dict[str, TableSchema] = {
     "predictions": TableSchema(
@@ -127,18 +107,18 @@ SCHEMAS: dict[str, TableSchema] = {
         primary_key=("prediction_date", "symbol", "trend"),
     ),
     "daily_bars": TableSchema(
-        _BAR_KEY | {column: "DOUBLE" for column in ("open", "high", "low", "close", "volume")},
+        _BAR_KEY | {column: "DOUBLE" for column in BAR_COLUMNS},
         primary_key=("symbol", "date"),
     ),
     "feature_tables": TableSchema(
-        _BAR_KEY | {column: "DOUBLE" for column in _FALLBACK_FEATURES},
+        _BAR_KEY | {column: "DOUBLE" for column in feature_names()},
         primary_key=("symbol", "date"),
     ),
 }
 
 
 def feature_tables_schema(columns: Iterable[str]) -> TableSchema:
-    """Schema of `feature_tables` for whatever features there are."""
+    """Schema of `feature_tables` for whatever features there are, the standard ones if none."""
     features = [column for column in columns if column not in _BAR_KEY]
     if not features:
         return SCHEMAS["feature_tables"]

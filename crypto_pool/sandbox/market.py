@@ -87,8 +87,8 @@ class SyntheticMarket:
         return days
 
     def _dates(self, days: int) -> pd.DatetimeIndex:
-        dates = pd.date_range(self.epoch, periods=days, freq="D", name="date")
-        return pd.DatetimeIndex(dates, freq=None)
+        dates = pd.date_range(self.epoch, periods=days, freq="D")
+        return pd.DatetimeIndex(dates.to_numpy(), name="date")  # without a frequency, like files
 
 
 class _Streams:

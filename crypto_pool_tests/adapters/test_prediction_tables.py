@@ -10,6 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_schemas import SCHEMAS
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.errors import QueryError
@@ -137,7 +138,7 @@ def test_repeated_key_is_refused_and_the_last_file_stays(tmp_path: Path) -> None
     """The primary key is date, symbol and trend; no half-built file remains."""
     first = publish(tmp_path, make_predictions(make_prediction()))
     publish(tmp_path, make_predictions(make_prediction(), make_prediction("ETH")))
-    with pytest.raises(QueryError, match="table predictions do not fit it: .*uplicate"):
+    with pytest.raises(QueryError, match=r"table predictions do not fit it: .*uplicate"):
         publish(tmp_path, make_predictions(make_prediction(), make_prediction(probability=0.9)))
     with pytest.raises(QueryError, match="no table forecasts; tables are predictions"):
         publish(tmp_path, {"forecasts": pd.DataFrame()})
@@ -238,3 +239,20 @@ def test_faulty_query_gives_the_message_of_the_database(tmp_path: Path) -> None:
         path.write_bytes(b"garbage" * 1000)
     with pytest.raises(QueryError, match="refused the query"):
         query(tmp_path, "SELECT 1")
+
+
+def test_predictions_make_their_way_through_the_frame_store(tmp_path: Path) -> None:
+    """Days without a champion, and a column that is null on some days, join the others."""
+    store = FrameStore(str(tmp_path / "frames"))
+    nameless = make_prediction(prediction_date=date(2024, 2, 1), dagster_run_id="r", features=None)
+    store.write("daily_predictions", "2024-01-30", pd.DataFrame([]))
+    store.write("daily_predictions", "2024-01-31", pd.DataFrame([make_prediction()]))
+    store.write("daily_predictions", "2024-02-01", pd.DataFrame([nameless]))
+    publish(tmp_path, {"predictions": store.read_all("daily_predictions")})
+    rows = query(tmp_path, "SELECT * FROM predictions ORDER BY prediction_date")
+    assert rows["probability"].tolist() == [0.1 + 0.2] * 2
+    assert rows["features"][0] == {"MACD": 1 / 3, "7_day_RSI": 55.0, "PPO": None}
+    assert rows["dagster_run_id"].isna().tolist() == [True, False]
+    store.write("none", "2024-01-30", pd.DataFrame([]))
+    publish(tmp_path, {"predictions": store.read_all("none")})
+    assert query(tmp_path, "FROM predictions").empty

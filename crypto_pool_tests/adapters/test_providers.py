@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -30,7 +31,7 @@ def test_csv_and_parquet_give_the_same_bars(tmp_path: Path) -> None:
     bars.to_parquet(tmp_path / "ETH.parquet")
     bars.reset_index().to_parquet(tmp_path / "SOL.parquet")
     assert bars["close"].tolist() == [2.0, 2.5]
-    assert (bars.dtypes == float).all()
+    assert set(bars.dtypes) == {np.dtype(float)}
     assert bars.index.equals(pd.DatetimeIndex(["2024-01-01", "2024-01-02"], name="date"))
     assert bars.index.dtype == "datetime64[ns]"
     for other in ("ETH", "SOL"):

@@ -5,8 +5,6 @@ from typing import Protocol
 
 import pandas as pd
 
-BAR_COLUMNS = ("open", "high", "low", "close", "volume")
-
 
 class MarketDataProvider(Protocol):
     """Where daily bars come from."""

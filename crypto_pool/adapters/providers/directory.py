@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from crypto_pool.adapters.providers import BAR_COLUMNS
+from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.errors import InvalidBars, InvalidSetting, UnknownSymbol
 
 _SUFFIXES = (".csv", ".parquet")
