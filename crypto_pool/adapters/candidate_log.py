@@ -3,7 +3,9 @@
 import json
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -101,25 +103,28 @@ def _save_pyfunc(
     inputs = Schema([ColSpec("double", name) for name in (*feature_names, REFERENCE_LOGIT)])
     outputs = Schema([TensorSpec(np.dtype("float64"), (-1,))])
     estimator_file = next(name for name in hashes if name != CALIBRATION_FILE)
-    mlflow.pyfunc.save_model(
-        path=whole,
-        python_model=str(Path(__file__).with_name("served_model.py")),
-        artifacts={
-            "estimator": str(files / estimator_file),
-            "calibration": str(files / CALIBRATION_FILE),
-        },
-        mlflow_model=Model(
-            artifact_path=logged.artifact_location,
-            run_id=run_id,
-            model_uuid=logged.model_id,
-            model_id=logged.model_id,
-        ),
-        signature=ModelSignature(inputs=inputs, outputs=outputs),
-        pip_requirements=_requirements(Path(estimator_file).suffix),
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example was not provided.*")
+        mlflow.pyfunc.save_model(
+            path=whole,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={
+                "estimator": str(files / estimator_file),
+                "calibration": str(files / CALIBRATION_FILE),
+            },
+            mlflow_model=Model(
+                artifact_path=logged.artifact_location,
+                run_id=run_id,
+                model_uuid=logged.model_id,
+                model_id=logged.model_id,
+            ),
+            signature=ModelSignature(inputs=inputs, outputs=outputs),
+            pip_requirements=list(_requirements(Path(estimator_file).suffix)),
+        )
 
 
-def _requirements(suffix: str) -> list[str]:
+@cache
+def _requirements(suffix: str) -> tuple[str, ...]:
     """Pin what a model needs, from what is installed; naming it spares MLflow its inference."""
     pins = []
     for package in (*MODEL_PACKAGES, *FORMAT_PACKAGES[suffix]):
@@ -127,4 +132,4 @@ def _requirements(suffix: str) -> list[str]:
             pins.append(f"{package}=={version(package)}")
         except PackageNotFoundError:
             continue
-    return pins
+    return tuple(pins)

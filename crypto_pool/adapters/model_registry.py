@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +113,11 @@ class ModelRegistry:
     def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
         """End as KILLED the RUNNING runs whose Dagster run is not alive; return how many."""
         ids = [found.experiment_id for found in self._pages(self.client.search_experiments)]
-        closed = 0
+        closed, alive = 0, cache(is_alive)
         for run in self._runs(ids, "attributes.status = 'RUNNING'"):
             tags = run.data.tags
             owner = tags.get(DAGSTER_RUN_TAG) or tags.get(PARENT_DAGSTER_RUN_TAG)
-            if owner is not None and not is_alive(owner):
+            if owner is not None and not alive(owner):
                 self.end_run(run.info.run_id, "KILLED")
                 closed += 1
         return closed

@@ -268,6 +268,16 @@ def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "new").iterdir()} <= {"mlflow.db", "mlflow.db.lock"}
 
 
+def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db.unfinished").write_bytes(b"half a database")
+
+    made = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts"))
+    made.prepare()
+
+    assert made.champion(MEMBER) is None
+    assert not list(tmp_path.glob("*.unfinished*"))
+
+
 def test_feature_importance_is_put_on_the_run(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
