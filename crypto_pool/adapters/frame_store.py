@@ -8,7 +8,6 @@ new one, never half of either.
 import io
 import json
 import os
-import uuid
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
 from crypto_pool.errors import CorruptPartition, MissingPartition, ProviderMismatch
 
 _SUFFIX = ".parquet"
@@ -179,7 +179,8 @@ def _to_file_name(key: str) -> str:
 def _write_beside(path: Path, content: bytes) -> Path:
     """Write the content, down to the disk, into a hidden file in the same folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    remove_abandoned(path.parent, path.name)
+    beside = name_unfinished(path)
     try:
         with beside.open("xb") as file:
             file.write(content)

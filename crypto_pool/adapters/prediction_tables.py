@@ -8,8 +8,6 @@ beside an older publication touches nothing.
 
 import json
 import os
-import time
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +18,11 @@ import pandas as pd
 import pyarrow as pa
 
 from crypto_pool.adapters.prediction_schemas import SCHEMAS, TableSchema, feature_tables_schema
+from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
 from crypto_pool.errors import QueryError
 
 LINK_NAME = "crypto_pool.duckdb"
 _PUBLICATIONS = "crypto_pool-*.duckdb"
-_UNFINISHED = ".crypto_pool-*.building*"
-_ABANDONED_AFTER_SECONDS = 3600.0
 _MAP_TYPE = "MAP(VARCHAR, DOUBLE)"
 
 
@@ -44,7 +41,8 @@ def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3
     data_dir.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%fZ")
     target = data_dir / f"crypto_pool-{stamp}.duckdb"
-    unfinished = data_dir / f".{target.stem}.{uuid.uuid4().hex}.building"
+    remove_abandoned(data_dir)
+    unfinished = name_unfinished(target)
     try:
         _write_tables(unfinished, frames)
         os.replace(unfinished, target)
@@ -160,7 +158,7 @@ def _quote(name: str) -> str:
 
 def _swap_link(link: Path, target: Path) -> None:
     """Point the link at its neighbour `target`; readers see the old or the new one."""
-    beside = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
+    beside = name_unfinished(link)
     beside.symlink_to(target.name)
     try:
         os.replace(beside, link)
@@ -170,18 +168,11 @@ def _swap_link(link: Path, target: Path) -> None:
 
 
 def _remove_old(data_dir: Path, latest: Path, keep: int) -> None:
-    """Remove publications beyond the newest `keep`, and what a killed one left long ago."""
+    """Remove publications beyond the newest `keep`."""
     publications = sorted(data_dir.glob(_PUBLICATIONS), reverse=True)
     for path in publications[max(1, keep) :]:
         if path != latest:
             _remove_database(path)
-    for path in data_dir.glob(_UNFINISHED):
-        try:
-            abandoned = time.time() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS
-        except FileNotFoundError:
-            continue
-        if abandoned:
-            path.unlink(missing_ok=True)
 
 
 def _remove_database(path: Path) -> None:

@@ -1,6 +1,8 @@
 """The frame store: whole files or none, reversible keys, one source a store."""
 
 import os
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import CorruptPartition, MissingPartition, ProviderMismatch
 
 
@@ -17,6 +20,16 @@ def make_frame(rows: int = 3, start: float = 0.0) -> pd.DataFrame:
     """Floats on a daily index named date."""
     index = pd.DatetimeIndex(pd.date_range("2024-01-01", periods=rows), freq=None, name="date")
     return pd.DataFrame({"close": np.arange(rows) + start + 0.1}, index=index)
+
+
+def kill_while_writing(path: Path) -> None:
+    """Leave the half-written file of a process that was killed."""
+    code = (
+        "import os, sys, pathlib; "
+        "from crypto_pool.adapters.unfinished_files import name_unfinished; "
+        "name_unfinished(pathlib.Path(sys.argv[1])).write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -113,12 +126,21 @@ def test_half_written_file_is_never_visible(
 
 
 def test_leftover_of_a_killed_writer_is_no_partition(tmp_path: Path) -> None:
-    """What SIGKILL leaves beside is never listed."""
+    """What SIGKILL leaves beside is never listed, and goes with the next write of its key."""
     store = FrameStore(str(tmp_path))
     store.write("t", "BTC", make_frame())
-    (tmp_path / "t" / ".ETH.parquet.0123.tmp").write_bytes(b"half")
+    kill_while_writing(tmp_path / "t" / "ETH.parquet")
+    assert len(list((tmp_path / "t").iterdir())) == 2
     assert store.keys("t") == ["BTC"]
     assert len(store.read_all("t")) == 3
+    alive = name_unfinished(tmp_path / "t" / "ETH.parquet")
+    alive.write_bytes(b"half")
+    store.write("t", "ETH", make_frame())
+    assert {path.name for path in (tmp_path / "t").iterdir()} == {
+        "BTC.parquet",
+        "ETH.parquet",
+        alive.name,
+    }
 
 
 def test_providers_never_mix(store: FrameStore) -> None:

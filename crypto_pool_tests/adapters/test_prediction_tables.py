@@ -13,7 +13,10 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_schemas import SCHEMAS
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
+from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import QueryError
+
+DEAD_PROCESS = 2**22 + 1  # above the largest process id Linux gives
 
 
 def make_prediction(symbol: str = "BTC", **changes: Any) -> dict[str, Any]:
@@ -202,6 +205,16 @@ def test_wal_of_a_stranger_spoils_nothing(tmp_path: Path) -> None:
     assert len(query(tmp_path, "FROM predictions")) == 1
     publish(tmp_path, {}, keep=1)
     assert not old.with_name(f"{old.name}.wal").exists()
+
+
+def test_leftover_of_a_killed_publication_goes_with_the_next(tmp_path: Path) -> None:
+    """The half-built file and its log; a living writer's file stays."""
+    alive = name_unfinished(tmp_path / "crypto_pool-1.duckdb")
+    dead = Path(str(alive).replace(f".{os.getpid()}.", f".{DEAD_PROCESS}."))
+    for path in (alive, dead, dead.with_name(f"{dead.name}.wal")):
+        path.write_bytes(b"half")
+    published = publish(tmp_path, {})
+    assert {path.name for path in tmp_path.iterdir()} == {alive.name, published.name, LINK_NAME}
 
 
 @pytest.mark.parametrize(
