@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -228,10 +229,18 @@ def _print_forecasts(settings: "Settings") -> None:
 
 
 def _print_frame(frame: "pd.DataFrame") -> None:
-    table = Table(*map(str, frame.columns))
+    table = Table(*map(str, frame.columns), box=SIMPLE, padding=(0, 1, 0, 0))
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
-    console.print(table)
+        table.add_row(*map(_shown, row))
+    # Off a terminal a table keeps its width, so that it can be searched and piped.
+    wide = console if console.is_terminal else Console(width=400)
+    wide.print(table)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value).removesuffix(" 00:00:00")
 
 
 def _finish(report: "BuildReport") -> None:

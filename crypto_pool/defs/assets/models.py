@@ -1,6 +1,6 @@
 """Ten candidates a member, and the champion chosen among them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -16,9 +16,12 @@ from crypto_pool.domain.training import TrainingTable
 from crypto_pool.workflow.championing import ChampionDecision, ChampionTask, appoint_champion
 from crypto_pool.workflow.forecasting import member_table
 from crypto_pool.workflow.isolation import Failure, map_isolated
-from crypto_pool.workflow.training import CandidateResult, TrainingTask, train_candidate
+from crypto_pool.workflow.training import TrainingTask, train_candidate
 
 LEADERBOARD = ("algorithm", "status", "overall_score", "precision", "brier_score", "roc_auc")
+LEADERBOARD_SCHEMA = dg.TableSchema(
+    [dg.TableColumn(name, "string" if i < 2 else "float") for i, name in enumerate(LEADERBOARD)]
+)
 
 
 def candidate_key(algorithm: str) -> dg.AssetKey:
@@ -26,20 +29,13 @@ def candidate_key(algorithm: str) -> dg.AssetKey:
     return dg.AssetKey(["candidates", algorithm])
 
 
-def leaderboard(results: list[CandidateResult]) -> dg.MetadataValue:
-    """A member's candidates, best overall_score first, as a table for the UI."""
-    rows = sorted(
-        (result.row() for result in results),
-        key=lambda row: (row["overall_score"] is None, -(row["overall_score"] or 0.0)),
-    )
-    records = [
-        dg.TableRecord(
-            {name: "" if row[name] is None else row[name] for name in LEADERBOARD}
-        )
-        for row in rows
-    ]
-    columns = [dg.TableColumn(name, "string" if i < 2 else "float") for i, name in enumerate(LEADERBOARD)]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+def _record(row: Mapping[str, Any]) -> dg.TableRecord:
+    shown = {}
+    for name in LEADERBOARD:
+        value = row[name]
+        is_text = isinstance(value, str)
+        shown[name] = value if is_text else "undefined" if pd.isna(value) else float(value)
+    return dg.TableRecord(shown)
 
 
 def training_tables(
@@ -183,12 +179,16 @@ def champion_metadata(
         if pool.store.exists("candidate_scores", f"{task.member.partition_key}|{name}")
     ]
     records = [
-        dg.TableRecord({n: "" if pd.isna(row[n]) else row[n] for n in LEADERBOARD})
-        for row in sorted(scores, key=lambda row: -(row["overall_score"] or 0.0))
+        _record(row.to_dict())
+        for row in sorted(
+            scores,
+            key=lambda row: -1.0 if pd.isna(row["overall_score"]) else row["overall_score"],
+            reverse=True,
+        )
     ]
     return {
         "decision": decision.decision,
         "reason": decision.reason,
         "not_trained_on_this_data": ", ".join(decision.missing) or "none",
-        **({"leaderboard": dg.MetadataValue.table(records)} if records else {}),
+        **({"leaderboard": dg.MetadataValue.table(records, schema=LEADERBOARD_SCHEMA)} if records else {}),
     }

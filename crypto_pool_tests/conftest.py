@@ -1,0 +1,65 @@
+"""A pool in a folder of its own, driven through its command line as a user does."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class PoolFolder:
+    """The state of one pool and the environment its commands run in."""
+
+    home: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("CRYPTO_POOL_")
+        }
+        own = {f"CRYPTO_POOL_{name.upper()}": value for name, value in self.settings.items()}
+        return {**inherited, **own, "DAGSTER_HOME": str(self.home)}
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(Path(sys.executable).parent / "crypto-pool"), *arguments]
+
+    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def table(self, name: str) -> pd.DataFrame:
+        from crypto_pool.adapters.prediction_tables import query
+
+        return query(self.data, f"SELECT * FROM {name}")
+
+
+@pytest.fixture(scope="session")
+def new_pool(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PoolFolder]:
+    """Make an empty pool; keyword arguments are its settings."""
+
+    def make(**settings: str) -> PoolFolder:
+        home = tmp_path_factory.mktemp("home")
+        shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
+        return PoolFolder(home, {"training_rows": "300", "explained_rows": "10", **settings})
+
+    return make

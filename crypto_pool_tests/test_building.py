@@ -1,0 +1,198 @@
+"""The whole graph through the command line, on the synthetic market and on files."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from crypto_pool.sandbox.market import SyntheticMarket
+
+BAR_DATE = "2023-06-30"
+LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
+
+
+def write_market(folder, symbols, through=date(2023, 7, 31)):
+    folder.mkdir()
+    for symbol in symbols:
+        SyntheticMarket(seed=3).bars(symbol, through).to_csv(folder / f"{symbol}.csv")
+    return folder
+
+
+def running_mlflow_runs(pool):
+    with sqlite3.connect(pool.data / "mlflow" / "mlflow.db") as store:
+        return store.execute("SELECT count(*) FROM runs WHERE status = 'RUNNING'").fetchone()[0]
+
+
+def comparable(frame):
+    return frame.drop(columns=LEFT_OUT).sort_values(["symbol", "trend"], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def built(new_pool, tmp_path_factory):
+    """Two good coins, one too short, one broken file: built once for this module."""
+    market = write_market(tmp_path_factory.mktemp("files") / "market", ["AAA", "BBB"])
+    bars = SyntheticMarket(seed=3).bars("SHORT", date(2023, 7, 31))
+    bars.tail(100).to_csv(market / "SHORT.csv")
+    (market / "BAD.csv").write_text("date,open\n2023-01-01,1\n")
+    pool = new_pool(symbols="AAA,SHORT,BAD,BBB", market_data_dir=str(market))
+    pool.first = pool.run("build", "--provider", "directory", "--date", BAR_DATE)
+    pool.settings["provider"] = "directory"
+    return pool
+
+
+def test_good_coins_are_built_and_bad_ones_named(built):
+    assert built.first.returncode == 1, built.first.stdout + built.first.stderr
+    said = built.first.stdout
+    assert "daily_bars [SHORT]: InsufficientHistory" in said
+    assert "daily_bars [BAD]: InvalidBars" in said
+    scores = built.table("candidate_scores")
+    assert set(scores["symbol"]) == {"AAA", "BBB"}
+    assert len(scores) == 2 * 2 * 10
+
+
+def test_every_champion_has_one_prediction(built):
+    champions, predictions = built.table("champions"), built.table("predictions")
+    assert len(champions) > 0
+    members = ["symbol", "trend"]
+    assert sorted(map(tuple, champions[members].to_numpy())) == sorted(
+        map(tuple, predictions[members].to_numpy())
+    )
+    assert predictions["probability"].between(0, 1).all()
+    assert predictions["reference_probability"].between(0, 1).all()
+    assert not predictions["synthetic"].any()
+
+
+def test_stored_bars_are_not_truncated_for_an_older_bar_date(built):
+    assert pd.to_datetime(built.table("daily_bars")["date"]).max() == pd.Timestamp("2023-07-31")
+
+
+def test_nothing_trained_on_a_label_unknown_at_the_bar_date(built):
+    through = pd.to_datetime(built.table("champions")["chosen_through"])
+    assert (through <= pd.Timestamp(BAR_DATE) - pd.Timedelta(days=10)).all()
+
+
+def test_the_same_build_again_changes_nothing(built):
+    before = built.table("predictions")
+    versions = built.table("champions")
+    again = built.run("build", "--date", BAR_DATE)
+    assert again.returncode == 1
+    pd.testing.assert_frame_equal(comparable(built.table("predictions")), comparable(before))
+    pd.testing.assert_frame_equal(built.table("champions"), versions)
+    assert "scored" not in again.stderr
+
+
+def test_failed_partitions_are_not_materialised_and_no_run_is_left(built):
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(built.home)) as instance:
+        made = instance.get_materialized_partitions(dg.AssetKey("daily_bars"))
+        assert made == {"AAA", "BBB"}
+        runs = instance.get_runs()
+        assert all(run.is_finished for run in runs)
+        assert {run.tags["crypto_pool/bar_date"] for run in runs} == {BAR_DATE}
+    assert running_mlflow_runs(built) == 0
+
+
+def test_candidates_hang_below_the_run_of_dagster_mlflow(built):
+    with sqlite3.connect(built.data / "mlflow" / "mlflow.db") as store:
+        parents = {row[0] for row in store.execute(
+            "SELECT run_uuid FROM tags WHERE key = 'dagster_run_id'")}  # fmt: skip
+        named = {row[0] for row in store.execute(
+            "SELECT value FROM tags WHERE key = 'mlflow.parentRunId'")}  # fmt: skip
+    assert named
+    assert named <= parents
+
+
+def test_another_source_is_refused_with_the_way_out(built):
+    refused = built.run("build", "--provider", "sandbox", "--date", BAR_DATE)
+    assert refused.returncode != 0
+    assert "CRYPTO_POOL_DATA_DIR" in refused.stdout + refused.stderr
+    assert set(built.table("predictions")["synthetic"]) == {False}
+
+
+def test_features_travel_by_name(built):
+    from crypto_pool.domain.features import feature_names
+
+    features = built.table("predictions")["features"].iloc[0]
+    assert tuple(dict(features)) == feature_names()
+
+
+def test_importance_is_served_for_each_feature(built):
+    importance = json.loads(built.table("champions")["feature_importance"].iloc[0])
+    assert len(importance) == 20
+
+
+def test_query_refuses_to_write_and_a_wrong_date_is_one_message(built):
+    refused = built.run("query", "DROP TABLE predictions")
+    assert refused.returncode == 2
+    wrong = built.run("predict", "--date", "30.6.2023")
+    assert wrong.returncode == 2
+    assert "YYYY-MM-DD" in wrong.stderr
+    assert "Traceback" not in refused.stderr + wrong.stderr
+
+
+def test_an_older_build_moves_no_alias_back(built):
+    before = built.table("champions")
+    older = built.run("train", "--date", "2023-05-31", "--symbols", "AAA")
+    assert older.returncode == 0, older.stdout + older.stderr
+    pd.testing.assert_frame_equal(built.table("champions"), before)
+
+
+@pytest.mark.parametrize("table", ["raw_indicators", "feature_table", "daily_bars"])
+def test_one_corrupt_coin_stops_no_other(built, table, tmp_path):
+    victim = next((built.data / "parquet" / table).glob("AAA*"))
+    shutil.copy(victim, tmp_path / "good")
+    victim.write_bytes(b"half a file")
+    try:
+        done = built.run("train", "--date", BAR_DATE, "--symbols", "AAA,BBB")
+        assert done.returncode == 1
+        assert "AAA|uptrend]: CorruptPartition" in done.stdout
+        assert "BBB" not in "".join(s for s in done.stdout.splitlines() if "Corrupt" in s)
+    finally:
+        shutil.copy(tmp_path / "good", victim)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, tmp_path, built, stop):
+    pool = new_pool(symbols="AAA,BBB", market_data_dir=built.settings["market_data_dir"])
+    pool.settings["provider"] = "directory"
+    process = subprocess.Popen(
+        pool.command("build", "--date", BAR_DATE),
+        env=pool.environment,
+        cwd=pool.home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "scored" in line:
+            break
+    process.send_signal(stop)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    again = pool.run("build", "--date", BAR_DATE)
+    assert again.returncode == 0, again.stdout + again.stderr
+    pd.testing.assert_frame_equal(
+        comparable(pool.table("predictions")).drop(columns="model_version"),
+        comparable(built.table("predictions")).drop(columns="model_version"),
+    )
+    assert running_mlflow_runs(pool) == 0
+    assert not list(pool.data.rglob("*.tmp*"))
+
+
+def test_status_names_the_members_without_a_champion(built):
+    shown = built.run("status")
+    assert shown.returncode == 0
+    assert "SHORT_uptrend" in shown.stdout
+    assert "AAA" in shown.stdout
+
+
+def test_a_day_without_bars_is_a_named_failure(built):
+    missing = built.run("predict", "--date", "2023-08-15", "--symbols", "AAA,BBB")
+    assert missing.returncode == 1
+    assert "MissingFeatures" in missing.stdout

@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+HEAVY = ("keras", "jax", "shap", "xgboost", "lightgbm", "mlflow")
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_graph_has_the_assets_and_partitions_of_the_plan():
+    from crypto_pool.definitions import defs
+    from crypto_pool.domain.candidates import CANDIDATES
+
+    graph = defs.resolve_asset_graph()
+    cut = {
+        key.to_user_string(): type(graph.get(key).partitions_def).__name__
+        for key in graph.materializable_asset_keys
+    }
+    by_symbol = dict.fromkeys(
+        ("daily_bars", "raw_indicators", "feature_table"), "StaticPartitionsDefinition"
+    )
+    by_member = dict.fromkeys(
+        (*(f"candidates/{name}" for name in CANDIDATES), "champion"), "MultiPartitionsDefinition"
+    )
+    by_day = dict.fromkeys(
+        ("daily_predictions", "prediction_outcomes"), "DailyPartitionsDefinition"
+    )
+    assert cut == {**by_symbol, **by_member, **by_day, "prediction_tables": "NoneType"}
+
+
+def test_every_asset_has_a_description_an_owner_a_group_and_kinds():
+    from crypto_pool.definitions import defs
+
+    for asset in defs.resolve_all_asset_specs():
+        assert asset.description, asset.key
+        assert asset.owners, asset.key
+        assert asset.group_name in {"raw", "features", "models", "predictions"}
+        assert asset.kinds, asset.key
+
+
+def test_batches_run_in_one_run():
+    from crypto_pool.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        if graph.get(key).partitions_def is not None:
+            assert graph.get(key).backfill_policy.max_partitions_per_run is None, key
+
+
+def test_code_location_imports_no_heavy_library():
+    loaded = run_python(
+        "import sys, crypto_pool.definitions;"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert loaded.strip() == "[]"
+
+
+def test_domain_imports_no_outside_system():
+    loaded = run_python(
+        "import sys, pkgutil, importlib, crypto_pool.domain as d;"
+        "[importlib.import_module(f'crypto_pool.domain.{m.name}')"
+        " for m in pkgutil.iter_modules(d.__path__)];"
+        "print([n for n in ('dagster', 'mlflow', 'duckdb', 'requests') if n in sys.modules])"
+    )
+    assert loaded.strip() == "[]"

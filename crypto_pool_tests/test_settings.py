@@ -1,0 +1,58 @@
+from datetime import date
+
+import pytest
+
+from crypto_pool.errors import InvalidSetting
+from crypto_pool.settings import DEFAULT_SYMBOLS, load_settings
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_defaults_are_those_of_the_pool():
+    settings = load_settings()
+    assert settings.symbols == DEFAULT_SYMBOLS
+    assert len(DEFAULT_SYMBOLS) == 20
+    assert (settings.time_period, settings.series_type) == (7, "close")
+    assert (settings.prediction_window_days, settings.target_pct) == (10, 0.05)
+    assert settings.first_prediction_date == date(2018, 1, 1)
+
+
+def test_every_fault_is_listed_in_one_message(monkeypatch):
+    monkeypatch.setenv("CRYPTO_POOL_PREDICTION_WINDOW_DAYS", "3")
+    monkeypatch.setenv("CRYPTO_POOL_TARGET_PCT", "five")
+    monkeypatch.setenv("CRYPTO_POOL_SYMBOLS", "BTC,BTC")
+    with pytest.raises(InvalidSetting) as caught:
+        load_settings()
+    for name in ("PREDICTION_WINDOW_DAYS", "TARGET_PCT", "SYMBOLS"):
+        assert f"CRYPTO_POOL_{name}" in str(caught.value)
+    assert "'five'" in str(caught.value)
+
+
+def test_directory_without_a_folder_names_the_setting(monkeypatch):
+    monkeypatch.setenv("CRYPTO_POOL_PROVIDER", "directory")
+    with pytest.raises(InvalidSetting, match="CRYPTO_POOL_MARKET_DATA_DIR"):
+        load_settings()
+
+
+def test_env_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("CRYPTO_POOL_SYMBOLS=eth, btc\nCRYPTO_POOL_SEED=11\n")
+    monkeypatch.setenv("CRYPTO_POOL_SEED", "12")
+    settings = load_settings()
+    assert settings.symbols == ("ETH", "BTC")
+    assert settings.seed == 12
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().seed = 3
+
+
+def test_the_running_day_is_not_closed(monkeypatch):
+    monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", "2024-03-01T23:59:59Z")
+    assert load_settings().last_closed() == date(2024, 2, 29)
