@@ -1,4 +1,8 @@
-"""The zoo: ten algorithms, how each is built, saved and explained."""
+"""The zoo: ten algorithms, how each is built, saved and explained.
+
+Every library is imported where an algorithm is built, so that whoever only needs the
+names pays for none of them.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,20 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.ensemble import (
-    AdaBoostClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
-from sklearn.linear_model import RidgeClassifier
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
-from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
-from crypto_pool.domain.neural_net import NeuralNetClassifier
 from crypto_pool.errors import UnscoredCandidate
 
 ArtifactFormat = Literal["skops", "xgboost", "lightgbm", "keras"]
@@ -75,10 +66,18 @@ class Candidate:
 
 
 def _random_forest(balance: ClassBalance, seed: int) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
     return RandomForestClassifier(class_weight=balance.weights, random_state=seed, n_jobs=1)
 
 
 def _support_vector_machine(balance: ClassBalance, seed: int) -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
+
     machine = SVC(kernel="rbf", class_weight=balance.weights, random_state=seed)
     return TimeOrderedCalibratedClassifier(make_pipeline(StandardScaler(), machine))
 
@@ -92,23 +91,41 @@ def _xgboost(balance: ClassBalance, seed: int) -> Any:
 
 
 def _hist_gradient_boosting(balance: ClassBalance, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     return HistGradientBoostingClassifier(class_weight=balance.weights, random_state=seed)
 
 
 def _ada_boost(balance: ClassBalance, seed: int) -> Any:
+    from sklearn.ensemble import AdaBoostClassifier
+
     return AdaBoostClassifier(random_state=seed)
 
 
 def _ridge_classifier(balance: ClassBalance, seed: int) -> Any:
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
+
     ridge = RidgeClassifier(class_weight=balance.weights, random_state=seed)
     return TimeOrderedCalibratedClassifier(make_pipeline(StandardScaler(), ridge))
 
 
 def _k_neighbors(balance: ClassBalance, seed: int) -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), KNeighborsClassifier(n_jobs=1))
 
 
 def _mlp_classifier(balance: ClassBalance, seed: int) -> Any:
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))
 
 
@@ -126,6 +143,8 @@ def _light_gbm(balance: ClassBalance, seed: int) -> Any:
 
 
 def _neural_net(balance: ClassBalance, seed: int) -> Any:
+    from crypto_pool.domain.neural_net import NeuralNetClassifier
+
     return NeuralNetClassifier(class_weight=balance.weights, seed=seed)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 Metric = float | int | None
 Metrics = dict[str, Metric]
@@ -51,7 +50,7 @@ def classification_metrics(
         "overall_score": sum(weight * (part or 0.0) for weight, part in parts) if rows else None,
         "brier_score": float(np.mean((probability - positive) ** 2)) if rows else None,
         "log_loss": _log_loss(positive, probability) if rows else None,
-        "roc_auc": float(roc_auc_score(positive, probability)) if both_classes else None,
+        "roc_auc": _roc_auc(positive, probability) if both_classes else None,
         "base_rate": _ratio(int(positive.sum()), rows),
         "slice_size": rows,
     }
@@ -95,3 +94,9 @@ def _ratio(part: int, whole: int) -> float | None:
 def _log_loss(positive: np.ndarray, probability: np.ndarray) -> float:
     clipped = np.clip(probability, LOG_LOSS_FLOOR, 1 - LOG_LOSS_FLOOR)
     return float(-np.mean(np.where(positive, np.log(clipped), np.log(1 - clipped))))
+
+
+def _roc_auc(positive: np.ndarray, probability: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(positive, probability))

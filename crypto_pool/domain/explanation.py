@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate
+from crypto_pool.domain.training import REFERENCE_LOGIT
 
 PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
@@ -21,11 +22,16 @@ ADDITIVITY_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class Explanation:
-    """Mean signed and mean absolute SHAP value of each feature, and how they were found."""
+    """Mean signed and mean absolute SHAP value of each feature, and how they were found.
+
+    `reference` is the mean signed value of `reference_logit`, which is no feature: 0
+    where the served probability does not use it.
+    """
 
     mean: dict[str, float]
     mean_absolute: dict[str, float]
     method: str
+    reference: float = 0.0
 
 
 def explain(
@@ -38,6 +44,8 @@ def explain(
 ) -> Explanation:
     """Explain the served probability on `rows` against `background`, same columns.
 
+    The columns are the features the estimator was fitted on, with or without
+    `reference_logit` beside them.
     Trees whose own probability is the served one are walked: exact for forests, while
     for boosted trees SHAP rescales log odds to probability, pair by pair of row and
     background. Anything else is sampled, one antithetic permutation of the features a
@@ -46,16 +54,21 @@ def explain(
     """
     served = np.asarray(predict_probability(rows))
     method, values = TREE, None
-    if candidate.explainer == "tree" and _is_own_probability(estimator, rows, served):
-        values = _tree_values(estimator, background, rows)
+    own = rows.drop(columns=REFERENCE_LOGIT, errors="ignore")
+    if candidate.explainer == "tree" and _is_own_probability(estimator, own, served):
+        values = _tree_values(estimator, background.loc[:, own.columns], own)
     if values is None or not _adds_up(values, served, predict_probability(background)):
         method, values = SAMPLED, _sampled_values(predict_probability, background, rows, seed)
-    names = [str(name) for name in rows.columns]
-    return Explanation(
-        mean=dict(zip(names, map(float, values.mean(axis=0)), strict=True)),
-        mean_absolute=dict(zip(names, map(float, np.abs(values).mean(axis=0)), strict=True)),
-        method=method,
-    )
+    columns = own.columns if method == TREE else rows.columns
+    mean = _by_name(columns, values.mean(axis=0))
+    absolute = _by_name(columns, np.abs(values).mean(axis=0))
+    absolute.pop(REFERENCE_LOGIT, None)
+    reference = mean.pop(REFERENCE_LOGIT, 0.0)
+    return Explanation(mean, absolute, method, reference)
+
+
+def _by_name(columns: pd.Index, values: np.ndarray) -> dict[str, float]:
+    return {str(name): float(value) for name, value in zip(columns, values, strict=True)}
 
 
 def _is_own_probability(estimator: Any, rows: pd.DataFrame, served: np.ndarray) -> bool:

@@ -3,17 +3,19 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.calibration import Calibration, IdentityCalibration
 from crypto_pool.domain.candidates import Candidate, ClassBalance
 from crypto_pool.domain.evaluation import Metric, Metrics, classification_metrics
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+
+if TYPE_CHECKING:
+    from crypto_pool.domain.calibration import Calibration
 
 BACKGROUND_ROWS = 200
 DEFAULT_THRESHOLD = 0.5
@@ -30,7 +32,7 @@ class FittedCandidate:
     """
 
     estimator: Any
-    calibration: Calibration
+    calibration: "Calibration"
     decision_threshold: float
     trained_through: pd.Timestamp
     chosen_through: pd.Timestamp
@@ -68,6 +70,8 @@ class HoldoutPolicy:
 
     def evaluate(self, candidate: Candidate, table: TrainingTable, seed: int) -> FittedCandidate:
         """Fit on the first rows and score on the last, without refit."""
+        from crypto_pool.domain.calibration import IdentityCalibration
+
         boundary = int(len(table) * self.train_fraction)
         if not 0 < boundary < len(table):
             raise UnscoredCandidate(

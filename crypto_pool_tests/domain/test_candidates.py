@@ -126,3 +126,27 @@ def test_a_recalibrated_tree_is_explained_as_served(fitted, market):
     assert told.method == "sampled permutations"
     expected = halved(rows).mean() - halved(background).mean()
     assert sum(told.mean.values()) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["LightGBM", "RidgeClassifier"])
+def test_the_reference_beside_the_features_is_told_apart_from_them(name, fitted, market):
+    odds = np.linspace(-2, 2, len(market.table.features))
+    frame = market.table.features.assign(reference_logit=odds)
+    rows, background = frame.iloc[-4:], frame.iloc[:200]
+    features, estimator = market.table.features.columns, fitted[name].estimator
+    own = served(name, fitted)
+
+    def unused(given):
+        return own(given[features])
+
+    def anchored(given):
+        return (own(given[features]) + 1 / (1 + np.exp(-given["reference_logit"]))) / 2
+
+    alone = explain(CANDIDATES[name], unused, estimator, background, rows, 0)
+    beside = explain(CANDIDATES[name], anchored, estimator, background, rows, 0)
+    assert list(alone.mean) == list(beside.mean) == list(beside.mean_absolute) == list(features)
+    assert alone.reference == pytest.approx(0.0, abs=1e-12)
+    assert beside.reference > 0.1
+    total = sum(beside.mean.values()) + beside.reference
+    expected = anchored(rows).mean() - anchored(background).mean()
+    assert total == pytest.approx(expected, abs=1e-6)
