@@ -1,6 +1,7 @@
 """Run the whole graph in this process, one Dagster run a layer, recorded in the instance."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -52,9 +53,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 def recover(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     """End what a killed process left behind: Dagster runs, pool slots, MLflow runs."""
     ended = []
-    filters = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
-    )
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(filters):
         owner = run.tags.get(PROCESS_TAG)
         if owner is not None and not _is_running(owner):
@@ -77,6 +76,8 @@ def run_layers(
     say: Callable[[str], None],
 ) -> BuildReport:
     """Run the layers in order; one that fails for some coins goes on for the others."""
+    # dagster-mlflow says at each use that it is beta; its version is pinned.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     from crypto_pool.definitions import defs
 
     report = BuildReport()
@@ -141,7 +142,7 @@ def _this_process() -> str:
 def _is_running(owner: str) -> bool:
     pid, created = owner.split(":")
     try:
-        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 2
+        return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) < 2)
     except psutil.NoSuchProcess:
         return False
 

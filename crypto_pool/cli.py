@@ -42,7 +42,9 @@ DEMO_SYMBOLS = "BTC,ETH,SOL,ADA,XRP"
 @app.command()
 def demo(symbols: SymbolsOption = None) -> None:
     """Run the whole pool once on the synthetic market: no key, no network."""
-    settings = _settings(symbols or os.environ.get("CRYPTO_POOL_SYMBOLS") or DEMO_SYMBOLS, "sandbox")
+    settings = _settings(
+        symbols or os.environ.get("CRYPTO_POOL_SYMBOLS") or DEMO_SYMBOLS, "sandbox"
+    )
     from crypto_pool.building import EVERYTHING
 
     console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
@@ -51,7 +53,7 @@ def demo(symbols: SymbolsOption = None) -> None:
     console.print(
         "Next: [bold]crypto-pool up[/bold] (Dagster and MLflow in the browser), "
         "[bold]crypto-pool status[/bold], "
-        "[bold]crypto-pool query \"SELECT * FROM predictions\"[/bold]."
+        '[bold]crypto-pool query "SELECT * FROM predictions"[/bold].'
     )
     _finish(report)
 
@@ -165,7 +167,10 @@ def _supervise(commands: list[list[str]]) -> int:
     try:
         ended, _ = os.wait()
         code = 1
-        names = {service.pid: Path(service.args[0]).name for service in services}  # type: ignore[index,call-overload]
+        names = {
+            service.pid: Path(command[0]).name
+            for service, command in zip(services, commands, strict=True)
+        }
         console.print(f"{names.get(ended, ended)} ended; stopping the others.")
     except KeyboardInterrupt:
         code = 0

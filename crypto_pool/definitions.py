@@ -14,7 +14,7 @@ defs = dg.Definitions(
     asset_checks=checks,
     jobs=jobs,
     resources={
-        "pool": PoolResource(),
+        "pool": PoolResource(bar_date=""),
         "mlflow": mlflow_parent_run,
         "survivors": SurvivorsIOManager(),
     },

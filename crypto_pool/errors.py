@@ -1,19 +1,19 @@
 """Every error this project raises on purpose.
 
-    CryptoPoolError
-    ├── InvalidSetting        a setting is missing or wrong
-    ├── ProviderMismatch      a data folder belongs to another source of bars
-    ├── UnknownSymbol         the provider has no such coin
-    ├── InvalidBars           bars that no repair can make usable
-    │   └── InsufficientHistory   too few bars to train on
-    ├── MissingPartition      a stored partition does not exist
-    ├── CorruptPartition      a stored partition cannot be read
-    ├── UnscoredCandidate     a candidate could not be evaluated on these rows
-    ├── UntrustedModel        a stored model is not what was logged
-    ├── ModelUnavailable      a registered model cannot be found or read
-    ├── MissingFeatures       no feature row for the asked bar date
-    ├── QueryError            the DuckDB file is missing or refused the SQL
-    └── MembersFailed         a batch ended, but not for every member
+CryptoPoolError
+├── InvalidSetting        a setting is missing or wrong
+├── ProviderMismatch      a data folder belongs to another source of bars
+├── UnknownSymbol         the provider has no such coin
+├── InvalidBars           bars that no repair can make usable
+│   └── InsufficientHistory   too few bars to train on
+├── MissingPartition      a stored partition does not exist
+├── CorruptPartition      a stored partition cannot be read
+├── UnscoredCandidate     a candidate could not be evaluated on these rows
+├── UntrustedModel        a stored model is not what was logged
+├── ModelUnavailable      a registered model cannot be found or read
+├── MissingFeatures       no feature row for the asked bar date
+├── QueryError            the DuckDB file is missing or refused the SQL
+└── MembersFailed         a batch ended, but not for every member
 """
 
 

@@ -14,9 +14,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from crypto_pool.errors import InvalidSetting
 
-DEFAULT_SYMBOLS = tuple(
-    "BTC ETH SOL ADA XRP AVAX DOT LINK BCH LTC UNI STX FIL ETC ATOM GRT RUNE XTZ ALGO AAVE".split()
+# fmt: off
+DEFAULT_SYMBOLS = (
+    "BTC", "ETH", "SOL", "ADA", "XRP", "AVAX", "DOT", "LINK", "BCH", "LTC",
+    "UNI", "STX", "FIL", "ETC", "ATOM", "GRT", "RUNE", "XTZ", "ALGO", "AAVE",
 )
+# fmt: on
 
 
 class Settings(BaseSettings):

@@ -124,7 +124,7 @@ def test_features_travel_by_name(built):
 
 def test_importance_is_served_for_each_feature(built):
     importance = json.loads(built.table("champions")["feature_importance"].iloc[0])
-    assert len(importance) == 20
+    assert len(importance) == 19
 
 
 def test_query_refuses_to_write_and_a_wrong_date_is_one_message(built):

@@ -47,7 +47,9 @@ def test_batches_run_in_one_run():
     graph = defs.resolve_asset_graph()
     for key in graph.materializable_asset_keys:
         if graph.get(key).partitions_def is not None:
-            assert graph.get(key).backfill_policy.max_partitions_per_run is None, key
+            assert (
+                graph.get(key).backfill_policy.max_partitions_per_run is None
+            )  # one run, whatever the size, key
 
 
 def test_code_location_imports_no_heavy_library():

@@ -41,7 +41,9 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             chosen = date.fromisoformat(self.bar_date)
         except ValueError:
-            raise InvalidSetting(f"bar_date {self.bar_date!r} is not a date; use YYYY-MM-DD.") from None
+            raise InvalidSetting(
+                f"bar_date {self.bar_date!r} is not a date; use YYYY-MM-DD."
+            ) from None
         if chosen > last_closed:
             raise InvalidSetting(
                 f"bar_date {chosen} is not closed yet; the latest closed day is {last_closed}."

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from crypto_pool.adapters.model_records import RunRecord
+from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.evaluation import Gates
@@ -65,9 +65,7 @@ def appoint_champion(task: ChampionTask) -> ChampionDecision:
     version = task.registry.registered_version(task.member.name, run.run_id)
     if version is None:
         importance = explain_run(task, run)
-        version = task.registry.register(
-            task.member.name, run, version_tags(task, run, importance)
-        )
+        version = task.registry.register(task.member.name, run, version_tags(task, run, importance))
     serving = task.registry.champion(task.member.name)
     if serving is not None and date.fromisoformat(serving.tags["as_of"]) > task.as_of:
         reason = f"version {serving.version}, built for {serving.tags['as_of']}, keeps serving"
@@ -75,7 +73,7 @@ def appoint_champion(task: ChampionTask) -> ChampionDecision:
     task.registry.set_champion(task.member.name, version)
     champion = task.registry.champion(task.member.name)
     assert champion is not None
-    row = champion_row(task.member, champion.version, run, champion.tags, champion.registered_at_utc)
+    row = champion_row(champion, task.member, run)
     return ChampionDecision(task.member, "serves", selection.reason, row, missing)
 
 
@@ -129,16 +127,15 @@ def version_tags(task: ChampionTask, run: RunRecord, importance: Explanation) ->
     }
 
 
-def champion_row(
-    member: Member, version: str, run: RunRecord, tags: Mapping[str, str], registered_at: Any
-) -> dict[str, Any]:
+def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> dict[str, Any]:
     """One row of the table champions."""
+    tags = champion.tags
     names = ("accuracy", "precision", "positive_accuracy", "negative_accuracy", "overall_score")
     return {
         "symbol": member.symbol,
         "trend": str(member.trend),
         "model_name": f"{member.name}_model",
-        "model_version": str(version),
+        "model_version": champion.version,
         "algorithm": run.algorithm,
         "run_id": run.run_id,
         "trained_through": date.fromisoformat(tags["trained_through"]),
@@ -151,5 +148,5 @@ def champion_row(
         "brier_score": run.metrics.get("brier_score"),
         "reference_brier_score": run.metrics.get("reference_brier_score"),
         "feature_importance": tags["feature_importance"],
-        "registered_at_utc": pd.Timestamp(registered_at).tz_localize(None),
+        "registered_at_utc": pd.Timestamp(champion.registered_at_utc).tz_localize(None),
     }

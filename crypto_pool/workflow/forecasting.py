@@ -88,7 +88,9 @@ def forecast(
         "prediction_window_days": horizon,
         "trained_through": trained_through,
         "in_sample": bar_date <= max(trained_through + timedelta(days=horizon), chosen_through),
-        "features": json.dumps({str(k): float(v) for k, v in features.loc[day].items()}),
+        "features": json.dumps(
+            {str(k): v for k, v in features.loc[[day]].to_dict("records")[0].items()}
+        ),
         "predicted_at_utc": pd.Timestamp(now).tz_convert("UTC").tz_localize(None),
     }
 

@@ -29,7 +29,7 @@ def candidate_key(algorithm: str) -> dg.AssetKey:
     return dg.AssetKey(["candidates", algorithm])
 
 
-def _record(row: Mapping[str, Any]) -> dg.TableRecord:
+def _record(row: Mapping[Any, Any]) -> dg.TableRecord:
     shown = {}
     for name in LEADERBOARD:
         value = row[name]
@@ -103,9 +103,7 @@ def candidates(
         for name in algorithms
     ]
     survivors: dict[str, list[str]] = {name: [] for name in algorithms}
-    for done, (task, result) in enumerate(
-        map_isolated(pool.workers, train_candidate, tasks), 1
-    ):
+    for done, (task, result) in enumerate(map_isolated(pool.workers, train_candidate, tasks), 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
         if isinstance(result, Failure):
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
@@ -119,7 +117,9 @@ def candidates(
             partition_key=key,
         )
         survivors[task.algorithm].append(key)
-        context.log.info(f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {result.status}")
+        context.log.info(
+            f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {result.status}"
+        )
     require_survivors(context, [k for keys in survivors.values() for k in keys], reasons)
     for name in algorithms:
         if survivors[name]:
@@ -161,9 +161,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             continue
         if decision.row is not None:
             pool.store.write("champions", key, pd.DataFrame([decision.row]))
-        context.add_asset_metadata(
-            champion_metadata(pool, task, decision), partition_key=key
-        )
+        context.add_asset_metadata(champion_metadata(pool, task, decision), partition_key=key)
         survivors.append(key)
     require_survivors(context, survivors, reasons)
     return survivors
@@ -190,5 +188,9 @@ def champion_metadata(
         "decision": decision.decision,
         "reason": decision.reason,
         "not_trained_on_this_data": ", ".join(decision.missing) or "none",
-        **({"leaderboard": dg.MetadataValue.table(records, schema=LEADERBOARD_SCHEMA)} if records else {}),
+        **(
+            {"leaderboard": dg.MetadataValue.table(records, schema=LEADERBOARD_SCHEMA)}
+            if records
+            else {}
+        ),
     }

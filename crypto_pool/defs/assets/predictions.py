@@ -43,7 +43,12 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
                 continue
             try:
                 row = forecast(
-                    store, registry, member, champions[member.name], date.fromisoformat(day), pool.now()
+                    store,
+                    registry,
+                    member,
+                    champions[member.name],
+                    date.fromisoformat(day),
+                    pool.now(),
                 )
             except Exception as error:  # one member never stops the others
                 reason = f"{member.name}: {type(error).__name__}: {error}"
@@ -80,7 +85,10 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -
         predictions = store.read("daily_predictions", day)
         scored = score_predictions(store, predictions, pool.settings.time_period, pool.now())
         store.write("prediction_outcomes", day, scored)
-        return {"dagster/partition_row_count": len(scored), "pending": len(predictions) - len(scored)}
+        return {
+            "dagster/partition_row_count": len(scored),
+            "pending": len(predictions) - len(scored),
+        }
 
     return process_partitions(context, score)
 
