@@ -60,6 +60,6 @@ def new_pool(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PoolFold
     def make(**settings: str) -> PoolFolder:
         home = tmp_path_factory.mktemp("home")
         shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
-        return PoolFolder(home, {"training_rows": "300", "explained_rows": "10", **settings})
+        return PoolFolder(home, {"training_rows": "500", "explained_rows": "10", **settings})
 
     return make

@@ -19,7 +19,7 @@ LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
 def write_market(folder, symbols, through=date(2023, 7, 31)):
     folder.mkdir()
     for symbol in symbols:
-        SyntheticMarket(seed=3).bars(symbol, through).to_csv(folder / f"{symbol}.csv")
+        SyntheticMarket(seed=3, predictability=0.5).bars(symbol, through).to_csv(folder / f"{symbol}.csv")
     return folder
 
 
@@ -35,11 +35,11 @@ def comparable(frame):
 @pytest.fixture(scope="module")
 def built(new_pool, tmp_path_factory):
     """Two good coins, one too short, one broken file: built once for this module."""
-    market = write_market(tmp_path_factory.mktemp("files") / "market", ["AAA", "BBB"])
-    bars = SyntheticMarket(seed=3).bars("SHORT", date(2023, 7, 31))
+    market = write_market(tmp_path_factory.mktemp("files") / "market", ["AAA", "EEE"])
+    bars = SyntheticMarket(seed=3, predictability=0.5).bars("SHORT", date(2023, 7, 31))
     bars.tail(100).to_csv(market / "SHORT.csv")
     (market / "BAD.csv").write_text("date,open\n2023-01-01,1\n")
-    pool = new_pool(symbols="AAA,SHORT,BAD,BBB", market_data_dir=str(market))
+    pool = new_pool(symbols="AAA,SHORT,BAD,EEE", market_data_dir=str(market))
     pool.first = pool.run("build", "--provider", "directory", "--date", BAR_DATE)
     pool.settings["provider"] = "directory"
     return pool
@@ -51,7 +51,7 @@ def test_good_coins_are_built_and_bad_ones_named(built):
     assert "daily_bars [SHORT]: InsufficientHistory" in said
     assert "daily_bars [BAD]: InvalidBars" in said
     scores = built.table("candidate_scores")
-    assert set(scores["symbol"]) == {"AAA", "BBB"}
+    assert set(scores["symbol"]) == {"AAA", "EEE"}
     assert len(scores) == 2 * 2 * 10
 
 
@@ -91,7 +91,7 @@ def test_failed_partitions_are_not_materialised_and_no_run_is_left(built):
 
     with dg.DagsterInstance.from_config(str(built.home)) as instance:
         made = instance.get_materialized_partitions(dg.AssetKey("daily_bars"))
-        assert made == {"AAA", "BBB"}
+        assert made == {"AAA", "EEE"}
         runs = instance.get_runs()
         assert all(run.is_finished for run in runs)
         assert {run.tags["crypto_pool/bar_date"] for run in runs} == {BAR_DATE}
@@ -149,17 +149,17 @@ def test_one_corrupt_coin_stops_no_other(built, table, tmp_path):
     shutil.copy(victim, tmp_path / "good")
     victim.write_bytes(b"half a file")
     try:
-        done = built.run("train", "--date", BAR_DATE, "--symbols", "AAA,BBB")
+        done = built.run("train", "--date", BAR_DATE, "--symbols", "AAA,EEE")
         assert done.returncode == 1
         assert "AAA|uptrend]: CorruptPartition" in done.stdout
-        assert "BBB" not in "".join(s for s in done.stdout.splitlines() if "Corrupt" in s)
+        assert "EEE" not in "".join(s for s in done.stdout.splitlines() if "Corrupt" in s)
     finally:
         shutil.copy(tmp_path / "good", victim)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, tmp_path, built, stop):
-    pool = new_pool(symbols="AAA,BBB", market_data_dir=built.settings["market_data_dir"])
+    pool = new_pool(symbols="AAA,EEE", market_data_dir=built.settings["market_data_dir"])
     pool.settings["provider"] = "directory"
     process = subprocess.Popen(
         pool.command("build", "--date", BAR_DATE),
@@ -193,6 +193,6 @@ def test_status_names_the_members_without_a_champion(built):
 
 
 def test_a_day_without_bars_is_a_named_failure(built):
-    missing = built.run("predict", "--date", "2023-08-15", "--symbols", "AAA,BBB")
+    missing = built.run("predict", "--date", "2023-08-15", "--symbols", "AAA,EEE")
     assert missing.returncode == 1
     assert "MissingFeatures" in missing.stdout
