@@ -1,10 +1,14 @@
 """Many tasks over local processes, one BLAS and OpenMP thread in each."""
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import joblib
+import psutil
 from threadpoolctl import threadpool_limits
 
 from crypto_pool.errors import InvalidSetting
@@ -39,8 +43,30 @@ class WorkerPool:
             parallel = joblib.Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
             )
-            results: Iterator[Result] = parallel(joblib.delayed(function)(task) for task in tasks)
+            results: Iterator[Result] = parallel(
+                joblib.delayed(_run_in_worker)(function, task) for task in tasks
+            )
         return results
+
+
+def _run_in_worker(function: Callable[[Task], Result], task: Task) -> Result:
+    _end_with_parent()
+    return function(task)
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this worker when the process that feeds it is gone, however it went.
+
+    A worker that outlives a killed parent would go on writing beside the next run.
+    """
+    parent = psutil.Process(os.getppid())
+
+    def wait() -> None:
+        parent.wait()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
 def _map_in_process(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:

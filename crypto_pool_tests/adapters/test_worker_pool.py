@@ -1,9 +1,13 @@
 """The worker pool: every result once, one thread each, errors passed on."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from threadpoolctl import threadpool_info
 
@@ -66,3 +70,27 @@ def test_error_of_a_task_reaches_the_caller(n_jobs: int) -> None:
 def test_pool_without_workers_is_refused() -> None:
     with pytest.raises(InvalidSetting, match="n_jobs is 0"):
         WorkerPool(0)
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    code = (
+        "import sys, os, time\n"
+        "from crypto_pool.adapters.worker_pool import WorkerPool\n"
+        "from crypto_pool_tests.adapters.test_worker_pool import report_and_sleep\n"
+        "list(WorkerPool(2).map_unordered(report_and_sleep, [sys.argv[1]] * 2))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
+    assert len(workers) == 2
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+
+
+def report_and_sleep(folder):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(120)
