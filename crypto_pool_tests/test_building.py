@@ -18,8 +18,9 @@ LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
 
 def write_market(folder, symbols, through=date(2023, 7, 31)):
     folder.mkdir()
+    market = SyntheticMarket(seed=3, predictability=0.5)
     for symbol in symbols:
-        SyntheticMarket(seed=3, predictability=0.5).bars(symbol, through).to_csv(folder / f"{symbol}.csv")
+        market.bars(symbol, through).to_csv(folder / f"{symbol}.csv")
     return folder
 
 
