@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -162,7 +164,9 @@ def up(
 
 def _supervise(commands: list[list[str]]) -> int:
     """Run the services until one ends or Ctrl-C; stop all, return the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also when started in the background of a script, where the shell has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     services = [subprocess.Popen(command, start_new_session=True) for command in commands]
     try:
         ended, _ = os.wait()
@@ -177,11 +181,14 @@ def _supervise(commands: list[list[str]]) -> int:
     for service in services:
         if service.poll() is None:
             service.send_signal(signal.SIGINT)
+    deadline = monotonic() + 20
     for service in services:
-        try:
-            service.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            service.kill()
+        with suppress(subprocess.TimeoutExpired):
+            service.wait(timeout=max(0.0, deadline - monotonic()))
+        # Each service leads a process group: what it left of its own workers goes with it.
+        with suppress(ProcessLookupError):
+            os.killpg(service.pid, signal.SIGKILL)
+        service.wait()
     return code
 
 
