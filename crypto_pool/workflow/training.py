@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,23 @@ def training_key(task: TrainingTask) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+@lru_cache(maxsize=1)
+def import_libraries() -> None:
+    """Import what any task of a worker may need, with its first task.
+
+    joblib takes a worker that grows by an import in a later task for one that leaks memory,
+    and starts another in its place, which then compiles everything anew.
+    """
+    for name in ("keras", "lightgbm", "mlflow.pyfunc", "sklearn.ensemble", "xgboost"):
+        import_module(name)
+
+
 def train_candidate(task: TrainingTask) -> CandidateResult:
     """Fit, score and log one candidate, or reuse the run that already did.
 
     A candidate that cannot be scored is a result with its reason, not an error.
     """
+    import_libraries()
     digest = data_hash(task.table)
     outcome: dict[str, Any] = {
         "member": task.member,
