@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     import pandas as pd
+    from dagster import DagsterInstance
 
     from crypto_pool.building import BuildReport, Layer
     from crypto_pool.settings import Settings
@@ -159,7 +160,24 @@ def up(
     ]  # fmt: skip
     console.print(f"Dagster  http://127.0.0.1:{dagster_port}")
     console.print(f"MLflow   http://127.0.0.1:{mlflow_port}")
-    raise typer.Exit(_supervise([[str(part) for part in command] for command in commands]))
+    code = _supervise([[str(part) for part in command] for command in commands])
+    with open_instance(settings) as instance:
+        _cancel_runs(instance)
+        recover(instance, settings)
+    raise typer.Exit(code)
+
+
+def _cancel_runs(instance: "DagsterInstance") -> None:
+    """Put on record that runs of the UI ended with it; one left as started blocks the queue."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    from crypto_pool.building import PROCESS_TAG
+
+    begun = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(RunsFilter(statuses=begun)):
+        if PROCESS_TAG not in run.tags:
+            instance.report_run_canceled(run, "stopped with `crypto-pool up`")
+            console.print(f"canceled run {run.run_id}")
 
 
 def _supervise(commands: list[list[str]]) -> int:
