@@ -12,7 +12,7 @@ import dagster as dg
 import psutil
 
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.defs.batches import recorded_failures
+from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
 from crypto_pool.domain.market import Trend
 from crypto_pool.settings import Settings
 
@@ -81,6 +81,7 @@ def run_layers(
     from crypto_pool.definitions import defs
 
     report = BuildReport()
+    recorded: list[PartitionFailure] = []
     for job_name, title in layers:
         say(f"{title} ...")
         begun = monotonic()
@@ -96,10 +97,12 @@ def run_layers(
         )
         report.runs[job_name] = result.run_id
         failures = recorded_failures(instance, result.run_id)
+        recorded.extend(failures)
         if not result.success and not failures:
-            failures = [f"{job_name}: {message}" for message in _step_errors(result)]
-        report.failures.extend(failures)
-        say(f"{title}: {monotonic() - begun:.1f} s, {len(failures)} failed")
+            report.failures.extend(f"{job_name}: {text}" for text in _step_errors(result))
+        ending = "done" if result.success else "with failures"
+        say(f"{title}: {monotonic() - begun:.1f} s, {ending}")
+    report.failures.extend(map(str, first_causes(recorded)))
     return report
 
 

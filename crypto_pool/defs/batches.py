@@ -6,6 +6,7 @@ rest. `defs.checks` then fails the run with the list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -40,10 +41,22 @@ def record_failure(
     )
 
 
+@dataclass(frozen=True)
+class PartitionFailure:
+    """A partition of a batch that failed, and why."""
+
+    asset: str
+    partition: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.asset} [{self.partition}]: {self.reason}"
+
+
 def recorded_failures(
     instance: dg.DagsterInstance, run_id: str, asset_key: dg.AssetKey | None = None
-) -> list[str]:
-    """What failed in a run, as `asset [partition]: reason`, of one asset or all."""
+) -> list[PartitionFailure]:
+    """What failed in a run, of one asset or all, oldest first."""
     records = instance.get_records_for_run(
         run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION
     ).records
@@ -54,11 +67,36 @@ def recorded_failures(
         if observation is None or FAILURE not in observation.metadata:
             continue
         if asset_key is None or observation.asset_key == asset_key:
-            name = observation.asset_key.to_user_string()
             failures.append(
-                f"{name} [{observation.partition}]: {observation.metadata[FAILURE].value}"
+                PartitionFailure(
+                    observation.asset_key.to_user_string(),
+                    str(observation.partition),
+                    str(observation.metadata[FAILURE].value),
+                )
             )
     return failures
+
+
+def first_causes(failures: Sequence[PartitionFailure]) -> list[PartitionFailure]:
+    """The failures of a build without those that only follow from an earlier one.
+
+    A coin that failed for itself fails again wherever its members need it; and the same
+    reason for the same partition is told once, whatever the number of algorithms.
+    """
+    told: list[PartitionFailure] = []
+    partitions: set[str] = set()
+    reasons: set[tuple[str, str]] = set()
+    for failure in failures:
+        symbol = failure.partition.split("|")[0]
+        follows = symbol != failure.partition and symbol in partitions
+        again = (failure.partition, failure.reason) in reasons
+        partitions.add(failure.partition)
+        reasons.add((failure.partition, failure.reason))
+        if symbol == failure.partition and failure.reason.startswith("MissingPartition"):
+            follows = any(symbol == other.partition for other in told)
+        if not follows and not again:
+            told.append(failure)
+    return told
 
 
 def process_partitions(

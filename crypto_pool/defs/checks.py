@@ -32,7 +32,7 @@ def every_partition_processed(key: dg.AssetKey) -> dg.AssetChecksDefinition:
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         failures = recorded_failures(context.instance, context.run.run_id, key)
         if failures:
-            raise MembersFailed(f"{len(failures)} failed:\n" + "\n".join(failures))
+            raise MembersFailed(f"{len(failures)} failed:\n" + "\n".join(map(str, failures)))
         return dg.AssetCheckResult(passed=True)
 
     return check
