@@ -63,6 +63,11 @@ class TimeOrderedCalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: 
         self.estimator_ = clone(self.estimator).fit(X, labels)
         return self
 
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The features seen in fit, as the base estimator remembers them."""
+        return np.asarray(self.estimator_.feature_names_in_)
+
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Give calibrated probabilities of class 0 and class 1."""
         check_is_fitted(self, "platt_")
