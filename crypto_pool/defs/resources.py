@@ -9,13 +9,11 @@ from dagster import resource
 from pydantic import Field, PrivateAttr
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
-
-TRAINING_EXPERIMENT = "crypto_pool_training"
 
 
 class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
