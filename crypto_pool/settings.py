@@ -55,12 +55,18 @@ class Settings(BaseSettings):
     )
     prediction_window_days: int = Field(10, ge=10, le=90, description="Horizon in calendar days.")
     target_pct: float = Field(
-        0.05, gt=0, lt=1, description="Move of SMA10 that counts, as a fraction."
+        0.05, gt=0, lt=1, description="Move of the target that counts, as a fraction."
     )
     training_rows: int = Field(1000, ge=100, description="Latest labelled rows used for training.")
     min_history_bars: int = Field(365, ge=100, description="Fewer real bars refuse a coin.")
-    evaluation_policy: Literal["holdout"] = Field(
-        "holdout", description="How candidates are evaluated."
+    evaluation_policy: Literal["purged_walk_forward", "holdout"] = Field(
+        "purged_walk_forward", description="How candidates are evaluated and chosen."
+    )
+    calibration: Literal["anchored", "platt", "isotonic"] = Field(
+        "anchored", description="How purged_walk_forward turns scores into probabilities."
+    )
+    target: Literal["sma_shift", "forward_return"] = Field(
+        "sma_shift", description="What is forecast: a shift of SMA10, or of the close."
     )
     first_prediction_date: date = Field(
         date(2018, 1, 1), description="First day of the daily partitions."

@@ -55,7 +55,14 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def training_settings(self) -> dict[str, Any]:
         """The settings a trained model depends on."""
-        names = ("time_period", "series_type", "prediction_window_days", "target_pct")
+        names = (
+            "time_period",
+            "series_type",
+            "prediction_window_days",
+            "target_pct",
+            "target",
+            "calibration",
+        )
         return {name: getattr(self.settings, name) for name in names}
 
     @property

@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 
 Metric = float | int | None
 Metrics = dict[str, Metric]
 
 LOG_LOSS_FLOOR = 1e-15
+OVERALL_SCORE_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {"accuracy": 0.1, "precision": 0.4, "negative_accuracy": 0.2, "positive_accuracy": 0.3}
+)
 
 
 def classification_metrics(
-    labels: np.ndarray, probabilities: np.ndarray, threshold: float = 0.5
+    labels: np.ndarray, probabilities: np.ndarray, threshold: float | np.ndarray = 0.5
 ) -> Metrics:
     """Score probabilities of class 1 against 0/1 labels; what is undefined is None.
 
-    A row is flagged where its probability is above the threshold. None counts as 0 in
-    `overall_score`, which itself is None for an empty slice.
+    A row is flagged where its probability is above the threshold, one for all or one a
+    row. None counts as 0 in `overall_score`, which itself is None for an empty slice.
     """
     positive = np.asarray(labels).astype(bool)
     probability = np.asarray(probabilities, dtype=np.float64)
@@ -31,11 +36,14 @@ def classification_metrics(
     precision = _ratio(true_positives, true_positives + false_positives)
     positive_accuracy = _ratio(true_positives, true_positives + false_negatives)
     negative_accuracy = _ratio(true_negatives, true_negatives + false_positives)
-    parts = (
-        (0.1, accuracy),
-        (0.4, precision),
-        (0.2, negative_accuracy),
-        (0.3, positive_accuracy),
+    parts = {
+        "accuracy": accuracy,
+        "precision": precision,
+        "negative_accuracy": negative_accuracy,
+        "positive_accuracy": positive_accuracy,
+    }
+    overall_score = sum(
+        weight * (parts[name] or 0.0) for name, weight in OVERALL_SCORE_WEIGHTS.items()
     )
     both_classes = 0 < int(positive.sum()) < rows
     return {
@@ -47,13 +55,21 @@ def classification_metrics(
         "false_positives": false_positives,
         "true_negatives": true_negatives,
         "false_negatives": false_negatives,
-        "overall_score": sum(weight * (part or 0.0) for weight, part in parts) if rows else None,
+        "overall_score": overall_score if rows else None,
         "brier_score": float(np.mean((probability - positive) ** 2)) if rows else None,
         "log_loss": _log_loss(positive, probability) if rows else None,
         "roc_auc": _roc_auc(positive, probability) if both_classes else None,
         "base_rate": _ratio(int(positive.sum()), rows),
         "slice_size": rows,
     }
+
+
+def evaluation_metrics(evaluation: pd.DataFrame, column: str = "probability") -> Metrics:
+    """Score a column of an evaluation frame, each row at its own decision threshold."""
+    threshold = evaluation["decision_threshold"].to_numpy()
+    return classification_metrics(
+        evaluation["label"].to_numpy(), evaluation[column].to_numpy(), threshold
+    )
 
 
 def skill_over_reference(metrics: Mapping[str, Metric], reference: Mapping[str, Metric]) -> Metric:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate, ClassBalance
-from crypto_pool.domain.evaluation import Metric, Metrics, classification_metrics
+from crypto_pool.domain.evaluation import Metric, Metrics, evaluation_metrics
 from crypto_pool.domain.reference import logit
+from crypto_pool.domain.thresholds import DEFAULT_THRESHOLD
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from crypto_pool.domain.calibration import Calibration
 
 BACKGROUND_ROWS = 200
-DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class FittedCandidate:
     """A candidate as it would serve, and what was measured of it.
 
     `trained_through` is the bar date of the last row the estimator was fitted on,
-    `chosen_through` of the last row it was judged on. `evaluation` has the columns label,
-    probability and reference_probability. `background` are training rows spread over
-    time, for explanations.
+    `chosen_through` of the last row it was judged on. `evaluation` holds the rows the
+    metrics are measured on, by bar date: label, probability (as served),
+    reference_probability, decision_threshold and fold. `background` are training rows
+    spread over time, for explanations.
     """
 
     estimator: Any
@@ -82,7 +83,7 @@ class HoldoutPolicy:
         labels = table.labels[:boundary]
         balance = ClassBalance.of(labels)
         class_weights = balance.weights
-        estimator, notes = _fit(candidate.build(balance, seed), training, labels)
+        estimator, notes = fit_with_notes(candidate.build(balance, seed), training, labels)
         probability = positive_probability(candidate, estimator, test)
         calibration = IdentityCalibration()
         reference = table.reference_probability[boundary:]
@@ -93,6 +94,8 @@ class HoldoutPolicy:
                     probability, logit(pd.Series(reference)).to_numpy()
                 ),
                 "reference_probability": reference,
+                "decision_threshold": DEFAULT_THRESHOLD,
+                "fold": 1,
             },
             index=test.index,
         )
@@ -102,8 +105,8 @@ class HoldoutPolicy:
             decision_threshold=DEFAULT_THRESHOLD,
             trained_through=training.index[-1],
             chosen_through=test.index[-1],
-            metrics=_metrics_of(evaluation, "probability"),
-            reference_metrics=_metrics_of(evaluation, "reference_probability"),
+            metrics=evaluation_metrics(evaluation),
+            reference_metrics=evaluation_metrics(evaluation, "reference_probability"),
             class_weights=class_weights,
             evaluation=evaluation,
             background=spread_rows(training, BACKGROUND_ROWS),
@@ -116,9 +119,19 @@ class HoldoutPolicy:
         return float("-inf") if score is None else float(score)
 
 
-def policy_from_name(name: str) -> EvaluationPolicy:
-    """Give the policy a setting names; raises InvalidSetting."""
-    policies: dict[str, EvaluationPolicy] = {HoldoutPolicy.name: HoldoutPolicy()}
+def policy_from_name(
+    name: str, *, horizon: int = 10, calibration: str = "anchored"
+) -> EvaluationPolicy:
+    """Give the policy a setting names; raises InvalidSetting.
+
+    `calibration` is what purged_walk_forward learns; holdout serves candidates as they are.
+    """
+    from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+
+    policies: dict[str, EvaluationPolicy] = {
+        PurgedWalkForwardPolicy.name: PurgedWalkForwardPolicy(horizon, calibration),
+        HoldoutPolicy.name: HoldoutPolicy(),
+    }
     if name not in policies:
         raise InvalidSetting(f"evaluation policy {name!r} is unknown; known: {', '.join(policies)}")
     return policies[name]
@@ -142,7 +155,9 @@ def spread_rows(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
     return rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
 
 
-def _fit(estimator: Any, rows: pd.DataFrame, labels: np.ndarray) -> tuple[Any, tuple[str, ...]]:
+def fit_with_notes(
+    estimator: Any, rows: pd.DataFrame, labels: np.ndarray
+) -> tuple[Any, tuple[str, ...]]:
     """Fit, and keep what the library or the calibration had to say about it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -152,9 +167,3 @@ def _fit(estimator: Any, rows: pd.DataFrame, labels: np.ndarray) -> tuple[Any, t
     if skipped:
         notes.append(f"{len(skipped)} calibration folds skipped: one class in their training rows")
     return estimator, tuple(dict.fromkeys(notes))
-
-
-def _metrics_of(evaluation: pd.DataFrame, column: str) -> Metrics:
-    return classification_metrics(
-        evaluation["label"].to_numpy(), evaluation[column].to_numpy(), DEFAULT_THRESHOLD
-    )

@@ -138,9 +138,12 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
             **outcome, status="reused", run_id=known.run_id, metrics=known.metrics
         )
     try:
-        fitted = policy_from_name(task.policy).evaluate(
-            CANDIDATES[task.algorithm], task.table, task.seed
+        policy = policy_from_name(
+            task.policy,
+            horizon=int(task.settings["prediction_window_days"]),
+            calibration=str(task.settings["calibration"]),
         )
+        fitted = policy.evaluate(CANDIDATES[task.algorithm], task.table, task.seed)
     except UnscoredCandidate as error:
         return CandidateResult(**outcome, status="unscored", reason=str(error))
     run = task.registry.log_candidate(

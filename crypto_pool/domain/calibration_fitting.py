@@ -1,0 +1,102 @@
+"""Learns a calibration from out-of-fold rows, with a care that fits how few they really are."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from crypto_pool.domain.calibration import (
+    AnchoredCalibration,
+    Calibration,
+    IsotonicCalibration,
+    PlattCalibration,
+    clipped_logit,
+)
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+
+# How far, in standard deviations of a normal prior, each coefficient is expected to be from
+# the reference: its weight from 1, the candidate's from 0, the intercept from 0.
+PRIOR_DEVIATIONS = (0.3, 0.3, 0.3)
+REFERENCE_ITSELF = (1.0, 0.0, 0.0)
+
+
+def fit_anchored(
+    probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
+) -> AnchoredCalibration:
+    """Fit a logistic curve over reference and candidate, drawn toward the reference itself.
+
+    Neighbouring labels share most of their window: `overlap` of them count as one
+    observation, so rows are weighted by 1 / overlap against the prior. Neither weight is
+    ever negative: a candidate that was wrong so far is ignored, not believed in reverse.
+    Without rows it is the reference.
+    """
+    inputs = np.column_stack(
+        [reference_logit, clipped_logit(probability), np.ones(len(reference_logit))]
+    )
+    target = np.asarray(labels, dtype=np.float64)
+    centre, precision = np.array(REFERENCE_ITSELF), np.array(PRIOR_DEVIATIONS) ** -2.0
+
+    def penalised_loss(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+        scores, shift = inputs @ coefficients, coefficients - centre
+        loss = np.sum(np.logaddexp(0.0, scores) - target * scores) / overlap
+        gradient = inputs.T @ (expit(scores) - target) / overlap
+        return float(loss + 0.5 * precision @ shift**2), gradient + precision * shift
+
+    found = minimize(
+        penalised_loss,
+        centre,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None), (0, None), (None, None)],
+    )
+    return AnchoredCalibration(*map(float, found.x))
+
+
+def fit_platt(
+    probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
+) -> PlattCalibration:
+    """Fit a logistic curve over the candidate's log odds; raises UnscoredCandidate."""
+    from sklearn.linear_model import LogisticRegression
+
+    _require_both_classes(labels, "platt")
+    curve = LogisticRegression().fit(clipped_logit(probability).reshape(-1, 1), labels)
+    return PlattCalibration(float(curve.coef_[0, 0]), float(curve.intercept_[0]))
+
+
+def fit_isotonic(
+    probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
+) -> IsotonicCalibration:
+    """Fit a rising step line over the candidate's probability; raises UnscoredCandidate."""
+    from sklearn.isotonic import IsotonicRegression
+
+    _require_both_classes(labels, "isotonic")
+    line = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, labels)
+    return IsotonicCalibration(
+        tuple(map(float, line.X_thresholds_)), tuple(map(float, line.y_thresholds_))
+    )
+
+
+Fitter = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Calibration]
+
+CALIBRATION_FITTERS: Mapping[str, Fitter] = MappingProxyType(
+    {"anchored": fit_anchored, "platt": fit_platt, "isotonic": fit_isotonic}
+)
+
+
+def calibration_fitter(kind: str) -> Fitter:
+    """Give what fits the kind a setting names; raises InvalidSetting."""
+    if kind not in CALIBRATION_FITTERS:
+        raise InvalidSetting(
+            f"calibration {kind!r} is unknown; known: {', '.join(CALIBRATION_FITTERS)}"
+        )
+    return CALIBRATION_FITTERS[kind]
+
+
+def _require_both_classes(labels: np.ndarray, kind: str) -> None:
+    if len(np.unique(labels)) < 2:
+        raise UnscoredCandidate(
+            f"{kind} calibration needs earlier rows of both classes, got {len(labels)} rows; "
+            "train on more rows or use the anchored calibration"
+        )

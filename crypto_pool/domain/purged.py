@@ -1,0 +1,164 @@
+"""The default policy: every promise is measured on forecasts made as the pool would have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.domain.calibration import Calibration
+from crypto_pool.domain.calibration_fitting import calibration_fitter
+from crypto_pool.domain.candidates import Candidate, ClassBalance
+from crypto_pool.domain.evaluation import Metric, evaluation_metrics
+from crypto_pool.domain.policies import (
+    BACKGROUND_ROWS,
+    FittedCandidate,
+    fit_with_notes,
+    positive_probability,
+    spread_rows,
+)
+from crypto_pool.domain.reference import logit
+from crypto_pool.domain.splits import Fold, known_before, label_gap, walk_forward_folds
+from crypto_pool.domain.thresholds import choose_threshold
+from crypto_pool.domain.training import TrainingTable
+from crypto_pool.errors import UnscoredCandidate
+
+MIN_FOLDS = 2
+
+
+@dataclass(frozen=True)
+class PurgedWalkForwardPolicy:
+    """Expanding folds; what calibrates and judges a fold was known before the fold began.
+
+    The first fold only teaches the calibration and the threshold of the next; the promise
+    is measured on the others. What serves is fitted on every labelled row, its calibration
+    and threshold on every out-of-fold row.
+    """
+
+    horizon: int = 10
+    calibration: str = "anchored"
+    name: ClassVar[str] = "purged_walk_forward"
+
+    def evaluate(self, candidate: Candidate, table: TrainingTable, seed: int) -> FittedCandidate:
+        """Score on the folds, then fit on everything; raises UnscoredCandidate."""
+        scored, notes = self._out_of_fold(candidate, table, seed)
+        evaluation, unscored = self._judge(scored)
+        notes = [*notes, *unscored]
+        if evaluation.empty:
+            raise UnscoredCandidate(f"{candidate.name}: no fold could be judged: {notes[-1]}")
+        calibration, threshold = self._learn(scored)
+        balance = ClassBalance.of(table.labels)
+        estimator, said = self._fit(candidate, table.features, table.labels, seed)
+        return FittedCandidate(
+            estimator=estimator,
+            calibration=calibration,
+            decision_threshold=threshold,
+            trained_through=table.index[-1],
+            chosen_through=table.index[-1],
+            metrics=evaluation_metrics(evaluation),
+            reference_metrics=evaluation_metrics(evaluation, "reference_probability"),
+            class_weights=balance.weights,
+            evaluation=evaluation,
+            background=spread_rows(table.features, BACKGROUND_ROWS),
+            notes=tuple(dict.fromkeys([*notes, *said])),
+        )
+
+    def rank(self, metrics: Mapping[str, Metric]) -> float:
+        """Rank by the Brier score, lower is better, less the reference's on the same rows.
+
+        On the same rows that changes no order; a candidate that lost a fold is thereby
+        not compared on easier rows than the others.
+        """
+        brier = metrics["brier_score"]
+        if brier is None:
+            return float("-inf")
+        return float(metrics.get("reference_brier_score") or 0.0) - float(brier)
+
+    def _out_of_fold(
+        self, candidate: Candidate, table: TrainingTable, seed: int
+    ) -> tuple[pd.DataFrame, list[str]]:
+        """Give for each fold's test rows the probability of a fit on the rows before."""
+        parts: list[pd.DataFrame] = []
+        notes: list[str] = []
+        for fold in walk_forward_folds(table.index, self.horizon):
+            try:
+                parts.append(self._score_fold(candidate, table, fold, seed, notes))
+            except UnscoredCandidate as error:
+                notes.append(f"fold {fold.number} skipped: {error}")
+        if len(parts) < MIN_FOLDS:
+            raise UnscoredCandidate(
+                f"{candidate.name}: {len(parts)} folds could be scored, at least {MIN_FOLDS} are "
+                f"needed; train on more rows ({'; '.join(notes)})"
+            )
+        return pd.concat(parts), notes
+
+    def _score_fold(
+        self, candidate: Candidate, table: TrainingTable, fold: Fold, seed: int, notes: list[str]
+    ) -> pd.DataFrame:
+        rows = table.features.iloc[fold.train]
+        estimator, said = self._fit(candidate, rows, table.labels[fold.train], seed)
+        notes.extend(said)
+        reference = table.reference_probability[fold.test]
+        return pd.DataFrame(
+            {
+                "label": table.labels[fold.test],
+                "candidate": positive_probability(
+                    candidate, estimator, table.features.iloc[fold.test]
+                ),
+                "reference_probability": reference,
+                "reference_logit": logit(pd.Series(reference)).to_numpy(),
+                "fold": fold.number,
+            },
+            index=table.index[fold.test],
+        )
+
+    def _judge(self, scored: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        """Calibrate each fold but the first by what was known before it began."""
+        parts: list[pd.DataFrame] = []
+        notes: list[str] = []
+        for number in scored["fold"].unique()[1:]:
+            test = scored[scored["fold"] == number]
+            earlier = scored[
+                (scored["fold"] < number)
+                & known_before(pd.DatetimeIndex(scored.index), test.index[0], self.horizon)
+            ]
+            try:
+                calibration, threshold = self._learn(earlier)
+            except UnscoredCandidate as error:
+                notes.append(f"fold {number} not judged: {error}")
+                continue
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "label": test["label"],
+                        "probability": _served(calibration, test),
+                        "reference_probability": test["reference_probability"],
+                        "decision_threshold": threshold,
+                        "fold": number,
+                    }
+                )
+            )
+        return pd.concat(parts) if parts else pd.DataFrame(), notes
+
+    def _learn(self, rows: pd.DataFrame) -> tuple[Calibration, float]:
+        labels = rows["label"].to_numpy()
+        calibration = calibration_fitter(self.calibration)(
+            rows["candidate"].to_numpy(),
+            rows["reference_logit"].to_numpy(),
+            labels,
+            label_gap(self.horizon),
+        )
+        return calibration, choose_threshold(labels, _served(calibration, rows))
+
+    def _fit(
+        self, candidate: Candidate, rows: pd.DataFrame, labels: np.ndarray, seed: int
+    ) -> tuple[Any, tuple[str, ...]]:
+        estimator = candidate.build(ClassBalance.of(labels), seed)
+        if "gap" in estimator.get_params(deep=False):  # calibrates itself on folds of its own
+            estimator.set_params(gap=label_gap(self.horizon))
+        return fit_with_notes(estimator, rows, labels)
+
+
+def _served(calibration: Calibration, rows: pd.DataFrame) -> np.ndarray:
+    return calibration.apply(rows["candidate"].to_numpy(), rows["reference_logit"].to_numpy())

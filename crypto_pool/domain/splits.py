@@ -1,0 +1,56 @@
+"""Time-ordered folds whose label windows do not cross."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.domain.labels import SMA_DAYS
+from crypto_pool.errors import UnscoredCandidate
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row positions: an estimator fitted on `train` is judged on `test`, all of it later."""
+
+    number: int
+    train: np.ndarray
+    test: np.ndarray
+
+
+def label_gap(horizon: int) -> int:
+    """Give the days between a row and the first later one that shares no price with its label.
+
+    The label at t reads the 10-day averages at t and at t + horizon, so prices from
+    t - 9 to t + horizon.
+    """
+    return horizon + SMA_DAYS
+
+
+def walk_forward_folds(
+    index: pd.DatetimeIndex, horizon: int = 10, folds: int = FOLDS
+) -> tuple[Fold, ...]:
+    """Split rows in time order into expanding training rows and the test rows after a gap.
+
+    The gap is counted in rows, and a missing day only makes it longer in days. Raises
+    UnscoredCandidate where there are too few rows.
+    """
+    from sklearn.model_selection import TimeSeriesSplit
+
+    gap = label_gap(horizon)
+    splitter = TimeSeriesSplit(n_splits=folds, gap=gap)
+    try:
+        pairs = list(splitter.split(np.empty(len(index))))
+    except ValueError as error:
+        raise UnscoredCandidate(
+            f"{len(index)} labelled rows are too few for {folds} time-ordered folds with a gap "
+            f"of {gap} rows; train on more rows ({error})"
+        ) from None
+    return tuple(Fold(number, train, test) for number, (train, test) in enumerate(pairs, 1))
+
+
+def known_before(index: pd.DatetimeIndex, first: pd.Timestamp, horizon: int) -> np.ndarray:
+    """Say which rows have a label that was known, and shares no price, before bar date `first`."""
+    return np.asarray(index + pd.Timedelta(days=label_gap(horizon)) < first)
