@@ -1,0 +1,48 @@
+"""Commands that only read: `query` and `status`."""
+
+from typing import Annotated
+
+import typer
+
+from crypto_pool.commands.options import chosen_settings
+from crypto_pool.commands.printing import console, print_frame
+
+
+def query(sql: Annotated[str, typer.Argument(help="SQL over the published DuckDB file.")]) -> None:
+    """Ask the published DuckDB file, read-only."""
+    from crypto_pool.adapters.prediction_tables import query as ask
+
+    print_frame(ask(chosen_settings().state_dir, sql))
+
+
+def status() -> None:
+    """Show every member: its champion, and its latest forecast."""
+    from crypto_pool.adapters.prediction_tables import query as ask
+    from crypto_pool.domain.market import Trend
+
+    settings = chosen_settings()
+    frame = ask(
+        settings.state_dir,
+        """
+        WITH latest AS (
+            SELECT * FROM predictions
+            QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
+        )
+        SELECT c.symbol, c.trend, c.algorithm, c.model_version AS version, c.trained_through,
+               c.overall_score, c.precision, l.prediction_date, l.probability,
+               l.reference_probability AS reference, l.signal, l.status
+        FROM champions c LEFT JOIN latest l USING (symbol, trend)
+        ORDER BY c.symbol, c.trend DESC
+        """,
+    )
+    have = {(row["symbol"], row["trend"]) for row in frame.to_dict("records")}
+    without = [
+        f"{symbol}_{trend}"
+        for symbol in settings.symbols
+        for trend in Trend
+        if (symbol, str(trend)) not in have
+    ]
+    print_frame(frame)
+    console.print(f"Source of bars: {settings.provider}. Data: {settings.state_dir}")
+    if without:
+        console.print(f"Without a champion: {', '.join(without)}")
