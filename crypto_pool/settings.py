@@ -9,7 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from crypto_pool.errors import InvalidSetting
@@ -32,12 +39,23 @@ class Settings(BaseSettings):
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_SYMBOLS, description="Coins of the pool, comma-separated."
     )
-    provider: Literal["sandbox", "directory"] = Field(
+    provider: Literal["sandbox", "directory", "exchange"] = Field(
         "sandbox", description="Where daily bars come from."
     )
     market_data_dir: Path | None = Field(
         None, description="Folder of SYMBOL.csv or SYMBOL.parquet for the directory provider."
     )
+    exchange: Literal["binance", "kraken", "coinbase"] = Field(
+        "binance", description="Whose daily bars the exchange provider pulls; no key is needed."
+    )
+    quote_currency: str | None = Field(
+        None,
+        description="Currency of the exchange's prices; default: USDT on Binance, else USD.",
+    )
+    exchange_url: str | None = Field(
+        None, description="Another address that answers as the exchange does, such as a sandbox."
+    )
+    interval: Literal["daily"] = Field("daily", description="Length of the bars pulled.")
     dagster_home: Path = Field(
         Path("dagster_home"),
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
@@ -50,6 +68,11 @@ class Settings(BaseSettings):
         None, description="Root of the Parquet files, a path or fsspec URI; default: in data_dir."
     )
     time_period: int = Field(7, ge=2, le=60, description="Look-back of ADX, RSI and their like.")
+    indicator_source: Literal["local", "provider"] = Field(
+        "local",
+        description="Compute indicators from the stored bars, or pull them ready-made "
+        "(16 requests a coin instead of 1).",
+    )
     series_type: Literal["open", "high", "low", "close"] = Field(
         "close", description="The price indicators are computed from."
     )
@@ -76,12 +99,40 @@ class Settings(BaseSettings):
     explained_rows: int = Field(
         60, ge=10, description="Latest evaluation rows a champion's importance is measured on."
     )
+    promotion_margin: float = Field(
+        0.005, ge=0, lt=1, description="Brier score a challenger must be better by to take over."
+    )
+    promotion_min_rows: int = Field(
+        30, ge=1, description="Rows neither side has seen that a comparison needs."
+    )
+    champion_expires_after_days: int = Field(
+        60, ge=1, description="Days after a champion's trained_through when any challenger wins."
+    )
     sandbox_seed: int = Field(7, ge=0, description="Seed of the synthetic market.")
     sandbox_predictability: float = Field(
         0.15, ge=0, le=1, description="Planted drift of the synthetic market, in daily sigmas."
     )
     sandbox_random_walk: bool = Field(
         False, description="Make the synthetic market a pure random walk."
+    )
+    serving_host: str = Field(
+        "127.0.0.1",
+        description="Address the API and the pages listen on; beyond loopback it needs a token.",
+    )
+    serving_port: int = Field(8000, ge=0, le=65535, description="Port of the API and the pages.")
+    serving_token: SecretStr | None = Field(
+        None, description="Bearer token every request to the API must carry, if set."
+    )
+    serving_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names the API is reached by beside loopback and serving_host, "
+        "comma-separated.",
+    )
+    serving_rate_limit: str = Field(
+        "600/minute", description="Requests one remote address may make, for example 600/minute."
+    )
+    serving_loopback_rate_limit: str = Field(
+        "50000/second", description="Requests this machine itself may make."
     )
     simulated_now: datetime | None = Field(
         None, description="A fixed UTC clock, for replays and tests."
@@ -93,6 +144,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             value = value.replace(",", " ").split()
         return tuple(str(symbol).upper() for symbol in value)
+
+    @field_validator("serving_allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("symbols")
     @classmethod

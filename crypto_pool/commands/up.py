@@ -35,7 +35,7 @@ def up(
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
 ) -> None:
-    """Serve the Dagster UI, its daemon and MLflow on loopback until Ctrl-C."""
+    """Serve the pool's pages, the Dagster UI, its daemon and MLflow until Ctrl-C."""
     from crypto_pool.building import open_instance, recover
 
     settings = chosen_settings()
@@ -50,7 +50,9 @@ def up(
         [scripts / "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port),
          "--backend-store-uri", settings.tracking_uri,
          "--default-artifact-root", settings.artifact_root],
+        [scripts / "crypto-pool", "serve"],
     ]  # fmt: skip
+    console.print(f"Pool     http://{settings.serving_host}:{settings.serving_port}")
     console.print(f"Dagster  http://127.0.0.1:{dagster_port}")
     console.print(f"MLflow   http://127.0.0.1:{mlflow_port}")
     code = supervise([[str(part) for part in command] for command in commands])

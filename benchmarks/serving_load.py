@@ -1,0 +1,153 @@
+"""Hold 50 connections to the API while predictions are published underneath.
+
+`python benchmarks/serving_load.py` prints failed requests, p50, p99 and memory growth of the
+`/prediction` endpoint and exits with 1 if a goal is missed: none failed, p50 at most 5 ms, p99
+at most 30 ms. Each connection asks again after a pause, so that the server and not a queue in
+this client is measured; `--pause 0` asks as fast as answers come. Server, client and publisher
+are processes of their own.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+MAX_P50_MS, MAX_P99_MS, MAX_GROWTH_MIB = 5.0, 30.0, 16.0
+WARM_UP_SECONDS = 3.0
+PUBLISHER = """
+import sys, time
+from pathlib import Path
+from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool_tests.serving.pool_frames import pool_frames
+frames = pool_frames()
+data, seconds = Path(sys.argv[1]), float(sys.argv[2])
+while True:
+    began = time.monotonic()
+    publish(data, frames)
+    print("published", flush=True)
+    time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+"""
+
+
+@dataclass
+class Load:
+    """What the client saw."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    failed: int = 0
+
+    def quantile(self, share: float) -> float:
+        """Latency in milliseconds below which `share` of the answers were."""
+        ordered = sorted(self.milliseconds)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+async def hold_connection(port: int, until: float, pause: float, start: float, load: Load) -> None:
+    """Ask over one connection until the time has come; a wrong answer counts as failed."""
+    await asyncio.sleep(start)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    request = (
+        b"GET /prediction?symbol=BTC&trend_type=uptrend HTTP/1.1\r\n"
+        b"Host: 127.0.0.1\r\nConnection: keep-alive\r\n\r\n"
+    )
+    try:
+        while time.monotonic() < until:
+            asked = time.perf_counter()
+            writer.write(request)
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+                body = await reader.readexactly(length)
+            except (asyncio.IncompleteReadError, ConnectionError, IndexError):
+                load.failed += 1
+                return
+            load.milliseconds.append(1000 * (time.perf_counter() - asked))
+            if not head.startswith(b"HTTP/1.1 200") or b"prediction_probabilities" not in body:
+                load.failed += 1
+            await asyncio.sleep(pause)
+    finally:
+        writer.close()
+
+
+async def run_clients(port: int, connections: int, seconds: float, pause: float) -> Load:
+    """Hold the connections, their requests spread over the pause."""
+    load = Load()
+    until = time.monotonic() + seconds
+    clients = (
+        hold_connection(port, until, pause, pause * number / connections, load)
+        for number in range(connections)
+    )
+    await asyncio.gather(*clients)
+    return load
+
+
+def measure(connections: int, seconds: float, pause: float, every: float) -> int:
+    """Start server and publisher, run the load, print what came out."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "CRYPTO_POOL_DATA_DIR": folder,
+            "CRYPTO_POOL_SIMULATED_NOW": "2026-11-24T09:00:00Z",
+        }
+        publish = [sys.executable, "-c", PUBLISHER, folder, str(every)]
+        publisher = subprocess.Popen(publish, env=environment, stdout=subprocess.PIPE, text=True)
+        serve = [str(Path(sys.executable).parent / "crypto-pool"), "serve", "--port", "0"]
+        server = None
+        try:
+            assert publisher.stdout is not None
+            publisher.stdout.readline()
+            server = subprocess.Popen(
+                serve, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True
+            )
+            port = read_port(server)
+            asyncio.run(run_clients(port, connections, WARM_UP_SECONDS, pause))
+            process = psutil.Process(server.pid)
+            before = process.memory_info().rss
+            load = asyncio.run(run_clients(port, connections, seconds, pause))
+            growth = (process.memory_info().rss - before) / 2**20
+        finally:
+            for child in (server, publisher):
+                if child is not None:
+                    child.terminate()
+                    child.wait()
+        published = len(publisher.stdout.readlines())
+    p50, p99 = load.quantile(0.5), load.quantile(0.99)
+    print(f"{connections} connections for {seconds:.0f} s, pause {1000 * pause:.0f} ms")
+    print(f"requests       {len(load.milliseconds)} ({len(load.milliseconds) / seconds:.0f}/s)")
+    print(f"publications   {published} meanwhile")
+    print(f"failed         {load.failed}")
+    print(f"p50            {p50:.2f} ms (at most {MAX_P50_MS:.0f})")
+    print(f"p99            {p99:.2f} ms (at most {MAX_P99_MS:.0f})")
+    print(
+        f"memory growth  {growth:+.1f} MiB of {before / 2**20:.0f} (at most {MAX_GROWTH_MIB:.0f})"
+    )
+    kept = p50 <= MAX_P50_MS and p99 <= MAX_P99_MS and growth <= MAX_GROWTH_MIB
+    return 0 if kept and not load.failed and load.milliseconds and published > 1 else 1
+
+
+def read_port(server: subprocess.Popen[str]) -> int:
+    """Wait until uvicorn says where it listens."""
+    assert server.stderr is not None
+    for line in server.stderr:
+        if "Uvicorn running on" in line:
+            return int(line.split("127.0.0.1:")[1].split()[0])
+    raise SystemExit("the server ended before it listened")
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--connections", type=int, default=50)
+    options.add_argument("--seconds", type=float, default=30)
+    options.add_argument("--pause", type=float, default=0.05)
+    options.add_argument("--publish-every", type=float, default=2)
+    given = options.parse_args()
+    sys.exit(measure(given.connections, given.seconds, given.pause, given.publish_every))

@@ -1,0 +1,33 @@
+"""The command that serves the HTTP API and the pool's pages."""
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default: CRYPTO_POOL_SERVING_HOST.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port, 0 for a free one; default: CRYPTO_POOL_SERVING_PORT.")
+    ] = None,
+) -> None:
+    """Serve the HTTP API and the pool's pages until Ctrl-C."""
+    import uvicorn
+
+    from crypto_pool.serving.app import create_app
+    from crypto_pool.settings import load_settings
+
+    given = {"serving_host": host, "serving_port": port}
+    settings = load_settings().model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+    uvicorn.run(
+        create_app(settings),
+        host=settings.serving_host,
+        port=settings.serving_port,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,216 @@
+"""The JSON routes."""
+
+import csv
+import io
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import PlainTextResponse, Response
+
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.serving import queries
+from crypto_pool.serving.board import Board
+from crypto_pool.serving.errors import Refusal
+from crypto_pool.serving.schemas import (
+    ErrorAnswer,
+    Health,
+    MemberDetail,
+    MemberState,
+    Model,
+    PastPrediction,
+    PoolState,
+    Prediction,
+    PredictionsPage,
+    Readiness,
+)
+from crypto_pool.serving.state import candidate_score, ledger_entry, past_prediction
+
+SHOWN_PREDICTIONS = 365
+MAX_PAGE = 5000
+
+
+def board_of(request: Request) -> Board:
+    """Return the board of the app that answers."""
+    board: Board = request.app.state.board
+    return board
+
+
+def find_member(board: Board, name: str) -> MemberState:
+    """Return the state of a member of the pool; refuses an unknown one with 404."""
+    for state in board.state().members:
+        if state.member == name:
+            return state
+    raise Refusal(404, "unknown_member", f"{name} is no member of the pool; /pool lists them")
+
+
+def describe_member(board: Board, name: str, limit: int) -> MemberDetail:
+    """Return a member with its ledger, candidates and latest forecasts."""
+    state = find_member(board, name)
+    symbol, trend = state.symbol, state.trend_type.value
+    with board.cursor() as cursor:
+        _, past = queries.past_predictions(cursor, symbol=symbol, trend=trend, limit=limit)
+        return MemberDetail(
+            state=state,
+            ledger=[ledger_entry(row) for row in queries.ledger(cursor, symbol, trend)],
+            candidates=[
+                candidate_score(row) for row in queries.candidate_scores(cursor, symbol, trend)
+            ],
+            predictions=[past_prediction(row) for row in past],
+        )
+
+
+class Format(StrEnum):
+    """How a list of forecasts is written."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+TheBoard = Annotated[Board, Depends(board_of)]
+SymbolText = Annotated[
+    str, Query(pattern="^[A-Za-z0-9]{1,20}$", description="Coin.", examples=["SOL"])
+]
+MemberName = Annotated[
+    str,
+    Path(pattern="^[A-Z0-9]{1,20}_(uptrend|downtrend)$", examples=["SOL_uptrend"]),
+]
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    texts = {
+        400: "The Host header names another server.",
+        401: "The bearer token is missing or wrong.",
+        404: "There is no such thing stored.",
+        422: "A parameter is wrong.",
+        429: "Too many requests.",
+        503: "Nothing has been published yet.",
+    }
+    answers: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorAnswer, "description": texts[status]}
+        for status in (401, 429, *statuses)
+    }
+    return {**answers, 400: {"description": texts[400], "content": {"text/plain": {}}}}
+
+
+router = APIRouter(responses=_errors(503))
+probes = APIRouter()
+
+
+@router.get("/models", tags=["answers"])
+async def models(board: TheBoard) -> list[Model]:
+    """List the champions, with what they promised and what moves them."""
+    return [state.champion for state in board.state().members if state.champion is not None]
+
+
+@router.get("/prediction", tags=["answers"], responses=_errors(404, 422))
+async def prediction(board: TheBoard, symbol: SymbolText, trend_type: Trend) -> Prediction:
+    """Give the latest stored forecast of one member, the reference beside it."""
+    name = Member(symbol.upper(), trend_type).name
+    state = next((state for state in board.state().members if state.member == name), None)
+    if state is None or state.champion is None:
+        raise Refusal(
+            404,
+            "no_champion",
+            f"{name} has no champion; train it with `crypto-pool train`, or ask /models for "
+            "those that have one",
+        )
+    if state.forecast is None:
+        raise Refusal(
+            404,
+            "no_forecast",
+            f"the champion of {name} has made no forecast yet; run `crypto-pool predict`",
+        )
+    return state.forecast
+
+
+@router.get(
+    "/predictions",
+    tags=["answers"],
+    response_model=PredictionsPage,
+    responses={
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+        **_errors(422),
+    },
+)
+def predictions(
+    board: TheBoard,
+    symbol: SymbolText | None = None,
+    trend_type: Trend | None = None,
+    start: Annotated[date | None, Query(description="First bar date, included.")] = None,
+    end: Annotated[date | None, Query(description="Last bar date, included.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    format: Annotated[Format, Query(description="json, or csv with the same page.")] = Format.JSON,
+) -> Any:
+    """List stored forecasts with what came of them, the newest first."""
+    with board.cursor() as cursor:
+        total, rows = queries.past_predictions(
+            cursor,
+            symbol=symbol.upper() if symbol else None,
+            trend=trend_type.value if trend_type else None,
+            start=start,
+            end=end,
+            limit=limit,
+            offset=offset,
+        )
+    page = PredictionsPage(
+        total=total, limit=limit, offset=offset, predictions=[past_prediction(row) for row in rows]
+    )
+    if format is Format.JSON:
+        return page
+    return PlainTextResponse(
+        _to_csv(page.predictions), media_type="text/csv", headers={"X-Total-Count": str(total)}
+    )
+
+
+@router.get("/members/{member}", tags=["answers"], responses=_errors(404, 422))
+def member(board: TheBoard, member: MemberName) -> MemberDetail:
+    """Give a member with its ledger, its candidates, and its latest forecasts and outcomes."""
+    return describe_member(board, member, SHOWN_PREDICTIONS)
+
+
+@router.get("/pool", tags=["answers"])
+async def pool(board: TheBoard) -> PoolState:
+    """Give the whole pool: what it says today, and whether it kept its word."""
+    return board.state()
+
+
+@probes.get("/health", tags=["operation"])
+async def health() -> Health:
+    """Say that the process answers; needs no token."""
+    return Health(status="ok")
+
+
+@router.get("/ready", tags=["operation"])
+async def ready(board: TheBoard) -> Readiness:
+    """Say whether something has been published and can be read."""
+    state = board.state()
+    return Readiness(
+        ready=True,
+        publication=state.publication,
+        published_at_utc=state.published_at_utc,
+        fault=board.fault,
+    )
+
+
+@router.get(
+    "/metrics",
+    tags=["operation"],
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(request: Request) -> Response:
+    """Give Prometheus its metrics."""
+    return PlainTextResponse(
+        request.app.state.metrics.scrape(), media_type="text/plain; version=0.0.4"
+    )
+
+
+def _to_csv(rows: list[PastPrediction]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(PastPrediction.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.model_dump(mode="json") for row in rows)
+    return text.getvalue()

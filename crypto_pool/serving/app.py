@@ -1,0 +1,94 @@
+"""The web application: routes, protection, and the board they answer from."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+
+from crypto_pool import __version__
+from crypto_pool.serving import api, pages
+from crypto_pool.serving.answer_cache import AnswerCache
+from crypto_pool.serving.board import Board
+from crypto_pool.serving.charts import ChartCache
+from crypto_pool.serving.errors import handle_errors
+from crypto_pool.serving.metrics import Measured, RequestMetrics
+from crypto_pool.serving.protection import (
+    RateLimit,
+    SecurityHeaders,
+    TokenGate,
+    allowed_hosts,
+    check_exposure,
+    parse_limit,
+)
+from crypto_pool.settings import Settings
+
+DESCRIPTION = """
+What the pool has stored, never anything computed anew: no bar is pulled and no model is loaded.
+Beside every probability stands the **reference**: what a random walk gives for the same day,
+with nothing learned. Believe a member as far as it has beaten it. No trading advice.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the app over the pool of `settings`; raises InvalidSetting if it would be exposed."""
+    check_exposure(settings)
+    board = Board(
+        settings.state_dir,
+        settings.symbols,
+        settings.last_closed,
+        synthetic_source=settings.provider == "sandbox",
+    )
+
+    @asynccontextmanager
+    async def follow_publications(_: FastAPI) -> AsyncIterator[None]:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        await anyio.to_thread.run_sync(board.refresh)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(board.follow)
+            yield
+            tasks.cancel_scope.cancel()
+        board.close()
+
+    app = FastAPI(
+        title="crypto_pool",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=follow_publications,
+        docs_url=None,  # both pages load their scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.board = board
+    app.state.metrics = RequestMetrics(board)
+    app.state.charts = ChartCache()
+    secured = [] if settings.serving_token is None else [Depends(HTTPBearer(auto_error=False))]
+    app.include_router(api.probes)
+    app.include_router(api.router, dependencies=secured)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    handle_errors(app, pages.error_page)
+    _protect(app, settings, board)
+    return app
+
+
+def _protect(app: FastAPI, settings: Settings, board: Board) -> None:
+    """Wrap the routes; what is added last sees a request first."""
+    app.add_middleware(AnswerCache, board=board)
+    if settings.serving_token is not None:
+        app.add_middleware(TokenGate, token=settings.serving_token.get_secret_value())
+    app.add_middleware(
+        RateLimit,
+        remote=parse_limit("serving_rate_limit", settings.serving_rate_limit),
+        loopback=parse_limit("serving_loopback_rate_limit", settings.serving_loopback_rate_limit),
+    )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings))
+    app.add_middleware(
+        Measured,
+        metrics=app.state.metrics,
+        routes=frozenset(path for path in app.openapi()["paths"] if "{" not in path),
+    )
+    app.add_middleware(SecurityHeaders)

@@ -1,0 +1,168 @@
+"""The latest publication, open for reading, and the state of the pool it holds."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from threading import Lock
+
+import anyio
+import duckdb
+from watchfiles import awatch
+
+from crypto_pool.adapters.prediction_tables import LINK_NAME
+from crypto_pool.errors import QueryError
+from crypto_pool.serving import queries
+from crypto_pool.serving.schemas import PoolState
+from crypto_pool.serving.state import PoolRows, pool_state
+
+LOOK_AGAIN_MS = 5000  # where the system reports no file events, the link is read this often
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": False}
+_logger = logging.getLogger(__name__)
+
+
+class Publication:
+    """One published file, open until its last reader has left after it was retired."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock()
+        self._readers = 0
+        self._retired = False
+        self._connection = duckdb.connect(str(path), read_only=True, config=_CONFIG)
+        self._connection.execute("SET threads = 1")
+
+    @contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor of its own to each thread; holds the file open meanwhile."""
+        with self._lock:
+            self._readers += 1
+        try:
+            with self._connection.cursor() as cursor:
+                yield cursor
+        finally:
+            with self._lock:
+                self._readers -= 1
+                self._close_if_unused()
+
+    def retire(self) -> None:
+        """Close the file as soon as nobody reads it."""
+        with self._lock:
+            self._retired = True
+            self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._retired and self._readers == 0:
+            self._connection.close()
+
+
+class Board:
+    """Answers from the latest publication and follows the link to the next one."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        symbols: tuple[str, ...],
+        last_closed: Callable[[], date],
+        *,
+        synthetic_source: bool,
+    ) -> None:
+        self._link = data_dir / LINK_NAME
+        self._symbols = symbols
+        self._last_closed = last_closed
+        self._synthetic_source = synthetic_source
+        self._current: tuple[Publication, PoolRows, PoolState] | None = None
+        self._changing = Lock()
+        self.fault: str | None = None
+
+    def state(self) -> PoolState:
+        """Return the pool as published, aged to today; raises QueryError if nothing is."""
+        current = self._opened()
+        publication, rows, state = current
+        if state.last_closed == self._last_closed():
+            return state
+        aged = self._state(rows)
+        with self._changing:
+            if self._current is current:  # else a newer publication came meanwhile
+                self._current = publication, rows, aged
+        return aged
+
+    @contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor over the publication; raises QueryError if there is none."""
+        with ExitStack() as reading:
+            with self._changing:  # it is not retired before it counts this reader
+                cursor = reading.enter_context(self._opened()[0].cursor())
+            yield cursor
+
+    def refresh(self) -> None:
+        """Read the link; open what it newly points at and retire the last one.
+
+        A publication that cannot be read is put on record in `fault`, and the
+        last one goes on answering.
+        """
+        if not self._link.exists():
+            return
+        target = self._link.resolve()
+        if self._current is not None and self._current[0].path == target:
+            return
+        try:
+            publication = Publication(target)
+            rows = _read(publication)
+            latest = publication, rows, self._state(rows)
+        except (duckdb.Error, OSError, ValueError, KeyError) as error:
+            self.fault = f"{target.name} cannot be read: {error}"
+            _logger.exception("publication %s cannot be read", target)
+            return
+        self._replace(latest)
+        self.fault = None
+
+    async def follow(self) -> None:
+        """Refresh whenever the folder changes, until cancelled."""
+        changes = awatch(
+            self._link.parent,
+            recursive=False,
+            debounce=200,
+            step=50,
+            rust_timeout=LOOK_AGAIN_MS,
+            yield_on_timeout=True,
+        )
+        async for _ in changes:
+            await anyio.to_thread.run_sync(self.refresh)
+
+    def close(self) -> None:
+        """Close the publication once its readers have left."""
+        self._replace(None)
+
+    def _opened(self) -> tuple[Publication, PoolRows, PoolState]:
+        current = self._current
+        if current is None:
+            raise QueryError(
+                f"nothing to answer from: {self.fault or f'{self._link} does not exist'}; "
+                "run `crypto-pool build`, the answer is there as soon as it has published"
+            )
+        return current
+
+    def _replace(self, latest: tuple[Publication, PoolRows, PoolState] | None) -> None:
+        with self._changing:
+            last, self._current = self._current, latest
+        if last is not None:
+            last[0].retire()
+
+    def _state(self, rows: PoolRows) -> PoolState:
+        return pool_state(
+            rows, self._symbols, self._last_closed(), synthetic_source=self._synthetic_source
+        )
+
+
+def _read(publication: Publication) -> PoolRows:
+    with publication.cursor() as cursor:
+        return PoolRows(
+            publication=publication.path.name,
+            published_at_utc=datetime.fromtimestamp(publication.path.stat().st_mtime, UTC),
+            predictions=queries.latest_predictions(cursor),
+            champions=queries.champions(cursor),
+            records=queries.live_records(cursor),
+            decisions=queries.last_decisions(cursor),
+        )

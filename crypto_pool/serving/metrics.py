@@ -1,0 +1,126 @@
+"""What Prometheus scrapes: requests, and the pool as it is published."""
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crypto_pool.errors import QueryError
+from crypto_pool.serving.board import Board
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+class PoolMetrics(Collector):
+    """Gauges of the latest publication, read when they are scraped."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; none of the pool's while nothing is published."""
+        fault = GaugeMetricFamily(
+            "crypto_pool_publication_fault", "1 if the newest publication could not be read."
+        )
+        fault.add_metric([], float(self._board.fault is not None))
+        yield fault
+        try:
+            state = self._board.state()
+        except QueryError:
+            return
+        published = GaugeMetricFamily(
+            "crypto_pool_published_timestamp_seconds", "When the served file was published."
+        )
+        published.add_metric([], state.published_at_utc.timestamp())
+        yield published
+        labels = ["symbol", "trend"]
+        forecasts = {
+            name: GaugeMetricFamily(f"crypto_pool_{name}", text, labels=labels)
+            for name, text in (
+                ("probability", "Latest forecast of the member."),
+                ("reference_probability", "What a random walk gives for the same day."),
+                ("age_days", "Closed days since the bar of the latest forecast."),
+            )
+        }
+        precision = GaugeMetricFamily(
+            "crypto_pool_realised_precision", "Share of live signals that came true.", labels=labels
+        )
+        for member in state.members:
+            key = [member.symbol, member.trend_type.value]
+            if member.forecast is not None:
+                values = {
+                    "probability": member.forecast.prediction_probabilities,
+                    "reference_probability": member.forecast.reference_probability,
+                    "age_days": float(member.forecast.age_days),
+                }
+                for name, value in values.items():
+                    if value is not None:
+                        forecasts[name].add_metric(key, value)
+            if member.record.realised_precision is not None:
+                precision.add_metric(key, member.record.realised_precision)
+        yield from forecasts.values()
+        yield precision
+
+
+class RequestMetrics:
+    """Counts and times requests by route; holds the registry that is scraped."""
+
+    def __init__(self, board: Board) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(PoolMetrics(board))
+        self._seconds = Histogram(
+            "crypto_pool_http_request_seconds",
+            "Time to the end of the answer, by route.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self._requests = Counter(
+            "crypto_pool_http_requests",
+            "Answers by route and status.",
+            ["route", "status"],
+            registry=self._registry,
+        )
+
+    def observe(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self._seconds.labels(route).observe(seconds)
+        self._requests.labels(route, status).inc()
+
+    def scrape(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class Measured:
+    """Observes each request under its route, so that labels stay few."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, routes: frozenset[str]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and observe its answer."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        status = 500
+        begun = time.perf_counter()
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        finally:
+            self._metrics.observe(self._route(scope), status, time.perf_counter() - begun)
+
+    def _route(self, scope: Scope) -> str:
+        if scope["path"] in self._routes:
+            return str(scope["path"])
+        return getattr(scope.get("route"), "path", "other")

@@ -1,0 +1,185 @@
+"""The pages people look at: the pool, and one member."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.templating import Jinja2Templates
+
+from crypto_pool.domain.market import Trend
+from crypto_pool.serving import queries
+from crypto_pool.serving.api import MemberName, TheBoard, board_of, describe_member
+from crypto_pool.serving.charts import (
+    MIN_CALIBRATION_ROWS,
+    Chart,
+    ChartCache,
+    Theme,
+    calibration_rows,
+    draw,
+)
+from crypto_pool.serving.schemas import MemberState
+
+UNKNOWN = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+CHART_DAYS = 180
+PAGE_PREDICTIONS = 365
+SHOWN_ROWS = 30
+CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+templates = Jinja2Templates(Path(__file__).parent / "templates")
+router = APIRouter(include_in_schema=False)
+
+
+class Sort(StrEnum):
+    """What the table of members is sorted by."""
+
+    MEMBER = "member"
+    PROBABILITY = "probability"
+    REFERENCE = "reference"
+    DIFFERENCE = "difference"
+    ALGORITHM = "algorithm"
+    AGE = "age"
+    PROMISED = "promised"
+    REALISED = "realised"
+    SKILL = "skill"
+
+
+def difference(state: MemberState) -> float | None:
+    """How far the forecast is above the reference."""
+    forecast = state.forecast
+    if forecast is None or forecast.reference_probability is None:
+        return None
+    if forecast.prediction_probabilities is None:
+        return None
+    return forecast.prediction_probabilities - forecast.reference_probability
+
+
+def _of_forecast(name: str) -> Callable[[MemberState], Any]:
+    return lambda state: getattr(state.forecast, name, None)
+
+
+_KEYS: dict[Sort, Callable[[MemberState], Any]] = {
+    Sort.MEMBER: lambda state: None,  # as the board has them
+    Sort.PROBABILITY: _of_forecast("prediction_probabilities"),
+    Sort.REFERENCE: _of_forecast("reference_probability"),
+    Sort.DIFFERENCE: difference,
+    Sort.ALGORITHM: lambda state: getattr(state.champion, "algorithm", None),
+    Sort.AGE: _of_forecast("age_days"),
+    Sort.PROMISED: _of_forecast("promised_precision"),
+    Sort.REALISED: lambda state: state.record.realised_precision,
+    Sort.SKILL: lambda state: state.record.skill_over_reference,
+}
+
+
+@router.get("/")
+def pool_page(
+    request: Request,
+    board: TheBoard,
+    sort: Sort = Sort.MEMBER,
+    descending: bool = False,
+    coin: Annotated[str, Query(max_length=20)] = "",
+    trend: Trend | None = None,
+    signals: bool = False,
+) -> Response:
+    """Show what the pool says today, and whether it may be believed."""
+    state = board.state()
+    shown = [
+        member
+        for member in state.members
+        if coin.upper() in member.symbol
+        and trend in (None, member.trend_type)
+        and not (signals and not (member.forecast and member.forecast.signal))
+    ]
+    key = _KEYS[sort]
+    known = [member for member in shown if key(member) is not None]
+    unknown = [member for member in shown if key(member) is None]
+    known.sort(key=key, reverse=descending)
+    coins: dict[str, dict[str, MemberState]] = {}
+    for member in state.members:
+        coins.setdefault(member.symbol, {})[member.trend_type.value] = member
+    context = {
+        "pool": state,
+        "coins": coins,
+        "members": known + unknown,
+        "signals_today": sum(bool(m.forecast and m.forecast.signal) for m in state.members),
+        "stale": sum(bool(m.forecast and m.forecast.stale) for m in state.members),
+        "without": sum(m.champion is None for m in state.members),
+        "difference": difference,
+        "asked": {
+            "sort": sort.value,
+            "descending": descending,
+            "coin": coin,
+            "trend": trend.value if trend else "",
+            "signals": signals,
+        },
+        "fault": board.fault,
+    }
+    return templates.TemplateResponse(request, "pool.html.j2", context)
+
+
+@router.get("/pool/{member}")
+def member_page(request: Request, member: MemberName) -> Response:
+    """Show one member: its forecasts, what came of them, its champion, its ledger."""
+    board = board_of(request)
+    detail = describe_member(board, member, PAGE_PREDICTIONS)
+    model = detail.state.champion
+    importance = (model.feature_importance if model else None) or {}
+    context = {
+        "pool": board.state(),
+        "detail": detail,
+        "state": detail.state,
+        "difference": difference,
+        "rows": detail.predictions[:SHOWN_ROWS],
+        "calibrated_on": len(calibration_rows(detail.predictions)),
+        "calibration_needs": MIN_CALIBRATION_ROWS,
+        "importance": sorted(
+            ((name, value) for name, value in importance.items() if value is not None),
+            key=lambda item: -abs(item[1]),
+        ),
+        "fault": board.fault,
+    }
+    return templates.TemplateResponse(request, "member.html.j2", context)
+
+
+@router.get("/pool/{member}/{chart}.svg")
+def member_chart(
+    request: Request, member: MemberName, chart: Chart, theme: Theme = Theme.LIGHT
+) -> Response:
+    """Draw one chart of a member's page."""
+    board = board_of(request)
+    charts: ChartCache = request.app.state.charts
+    key = board.state().publication, member, chart.value, theme.value
+    drawn = charts.get(*key)
+    if drawn is None:
+        detail = describe_member(board, member, PAGE_PREDICTIONS)
+        with board.cursor() as cursor:
+            closes = queries.closes(cursor, detail.state.symbol, CHART_DAYS)
+        drawn = draw(chart, theme, detail, closes)
+        charts.keep(drawn, *key)
+    # The style inside the picture is matplotlib's own; shown as an image it runs no script.
+    headers = {"Content-Security-Policy": CHART_POLICY}
+    return Response(drawn, media_type="image/svg+xml", headers=headers)
+
+
+def error_page(request: Request, status: int, message: str) -> HTMLResponse:
+    """Show an error to a person."""
+    context = {"status": status, "message": message}
+    return templates.TemplateResponse(request, "error.html.j2", context, status_code=status)
+
+
+def _percent(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{100 * value:.0f} %"
+
+
+def _points(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{100 * value:+.0f}".replace("-", MINUS)
+
+
+def _signed(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:+.3f}".replace("-", MINUS)
+
+
+templates.env.filters.update(percent=_percent, points=_points, signed=_signed)

@@ -1,0 +1,105 @@
+"""SQL over a published file. A row is a dictionary; old files may lack a table or a column."""
+
+from datetime import date
+from typing import Any
+
+import duckdb
+
+Row = dict[str, Any]
+
+_LATEST = """
+    SELECT * FROM {table}
+    QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY {order} DESC) = 1
+"""
+_RECORD = """
+    SELECT symbol, trend, count(*) AS scored,
+           count(*) FILTER (signal) AS signals,
+           count(*) FILTER (signal AND outcome > 0.5) AS hits,
+           avg(outcome) AS base_rate,
+           avg((probability - outcome) ** 2) AS brier_score,
+           avg((reference_probability - outcome) ** 2) AS reference_brier_score
+    FROM prediction_outcomes
+    WHERE in_sample IS NOT TRUE AND outcome IS NOT NULL AND probability IS NOT NULL
+    GROUP BY symbol, trend
+"""
+_PAST = """
+    SELECT p.*, o.outcome
+    FROM predictions p LEFT JOIN prediction_outcomes o USING (prediction_date, symbol, trend)
+    WHERE (?::VARCHAR IS NULL OR p.symbol = ?) AND (?::VARCHAR IS NULL OR p.trend = ?)
+      AND (?::DATE IS NULL OR p.prediction_date >= ?)
+      AND (?::DATE IS NULL OR p.prediction_date <= ?)
+"""
+
+
+def latest_predictions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return the newest forecast of each member."""
+    return _rows(
+        cursor, "predictions", _LATEST.format(table="predictions", order="prediction_date")
+    )
+
+
+def champions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return the champion of each member that has one."""
+    return _rows(cursor, "champions", _LATEST.format(table="champions", order="model_version"))
+
+
+def live_records(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return what came of each member's forecasts, in-sample rows left out."""
+    return _rows(cursor, "prediction_outcomes", _RECORD)
+
+
+def last_decisions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return the newest ledger record of each member."""
+    return _rows(cursor, "promotions", _LATEST.format(table="promotions", order="decided_at_utc"))
+
+
+def ledger(cursor: duckdb.DuckDBPyConnection, symbol: str, trend: str) -> list[Row]:
+    """Return a member's decisions, the newest first."""
+    sql = "SELECT * FROM promotions WHERE symbol = ? AND trend = ? ORDER BY decided_at_utc DESC"
+    return _rows(cursor, "promotions", sql, symbol, trend)
+
+
+def candidate_scores(cursor: duckdb.DuckDBPyConnection, symbol: str, trend: str) -> list[Row]:
+    """Return a member's candidates, the lowest Brier score first."""
+    sql = """
+        SELECT * FROM candidate_scores WHERE symbol = ? AND trend = ?
+        ORDER BY brier_score NULLS LAST, algorithm
+    """
+    return _rows(cursor, "candidate_scores", sql, symbol, trend)
+
+
+def past_predictions(
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    symbol: str | None = None,
+    trend: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    limit: int,
+    offset: int = 0,
+) -> tuple[int, list[Row]]:
+    """Count the stored forecasts that match, and return one page of them, the newest first."""
+    given = [value for value in (symbol, trend, start, end) for _ in range(2)]
+    (total,) = cursor.execute(f"SELECT count(*) FROM ({_PAST})", given).fetchall()[0]
+    page = f"{_PAST} ORDER BY p.prediction_date DESC, p.symbol, p.trend DESC LIMIT ? OFFSET ?"
+    return int(total), _fetch(cursor.execute(page, [*given, limit, offset]))
+
+
+def closes(cursor: duckdb.DuckDBPyConnection, symbol: str, days: int) -> list[Row]:
+    """Return the last `days` closes of a coin, ascending."""
+    sql = "SELECT date, close FROM daily_bars WHERE symbol = ? ORDER BY date DESC LIMIT ?"
+    return _rows(cursor, "daily_bars", sql, symbol, days)[::-1]
+
+
+def _rows(
+    cursor: duckdb.DuckDBPyConnection, table: str, sql: str, *parameters: object
+) -> list[Row]:
+    known = "SELECT count(*) FROM information_schema.tables WHERE table_name = ?"
+    if cursor.execute(known, [table]).fetchall() == [(0,)]:
+        return []
+    return _fetch(cursor.execute(sql, list(parameters)))
+
+
+def _fetch(answered: duckdb.DuckDBPyConnection) -> list[Row]:
+    names = [column[0] for column in answered.description or []]
+    return [dict(zip(names, row, strict=True)) for row in answered.fetchall()]

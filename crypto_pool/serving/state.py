@@ -1,0 +1,219 @@
+"""The state of the pool from the rows of one publication; pure, with today as an argument."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.serving.queries import Row
+from crypto_pool.serving.schemas import (
+    CandidateScore,
+    Contribution,
+    LedgerEntry,
+    LiveRecord,
+    MemberState,
+    Model,
+    PastPrediction,
+    PerformanceMetrics,
+    PoolState,
+    Prediction,
+)
+
+FRESH_DAYS = 1  # the day's job has until the next bar closes
+
+
+@dataclass(frozen=True)
+class PoolRows:
+    """What one publication says of its members, newest rows only."""
+
+    publication: str
+    published_at_utc: datetime
+    predictions: list[Row] = field(default_factory=list)
+    champions: list[Row] = field(default_factory=list)
+    records: list[Row] = field(default_factory=list)
+    decisions: list[Row] = field(default_factory=list)
+
+
+def pool_state(
+    rows: PoolRows, symbols: Iterable[str], last_closed: date, *, synthetic_source: bool
+) -> PoolState:
+    """Join the rows by member; the coins of `symbols` are there even without a row.
+
+    `synthetic_source` counts only while no stored forecast says where it came from.
+    """
+    predictions, champions, records, decisions = (
+        {(row["symbol"], row["trend"]): row for row in table}
+        for table in (rows.predictions, rows.champions, rows.records, rows.decisions)
+    )
+    said = [row["synthetic"] for row in rows.predictions if row.get("synthetic") is not None]
+    synthetic = any(said) if said else synthetic_source
+    keys = {(symbol, str(trend)) for symbol in symbols for trend in Trend}
+    keys |= set(predictions) | set(champions) | set(decisions)
+    members = [
+        _member_state(
+            Member(symbol, Trend(trend)),
+            predictions.get((symbol, trend)),
+            champions.get((symbol, trend)),
+            records.get((symbol, trend)),
+            decisions.get((symbol, trend)),
+            last_closed,
+        )
+        for symbol, trend in sorted(keys, key=lambda key: (key[0], key[1] != Trend.UPTREND))
+    ]
+    return PoolState(
+        publication=rows.publication,
+        published_at_utc=rows.published_at_utc,
+        last_closed=last_closed,
+        synthetic=synthetic,
+        record=live_record(rows.records),
+        promised_precision=_weighted_promise(members),
+        members=members,
+    )
+
+
+def live_record(rows: Iterable[Row]) -> LiveRecord:
+    """Join counts and mean scores of several members."""
+    rows = list(rows)
+    scored = sum(row["scored"] for row in rows)
+    signals = sum(row["signals"] for row in rows)
+    brier = _mean(rows, "brier_score")
+    reference = _mean(rows, "reference_brier_score")
+    return LiveRecord(
+        scored=scored,
+        signals=signals,
+        realised_precision=sum(row["hits"] for row in rows) / signals if signals else None,
+        base_rate=_mean(rows, "base_rate"),
+        brier_score=brier,
+        reference_brier_score=reference,
+        skill_over_reference=skill(brier, reference),
+    )
+
+
+def skill(brier: float | None, reference: float | None) -> float | None:
+    """Brier skill over the reference; undefined without both or with a perfect reference."""
+    return None if brier is None or not reference else 1 - brier / reference
+
+
+def past_prediction(row: Row) -> PastPrediction:
+    """Build one stored forecast with its outcome."""
+    return PastPrediction(**_pick(PastPrediction, {**row, "trend_type": row["trend"]}))
+
+
+def candidate_score(row: Row) -> CandidateScore:
+    """Build the score of one candidate."""
+    return CandidateScore(**_pick(CandidateScore, row))
+
+
+def ledger_entry(row: Row) -> LedgerEntry:
+    """Build one decision of the ledger."""
+    read = {name: _json(row.get(name)) for name in ("champion_metrics", "challenger_metrics")}
+    return LedgerEntry(**_pick(LedgerEntry, {**row, **read}))
+
+
+def _member_state(
+    member: Member,
+    prediction: Row | None,
+    champion: Row | None,
+    record: Row | None,
+    decision: Row | None,
+    last_closed: date,
+) -> MemberState:
+    model = _model(champion, prediction or {}) if champion else None
+    return MemberState(
+        member=member.name,
+        symbol=member.symbol,
+        trend_type=member.trend,
+        champion=model,
+        forecast=_prediction(prediction, champion or {}, last_closed) if prediction else None,
+        record=live_record([record] if record else []),
+        last_decision=ledger_entry(decision) if decision else None,
+        drift=_first("drift", prediction),
+        next_retrain=_first("next_retrain", champion),
+    )
+
+
+def _model(row: Row, prediction: Row) -> Model:
+    metrics = PerformanceMetrics(**_pick(PerformanceMetrics, row))
+    derived = {
+        "trend_type": row["trend"],
+        "performance_metrics": metrics,
+        "feature_importance": _json(row.get("feature_importance")),
+        "target_pct": _first("target_pct", row, prediction),
+        "prediction_window_days": _first("prediction_window_days", row, prediction),
+        "skill_over_reference": _skill_of(row),
+        "synthetic": _first("synthetic", row, prediction),
+    }
+    return Model(**_pick(Model, {**row, **derived}))
+
+
+def _prediction(row: Row, champion: Row, last_closed: date) -> Prediction:
+    age = max(0, (last_closed - row["prediction_date"]).days)
+    contributions = _json(row.get("top_contributions"))
+    derived = {
+        "prediction_probabilities": row["probability"],
+        "trend_type": row["trend"],
+        "abstained": row.get("status") == "abstain",
+        "skill_over_reference": _first("skill_over_reference", row) or _skill_of(champion),
+        "promised_precision": _first("promised_precision", row, champion)
+        or _first("precision", champion),
+        "age_days": age,
+        "stale": age > FRESH_DAYS,
+        "stale_reason": _stale_reason(row["prediction_date"], last_closed, age),
+        "top_contributions": contributions and [Contribution(**item) for item in contributions],
+    }
+    return Prediction(**_pick(Prediction, {**row, **derived}))
+
+
+def _stale_reason(made_from: date, last_closed: date, age: int) -> str | None:
+    if age <= FRESH_DAYS:
+        return None
+    return (
+        f"the last forecast is from the bar of {made_from}, {age} days before the last closed "
+        f"day {last_closed}; run `crypto-pool build` or look at the schedule in Dagster"
+    )
+
+
+def _skill_of(row: Row) -> float | None:
+    return skill(_clean(row.get("brier_score")), _clean(row.get("reference_brier_score")))
+
+
+def _weighted_promise(members: list[MemberState]) -> float | None:
+    promises = [
+        (state.forecast.promised_precision, state.record.signals)
+        for state in members
+        if state.forecast and state.forecast.promised_precision is not None
+    ]
+    signals = sum(weight for _, weight in promises)
+    return sum(promise * weight for promise, weight in promises) / signals if signals else None
+
+
+def _mean(rows: list[Row], name: str) -> float | None:
+    known = [(row[name], row["scored"]) for row in rows if row[name] is not None]
+    weight = sum(count for _, count in known)
+    return sum(value * count for value, count in known) / weight if weight else None
+
+
+def _pick(schema: type[Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a schema's fields; absent and undefined ones are None, times are UTC."""
+    return {name: _clean(row.get(name)) for name in schema.model_fields}
+
+
+def _first(name: str, *rows: Row | None) -> Any:
+    values = (_clean(row.get(name)) for row in rows if row)
+    return next((value for value in values if value is not None), None)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
+
+
+def _json(text: Any) -> Any:
+    """Content of a JSON column; NaN, which JSON does not know, becomes null."""
+    return json.loads(text, parse_constant=lambda _: None) if isinstance(text, str) else text

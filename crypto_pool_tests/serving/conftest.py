@@ -1,0 +1,90 @@
+"""A real server on loopback over a file published by the pool's own adapter."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool.serving.app import create_app
+from crypto_pool.settings import Settings
+from crypto_pool_tests.serving.pool_frames import pool_frames
+
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+class Server(uvicorn.Server):
+    """Says when it answers, instead of being asked again and again."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.started_up = threading.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.started_up.set()
+
+
+@dataclass
+class Served:
+    """A running server, its data folder and a client."""
+
+    url: str
+    data: Path
+    client: httpx.Client
+    app: Any
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.client.get(path, **options)
+
+    def eventually(self, answered: Callable[[], bool], seconds: float = 20) -> bool:
+        """Ask until the answer is as wished; a publication is picked up, not announced."""
+        deadline = monotonic() + seconds
+        while monotonic() < deadline:
+            if answered():
+                return True
+        return False
+
+
+def pool_settings(data: Path, **values: Any) -> Settings:
+    given = {"symbols": "BTC,ETH,SOL", "simulated_now": NOW, "data_dir": data, **values}
+    return Settings(_env_file=None, **given)
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[..., Served]]:
+    """Serve a data folder; keyword arguments are settings."""
+    running: list[tuple[Server, threading.Thread, httpx.Client]] = []
+
+    def start(data: Path, **values: Any) -> Served:
+        app = create_app(pool_settings(data, **values))
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
+        server = Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        assert server.started_up.wait(30)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        running.append((server, thread, client))
+        return Served(str(client.base_url), data, client, app)
+
+    yield start
+    for server, thread, client in running:
+        client.close()
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture(scope="session")
+def pool(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """The small pool of `pool_frames`, served; nobody publishes into it."""
+    data = tmp_path_factory.mktemp("data")
+    publish(data, pool_frames())
+    return serve(data)

@@ -1,0 +1,118 @@
+"""Frames of a small pool whose answers are known by hand."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+LAST = date(2026, 11, 23)
+DAYS = 90
+HORIZON = 10
+MEMBERS = [("BTC", "uptrend"), ("BTC", "downtrend"), ("ETH", "uptrend")]
+ALGORITHMS = {
+    ("BTC", "uptrend"): "LogisticRegression",
+    ("BTC", "downtrend"): "RandomForest",
+    ("ETH", "uptrend"): "AdaBoost",
+}
+
+
+def pool_frames(
+    last: date = LAST, probability: float = 0.62, symbols: tuple[str, ...] = ("BTC", "ETH")
+) -> dict[str, pd.DataFrame]:
+    """BTC with both champions and a past, ETH with one champion; every signal's fate is known.
+
+    BTC uptrend signals on odd days, and of its due signals every third does not come true.
+    """
+    days = [last - timedelta(days=n) for n in range(DAYS)]
+    members = [member for member in MEMBERS if member[0] in symbols]
+    predictions = pd.DataFrame(
+        [
+            _prediction(symbol, trend, day, n, probability)
+            for symbol, trend in members
+            for n, day in enumerate(days)
+        ]
+    )
+    due = predictions[predictions["prediction_date"] <= last - timedelta(days=HORIZON)].copy()
+    place = due.groupby(["symbol", "trend"]).cumcount()
+    due["outcome"] = np.where(due["signal"], place % 3 != 0, place % 4 == 0).astype(float)
+    champions = pd.DataFrame([_champion(symbol, trend, last) for symbol, trend in members])
+    bars = pd.concat([_bars(symbol, last) for symbol in symbols])
+    return {
+        "predictions": predictions,
+        "prediction_outcomes": due[
+            [
+                "prediction_date", "symbol", "trend", "probability", "signal",
+                "reference_probability", "outcome", "in_sample", "model_version",
+            ]
+        ],
+        "champions": champions,
+        "candidate_scores": pd.DataFrame(
+            [
+                {"symbol": s, "trend": t, "algorithm": a, "status": "scored", "as_of": last,
+                 "brier_score": b, "reference_brier_score": 0.15, "overall_score": 0.7}
+                for s, t in members
+                for a, b in (("LogisticRegression", 0.14), ("XGBoost", 0.2), ("SVC", None))
+            ]
+        ),
+        "daily_bars": bars,
+    }  # fmt: skip
+
+
+def _prediction(symbol: str, trend: str, day: date, n: int, probability: float) -> dict:
+    signal = n % 2 == 0
+    return {
+        "prediction_date": day,
+        "symbol": symbol,
+        "trend": trend,
+        "probability": probability + 0.002 * n if signal else 0.2 + 0.001 * n,
+        "signal": signal,
+        "status": "active",
+        "decision_threshold": 0.46,
+        "reference_probability": 0.55 if signal else 0.25,
+        "model_name": f"{symbol}_{trend}_model",
+        "model_version": 3,
+        "algorithm": ALGORITHMS[symbol, trend],
+        "target_pct": 0.05,
+        "prediction_window_days": HORIZON,
+        "trained_through": day - timedelta(days=60),
+        "in_sample": n > 80,
+        "features": {"7_day_RSI": 61.0},
+        "predicted_at_utc": datetime(day.year, day.month, day.day, 2, tzinfo=UTC),
+        "synthetic": True,
+    }
+
+
+def _champion(symbol: str, trend: str, last: date) -> dict:
+    return {
+        "symbol": symbol,
+        "trend": trend,
+        "model_name": f"{symbol}_{trend}_model",
+        "model_version": 3,
+        "algorithm": ALGORITHMS[symbol, trend],
+        "run_id": "r",
+        "trained_through": last - timedelta(days=60),
+        "as_of": last,
+        "decision_threshold": 0.46,
+        "evaluation_policy": "purged_walk_forward",
+        "accuracy": 0.79,
+        "precision": 0.66,
+        "positive_accuracy": 0.71,
+        "negative_accuracy": 0.83,
+        "overall_score": 0.72,
+        "brier_score": 0.12,
+        "reference_brier_score": 0.15,
+        "feature_importance": json.dumps(
+            {"7_day_RSI": 0.031, "PPO": -0.02, "2_day_SMA_10_day_SMA_pct_diff": 0.05}
+        ),
+        "registered_at_utc": datetime(2026, 11, 24, 2, tzinfo=UTC),
+    }
+
+
+def _bars(symbol: str, last: date, count: int = 200) -> pd.DataFrame:
+    steps = np.random.default_rng(len(symbol)).normal(0, 0.03, count)
+    close = 100 * np.exp(np.cumsum(steps))
+    frame = pd.DataFrame({name: close for name in ("open", "high", "low", "close")})
+    frame["volume"] = 1.0
+    frame["date"] = pd.date_range(end=pd.Timestamp(last), periods=count)
+    return frame.assign(symbol=symbol)

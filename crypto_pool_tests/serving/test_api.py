@@ -1,0 +1,191 @@
+"""The JSON API, asked over a real connection."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.prediction_tables import LINK_NAME, publish
+from crypto_pool_tests.serving.conftest import Served
+from crypto_pool_tests.serving.pool_frames import DAYS, MEMBERS, pool_frames
+
+ASKED = "/prediction?symbol=BTC&trend_type=uptrend"
+
+
+def test_models_have_the_agreed_fields(pool: Served) -> None:
+    models = pool.get("/models").json()
+    assert [(model["symbol"], model["trend_type"]) for model in models] == MEMBERS
+    first = models[0]
+    assert first["performance_metrics"] == {
+        "positive_accuracy": 0.71,
+        "negative_accuracy": 0.83,
+        "overall_score": 0.72,
+        "accuracy": 0.79,
+        "precision": 0.66,
+    }
+    assert first["feature_importance"]["7_day_RSI"] == 0.031
+    assert (first["target_pct"], first["prediction_window_days"]) == (0.05, 10)
+    assert first["skill_over_reference"] == pytest.approx(0.2)
+
+
+def test_prediction_stands_beside_its_reference(pool: Served) -> None:
+    answer = pool.get(ASKED).json()
+    assert answer["prediction_probabilities"] == 0.62
+    assert (answer["symbol"], answer["trend_type"]) == ("BTC", "uptrend")
+    assert answer["reference_probability"] == 0.55
+    assert answer["signal"] is True
+    assert answer["prediction_date"] == "2026-11-23"
+    assert (answer["age_days"], answer["stale"], answer["stale_reason"]) == (0, False, None)
+    assert answer["top_contributions"] is None  # not stored, so not known
+    assert pool.get("/prediction?symbol=btc&trend_type=uptrend").json() == answer
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "says"),
+    [
+        ("/prediction?symbol=SOL&trend_type=uptrend", 404, "no_champion", "SOL_uptrend"),
+        ("/prediction?symbol=BTC&trend_type=sideways", 422, "invalid_request", "uptrend"),
+        ("/prediction?symbol=BTC", 422, "invalid_request", "trend_type"),
+        ("/members/DOGE_uptrend", 404, "unknown_member", "DOGE_uptrend"),
+        ("/members/DOGE", 422, "invalid_request", "member"),
+        ("/predictions?limit=0", 422, "invalid_request", "limit"),
+        ("/nowhere", 404, "not_found", "/nowhere"),
+    ],
+)
+def test_errors_have_one_shape(pool: Served, path: str, status: int, code: str, says: str) -> None:
+    answer = pool.get(path)
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "message", "details"}
+    assert answer.json()["error"] == code
+    assert says in answer.json()["message"]
+
+
+def test_predictions_are_filtered_and_paged(pool: Served) -> None:
+    asked = "/predictions?symbol=BTC&trend_type=downtrend&start=2026-11-01&end=2026-11-10"
+    pages = [pool.get(f"{asked}&limit=4&offset={offset}").json() for offset in (0, 4, 8)]
+    assert {page["total"] for page in pages} == {10}
+    days = [row["prediction_date"] for page in pages for row in page["predictions"]]
+    assert days == [f"2026-11-{day:02}" for day in range(10, 0, -1)]
+    assert {row["trend_type"] for page in pages for row in page["predictions"]} == {"downtrend"}
+
+
+def test_predictions_as_csv_are_those_of_json(pool: Served) -> None:
+    answer = pool.get("/predictions?format=csv&limit=5&symbol=ETH")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["x-total-count"] == str(DAYS)
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    page = pool.get("/predictions?limit=5&symbol=ETH").json()["predictions"]
+    assert [float(row["probability"]) for row in rows] == [row["probability"] for row in page]
+    assert rows[0]["outcome"] == ""  # pending
+
+
+def test_a_record_counts_only_live_signals(pool: Served) -> None:
+    """Rows more than 80 days old are in sample; the newest ten are not due."""
+    member = pool.get("/members/BTC_uptrend").json()
+    due = [
+        row for row in member["predictions"] if row["outcome"] is not None and not row["in_sample"]
+    ]
+    signals = [row["outcome"] for row in due if row["signal"]]
+    record = member["state"]["record"]
+    assert (record["scored"], record["signals"]) == (71, 36)
+    assert (len(due), len(signals)) == (71, 36)
+    assert record["realised_precision"] == pytest.approx(sum(signals) / 36)
+    whole = pool.get("/pool").json()
+    assert whole["record"]["signals"] == 3 * 36
+    assert whole["promised_precision"] == pytest.approx(0.66)
+    assert [m["member"] for m in whole["members"] if m["champion"] is None] == [
+        "ETH_downtrend", "SOL_uptrend", "SOL_downtrend",
+    ]  # fmt: skip
+
+
+def test_the_ledger_is_told_the_newest_first(serve: Callable[..., Served], tmp_path: Path) -> None:
+    path = publish(tmp_path, pool_frames())
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            """CREATE TABLE IF NOT EXISTS promotions (decided_at_utc TIMESTAMP, symbol VARCHAR,
+               trend VARCHAR, decision VARCHAR, reason VARCHAR, champion_metrics VARCHAR)"""
+        )
+        for day, decision in ((1, "promoted"), (9, "kept"), (5, "rejected")):
+            connection.execute(
+                """INSERT INTO promotions
+                   (decided_at_utc, symbol, trend, decision, reason, champion_metrics)
+                   VALUES (?, 'BTC', 'uptrend', ?, 'a reason', '{"precision": NaN}')""",
+                [f"2026-11-{day:02} 02:00:00", decision],
+            )
+    served = serve(tmp_path)
+    member = served.get("/members/BTC_uptrend").json()
+    decisions = [entry["decision"] for entry in member["ledger"]]
+    assert decisions == ["kept", "rejected", "promoted"]
+    assert member["state"]["last_decision"]["decided_at_utc"] == "2026-11-09T02:00:00Z"
+    assert member["ledger"][0]["champion_metrics"] == {"precision": None}
+    assert served.get("/members/BTC_downtrend").json()["ledger"] == []
+
+
+def test_a_publication_is_served_without_a_restart(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    served = serve(tmp_path)
+    for path in ("/ready", "/models", ASKED, "/predictions", "/members/BTC_uptrend"):
+        answer = served.get(path)
+        assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
+        assert "crypto-pool build" in answer.json()["message"]
+    assert served.get("/health").json() == {"status": "ok"}
+    for probability in (0.6, 0.7, 0.8):
+        publish(tmp_path, pool_frames(probability=probability))
+        assert served.eventually(
+            lambda wished=probability: (
+                served.get(ASKED).json().get("prediction_probabilities") == wished
+            )
+        )
+    page = served.get("/predictions?symbol=BTC&trend_type=uptrend&limit=1").json()
+    assert page["predictions"][0]["probability"] == 0.8
+
+
+def test_an_unreadable_publication_leaves_the_last_one_answering(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    publish(tmp_path, pool_frames())
+    served = serve(tmp_path)
+    broken = tmp_path / "crypto_pool-20991231T000000_000000Z.duckdb"
+    broken.write_bytes(b"no database" * 1000)
+    beside = tmp_path / "link"
+    beside.symlink_to(broken.name)
+    beside.replace(tmp_path / LINK_NAME)
+    assert served.eventually(lambda: served.get("/ready").json()["fault"] is not None)
+    assert broken.name in served.get("/ready").json()["fault"]
+    assert served.get(ASKED).json()["prediction_probabilities"] == 0.62
+    assert "crypto_pool_publication_fault 1.0" in served.get("/metrics").text
+
+
+def test_an_old_forecast_says_why_it_is_stale(serve: Callable[..., Served], tmp_path: Path) -> None:
+    publish(tmp_path, pool_frames())
+    served = serve(tmp_path, simulated_now="2026-11-28T09:00:00Z")
+    answer = served.get(ASKED).json()
+    assert (answer["age_days"], answer["stale"]) == (4, True)
+    assert "2026-11-23, 4 days before the last closed day 2026-11-27" in answer["stale_reason"]
+
+
+def test_what_is_not_defined_is_null(serve: Callable[..., Served], tmp_path: Path) -> None:
+    frames = pool_frames()
+    frames["champions"] = frames["champions"].assign(precision=float("nan"), brier_score=None)
+    frames["prediction_outcomes"] = pd.DataFrame()
+    publish(tmp_path, frames)
+    served = serve(tmp_path)
+    model = served.get("/models").json()[0]
+    assert model["performance_metrics"]["precision"] is None
+    assert model["skill_over_reference"] is None
+    record = served.get("/pool").json()["record"]
+    assert (record["scored"], record["realised_precision"]) == (0, None)
+
+
+def test_metrics_count_requests_by_route(pool: Served) -> None:
+    pool.get("/members/BTC_uptrend")
+    pool.get("/members/nobody")
+    text = pool.get("/metrics").text
+    assert 'crypto_pool_http_requests_total{route="/members/{member}",status="200"}' in text
+    assert "nobody" not in text
+    assert 'crypto_pool_probability{symbol="BTC",trend="uptrend"} 0.62' in text
