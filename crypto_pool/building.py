@@ -1,7 +1,6 @@
 """Run the whole graph in this process, one Dagster run a layer, recorded in the instance."""
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -55,7 +54,7 @@ def recover(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     ended = []
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(filters):
-        owner = run.tags.get(PROCESS_TAG)
+        owner = run.tags.get(PROCESS_TAG) or _worker_of(instance, run.run_id)
         if owner is not None and not _is_running(owner):
             instance.report_run_failed(run, f"its process {owner} is gone")
             ended.append(run.run_id)
@@ -76,8 +75,6 @@ def run_layers(
     say: Callable[[str], None],
 ) -> BuildReport:
     """Run the layers in order; one that fails for some coins goes on for the others."""
-    # dagster-mlflow says at each use that it is beta; its version is pinned.
-    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     from crypto_pool.definitions import defs
 
     report = BuildReport()
@@ -142,10 +139,22 @@ def _this_process() -> str:
     return f"{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 
+def _worker_of(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """The process a run of the UI said it works in, with the time it said so."""
+    events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records
+    for record in reversed(events):
+        event = record.event_log_entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event else None
+        if pid is not None:
+            return f"{pid.value}:{record.event_log_entry.timestamp:.0f}"
+    return None
+
+
 def _is_running(owner: str) -> bool:
-    pid, created = owner.split(":")
+    """Whether the process lives; one begun after the time of the owner only has its number."""
+    pid, known_at = owner.split(":")
     try:
-        return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) < 2)
+        return bool(psutil.Process(int(pid)).create_time() < float(known_at) + 2)
     except psutil.NoSuchProcess:
         return False
 

@@ -1,1 +1,11 @@
 """All the Dagster code: partitions, resources, assets, checks and automation."""
+
+import warnings
+
+import dagster as dg
+
+# Each said at every use; both libraries are pinned, and tests hold what the pool uses of them.
+for _name in ("Parameter `backfill_policy`", "Function `_create_mlflow_run_hook`"):
+    warnings.filterwarnings(
+        "ignore", message=f"{_name} .* is currently in beta", category=dg.BetaWarning
+    )

@@ -1,25 +1,69 @@
-"""What a run says on the terminal: the pool's own messages, without Dagster's events."""
+"""What a run says on the terminal: the pool's own messages, without Dagster's events.
 
+A message that begins with `done/total` moves a bar with the remaining time; off a terminal
+it is a plain line like the others.
+"""
+
+import atexit
 import logging
+import re
 
 import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+STEP = re.compile(r"(\d+)/(\d+) (.*)")
 
 
 @dg.logger(
     config_schema={"log_level": dg.Field(str, is_required=False, default_value="INFO")},
-    description="The pool's own messages as plain lines.",
+    description="The pool's own messages: a progress bar on a terminal, plain lines off one.",
 )
 def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
     """Build a logger that prints messages of assets and leaves Dagster's events out."""
     logger = logging.Logger("crypto_pool", level=context.logger_config["log_level"])
-    handler = logging.StreamHandler()
+    handler = ProgressHandler(Console(stderr=True))
     handler.addFilter(lambda record: not getattr(record, "dagster_meta", {}).get("dagster_event"))
-    handler.setFormatter(_Message())
     logger.addHandler(handler)
     return logger
 
 
-class _Message(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        meta = getattr(record, "dagster_meta", {})
-        return f"  {meta.get('orig_message', record.getMessage())}"
+class ProgressHandler(logging.Handler):
+    """Prints messages as lines; on a terminal, steps of a series move a bar instead."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._progress: Progress | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one message."""
+        message = getattr(record, "dagster_meta", {}).get("orig_message", record.getMessage())
+        step = STEP.fullmatch(message)
+        if step is None or not self._console.is_terminal:
+            self._console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
+            return
+        done, total, text = int(step[1]), int(step[2]), step[3]
+        if self._progress is None:
+            self._progress = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}", markup=False),
+                console=self._console,
+            )
+            self._progress.add_task(text, total=total)
+            self._progress.start()
+            atexit.register(self.close)  # an interrupted run must give the cursor back
+        bar = self._progress.task_ids[0]
+        self._progress.update(bar, completed=done, total=total, description=text)
+        if done == total:
+            self.close()
+
+    def close(self) -> None:
+        """End the bar, if there is one."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            atexit.unregister(self.close)
+        super().close()
