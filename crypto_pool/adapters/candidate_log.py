@@ -21,6 +21,7 @@ from crypto_pool.adapters.model_records import (
 from crypto_pool.domain.training import REFERENCE_LOGIT
 
 MODEL_NAME = "model"
+EVALUATION_FILE = "evaluation.parquet"
 MODEL_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn")
 FORMAT_PACKAGES = {
     ".skops": ("skops",),
@@ -36,6 +37,7 @@ def write_candidate_run(client: Any, experiment_id: str, fit: CandidateFit) -> R
     try:
         run_id = str(client.create_run(experiment_id, tags=fit.run_tags()).info.run_id)
         tags = write_model(client, experiment_id, run_id, fit)
+        _write_evaluation(client, run_id, fit)
         return _finish_run(client, run_id, fit, tags)
     except BaseException as fault:
         if run_id is not None:
@@ -67,6 +69,16 @@ def write_model(client: Any, experiment_id: str, run_id: str, fit: CandidateFit)
     }
 
 
+def _write_evaluation(client: Any, run_id: str, fit: CandidateFit) -> None:
+    """Store the rows the metrics were measured on with the run."""
+    if fit.evaluation is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / EVALUATION_FILE
+        fit.evaluation.to_parquet(path)
+        client.log_artifact(run_id, str(path))
+
+
 def _finish_run(client: Any, run_id: str, fit: CandidateFit, tags: dict[str, str]) -> RunRecord:
     """Write parameters, metrics and tags in one go, then end the run."""
     from mlflow.entities import Metric, Param, RunTag
@@ -78,7 +90,15 @@ def _finish_run(client: Any, run_id: str, fit: CandidateFit, tags: dict[str, str
     now = int(time.time() * 1000)
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, now, 0) for name, value in defined.items()],
+        metrics=[
+            *(Metric(name, value, now, 0) for name, value in defined.items()),
+            *(
+                Metric(f"fold_{name}", float(value), now, fold)
+                for fold, scores in fit.fold_metrics.items()
+                for name, value in scores.items()
+                if value is not None
+            ),
+        ],
         params=[Param(name, str(value)) for name, value in fit.parameters.items()],
         tags=[RunTag(name, value) for name, value in tags.items()],
     )

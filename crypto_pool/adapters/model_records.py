@@ -5,7 +5,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALGORITHM_TAG = "algorithm"
 DAGSTER_RUN_TAG = "dagster.run_id"
@@ -23,7 +26,11 @@ REFERENCE_PREFIX = "reference_"
 
 @dataclass(frozen=True)
 class CandidateFit:
-    """A candidate after training and scoring, with all that its MLflow run must say."""
+    """A candidate after training and scoring, with all that its MLflow run must say.
+
+    `fold_metrics` are logged as `fold_<metric>`, the fold's number as their step;
+    `evaluation`, the rows the metrics were measured on, as the run's `evaluation.parquet`.
+    """
 
     member_name: str
     algorithm: str
@@ -41,6 +48,8 @@ class CandidateFit:
     parameters: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    fold_metrics: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
+    evaluation: "pd.DataFrame | None" = None
 
     def run_tags(self) -> dict[str, str]:
         """Give the tags the run is created with, so that it is never without an owner."""

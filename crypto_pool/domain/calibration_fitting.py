@@ -18,7 +18,7 @@ from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
 # How far, in standard deviations of a normal prior, each coefficient is expected to be from
 # the reference: its weight from 1, the candidate's from 0, the intercept from 0.
-PRIOR_DEVIATIONS = (0.3, 0.3, 0.3)
+PRIOR_DEVIATIONS = (0.2, 0.2, 0.2)
 REFERENCE_ITSELF = (1.0, 0.0, 0.0)
 
 

@@ -1,11 +1,13 @@
-"""What a member forecasts: the shift of the 10-day average over the horizon."""
+"""What a member forecasts: a shift over the horizon, of the 10-day average or of the close."""
 
 import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.market import Trend, has_unbroken_days
+from crypto_pool.errors import InvalidSetting
 
 SMA_DAYS = 10
+TARGETS = ("sma_shift", "forward_return")
 
 
 def label_trend(
@@ -24,6 +26,46 @@ def label_trend(
     average = indicators["10_day_SMA"].where(has_unbroken_days(index, SMA_DAYS))
     later = average.reindex(index + pd.Timedelta(days=horizon)).to_numpy()
     change = (later - average.to_numpy()) / average.to_numpy()
+    return _label_change(index, change, trend, target_pct)
+
+
+def label_forward_return(
+    bars: pd.DataFrame,
+    trend: Trend | str,
+    horizon: int = 10,
+    target_pct: float = 0.05,
+) -> pd.Series:
+    """Label each bar by its close-to-close return over the horizon, as `label_trend` does.
+
+    Looks ahead by design: the label at t is known once day t + horizon has closed, and
+    NaN where that day is missing.
+    """
+    index = pd.DatetimeIndex(bars.index)
+    close = bars["close"].astype(np.float64)
+    later = close.reindex(index + pd.Timedelta(days=horizon)).to_numpy()
+    return _label_change(index, later / close.to_numpy() - 1, trend, target_pct)
+
+
+def label_target(
+    bars: pd.DataFrame,
+    indicators: pd.DataFrame,
+    trend: Trend | str,
+    horizon: int = 10,
+    target_pct: float = 0.05,
+    *,
+    target: str = "sma_shift",
+) -> pd.Series:
+    """Label each row by the target a setting names; raises InvalidSetting."""
+    if target not in TARGETS:
+        raise InvalidSetting(f"target {target!r} is unknown; known: {', '.join(TARGETS)}")
+    if target == "forward_return":
+        return label_forward_return(bars, trend, horizon, target_pct)
+    return label_trend(indicators, trend, horizon, target_pct)
+
+
+def _label_change(
+    index: pd.DatetimeIndex, change: np.ndarray, trend: Trend | str, target_pct: float
+) -> pd.Series:
     rises = Trend(trend) is Trend.UPTREND
     hit = change >= target_pct if rises else change <= -target_pct
     return pd.Series(

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate, ClassBalance
-from crypto_pool.domain.evaluation import Metric, Metrics, evaluation_metrics
+from crypto_pool.domain.evaluation import Metric, Metrics
+from crypto_pool.domain.promise import Promise, measure_promise
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.thresholds import DEFAULT_THRESHOLD
 from crypto_pool.domain.training import TrainingTable
@@ -37,12 +38,21 @@ class FittedCandidate:
     decision_threshold: float
     trained_through: pd.Timestamp
     chosen_through: pd.Timestamp
-    metrics: Metrics
-    reference_metrics: Metrics
+    promise: Promise
     class_weights: dict[int, float]
     evaluation: pd.DataFrame
     background: pd.DataFrame
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def metrics(self) -> Metrics:
+        """What was measured of the served probabilities."""
+        return self.promise.metrics
+
+    @property
+    def reference_metrics(self) -> Metrics:
+        """What was measured of the reference on the same rows."""
+        return self.promise.reference_metrics
 
 
 class EvaluationPolicy(Protocol):
@@ -67,6 +77,7 @@ class HoldoutPolicy:
     """The first rows train, the last are the test, and the model serves as trained."""
 
     train_fraction: float = 0.95
+    horizon: int = 10
     name: ClassVar[str] = "holdout"
 
     def evaluate(self, candidate: Candidate, table: TrainingTable, seed: int) -> FittedCandidate:
@@ -105,8 +116,7 @@ class HoldoutPolicy:
             decision_threshold=DEFAULT_THRESHOLD,
             trained_through=training.index[-1],
             chosen_through=test.index[-1],
-            metrics=evaluation_metrics(evaluation),
-            reference_metrics=evaluation_metrics(evaluation, "reference_probability"),
+            promise=measure_promise(evaluation, self.horizon),
             class_weights=class_weights,
             evaluation=evaluation,
             background=spread_rows(training, BACKGROUND_ROWS),
@@ -130,7 +140,7 @@ def policy_from_name(
 
     policies: dict[str, EvaluationPolicy] = {
         PurgedWalkForwardPolicy.name: PurgedWalkForwardPolicy(horizon, calibration),
-        HoldoutPolicy.name: HoldoutPolicy(),
+        HoldoutPolicy.name: HoldoutPolicy(horizon=horizon),
     }
     if name not in policies:
         raise InvalidSetting(f"evaluation policy {name!r} is unknown; known: {', '.join(policies)}")

@@ -10,7 +10,7 @@ import pandas as pd
 from crypto_pool.domain.calibration import Calibration
 from crypto_pool.domain.calibration_fitting import calibration_fitter
 from crypto_pool.domain.candidates import Candidate, ClassBalance
-from crypto_pool.domain.evaluation import Metric, evaluation_metrics
+from crypto_pool.domain.evaluation import Metric
 from crypto_pool.domain.policies import (
     BACKGROUND_ROWS,
     FittedCandidate,
@@ -18,6 +18,7 @@ from crypto_pool.domain.policies import (
     positive_probability,
     spread_rows,
 )
+from crypto_pool.domain.promise import measure_promise
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.splits import Fold, known_before, label_gap, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
@@ -56,8 +57,7 @@ class PurgedWalkForwardPolicy:
             decision_threshold=threshold,
             trained_through=table.index[-1],
             chosen_through=table.index[-1],
-            metrics=evaluation_metrics(evaluation),
-            reference_metrics=evaluation_metrics(evaluation, "reference_probability"),
+            promise=measure_promise(evaluation, self.horizon),
             class_weights=balance.weights,
             evaluation=evaluation,
             background=spread_rows(table.features, BACKGROUND_ROWS),

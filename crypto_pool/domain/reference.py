@@ -20,12 +20,16 @@ def random_walk_probability(
     trend: Trend | str,
     horizon: int = 10,
     target_pct: float = 0.05,
+    *,
+    target: str = "sma_shift",
 ) -> pd.Series:
     """Give P(label = 1) if log prices were a driftless random walk.
 
-    Uses bars up to t only. NaN where one of the 61 closes behind the 60 returns is
-    missing, or where the returns do not vary. Raises InvalidSetting for a horizon
-    below 10, where the two averages overlap and the closed form does not hold.
+    Of `sma_shift`, the close tells where the 10-day average is heading; of
+    `forward_return`, a random walk tells the spread alone. Uses bars up to t only. NaN
+    where one of the 61 closes behind the 60 returns is missing, or where the returns do
+    not vary. Raises InvalidSetting for a horizon below 10, where the two averages overlap
+    and the closed form does not hold.
     """
     if horizon < SMA_DAYS:
         raise InvalidSetting(
@@ -33,16 +37,25 @@ def random_walk_probability(
         )
     index = pd.DatetimeIndex(bars.index)
     close = bars["close"].to_numpy(dtype=np.float64)
-    average = _trailing(close, SMA_DAYS).mean(axis=1)
     spread = _return_deviation(close)
     usable = has_unbroken_days(index, VOLATILITY_DAYS + 1) & (spread > 0)
-    scale = np.sqrt(horizon - SMA_DAYS + AVERAGING_VARIANCE_DAYS) * np.where(usable, spread, np.nan)
-    distance = np.log(close / average)
+    distance, variance_days = _state(close, horizon, target)
+    scale = np.sqrt(variance_days) * np.where(usable, spread, np.nan)
     if Trend(trend) is Trend.UPTREND:
         probability = ndtr((distance - np.log(1 + target_pct)) / scale)
     else:
         probability = 1 - ndtr((distance - np.log(1 - target_pct)) / scale)
     return pd.Series(probability, index=index, name="reference_probability")
+
+
+def _state(close: np.ndarray, horizon: int, target: str) -> tuple[np.ndarray, float]:
+    """Give the expected log change of the target, and its variance in daily variances."""
+    if target == "forward_return":
+        return np.zeros(len(close)), float(horizon)
+    if target == "sma_shift":
+        average = _trailing(close, SMA_DAYS).mean(axis=1)
+        return np.log(close / average), horizon - SMA_DAYS + AVERAGING_VARIANCE_DAYS
+    raise InvalidSetting(f"target {target!r} has no reference forecast")
 
 
 def logit(probability: pd.Series) -> pd.Series:

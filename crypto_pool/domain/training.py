@@ -6,7 +6,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.labels import label_trend
+from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.reference import logit, random_walk_probability
 
@@ -40,14 +40,20 @@ def training_table(
     horizon: int = 10,
     target_pct: float = 0.05,
     training_rows: int = 1000,
+    *,
+    target: str = "sma_shift",
 ) -> TrainingTable:
     """Take the latest rows whose label is known once bar date `as_of` has closed.
 
     Bars after `as_of` may be there and change nothing. A row without a reference
     forecast is left out, so that every score can be stated over it.
     """
-    labels = label_trend(indicators, trend, horizon, target_pct).reindex(features.index)
-    reference = random_walk_probability(bars, trend, horizon, target_pct).reindex(features.index)
+    labels = label_target(bars, indicators, trend, horizon, target_pct, target=target).reindex(
+        features.index
+    )
+    reference = random_walk_probability(bars, trend, horizon, target_pct, target=target).reindex(
+        features.index
+    )
     dates = pd.DatetimeIndex(features.index)
     known = dates + pd.Timedelta(days=horizon) <= pd.Timestamp(as_of)
     usable = dates[known & labels.notna().to_numpy() & reference.notna().to_numpy()]

@@ -16,6 +16,7 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.promise import bounds_by_name
 from crypto_pool.domain.training import TrainingTable, data_hash
 from crypto_pool.errors import UnscoredCandidate
 
@@ -79,7 +80,16 @@ SCORE_COLUMNS = (
     "roc_auc",
     "base_rate",
     "slice_size",
+    "reference_precision",
+    "reference_overall_score",
     "reference_brier_score",
+    "reference_roc_auc",
+    "precision_low",
+    "precision_high",
+    "skill_over_reference",
+    "skill_over_reference_low",
+    "skill_over_reference_high",
+    "effective_sample_size",
 )
 
 
@@ -153,7 +163,7 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
             estimator=fitted.estimator,
             calibration=fitted.calibration,
             feature_names=tuple(task.table.features.columns),
-            metrics=fitted.metrics,
+            metrics={**fitted.metrics, **bounds_by_name(fitted.promise)},
             reference_metrics=fitted.reference_metrics,
             data_hash=digest,
             code_version=code_version(),
@@ -167,8 +177,11 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
                 "training_rows": len(task.table),
                 "class_weights": json.dumps({str(k): v for k, v in fitted.class_weights.items()}),
                 **task.settings,
+                "calibration_values": json.dumps(fitted.calibration.to_dict()),
             },
             settings=task.settings,
+            fold_metrics=fitted.promise.folds,
+            evaluation=fitted.evaluation,
             tags={
                 "as_of": task.as_of.isoformat(),
                 "evaluation_policy": task.policy,
