@@ -1,0 +1,164 @@
+"""The command that replays the pool's life over history."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crypto_pool.commands.options import ProviderOption, SymbolsOption, chosen_settings
+from crypto_pool.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crypto_pool.adapters.worker_pool import WorkerPool
+    from crypto_pool.replay.play import Replay
+
+
+def replay(
+    start: Annotated[str, typer.Option("--from", help="First training, a bar date YYYY-MM-DD.")],
+    end: Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")],
+    retrain_every_days: Annotated[int, typer.Option(help="Days from one training to the next.")],
+    policies: Annotated[
+        str, typer.Option(help="Evaluation policies, comma-separated.")
+    ] = "purged_walk_forward,holdout",
+    symbols: SymbolsOption = None,
+    provider: ProviderOption = None,
+    algorithms: Annotated[
+        str | None, typer.Option(help="Candidates to train, comma-separated; default: all ten.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report as JSON to this file.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", help="Write the report as one HTML page.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Training processes; default: CRYPTO_POOL_WORKERS.")
+    ] = None,
+    fee: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Fee of a paper trade, as a fraction.")
+    ] = 0.001,
+    slippage: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Slippage of a paper trade, as a fraction.")
+    ] = 0.0005,
+) -> None:
+    """Replay the pool's life over history: train, gate, promote, forecast daily, score.
+
+    Run again with the same dates, it goes on where it was stopped.
+    """
+    from rich.console import Console
+
+    from crypto_pool.adapters.worker_pool import WorkerPool
+    from crypto_pool.defs.resources import build_provider
+    from crypto_pool.domain.candidates import CANDIDATES
+    from crypto_pool.domain.policies import policy_from_name
+    from crypto_pool.replay.account import Costs
+    from crypto_pool.replay.page import render_page
+    from crypto_pool.replay.plan import ReplayPlan
+    from crypto_pool.replay.play import prepare_replay
+    from crypto_pool.replay.report import build_report
+
+    settings = chosen_settings(symbols, provider)
+    chosen = _names(policies)
+    for name in chosen:
+        policy_from_name(name)
+    plan = ReplayPlan(
+        start=_day("--from", start),
+        end=_day("--to", end),
+        retrain_every_days=retrain_every_days,
+        algorithms=_names(algorithms) if algorithms else tuple(CANDIDATES),
+        horizon=settings.prediction_window_days,
+        target_pct=settings.target_pct,
+        calibration=settings.calibration,
+        training_rows=settings.training_rows,
+        min_history_bars=settings.min_history_bars,
+        time_period=settings.time_period,
+        series_type=settings.series_type,
+        seed=settings.seed,
+    )
+    console = Console()
+    played = prepare_replay(
+        plan,
+        chosen,
+        settings.symbols,
+        build_provider(settings),
+        settings.last_closed(),
+        settings.state_dir,
+    )
+    for reason in played.skipped:
+        console.print(f"left out: {reason}", markup=False)
+    if played.synthetic:
+        console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
+    console.print(f"State, from which a stopped replay goes on: {played.folder}", markup=False)
+    _play(played, WorkerPool(workers or settings.workers), console)
+    report = build_report(played, Costs(fee, slippage))
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.document, indent=2, allow_nan=False) + "\n")
+    if html_file is not None:
+        html_file.write_text(render_page(report))
+    _print_summary(report.document, console)
+    if played.failures:
+        for failure in played.failures:
+            console.print(f"failed: {failure}", markup=False)
+        raise typer.Exit(1)
+
+
+def _play(played: "Replay", workers: "WorkerPool", console: "Console") -> None:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from crypto_pool.replay.play import play_rounds
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        bar = progress.add_task("rounds", total=None)
+        for done, total in play_rounds(played, workers):
+            progress.update(bar, completed=done, total=total)
+
+
+def _print_summary(document: "dict[str, object]", console: "Console") -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from crypto_pool.replay.page import FIGURE_ROWS, show_figure
+
+    policies = document["policies"]
+    assert isinstance(policies, dict)
+    table = Table("figure", *policies, box=SIMPLE)
+    for label, key in FIGURE_ROWS:
+        table.add_row(label, *(show_figure(one["pooled"][key]) for one in policies.values()))
+    table.add_row(
+        "Paper account, total return",
+        *(show_figure(one["account"]["total_return"]) for one in policies.values()),
+    )
+    console.print(table)
+    held = document["buy_and_hold"]
+    assert isinstance(held, dict)
+    console.print(f"Buy and hold of the same coins: {show_figure(held['total_return'])}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text.replace(",", " ").split()))
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidSetting(f"{option} {text!r} is not a date; use YYYY-MM-DD.") from None

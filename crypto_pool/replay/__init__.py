@@ -1,0 +1,1 @@
+"""The pool's whole life replayed over history, with a simulated clock."""

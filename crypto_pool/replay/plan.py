@@ -1,0 +1,72 @@
+"""What is replayed: the days, the retraining, and all that a trained model depends on."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.indicators import SeriesType
+from crypto_pool.errors import InvalidSetting
+from crypto_pool.workflow.training import code_version
+
+# What a stored piece of a replay depends on, beside the domain.
+_PIECE_MAKERS = ("history.py", "rounds.py")
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """Retrain on `start` and every `retrain_every_days` after it, forecast through `end`.
+
+    Both are bar dates. A retraining on a date knows the bars up to and including it and
+    serves from the day after.
+    """
+
+    start: date
+    end: date
+    retrain_every_days: int
+    algorithms: tuple[str, ...] = tuple(CANDIDATES)
+    horizon: int = 10
+    target_pct: float = 0.05
+    calibration: str = "anchored"
+    training_rows: int = 1000
+    min_history_bars: int = 365
+    time_period: int = 7
+    series_type: SeriesType = "close"
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be replayed."""
+        if self.end <= self.start:
+            raise InvalidSetting(
+                f"a replay from {self.start} to {self.end} holds no day after its first "
+                "training; give a later --to"
+            )
+        if self.retrain_every_days < 1:
+            raise InvalidSetting(
+                f"--retrain-every-days is {self.retrain_every_days}; it must be at least 1"
+            )
+        unknown = [name for name in self.algorithms if name not in CANDIDATES]
+        if unknown or not self.algorithms:
+            raise InvalidSetting(
+                f"algorithms {', '.join(unknown) or 'none'}: known are {', '.join(CANDIDATES)}"
+            )
+
+    @property
+    def retrain_dates(self) -> tuple[date, ...]:
+        """The dates of training, all before `end`."""
+        days = range(0, (self.end - self.start).days, self.retrain_every_days)
+        return tuple(self.start + timedelta(days=day) for day in days)
+
+    @property
+    def scored_through(self) -> date:
+        """The bar that makes the last forecast's outcome known."""
+        return self.end + timedelta(days=self.horizon)
+
+    def fingerprint(self, source: str) -> str:
+        """Name everything but coins and policies that the stored pieces depend on."""
+        digest = sha256(json.dumps([asdict(self), source, code_version()], default=str).encode())
+        for name in _PIECE_MAKERS:
+            digest.update(Path(__file__).with_name(name).read_bytes())
+        return digest.hexdigest()[:16]
