@@ -117,7 +117,7 @@ def pool_page(
         },
         "fault": board.fault,
     }
-    return templates.TemplateResponse(request, "pool.html.j2", context)
+    return templates.TemplateResponse(request, "pool.html", context)
 
 
 @router.get("/pool/{member}")
@@ -141,7 +141,7 @@ def member_page(request: Request, member: MemberName) -> Response:
         ),
         "fault": board.fault,
     }
-    return templates.TemplateResponse(request, "member.html.j2", context)
+    return templates.TemplateResponse(request, "member.html", context)
 
 
 @router.get("/pool/{member}/{chart}.svg")
@@ -167,7 +167,7 @@ def member_chart(
 def error_page(request: Request, status: int, message: str) -> HTMLResponse:
     """Show an error to a person."""
     context = {"status": status, "message": message}
-    return templates.TemplateResponse(request, "error.html.j2", context, status_code=status)
+    return templates.TemplateResponse(request, "error.html", context, status_code=status)
 
 
 def _percent(value: float | None) -> str:

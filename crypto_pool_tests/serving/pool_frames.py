@@ -1,6 +1,7 @@
 """Frames of a small pool whose answers are known by hand."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -18,14 +19,15 @@ ALGORITHMS = {
 
 
 def pool_frames(
-    last: date = LAST, probability: float = 0.62, symbols: tuple[str, ...] = ("BTC", "ETH")
+    last: date = LAST,
+    probability: float = 0.62,
+    members: Sequence[tuple[str, str]] = MEMBERS,
 ) -> dict[str, pd.DataFrame]:
     """BTC with both champions and a past, ETH with one champion; every signal's fate is known.
 
     BTC uptrend signals on odd days, and of its due signals every third does not come true.
     """
     days = [last - timedelta(days=n) for n in range(DAYS)]
-    members = [member for member in MEMBERS if member[0] in symbols]
     predictions = pd.DataFrame(
         [
             _prediction(symbol, trend, day, n, probability)
@@ -37,7 +39,7 @@ def pool_frames(
     place = due.groupby(["symbol", "trend"]).cumcount()
     due["outcome"] = np.where(due["signal"], place % 3 != 0, place % 4 == 0).astype(float)
     champions = pd.DataFrame([_champion(symbol, trend, last) for symbol, trend in members])
-    bars = pd.concat([_bars(symbol, last) for symbol in symbols])
+    bars = pd.concat([_bars(symbol, last) for symbol in sorted({symbol for symbol, _ in members})])
     return {
         "predictions": predictions,
         "prediction_outcomes": due[
@@ -72,7 +74,7 @@ def _prediction(symbol: str, trend: str, day: date, n: int, probability: float) 
         "reference_probability": 0.55 if signal else 0.25,
         "model_name": f"{symbol}_{trend}_model",
         "model_version": 3,
-        "algorithm": ALGORITHMS[symbol, trend],
+        "algorithm": ALGORITHMS.get((symbol, trend), "XGBoost"),
         "target_pct": 0.05,
         "prediction_window_days": HORIZON,
         "trained_through": day - timedelta(days=60),
@@ -89,7 +91,7 @@ def _champion(symbol: str, trend: str, last: date) -> dict:
         "trend": trend,
         "model_name": f"{symbol}_{trend}_model",
         "model_version": 3,
-        "algorithm": ALGORITHMS[symbol, trend],
+        "algorithm": ALGORITHMS.get((symbol, trend), "XGBoost"),
         "run_id": "r",
         "trained_through": last - timedelta(days=60),
         "as_of": last,
@@ -110,7 +112,7 @@ def _champion(symbol: str, trend: str, last: date) -> dict:
 
 
 def _bars(symbol: str, last: date, count: int = 200) -> pd.DataFrame:
-    steps = np.random.default_rng(len(symbol)).normal(0, 0.03, count)
+    steps = np.random.default_rng(sum(map(ord, symbol))).normal(0, 0.03, count)
     close = 100 * np.exp(np.cumsum(steps))
     frame = pd.DataFrame({name: close for name in ("open", "high", "low", "close")})
     frame["volume"] = 1.0

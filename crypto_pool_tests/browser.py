@@ -1,0 +1,38 @@
+"""A headless Chromium for tests of pages; CRYPTO_POOL_TEST_BROWSER names another executable."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; without one they are skipped, unless CI is set."""
+    named = os.environ.get("CRYPTO_POOL_TEST_BROWSER")
+    executable = named or next(filter(None, map(shutil.which, NAMES)), None)
+    if executable is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium found: the page tests have to run here; install chromium")
+        pytest.skip("no Chromium found: install it, or name one in CRYPTO_POOL_TEST_BROWSER")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def serious_faults(page: Page) -> list[str]:
+    """Name the serious and critical accessibility faults axe finds, with their elements."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:120]} {node.get('failureSummary', '')}"
+        for fault in found
+        if fault["impact"] in SERIOUS
+        for node in fault["nodes"]
+    ]

@@ -1,0 +1,150 @@
+"""The pages, opened in a browser and looked at as a person would."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool_tests.browser import browser, serious_faults
+from crypto_pool_tests.serving.conftest import Served
+from crypto_pool_tests.serving.pool_frames import pool_frames
+
+__all__ = ["browser"]
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "phone": {"color_scheme": "light", "viewport": {"width": 375, "height": 740}},
+}
+
+
+@pytest.fixture(params=LOOKS)
+def page(request: pytest.FixtureRequest, browser: Browser, pool: Served) -> Iterator[Page]:
+    """A page in one of the looks; a script error or a refused resource fails the test."""
+    context = browser.new_context(base_url=pool.url, **LOOKS[request.param])
+    opened = context.new_page()
+    faults: list[str] = []
+    opened.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    yield opened
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture()
+def desk(browser: Browser, pool: Served) -> Iterator[Page]:
+    context = browser.new_context(base_url=pool.url, **LOOKS["light"])
+    yield context.new_page()
+    context.close()
+
+
+def first_column(page: Page) -> list[str]:
+    rows = page.locator("#table tbody tr:visible th").all_inner_texts()
+    return [" ".join(row.replace("▲", "").replace("▼", "").split()) for row in rows]
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing but the tables' own boxes has to be moved sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_the_pool_page_answers_both_questions(page: Page) -> None:
+    page.goto("/")
+    expect(page.get_by_role("heading", name="What the pool says today")).to_be_visible()
+    expect(page.get_by_label("Synthetic data")).to_contain_text("Synthetic market")
+    verdict = page.get_by_role("region", name="May I believe it?")
+    expect(verdict).to_contain_text("Of 108 live signals that have come due, 67 % came true")
+    expect(verdict).to_contain_text("66 % were promised")
+    expect(page.get_by_role("link", name="BTC uptrend: 62 % reference 55 % signal")).to_be_visible()
+    expect(page.get_by_role("link", name="SOL uptrend: no champion")).to_be_visible()
+    expect(page.get_by_text("what a random walk gives for the same day").first).to_be_visible()
+    assert fits(page)
+    assert serious_faults(page) == []
+
+
+def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="BTC uptrend: 62 %").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("BTC")
+    expect(page.get_by_label("Synthetic data")).to_be_visible()
+    expect(page.get_by_text("the reference says 55 %")).to_be_visible()
+    latest = page.get_by_role("region", name="Latest forecasts").locator("tbody tr")
+    expect(latest.first).to_contain_text("2026-11-23")
+    expect(latest.first).to_contain_text("pending")
+    expect(latest.nth(10)).to_contain_text("did not come")
+    for picture in page.get_by_role("img").all():
+        picture.scroll_into_view_if_needed()
+        loaded = "image => image.complete && image.naturalWidth > 100"
+        picture.evaluate("image => image.decode()")
+        assert picture.evaluate(loaded)
+        assert picture.get_attribute("alt")
+    assert page.get_by_role("img").count() == 3
+    expect(page.get_by_text("No decision is on record yet.")).to_be_visible()
+    assert fits(page)
+    assert serious_faults(page) == []
+
+
+def test_pictures_follow_the_colours_of_the_page(browser: Browser, pool: Served) -> None:
+    shown = {}
+    for look in ("light", "dark"):
+        context = browser.new_context(base_url=pool.url, **LOOKS[look])
+        page = context.new_page()
+        page.goto("/pool/BTC_uptrend")
+        shown[look] = page.get_by_role("img").first.evaluate("image => image.currentSrc")
+        context.close()
+    assert shown["dark"] == f"{shown['light']}?theme=dark"
+
+
+def test_the_table_sorts_and_filters_in_place(desk: Page) -> None:
+    desk.goto("/")
+    assert len(first_column(desk)) == 6
+    desk.get_by_role("columnheader", name="Champion").get_by_role("link").press("Enter")
+    assert first_column(desk)[0] == "ETH uptrend"  # AdaBoost
+    heading = desk.get_by_role("columnheader", name="Champion")
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    desk.get_by_role("textbox", name="Coin").fill("bt")
+    assert sorted(first_column(desk)) == ["BTC downtrend", "BTC uptrend"]
+    expect(desk.get_by_role("status")).to_have_text("2 of 6 members")
+    desk.get_by_label("downtrend", exact=True).check()
+    assert first_column(desk) == ["BTC downtrend"]
+
+
+def test_the_table_sorts_and_filters_without_scripts(browser: Browser, pool: Served) -> None:
+    context = browser.new_context(base_url=pool.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_role("textbox", name="Coin").fill("btc")
+    page.get_by_role("button", name="Show").click()
+    assert first_column(page) == ["BTC uptrend", "BTC downtrend"]
+    page.get_by_role("columnheader", name="Champion").get_by_role("link").click()
+    page.get_by_role("columnheader", name="Champion").get_by_role("link").click()
+    assert first_column(page) == ["BTC downtrend", "BTC uptrend"]  # RandomForest first
+    context.close()
+
+
+def test_what_is_stored_cannot_inject_markup(
+    browser: Browser, serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    frames = pool_frames()
+    frames["champions"]["algorithm"] = '<img src=x onerror="document.title=1"><b>bold'
+    publish(tmp_path, frames)
+    served = serve(tmp_path)
+    context = browser.new_context(base_url=served.url)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator("#table")).to_contain_text("<b>bold")
+    assert page.title().startswith("What the pool says today")
+    assert served.get("/?coin=%22%3E%3Cb%3Ex").text.count("<b>x") == 0
+    context.close()
+
+
+def test_without_a_publication_the_page_says_what_to_do(
+    desk: Page, serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    served = serve(tmp_path)
+    answer = desk.goto(served.url)
+    assert answer is not None
+    assert answer.status == 503
+    expect(desk.get_by_text("run `crypto-pool build`")).to_be_visible()
+    assert serious_faults(desk) == []
