@@ -154,7 +154,10 @@ class PurgedWalkForwardPolicy:
     def _fit(
         self, candidate: Candidate, rows: pd.DataFrame, labels: np.ndarray, seed: int
     ) -> tuple[Any, tuple[str, ...]]:
-        estimator = candidate.build(ClassBalance.of(labels), seed)
+        balance = ClassBalance.of(labels)
+        if not balance.negatives or not balance.positives:  # not every estimator refuses them
+            raise UnscoredCandidate(f"its {len(labels)} training rows hold one class")
+        estimator = candidate.build(balance, seed)
         if "gap" in estimator.get_params(deep=False):  # calibrates itself on folds of its own
             estimator.set_params(gap=label_gap(self.horizon))
         return fit_with_notes(estimator, rows, labels)
