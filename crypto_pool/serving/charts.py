@@ -68,13 +68,14 @@ def draw(chart: Chart, theme: Theme, detail: MemberDetail, closes: Sequence[Row]
             "xtick.color": colours["faint"],
             "ytick.color": colours["faint"],
             "axes.grid": True,
+            "axes.axisbelow": True,
             "grid.color": colours["rule"],
             "grid.linewidth": 0.6,
             "legend.frameon": False,
         }
         with matplotlib.rc_context(quiet):
             if chart is Chart.PRICE:
-                figure = Figure(figsize=(9, 5), layout="constrained")
+                figure = Figure(figsize=(11, 5.2), layout="constrained")
                 _draw_price(figure, colours, detail.predictions, closes)
             elif chart is Chart.CALIBRATION:
                 figure = Figure(figsize=(4.6, 4), layout="constrained")
@@ -123,7 +124,7 @@ def _draw_price(
             zorder=3,
         )  # fmt: skip
     price.set_ylabel("close, USD")
-    price.legend(loc="upper left", fontsize=8, ncols=4)
+    price.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, ncols=4)
     dates: Any = [row.prediction_date for row in shown]
     for name, label, style in (
         ("probability", "pool", "-"),
@@ -135,7 +136,7 @@ def _draw_price(
         chance.plot(dates, gaps, style, color=colour, label=label, marker=".", markersize=3)
     chance.set_ylim(-0.03, 1.03)
     chance.set_ylabel("probability")
-    chance.legend(loc="upper left", fontsize=8, ncols=2)
+    chance.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, ncols=2)
 
 
 def _draw_calibration(

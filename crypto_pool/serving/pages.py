@@ -107,6 +107,9 @@ def pool_page(
         "signals_today": sum(bool(m.forecast and m.forecast.signal) for m in state.members),
         "stale": sum(bool(m.forecast and m.forecast.stale) for m in state.members),
         "without": sum(m.champion is None for m in state.members),
+        "horizon": next(
+            (m.forecast.prediction_window_days for m in state.members if m.forecast), None
+        ),
         "difference": difference,
         "asked": {
             "sort": sort.value,

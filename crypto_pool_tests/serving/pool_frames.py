@@ -71,7 +71,7 @@ def _prediction(symbol: str, trend: str, day: date, n: int, probability: float) 
         "signal": signal,
         "status": "active",
         "decision_threshold": 0.46,
-        "reference_probability": 0.55 if signal else 0.25,
+        "reference_probability": 0.55 + 0.0015 * n if signal else 0.25 + 0.001 * n,
         "model_name": f"{symbol}_{trend}_model",
         "model_version": 3,
         "algorithm": ALGORITHMS.get((symbol, trend), "XGBoost"),

@@ -32,7 +32,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, pool: Served) -> Iter
     assert faults == []
 
 
-@pytest.fixture()
+@pytest.fixture
 def desk(browser: Browser, pool: Served) -> Iterator[Page]:
     context = browser.new_context(base_url=pool.url, **LOOKS["light"])
     yield context.new_page()

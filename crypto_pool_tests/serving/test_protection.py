@@ -1,11 +1,13 @@
 """Who may ask: token, Host, rate, headers, and the API's own description of itself."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.errors import InvalidSetting
@@ -13,6 +15,14 @@ from crypto_pool.serving.app import create_app
 from crypto_pool_tests.serving.conftest import Served, pool_settings
 from crypto_pool_tests.serving.pool_frames import pool_frames
 
+BOUNDED = settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
 TOKEN = "a-long-and-random-text"
 
 
@@ -72,31 +82,26 @@ def test_headers_keep_a_browser_strict(pool: Served) -> None:
         assert headers.get_list("cache-control") == ["no-cache"]
 
 
-def test_generated_requests_find_no_fault(pool: Served) -> None:
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_generated_requests_find_no_fault(pool: Served, mode: GenerationMode) -> None:
     """Every operation of the API description, asked what it allows and what it does not."""
     schema = schemathesis.openapi.from_url(f"{pool.url}/openapi.json")
-    asked = []
+    asked = Counter[str]()
+
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=pool.url, timeout=20)
+        asked[case.operation.path] += 1
 
     for operation in (result.ok() for result in schema.get_all_operations()):
-
-        @settings(
-            max_examples=25,
-            deadline=None,
-            database=None,
-            phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-            derandomize=True,
-        )
-        @pytest.mark.filterwarnings("ignore")
-        def check(case: schemathesis.Case) -> None:
-            case.call_and_validate(base_url=pool.url, timeout=20)
-
-        schemathesis_given = operation.as_strategy()
-        from hypothesis import given
-
-        given(case=schemathesis_given)(check)()
-        asked.append(operation.path)
-    assert {"/models", "/prediction", "/predictions", "/members/{member}", "/pool"} <= set(asked)
+        if mode is GenerationMode.NEGATIVE and not list(operation.iter_parameters()):
+            continue
+        generated = given(case=operation.as_strategy(generation_mode=mode))(check)
+        BOUNDED(generated)()
+    wanted = {"/prediction", "/predictions", "/members/{member}"}
+    if mode is GenerationMode.POSITIVE:
+        wanted |= {"/models", "/pool", "/ready", "/health", "/metrics"}
+    assert set(asked) == wanted
+    assert min(asked[path] for path in ("/prediction", "/predictions")) >= 20
 
 
 def test_examples_of_the_description_fit_their_schemas(pool: Served) -> None:
