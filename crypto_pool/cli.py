@@ -7,6 +7,7 @@ from rich.console import Console
 
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.look import query, status
+from crypto_pool.commands.replay import replay
 from crypto_pool.commands.serve import serve
 from crypto_pool.commands.up import up
 from crypto_pool.errors import CryptoPoolError
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A pool of crypto trend forecasters that runs itself and keeps its promises.",
 )
-for command in (demo, build, train, predict, query, status, serve, up):
+for command in (demo, build, train, predict, query, status, replay, serve, up):
     app.command()(command)
 
 
