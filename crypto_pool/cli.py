@@ -6,6 +6,8 @@ import typer
 from rich.console import Console
 
 from crypto_pool.commands.build import build, demo, predict, train
+from crypto_pool.commands.champions import explain, reproduce, rollback
+from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.look import query, status
 from crypto_pool.commands.replay import replay
 from crypto_pool.commands.serve import serve
@@ -17,7 +19,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A pool of crypto trend forecasters that runs itself and keeps its promises.",
 )
-for command in (demo, build, train, predict, query, status, replay, serve, up):
+for command in (
+    demo,
+    build,
+    train,
+    predict,
+    query,
+    status,
+    rollback,
+    explain,
+    reproduce,
+    replay,
+    serve,
+    up,
+    known_truth,
+):
     app.command()(command)
 
 

@@ -1,0 +1,157 @@
+"""Does the recipe tell skill from chance? Asked on markets whose truth is known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.market import Trend
+from crypto_pool.domain.overfitting import correct_selection
+from crypto_pool.domain.policies import FittedCandidate, policy_from_name
+from crypto_pool.domain.training import TrainingTable, training_table
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.training import import_libraries
+
+POLICY = "purged_walk_forward"
+RANDOM_WALK = 0.0
+STRENGTHS = (0.3, 0.6)
+# What precedes the first labelled row (60 returns) and follows the last (the horizon).
+UNLABELLED_DAYS = 80
+
+
+@dataclass(frozen=True)
+class StudyTask:
+    """One coin of one synthetic market; strength 0 is the pure random walk."""
+
+    strength: float
+    seed: int
+    symbol: str
+    candidates: tuple[str, ...]
+    training_rows: int
+
+
+@dataclass(frozen=True)
+class MemberFinding:
+    """What the recipe says of one member's best-ranked candidate, gates left aside."""
+
+    strength: float
+    seed: int
+    symbol: str
+    trend: str
+    winner: str
+    skill: float | None
+    skill_low: float | None
+    skill_high: float | None
+    pbo: float | None
+
+
+@dataclass(frozen=True)
+class StrengthFinding:
+    """All members of one strength: how many claim skill, and their skill on average.
+
+    A claim is a selection-corrected 90 % interval of skill that lies above 0.
+    """
+
+    strength: float
+    members: int
+    claims: int
+    claim_share: float | None
+    mean_skill: float | None
+
+
+def study_known_truth(
+    seeds: int, symbols: Sequence[str], candidates: Sequence[str], training_rows: int, workers: int
+) -> tuple[list[StrengthFinding], list[MemberFinding]]:
+    """Train on random walks and on planted predictability, and count what is claimed."""
+    unknown = [name for name in candidates if name not in CANDIDATES]
+    if unknown or not candidates or not symbols or seeds < 1:
+        raise InvalidSetting(
+            f"the study needs a seed, a symbol and candidates out of {', '.join(CANDIDATES)}; got "
+            f"{seeds} seeds, {len(symbols)} symbols and candidates {', '.join(candidates)!r}"
+        )
+    strengths = (RANDOM_WALK, *STRENGTHS)
+    tasks = [
+        StudyTask(strength, seed, symbol, tuple(candidates), training_rows)
+        for strength in strengths
+        for seed in range(seeds)
+        for symbol in symbols
+    ]
+    answers = WorkerPool(workers).map_unordered(study_coin, tasks)
+    members = sorted(
+        (finding for answer in answers for finding in answer),
+        key=lambda finding: (finding.strength, finding.seed, finding.symbol, finding.trend),
+    )
+    return [summarise(strength, members) for strength in strengths], members
+
+
+def study_coin(task: StudyTask) -> list[MemberFinding]:
+    """Evaluate both members of one coin; a member nobody could be scored for is left out."""
+    import_libraries()
+    market = SyntheticMarket(
+        seed=task.seed, predictability=task.strength, random_walk=task.strength == RANDOM_WALK
+    )
+    through = market.epoch + timedelta(days=task.training_rows + UNLABELLED_DAYS)
+    bars = market.bars(task.symbol, through)
+    indicators = compute_indicators(bars)
+    features = build_features(indicators)
+    findings = []
+    for trend in Trend:
+        table = training_table(
+            bars,
+            features,
+            indicators,
+            trend,
+            pd.Timestamp(through),
+            training_rows=task.training_rows,
+        )
+        finding = _study_member(task, trend, table)
+        if finding is not None:
+            findings.append(finding)
+    return findings
+
+
+def summarise(strength: float, members: Sequence[MemberFinding]) -> StrengthFinding:
+    """Count the claims of one strength; without members shares and means are None."""
+    mine = [member for member in members if member.strength == strength]
+    claims = sum(member.skill_low is not None and member.skill_low > 0 for member in mine)
+    skills = [member.skill for member in mine if member.skill is not None]
+    return StrengthFinding(
+        strength=strength,
+        members=len(mine),
+        claims=claims,
+        claim_share=claims / len(mine) if mine else None,
+        mean_skill=float(np.mean(skills)) if skills else None,
+    )
+
+
+def _study_member(task: StudyTask, trend: Trend, table: TrainingTable) -> MemberFinding | None:
+    policy = policy_from_name(POLICY)
+    fitted: dict[str, FittedCandidate] = {}
+    for name in task.candidates:
+        try:
+            fitted[name] = policy.evaluate(CANDIDATES[name], table, task.seed)
+        except UnscoredCandidate:
+            continue  # as in the pool: an unscored candidate takes no part in the choice
+    if not fitted:
+        return None
+    winner = max(fitted, key=lambda name: policy.rank(fitted[name].metrics))
+    correction = correct_selection({n: f.evaluation for n, f in fitted.items()}, winner)
+    low, high = correction.skill_interval or (None, None)
+    return MemberFinding(
+        strength=task.strength,
+        seed=task.seed,
+        symbol=task.symbol,
+        trend=trend.value,
+        winner=winner,
+        skill=correction.skill,
+        skill_low=low,
+        skill_high=high,
+        pbo=correction.pbo,
+    )
