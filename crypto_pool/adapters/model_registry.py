@@ -8,9 +8,10 @@ loaded by this project's own rules, never by code stored with it.
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from crypto_pool.adapters.mlflow_store import (
@@ -18,9 +19,9 @@ from crypto_pool.adapters.mlflow_store import (
     create_schema,
     get_or_create_experiment,
     get_or_create_registered_model,
-    is_missing,
     local_path,
 )
+from crypto_pool.adapters.model_aliases import ModelAliases, model_name
 from crypto_pool.adapters.model_records import (
     ALGORITHM_TAG,
     DAGSTER_RUN_TAG,
@@ -31,21 +32,21 @@ from crypto_pool.adapters.model_records import (
     PARENT_DAGSTER_RUN_TAG,
     TRAINING_KEY_TAG,
     CandidateFit,
-    ChampionRecord,
     RunRecord,
 )
 from crypto_pool.errors import ModelUnavailable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crypto_pool.adapters.model_files import LoadedModel
 
 TRAINING_EXPERIMENT = "crypto_pool_training"
-CHAMPION = "champion"
-PREVIOUS = "previous"
 PAGE_SIZE = 1000
+UNOWNED_SECONDS = 60
 
 
-class ModelRegistry:
+class ModelRegistry(ModelAliases):
     """The pool's runs and models in one MLflow store."""
 
     def __init__(self, tracking_uri: str, artifact_root: str) -> None:
@@ -91,6 +92,36 @@ class ModelRegistry:
 
         return write_candidate_run(self.client, self.experiment_id(fit.member_name), fit)
 
+    def run(self, run_id: str) -> RunRecord:
+        """Give a finished candidate run; raises ModelUnavailable."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            data = self.client.get_run(run_id).data
+        except MlflowException as fault:
+            raise ModelUnavailable(f"run {run_id} cannot be found: {fault.message}") from fault
+        return RunRecord.from_data(run_id, data.metrics, data.tags)
+
+    def run_parameters(self, run_id: str) -> dict[str, str]:
+        """Give the parameters a run was trained with."""
+        return dict(self.client.get_run(run_id).data.params)
+
+    def load_evaluation(self, run_id: str) -> "pd.DataFrame":
+        """Give the rows a candidate's promise was measured on; raises ModelUnavailable."""
+        import pandas as pd
+
+        from crypto_pool.adapters.candidate_log import EVALUATION_FILE
+
+        uri = f"{self.client.get_run(run_id).info.artifact_uri}/{EVALUATION_FILE}"
+        title = f"the evaluation rows of run {run_id}"
+        path = local_path(uri)
+        if path is not None:
+            if not path.exists():
+                raise ModelUnavailable(f"{title} are not at {path}; train the candidate again.")
+            return pd.read_parquet(path)
+        with tempfile.TemporaryDirectory() as download:
+            return pd.read_parquet(self._download(uri, download, title))
+
     def finished_runs(self, member_name: str, data_hash: str) -> dict[str, RunRecord]:
         """Give the latest finished run of each algorithm on these data."""
         records: dict[str, RunRecord] = {}
@@ -111,13 +142,15 @@ class ModelRegistry:
         self.client.set_tag(run_id, FEATURE_IMPORTANCE_TAG, json.dumps(dict(importance)))
 
     def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
-        """End as KILLED the RUNNING runs whose Dagster run is not alive; return how many."""
+        """End as KILLED the RUNNING runs without a live Dagster run; return how many."""
         ids = [found.experiment_id for found in self._pages(self.client.search_experiments)]
         closed, alive = 0, cache(is_alive)
         for run in self._runs(ids, "attributes.status = 'RUNNING'"):
             tags = run.data.tags
             owner = tags.get(DAGSTER_RUN_TAG) or tags.get(PARENT_DAGSTER_RUN_TAG)
-            if owner is not None and not alive(owner):
+            # A process killed between opening a run and tagging it leaves one without an owner.
+            unowned = owner is None and run.info.start_time < (time() - UNOWNED_SECONDS) * 1000
+            if unowned or (owner is not None and not alive(owner)):
                 self.end_run(run.info.run_id, "KILLED")
                 closed += 1
         return closed
@@ -152,29 +185,6 @@ class ModelRegistry:
         name = model_name(member_name)
         known = self.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
         return str(max(int(version.version) for version in known)) if known else None
-
-    def set_champion(self, member_name: str, version: str) -> None:
-        """Let a version serve; the one that served until now becomes `previous`."""
-        name, aliases = model_name(member_name), self._aliases(member_name)
-        serving = aliases.get(CHAMPION)
-        if serving == str(version):
-            return
-        if serving is not None:  # first, so that an interruption here is repaired by a repeat
-            self.client.set_registered_model_alias(name, PREVIOUS, serving)
-        self.client.set_registered_model_alias(name, CHAMPION, str(version))
-
-    def champion(self, member_name: str) -> ChampionRecord | None:
-        """Give the version that serves a member, if any does."""
-        return self._aliased(member_name, CHAMPION)
-
-    def previous(self, member_name: str) -> ChampionRecord | None:
-        """Give the version that served before the champion, if any did."""
-        return self._aliased(member_name, PREVIOUS)
-
-    def champions(self, member_names: Iterable[str]) -> dict[str, ChampionRecord]:
-        """Give the champions of those members that have one."""
-        found = {name: self.champion(name) for name in member_names}
-        return {name: record for name, record in found.items() if record is not None}
 
     def load(self, member_name: str, version: str) -> "LoadedModel":
         """Load a registered version, after checking it against the hashes of its run."""
@@ -224,24 +234,6 @@ class ModelRegistry:
             raise ModelUnavailable(f"{title}: cannot fetch {uri}: {fault}") from fault
         return Path(path)
 
-    def _aliases(self, member_name: str) -> dict[str, str]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            model = self.client.get_registered_model(model_name(member_name))
-        except MlflowException as fault:
-            if is_missing(fault):
-                return {}
-            raise
-        return {alias: str(version) for alias, version in model.aliases.items()}
-
-    def _aliased(self, member_name: str, alias: str) -> ChampionRecord | None:
-        version = self._aliases(member_name).get(alias)
-        if version is None:
-            return None
-        found = self.client.get_model_version(model_name(member_name), version)
-        return ChampionRecord.from_version(member_name, found)
-
     def _finished(self, member_name: str, tag: str, value: str) -> Iterator[RunRecord]:
         """Yield finished candidate runs with this tag, the latest first."""
         experiment = self.client.get_experiment_by_name(member_name)
@@ -273,8 +265,3 @@ class ModelRegistry:
             token = page.token
             if not token:
                 return
-
-
-def model_name(member_name: str) -> str:
-    """Give the registered model's name of a member."""
-    return f"{member_name}_model"

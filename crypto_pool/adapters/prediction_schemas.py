@@ -17,31 +17,44 @@ class TableSchema:
 
 _BAR_KEY = {"symbol": "VARCHAR", "date": "DATE"}
 
+_PROMISE = {
+    "precision_low": "DOUBLE",
+    "precision_high": "DOUBLE",
+    "skill_over_reference": "DOUBLE",
+    "skill_over_reference_low": "DOUBLE",
+    "skill_over_reference_high": "DOUBLE",
+    "effective_sample_size": "DOUBLE",
+}
+
+_PREDICTIONS = TableSchema(
+    {
+        "prediction_date": "DATE",
+        "symbol": "VARCHAR",
+        "trend": "VARCHAR",
+        "probability": "DOUBLE",
+        "signal": "BOOLEAN",
+        "status": "VARCHAR",
+        "decision_threshold": "DOUBLE",
+        "reference_probability": "DOUBLE",
+        "model_name": "VARCHAR",
+        "model_version": "INTEGER",
+        "algorithm": "VARCHAR",
+        "target_pct": "DOUBLE",
+        "prediction_window_days": "INTEGER",
+        "trained_through": "DATE",
+        "in_sample": "BOOLEAN",
+        "features": "MAP(VARCHAR, DOUBLE)",
+        "top_contributions": "VARCHAR",
+        "predicted_at_utc": "TIMESTAMP",
+        "dagster_run_id": "VARCHAR",
+        "synthetic": "BOOLEAN",
+    },
+    primary_key=("prediction_date", "symbol", "trend"),
+)
+
 SCHEMAS: dict[str, TableSchema] = {
-    "predictions": TableSchema(
-        {
-            "prediction_date": "DATE",
-            "symbol": "VARCHAR",
-            "trend": "VARCHAR",
-            "probability": "DOUBLE",
-            "signal": "BOOLEAN",
-            "status": "VARCHAR",
-            "decision_threshold": "DOUBLE",
-            "reference_probability": "DOUBLE",
-            "model_name": "VARCHAR",
-            "model_version": "INTEGER",
-            "algorithm": "VARCHAR",
-            "target_pct": "DOUBLE",
-            "prediction_window_days": "INTEGER",
-            "trained_through": "DATE",
-            "in_sample": "BOOLEAN",
-            "features": "MAP(VARCHAR, DOUBLE)",
-            "predicted_at_utc": "TIMESTAMP",
-            "dagster_run_id": "VARCHAR",
-            "synthetic": "BOOLEAN",
-        },
-        primary_key=("prediction_date", "symbol", "trend"),
-    ),
+    "predictions": _PREDICTIONS,
+    "shadow_predictions": _PREDICTIONS,
     "champions": TableSchema(
         {
             "symbol": "VARCHAR",
@@ -63,6 +76,9 @@ SCHEMAS: dict[str, TableSchema] = {
             "overall_score": "DOUBLE",
             "brier_score": "DOUBLE",
             "reference_brier_score": "DOUBLE",
+            **_PROMISE,
+            "probability_of_overfitting": "DOUBLE",
+            "candidates_tried": "INTEGER",
             "feature_importance": "VARCHAR",
             "registered_at_utc": "TIMESTAMP",
         }
@@ -88,7 +104,30 @@ SCHEMAS: dict[str, TableSchema] = {
             "roc_auc": "DOUBLE",
             "base_rate": "DOUBLE",
             "slice_size": "INTEGER",
+            "reference_precision": "DOUBLE",
+            "reference_overall_score": "DOUBLE",
             "reference_brier_score": "DOUBLE",
+            "reference_roc_auc": "DOUBLE",
+            **_PROMISE,
+        }
+    ),
+    "promotions": TableSchema(
+        {
+            "decided_at_utc": "TIMESTAMP",
+            "as_of": "DATE",
+            "symbol": "VARCHAR",
+            "trend": "VARCHAR",
+            "model_name": "VARCHAR",
+            "model_version": "INTEGER",
+            "algorithm": "VARCHAR",
+            "decision": "VARCHAR",
+            "serving_version": "INTEGER",
+            "reason": "VARCHAR",
+            "champion_metrics": "VARCHAR",
+            "challenger_metrics": "VARCHAR",
+            "data_hash": "VARCHAR",
+            "code_version": "VARCHAR",
+            "dagster_run_id": "VARCHAR",
         }
     ),
     "prediction_outcomes": TableSchema(

@@ -30,10 +30,10 @@ def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3
     """Write all tables into a new file, point the link at it and return the file.
 
     A table without a frame is created empty; a column missing in a frame is
-    NULL, one that is not in the schema is left out. A named index counts as a
-    column. The newest `keep` publications stay. Raises QueryError if a frame
-    does not fit its table, for instance by a repeated key; the link then still
-    points at the last publication.
+    NULL. A named index counts as a column. The newest `keep` publications stay.
+    Raises QueryError if a frame does not fit its table, for instance by a
+    repeated key or a column the schema lacks; the link then still points at the
+    last publication.
     """
     unknown = sorted(set(frames) - set(SCHEMAS))
     if unknown:
@@ -80,6 +80,12 @@ def _write_tables(path: Path, frames: Mapping[str, pd.DataFrame]) -> None:
         for table, fixed in SCHEMAS.items():
             frame = _flatten_index(frames.get(table, pd.DataFrame()))
             schema = feature_tables_schema(frame.columns) if table == "feature_tables" else fixed
+            unknown = [str(name) for name in frame.columns if name not in schema.columns]
+            if unknown:
+                raise QueryError(
+                    f"table {table} has no column {', '.join(unknown)}; add it to its schema, "
+                    "or leave it out of the rows"
+                )
             connection.execute(_create_statement(table, schema))
             if not frame.empty:
                 _insert(connection, table, schema, frame)

@@ -12,6 +12,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 
@@ -64,6 +65,16 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             "calibration",
         )
         return {name: getattr(self.settings, name) for name in names}
+
+    @property
+    def promotion_rules(self) -> PromotionRules:
+        """When a challenger takes over."""
+        return PromotionRules(
+            margin=self.settings.promotion_margin,
+            min_rows=self.settings.promotion_min_rows,
+            expires_after_days=self.settings.champion_expires_after_days,
+            horizon=self.settings.prediction_window_days,
+        )
 
     @property
     def provider(self) -> MarketDataProvider:

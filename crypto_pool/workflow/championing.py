@@ -1,24 +1,38 @@
-"""Choose, explain, register and alias the champion of one member."""
+"""Choose, explain, register and, if it wins, promote the champion of one member.
 
-import json
+The ledger is written before an alias moves, so that a process killed in between leaves the
+old champion serving, and the next run, which decides the same, moves the alias.
+"""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
-import pandas as pd
-
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.adapters.model_aliases import ROLLED_BACK_TAG
 from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.evaluation import Gates
-from crypto_pool.domain.explanation import Explanation, explain
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import policy_from_name, spread_rows
+from crypto_pool.domain.overfitting import correct_selection
+from crypto_pool.domain.policies import EvaluationPolicy, policy_from_name
+from crypto_pool.domain.promotion import (
+    Challenger,
+    Incumbent,
+    PromotionRules,
+    Verdict,
+    compare,
+    decide,
+)
 from crypto_pool.domain.selection import CandidateScore, choose_champion
-from crypto_pool.domain.training import TrainingTable, data_hash, prediction_input
-
-BACKGROUND_ROWS = 200
+from crypto_pool.domain.training import TrainingTable, data_hash
+from crypto_pool.errors import CryptoPoolError
+from crypto_pool.workflow.registration import PROMISED, champion_row, explain_run, version_tags
+from crypto_pool.workflow.snapshots import store_snapshot
+from crypto_pool.workflow.training import code_version
 
 
 @dataclass(frozen=True)
@@ -32,12 +46,25 @@ class ChampionTask:
     seed: int
     explained_rows: int
     settings: Mapping[str, Any]
+    rules: PromotionRules
     registry: ModelRegistry
+    store: FrameStore
+    now: datetime
+    dagster_run_id: str
+
+    @property
+    def evaluation_policy(self) -> EvaluationPolicy:
+        """The policy with the horizon and the calibration of the settings."""
+        return policy_from_name(
+            self.policy,
+            horizon=self.rules.horizon,
+            calibration=str(self.settings["calibration"]),
+        )
 
 
 @dataclass(frozen=True)
 class ChampionDecision:
-    """The decision in words, and the row of the table champions if there is one to write."""
+    """The decision in words, and the row of the table champions if somebody serves."""
 
     member: Member
     decision: str
@@ -47,106 +74,178 @@ class ChampionDecision:
 
 
 def appoint_champion(task: ChampionTask) -> ChampionDecision:
-    """Choose among the finished runs on the same data, and serve the winner.
+    """Choose among the finished runs on the same data, and let the winner meet the champion.
 
-    A build for an older date than the serving champion's registers its winner and leaves
-    the alias where it is. Running it again changes nothing.
+    A build for an older date than the last decision registers its winner and moves no
+    alias. Running it again changes nothing.
     """
-    runs = task.registry.finished_runs(task.member.name, data_hash(task.table))
-    missing = tuple(name for name in CANDIDATES if name not in runs)
-    scores = [
-        CandidateScore(algorithm=name, run_id=run.run_id, metrics=run.metrics)
-        for name, run in runs.items()
-    ]
-    selection = choose_champion(scores, Gates(), policy_from_name(task.policy))
-    if selection.winner is None:
-        return ChampionDecision(task.member, "none", selection.reason, missing=missing)
-    run = runs[selection.winner.algorithm]
-    version = task.registry.registered_version(task.member.name, run.run_id)
-    if version is None:
-        importance = explain_run(task, run)
-        version = task.registry.register(task.member.name, run, version_tags(task, run, importance))
-    serving = task.registry.champion(task.member.name)
-    if serving is not None and date.fromisoformat(serving.tags["as_of"]) > task.as_of:
-        reason = f"version {serving.version}, built for {serving.tags['as_of']}, keeps serving"
-        return ChampionDecision(task.member, "kept", reason, missing=missing)
-    task.registry.set_champion(task.member.name, version)
-    champion = task.registry.champion(task.member.name)
-    assert champion is not None
-    row = champion_row(champion, task.member, run)
-    return ChampionDecision(task.member, "serves", selection.reason, row, missing)
-
-
-def explain_run(task: ChampionTask, run: RunRecord) -> Explanation:
-    """SHAP values of a run's model on the rows it was evaluated on."""
-    model = task.registry.load_run(run.run_id)
-    through = pd.Timestamp(run.tags["trained_through"])
-    index = task.table.features.index
-    evaluated = index[index > through] if (index > through).any() else index
-    rows = prediction_input(
-        task.table.features, pd.Series(task.table.reference_probability, index=index)
+    registry, name = task.registry, task.member.name
+    runs = {
+        algorithm: run
+        for algorithm, run in registry.finished_runs(name, data_hash(task.table)).items()
+        if run.tags["evaluation_policy"] == task.policy
+    }
+    missing = tuple(algorithm for algorithm in CANDIDATES if algorithm not in runs)
+    scores = [CandidateScore(algorithm, run.run_id, run.metrics) for algorithm, run in runs.items()]
+    selection = choose_champion(scores, Gates(), task.evaluation_policy)
+    serving = registry.champion(name)
+    run = None if selection.winner is None else runs[selection.winner.algorithm]
+    version = None if run is None else _register(task, run, runs)
+    if serving is not None and serving.version == version:
+        return _result(task, "serves", selection.reason, missing)
+    verdict = _judge(task, serving, run, version, selection.reason)
+    challenger_serves = verdict.replaces and version is not None
+    served_before = None if serving is None else serving.version
+    Ledger(task.store).record(
+        Promotion(
+            decided_at_utc=task.now,
+            as_of=task.as_of,
+            member=task.member,
+            model_version=version,
+            algorithm=None if run is None else run.algorithm,
+            decision=verdict.decision,
+            serving_version=version if challenger_serves else served_before,
+            reason=verdict.reason,
+            champion_metrics=_metrics(
+                verdict.champion_metrics, None if serving is None else registry.run(serving.run_id)
+            ),
+            challenger_metrics=_metrics(verdict.challenger_metrics, run),
+            data_hash=data_hash(task.table),
+            code_version=code_version(),
+            dagster_run_id=task.dagster_run_id,
+            replaced_version=served_before,
+        )
     )
-    return explain(
-        CANDIDATES[run.algorithm],
-        model.predict_probability,
-        model.estimator,
-        spread_rows(rows.loc[:through], BACKGROUND_ROWS),
-        rows.loc[evaluated[-task.explained_rows :]],
-        task.seed,
+    if version is not None:
+        registry.tag_version(
+            name, version, {"verdict": verdict.decision, "verdict_reason": verdict.reason}
+        )
+        if challenger_serves:
+            registry.set_champion(name, version)
+        elif not _is_older(task, serving):
+            registry.set_challenger(name, version)
+    return _result(task, verdict.decision, verdict.reason, missing)
+
+
+def _register(task: ChampionTask, run: RunRecord, runs: Mapping[str, RunRecord]) -> str:
+    """Register a run with all its tags, or find the version it has."""
+    registry = task.registry
+    known = registry.registered_version(task.member.name, run.run_id)
+    if known is not None:
+        return known
+    store_snapshot(task.store, task.table)
+    evaluations = {
+        algorithm: registry.load_evaluation(other.run_id) for algorithm, other in runs.items()
+    }
+    importance = explain_run(
+        registry, run, task.table, evaluations[run.algorithm], task.explained_rows, task.seed
     )
+    tags = version_tags(
+        task.member,
+        run,
+        task.settings,
+        [str(column) for column in task.table.features.columns],
+        importance,
+        correct_selection(evaluations, run.algorithm, task.rules.horizon),
+    )
+    registry.set_feature_importance(run.run_id, importance.mean)
+    return registry.register(task.member.name, run, tags)
 
 
-def version_tags(task: ChampionTask, run: RunRecord, importance: Explanation) -> dict[str, str]:
-    """Tags of a registered version, as SPEC 8 names them."""
-    metrics = ("positive_accuracy", "negative_accuracy", "overall_score", "accuracy", "precision")
-    brier, reference = run.metrics.get("brier_score"), run.metrics.get("reference_brier_score")
-    skill = 1 - brier / reference if brier is not None and reference else None
-    return {
-        **{name: json.dumps(run.metrics.get(name)) for name in metrics},
-        "symbol": task.member.symbol,
-        "classifier": run.algorithm,
-        "classified_trend": str(task.member.trend),
-        "target_pct": str(task.settings["target_pct"]),
-        "prediction_window_days": str(task.settings["prediction_window_days"]),
-        "feature_names": json.dumps(list(task.table.features.columns)),
-        "feature_importance": json.dumps(dict(importance.mean)),
-        "feature_importance_absolute": json.dumps(dict(importance.mean_absolute)),
-        "explanation_method": importance.method,
-        "skill_over_reference": json.dumps(skill),
-        "data_hash": run.tags["data_hash"],
-        **{
-            name: run.tags[name]
-            for name in (
-                "as_of",
-                "evaluation_policy",
-                "trained_through",
-                "chosen_through",
-                "decision_threshold",
+def _judge(
+    task: ChampionTask,
+    serving: ChampionRecord | None,
+    run: RunRecord | None,
+    version: str | None,
+    selection_reason: str,
+) -> Verdict:
+    if serving is not None and version is not None:
+        if _is_older(task, serving):
+            return Verdict(
+                "kept",
+                f"version {serving.version} keeps serving: a decision later than {task.as_of} "
+                "stands, and a build for an older date moves no alias back",
             )
-        },
-    }
+        if task.registry.version(task.member.name, version).tags.get(ROLLED_BACK_TAG):
+            return Verdict(
+                "kept",
+                f"version {serving.version} stays: version {version} was rolled back by hand; "
+                f"`crypto-pool rollback {task.member.name} --to {version}` lets it serve again",
+            )
+    if run is None:
+        verdict = decide(_incumbent(task, serving), None, None, task.as_of, task.rules)
+        return Verdict(verdict.decision, f"{selection_reason}; {verdict.reason}")
+    champion = _incumbent(task, serving)
+    comparison = None
+    if champion is not None and not champion.fault:
+        comparison = compare(
+            task.table,
+            champion,
+            task.registry.load(task.member.name, champion.version).predict_probability,
+            CANDIDATES[run.algorithm],
+            task.evaluation_policy,
+            task.seed,
+            task.rules.horizon,
+        )
+    challenger = Challenger(run.algorithm, float(run.tags["decision_threshold"]))
+    return decide(champion, challenger, comparison, task.as_of, task.rules)
 
 
-def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> dict[str, Any]:
-    """One row of the table champions."""
-    tags = champion.tags
-    names = ("accuracy", "precision", "positive_accuracy", "negative_accuracy", "overall_score")
-    return {
-        "symbol": member.symbol,
-        "trend": str(member.trend),
-        "model_name": f"{member.name}_model",
-        "model_version": champion.version,
-        "algorithm": run.algorithm,
-        "run_id": run.run_id,
-        "trained_through": date.fromisoformat(tags["trained_through"]),
-        "chosen_through": date.fromisoformat(tags["chosen_through"]),
-        "as_of": date.fromisoformat(tags["as_of"]),
-        "decision_threshold": float(tags["decision_threshold"]),
-        "evaluation_policy": tags["evaluation_policy"],
-        "data_hash": tags["data_hash"],
-        **{name: run.metrics.get(name) for name in names},
-        "brier_score": run.metrics.get("brier_score"),
-        "reference_brier_score": run.metrics.get("reference_brier_score"),
-        "feature_importance": tags["feature_importance"],
-        "registered_at_utc": pd.Timestamp(champion.registered_at_utc).tz_localize(None),
-    }
+def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent | None:
+    if serving is None:
+        return None
+    tags = serving.tags
+    trained, chosen = (
+        date.fromisoformat(tags[name]) for name in ("trained_through", "chosen_through")
+    )
+    return Incumbent(
+        version=serving.version,
+        algorithm=tags["classifier"],
+        trained_through=trained,
+        seen_through=max(trained, chosen),
+        decision_threshold=float(tags["decision_threshold"]),
+        fault=_fault(task, serving),
+    )
+
+
+def _fault(task: ChampionTask, serving: ChampionRecord) -> str:
+    """Say why a champion can serve no more, or nothing."""
+    for name in ("target", "target_pct", "prediction_window_days"):
+        if serving.tags.get(name) != str(task.settings[name]):
+            return f"its {name} is {serving.tags.get(name)}, the pool's {task.settings[name]}"
+    try:
+        model = task.registry.load(task.member.name, serving.version)
+    except CryptoPoolError as fault:
+        return f"it no longer loads ({fault})"
+    if list(model.feature_names) != list(task.table.features.columns):
+        return "its feature schema is not that of the feature table any more"
+    return ""
+
+
+def _is_older(task: ChampionTask, serving: ChampionRecord | None) -> bool:
+    """Whether a later bar date than the task's has been decided on."""
+    if serving is None:
+        return False
+    decisions = Ledger(task.store).of_member(task.member)
+    latest = [date.fromisoformat(serving.tags["as_of"])]
+    if not decisions.empty:
+        latest.append(max(decisions["as_of"]))
+    return max(latest) > task.as_of
+
+
+def _metrics(compared: Mapping[str, Any] | None, run: RunRecord | None) -> dict[str, object]:
+    """Both what was promised and what the comparison found, for the ledger."""
+    if run is None:
+        return {}
+    promised = {name: run.metrics.get(name) for name in PROMISED}
+    return {"promised": promised, "compared": None if compared is None else dict(compared)}
+
+
+def _result(
+    task: ChampionTask, decision: str, reason: str, missing: tuple[str, ...]
+) -> ChampionDecision:
+    champion = task.registry.champion(task.member.name)
+    row = None
+    if champion is not None:
+        row = champion_row(champion, task.member, task.registry.run(champion.run_id))
+    return ChampionDecision(task.member, decision, reason, row, missing)

@@ -2,20 +2,67 @@
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import serving_version
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.explanation import explain
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.labels import label_trend
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.reference import random_walk_probability
-from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
+from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
+from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
+from crypto_pool.domain.training import (
+    REFERENCE_LOGIT,
+    TrainingTable,
+    prediction_input,
+    training_table,
+)
 from crypto_pool.errors import MissingFeatures
+from crypto_pool.workflow.registration import served_rows
+from crypto_pool.workflow.snapshots import load_snapshot
+
+TOP_CONTRIBUTIONS = 3
+OUTCOME_COLUMNS = (
+    "prediction_date",
+    "symbol",
+    "trend",
+    "probability",
+    "signal",
+    "reference_probability",
+    "in_sample",
+    "model_version",
+)
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """A version that forecasts, and whether it was there when the bar date closed."""
+
+    member: Member
+    version: ChampionRecord
+    was_in_time: bool
+
+
+@dataclass
+class SymbolFrames:
+    """The stored frames of each coin, read once whatever the number of members."""
+
+    store: FrameStore
+    _read: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+
+    def read(self, table: str, symbol: str) -> pd.DataFrame:
+        """Give a coin's frame."""
+        if (table, symbol) not in self._read:
+            self._read[table, symbol] = self.store.read(table, symbol)
+        return self._read[table, symbol]
 
 
 def member_table(
@@ -35,20 +82,45 @@ def member_table(
     )
 
 
-def forecast(
-    store: FrameStore,
+def choose_forecaster(
     registry: ModelRegistry,
     member: Member,
     champion: ChampionRecord,
+    decisions: pd.DataFrame,
+    bar_date: date,
+) -> Forecaster:
+    """The version that served when the bar date had closed, by the ledger.
+
+    Where none did yet, today's champion forecasts, and is late.
+    """
+    deadline = datetime.combine(bar_date + timedelta(days=2), time(), UTC)
+    served = serving_version(decisions, deadline - timedelta(microseconds=1))
+    if served is None:
+        return Forecaster(member, champion, was_in_time=False)
+    known = champion if served == champion.version else registry.version(member.name, served)
+    return Forecaster(member, known, was_in_time=True)
+
+
+def was_registered_in_time(version: ChampionRecord, bar_date: date) -> bool:
+    """Whether a version was there by the end of the day after the bar date."""
+    return version.registered_at_utc.date() <= bar_date + timedelta(days=1)
+
+
+def forecast(
+    frames: SymbolFrames,
+    registry: ModelRegistry,
+    forecaster: Forecaster,
     bar_date: date,
     now: datetime,
+    seed: int,
 ) -> dict[str, Any]:
     """One row of the table predictions, without run id.
 
     Raises:
         MissingFeatures: the coin has no complete feature row for that bar date.
     """
-    features = store.read("feature_table", member.symbol)
+    member, tags = forecaster.member, forecaster.version.tags
+    features = frames.read("feature_table", member.symbol)
     day = pd.Timestamp(bar_date)
     if day not in features.index:
         raise MissingFeatures(
@@ -56,9 +128,8 @@ def forecast(
             f"{features.index.min():%Y-%m-%d} to {features.index.max():%Y-%m-%d}. "
             "Materialise daily_bars and feature_table, or ask for another day."
         )
-    horizon = int(champion.tags["prediction_window_days"])
-    target = float(champion.tags["target_pct"])
-    bars = store.read("daily_bars", member.symbol).loc[:day]
+    horizon, target = int(tags["prediction_window_days"]), float(tags["target_pct"])
+    bars = frames.read("daily_bars", member.symbol).loc[:day].tail(VOLATILITY_DAYS + 1)
     reference = random_walk_probability(bars, member.trend, horizon, target).loc[day]
     if pd.isna(reference):
         raise MissingFeatures(
@@ -66,24 +137,23 @@ def forecast(
             "without a gap and a price that moves."
         )
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
-    model = registry.load(member.name, champion.version)
+    model = registry.load(member.name, forecaster.version.version)
     probability = float(model.predict_probability(row)[0])
-    threshold = float(champion.tags["decision_threshold"])
-    trained_through = date.fromisoformat(champion.tags["trained_through"])
-    chosen_through = date.fromisoformat(champion.tags["chosen_through"])
-    served_in_time = champion.registered_at_utc.date() <= bar_date + timedelta(days=1)
+    threshold = float(tags["decision_threshold"])
+    trained_through = date.fromisoformat(tags["trained_through"])
+    chosen_through = date.fromisoformat(tags["chosen_through"])
     return {
         "prediction_date": bar_date,
         "symbol": member.symbol,
         "trend": str(member.trend),
         "probability": probability,
         "signal": probability > threshold,
-        "status": "active" if served_in_time else "late",
+        "status": "active" if forecaster.was_in_time else "late",
         "decision_threshold": threshold,
         "reference_probability": float(reference),
         "model_name": f"{member.name}_model",
-        "model_version": str(champion.version),
-        "algorithm": champion.tags["classifier"],
+        "model_version": str(forecaster.version.version),
+        "algorithm": tags["classifier"],
         "target_pct": target,
         "prediction_window_days": horizon,
         "trained_through": trained_through,
@@ -91,37 +161,53 @@ def forecast(
         "features": json.dumps(
             {str(k): v for k, v in features.loc[[day]].to_dict("records")[0].items()}
         ),
+        "top_contributions": json.dumps(_contributions(frames.store, tags, model, row, seed)),
         "predicted_at_utc": pd.Timestamp(now).tz_convert("UTC").tz_localize(None),
     }
+
+
+def _contributions(
+    store: FrameStore, tags: Mapping[str, str], model: Any, row: pd.DataFrame, seed: int
+) -> list[dict[str, Any]]:
+    """The largest SHAP values of one forecast against rows of its training, signed."""
+    trained = served_rows(load_snapshot(store, tags["data_hash"])).loc[: tags["trained_through"]]
+    explanation = explain(
+        CANDIDATES[tags["classifier"]],
+        model.predict_probability,
+        model.estimator,
+        spread_rows(trained, BACKGROUND_ROWS),
+        row,
+        seed,
+    )
+    values = {**explanation.mean, REFERENCE_LOGIT: explanation.reference}
+    largest = sorted(values, key=lambda name: abs(values[name]), reverse=True)
+    return [{"feature": name, "contribution": values[name]} for name in largest[:TOP_CONTRIBUTIONS]]
 
 
 def score_predictions(
     store: FrameStore, predictions: pd.DataFrame, time_period: int, now: datetime
 ) -> pd.DataFrame:
     """Rows of the table prediction_outcomes: the predictions whose label is known."""
+    if predictions.empty:
+        return pd.DataFrame()
+    indicators = {
+        symbol: compute_indicators(store.read("daily_bars", symbol), time_period=time_period)
+        for symbol in predictions["symbol"].unique()
+    }
     scored = []
     for row in predictions.to_dict("records"):
-        bars = store.read("daily_bars", row["symbol"])
-        indicators = compute_indicators(bars, time_period=time_period)
         labels = label_trend(
-            indicators, row["trend"], row["prediction_window_days"], row["target_pct"]
+            indicators[row["symbol"]],
+            row["trend"],
+            row["prediction_window_days"],
+            row["target_pct"],
         )
         outcome = labels.get(pd.Timestamp(row["prediction_date"]))
         if outcome is None or pd.isna(outcome):
             continue
-        kept = (
-            "prediction_date",
-            "symbol",
-            "trend",
-            "probability",
-            "signal",
-            "reference_probability",
-            "in_sample",
-            "model_version",
-        )
         scored.append(
             {
-                **{name: row[name] for name in kept},
+                **{name: row[name] for name in OUTCOME_COLUMNS},
                 "outcome": float(outcome),
                 "scored_at_utc": pd.Timestamp(now).tz_convert("UTC").tz_localize(None),
             }

@@ -18,7 +18,20 @@ from crypto_pool.workflow.forecasting import member_table
 from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.training import TrainingTask, train_candidate
 
-LEADERBOARD = ("algorithm", "status", "overall_score", "precision", "brier_score", "roc_auc")
+LEADERBOARD = (
+    "algorithm",
+    "status",
+    "overall_score",
+    "precision",
+    "precision_low",
+    "precision_high",
+    "brier_score",
+    "reference_brier_score",
+    "skill_over_reference",
+    "skill_over_reference_low",
+    "skill_over_reference_high",
+    "roc_auc",
+)
 LEADERBOARD_SCHEMA = dg.TableSchema(
     [dg.TableColumn(name, "string" if i < 2 else "float") for i, name in enumerate(LEADERBOARD)]
 )
@@ -148,7 +161,11 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             seed=pool.settings.seed,
             explained_rows=pool.settings.explained_rows,
             settings=pool.training_settings,
+            rules=pool.promotion_rules,
             registry=pool.registry,
+            store=pool.store,
+            now=pool.now(),
+            dagster_run_id=context.run_id,
         )
         for key, table in tables.items()
     ]

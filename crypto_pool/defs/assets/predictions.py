@@ -1,12 +1,13 @@
 """Daily forecasts, what became of them, and the DuckDB file that people query."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import champion
@@ -15,7 +16,14 @@ from crypto_pool.defs.batches import process_partitions, record_failure
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.workflow.forecasting import forecast, score_predictions
+from crypto_pool.workflow.forecasting import (
+    Forecaster,
+    SymbolFrames,
+    choose_forecaster,
+    forecast,
+    score_predictions,
+    was_registered_in_time,
+)
 
 
 @dg.asset(
@@ -31,37 +39,64 @@ from crypto_pool.workflow.forecasting import forecast, score_predictions
     kinds={"pandas", "parquet"},
 )
 def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
-    """Every champion's forecast for a closed bar date, the reference beside it."""
+    """Every champion's forecast for a closed bar date, the reference beside it.
+
+    What the challengers would have said goes into the table shadow_predictions.
+    """
     store, registry = pool.store, pool.registry
     members = [Member(symbol, trend) for symbol in pool.settings.symbols for trend in Trend]
     champions = registry.champions([member.name for member in members])
+    challengers = registry.challengers([member.name for member in members])
+    decisions = Ledger(store).by_member()
+    frames = SymbolFrames(store)
 
-    def predict(day: str) -> Mapping[str, Any]:
-        rows = []
-        for member in members:
-            if member.name not in champions:
-                continue
+    def forecast_all(day: str, forecasters: Sequence[Forecaster]) -> list[Mapping[str, Any]]:
+        rows: list[Mapping[str, Any]] = []
+        for forecaster in forecasters:
             try:
                 row = forecast(
-                    store,
+                    frames,
                     registry,
-                    member,
-                    champions[member.name],
+                    forecaster,
                     date.fromisoformat(day),
                     pool.now(),
+                    pool.settings.seed,
                 )
             except Exception as error:  # one member never stops the others
-                reason = f"{member.name}: {type(error).__name__}: {error}"
+                reason = f"{forecaster.member.name}: {type(error).__name__}: {error}"
                 record_failure(context, context.asset_key, day, reason)
                 continue
             rows.append(
                 {**row, "dagster_run_id": context.run_id, "synthetic": pool.provider.synthetic}
             )
+        return rows
+
+    def predict(day: str) -> Mapping[str, Any]:
+        bar_date = date.fromisoformat(day)
+        serving = [
+            choose_forecaster(
+                registry,
+                member,
+                champions[member.name],
+                decisions.get(member, pd.DataFrame()),
+                bar_date,
+            )
+            for member in members
+            if member.name in champions
+        ]
+        shadows = [
+            Forecaster(member, version, was_in_time=was_registered_in_time(version, bar_date))
+            for member in members
+            if (version := challengers.get(member.name)) is not None
+        ]
+        rows, shadow_rows = forecast_all(day, serving), forecast_all(day, shadows)
         store.write("daily_predictions", day, pd.DataFrame(rows))
+        store.write("shadow_predictions", day, pd.DataFrame(shadow_rows))
         return {
             "dagster/partition_row_count": len(rows),
             "members_without_champion": len(members) - len(champions),
             "signals": sum(bool(row["signal"]) for row in rows),
+            "shadow_predictions": len(shadow_rows),
             "synthetic": pool.provider.synthetic,
         }
 
@@ -108,7 +143,9 @@ def prediction_tables(pool: PoolResource) -> dg.MaterializeResult[None]:
     frames = {
         "predictions": store.read_all("daily_predictions"),
         "prediction_outcomes": store.read_all("prediction_outcomes"),
+        "shadow_predictions": store.read_all("shadow_predictions"),
         "champions": store.read_all("champions"),
+        "promotions": store.read_all("promotions"),
         "candidate_scores": store.read_all("candidate_scores"),
         "daily_bars": by_symbol(pool, "daily_bars"),
         "feature_tables": by_symbol(pool, "feature_table"),

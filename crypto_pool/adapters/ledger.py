@@ -1,0 +1,118 @@
+"""The ledger of promotions: every decision about who serves, one small file each, append-only."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import sha256
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.promotion import Decision
+
+TABLE = "promotions"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One decision; `serving_version` is who serves after it, `model_version` whom it is about.
+
+    `champion_metrics` are those of the version that served before.
+    """
+
+    decided_at_utc: datetime
+    as_of: date
+    member: Member
+    model_version: str | None
+    algorithm: str | None
+    decision: Decision
+    serving_version: str | None
+    reason: str
+    champion_metrics: Mapping[str, object]
+    challenger_metrics: Mapping[str, object]
+    data_hash: str
+    code_version: str
+    dagster_run_id: str
+    replaced_version: str | None = None
+
+    def row(self) -> dict[str, object]:
+        """One row of the table promotions."""
+        return {
+            "decided_at_utc": _naive(self.decided_at_utc),
+            "as_of": self.as_of,
+            "symbol": self.member.symbol,
+            "trend": str(self.member.trend),
+            "model_name": f"{self.member.name}_model",
+            "model_version": self.model_version,
+            "algorithm": self.algorithm,
+            "decision": self.decision,
+            "serving_version": self.serving_version,
+            "reason": self.reason,
+            "champion_metrics": json.dumps(self.champion_metrics, sort_keys=True),
+            "challenger_metrics": json.dumps(self.challenger_metrics, sort_keys=True),
+            "data_hash": self.data_hash,
+            "code_version": self.code_version,
+            "dagster_run_id": self.dagster_run_id,
+        }
+
+    def key(self) -> str:
+        """Its partition: the same decision on the same data has the same key.
+
+        A rollback is an act of its own each time.
+        """
+        what: list[str] = [
+            self.as_of.isoformat(),
+            self.data_hash,
+            str(self.replaced_version),
+            str(self.model_version),
+            self.decision,
+        ]
+        if self.decision == "rolled back":
+            what.append(self.decided_at_utc.isoformat())
+        return f"{self.member.partition_key}|{sha256(json.dumps(what).encode()).hexdigest()[:20]}"
+
+
+class Ledger:
+    """The table promotions in the frame store."""
+
+    def __init__(self, store: FrameStore) -> None:
+        """Use a store; nothing is read before it is needed."""
+        self.store = store
+
+    def record(self, promotion: Promotion) -> bool:
+        """Add a decision; False if it is there already, which changes nothing."""
+        key = promotion.key()
+        if self.store.exists(TABLE, key):
+            return False
+        self.store.write(TABLE, key, pd.DataFrame([promotion.row()]))
+        return True
+
+    def of_member(self, member: Member) -> pd.DataFrame:
+        """Give all decisions about a member, oldest first; empty without columns if none."""
+        return self.by_member().get(member, pd.DataFrame())
+
+    def by_member(self) -> dict[Member, pd.DataFrame]:
+        """Give all decisions by member, oldest first; the ledger is read once."""
+        everything = self.store.read_all(TABLE)
+        if everything.empty:
+            return {}
+        ordered = everything.sort_values("decided_at_utc", kind="stable")
+        return {
+            Member.parse(f"{symbol}|{trend}"): rows.reset_index(drop=True)
+            for (symbol, trend), rows in ordered.groupby(["symbol", "trend"])
+        }
+
+
+def serving_version(decisions: pd.DataFrame, moment: datetime) -> str | None:
+    """Give the version that served at a moment, by the decisions about one member."""
+    if decisions.empty:
+        return None
+    before = decisions[decisions["decided_at_utc"] <= _naive(moment)]
+    version = None if before.empty else before["serving_version"].iloc[-1]
+    return None if version is None or pd.isna(version) else str(version)
+
+
+def _naive(moment: datetime) -> pd.Timestamp:
+    return pd.Timestamp(moment.astimezone(UTC)).tz_localize(None).as_unit("us")

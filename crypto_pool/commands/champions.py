@@ -1,0 +1,128 @@
+"""Commands about one member's champion: `rollback`, `explain` and `reproduce`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crypto_pool.commands.options import chosen_date, chosen_settings
+from crypto_pool.commands.printing import console, print_frame
+from crypto_pool.errors import InvalidSetting, ModelUnavailable
+
+if TYPE_CHECKING:
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.domain.market import Member
+    from crypto_pool.settings import Settings
+
+MemberArgument = Annotated[
+    str, typer.Argument(help="Member, for example BTC_uptrend.", show_default=False)
+]
+
+
+def rollback(
+    member: MemberArgument,
+    to: Annotated[
+        str | None, typer.Option(help="Version that is to serve; default: the previous one.")
+    ] = None,
+) -> None:
+    """Let the previous version, or a named one, serve again."""
+    from crypto_pool.building import PUBLICATION, open_instance, run_layers
+    from crypto_pool.workflow.reverting import roll_back
+
+    settings = chosen_settings()
+    found, store, registry = _open(settings, member)
+    day = settings.last_closed()
+    done = roll_back(store, registry, found, to, day, settings.now())
+    console.print(f"{found.name}: version {done.after} serves, version {done.before} does no more.")
+    with open_instance(settings) as instance:
+        report = run_layers(instance, settings, day, (PUBLICATION,), console.print)
+    if report.failures:
+        console.print("\n".join(report.failures), markup=False)
+        raise typer.Exit(1)
+
+
+def explain(
+    member: MemberArgument,
+    date: Annotated[
+        str | None, typer.Option(help="Bar date of a stored prediction, YYYY-MM-DD.")
+    ] = None,
+) -> None:
+    """Show what a champion, or one of its daily predictions, rests on."""
+    import pandas as pd
+
+    settings = chosen_settings()
+    found, store, registry = _open(settings, member)
+    if date is not None:
+        day = chosen_date(date, settings).isoformat()
+        rows = store.read("daily_predictions", day)
+        if not rows.empty:
+            rows = rows[(rows["symbol"] == found.symbol) & (rows["trend"] == str(found.trend))]
+        if rows.empty:
+            raise ModelUnavailable(f"{found.name} has no prediction for {day}.")
+        row = rows.iloc[0]
+        console.print(
+            f"{found.name} on {day}: version {row['model_version']}, probability "
+            f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
+            "Largest contributions to the probability:"
+        )
+        print_frame(pd.DataFrame(json.loads(row["top_contributions"])))
+        return
+    champion = registry.champion(found.name)
+    if champion is None:
+        raise ModelUnavailable(
+            f"{found.name} has no champion; `crypto-pool status` lists who serves."
+        )
+    tags = champion.tags
+    mean = json.loads(tags["feature_importance"])
+    absolute = json.loads(tags["feature_importance_absolute"])
+    console.print(
+        f"{found.name}: version {champion.version}, {tags['classifier']}, SHAP values in units of "
+        f"probability ({tags['explanation_method']}); reference_logit "
+        f"{float(tags['reference_importance']):+.3f}"
+    )
+    print_frame(
+        pd.DataFrame(
+            [
+                {"feature": name, "mean": mean[name], "mean_absolute": absolute[name]}
+                for name in sorted(absolute, key=absolute.__getitem__, reverse=True)
+            ]
+        )
+    )
+
+
+def reproduce(
+    member: MemberArgument,
+    version: Annotated[str, typer.Argument(help="Version in the registry.", show_default=False)],
+) -> None:
+    """Train a version again from its stored rows; exit code 1 if it predicts otherwise."""
+    from crypto_pool.workflow.reproducing import reproduce as train_again
+
+    settings = chosen_settings()
+    found, store, registry = _open(settings, member)
+    done = train_again(store, registry, found, version)
+    said = "equal" if done.is_equal else "NOT equal"
+    console.print(
+        f"{found.name} version {version}, {done.algorithm}: predictions are {said} on "
+        f"{done.rows} rows (largest difference {done.largest_difference:.2g})"
+    )
+    if done.trained_by_other_code:
+        console.print("The version was trained by other code than the code at hand.")
+    if not done.is_equal:
+        raise typer.Exit(1)
+
+
+def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRegistry]":
+    """Give the member, if it is in the pool, and the pool's store and registry."""
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.domain.market import Member
+
+    member = Member.parse(name)
+    if member.symbol not in settings.symbols:
+        raise InvalidSetting(
+            f"{name!r} is no member of this pool; its coins are {', '.join(settings.symbols)}."
+        )
+    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
+    registry.prepare()
+    return member, FrameStore(settings.frames_root), registry

@@ -1,0 +1,131 @@
+"""What a registered version says of itself: its explanation, its tags, its row in champions."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.explanation import Explanation, explain
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.overfitting import SelectionCorrection
+from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
+from crypto_pool.domain.training import TrainingTable, prediction_input
+
+PROMISED = (
+    "accuracy",
+    "precision",
+    "precision_low",
+    "precision_high",
+    "positive_accuracy",
+    "negative_accuracy",
+    "overall_score",
+    "brier_score",
+    "reference_brier_score",
+)
+SERVED_METRICS = (
+    "positive_accuracy",
+    "negative_accuracy",
+    "overall_score",
+    "accuracy",
+    "precision",
+)
+RUN_TAGS = ("as_of", "evaluation_policy", "trained_through", "chosen_through", "decision_threshold")
+
+
+def explain_run(
+    registry: ModelRegistry,
+    run: RunRecord,
+    table: TrainingTable,
+    evaluation: pd.DataFrame,
+    explained_rows: int,
+    seed: int,
+) -> Explanation:
+    """SHAP values of a run's model on the latest rows its promise was measured on."""
+    model = registry.load_run(run.run_id)
+    rows = served_rows(table)
+    background = spread_rows(rows.loc[: run.tags["trained_through"]], BACKGROUND_ROWS)
+    return explain(
+        CANDIDATES[run.algorithm],
+        model.predict_probability,
+        model.estimator,
+        background,
+        rows.loc[evaluation.index[-explained_rows:]],
+        seed,
+    )
+
+
+def served_rows(table: TrainingTable) -> pd.DataFrame:
+    """The rows of a training table as a served model takes them."""
+    return prediction_input(
+        table.features, pd.Series(table.reference_probability, index=table.index)
+    )
+
+
+def version_tags(
+    member: Member,
+    run: RunRecord,
+    settings: Mapping[str, Any],
+    feature_names: list[str],
+    importance: Explanation,
+    correction: SelectionCorrection,
+) -> dict[str, str]:
+    """Tags of a registered version, as SPEC 8 names them, and what its choice cost."""
+    return {
+        **{name: json.dumps(run.metrics.get(name)) for name in SERVED_METRICS},
+        "symbol": member.symbol,
+        "classifier": run.algorithm,
+        "classified_trend": str(member.trend),
+        "target": str(settings["target"]),
+        "target_pct": str(settings["target_pct"]),
+        "prediction_window_days": str(settings["prediction_window_days"]),
+        "feature_names": json.dumps(feature_names),
+        "feature_importance": json.dumps(dict(importance.mean)),
+        "feature_importance_absolute": json.dumps(dict(importance.mean_absolute)),
+        "reference_importance": json.dumps(importance.reference),
+        "explanation_method": importance.method,
+        "precision_interval": json.dumps(
+            [run.metrics.get("precision_low"), run.metrics.get("precision_high")]
+        ),
+        "skill_over_reference": json.dumps(correction.skill),
+        "skill_interval": json.dumps(correction.skill_interval),
+        "probability_of_overfitting": json.dumps(correction.pbo),
+        "candidates_tried": str(correction.candidates_tried),
+        "effective_sample_size": json.dumps(correction.effective_sample_size),
+        "data_hash": run.tags["data_hash"],
+        "code_version": run.tags["code_version"],
+        **{name: run.tags[name] for name in RUN_TAGS},
+    }
+
+
+def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> dict[str, Any]:
+    """One row of the table champions."""
+    tags = champion.tags
+    low, high = json.loads(tags["skill_interval"]) or (None, None)
+    return {
+        "symbol": member.symbol,
+        "trend": str(member.trend),
+        "model_name": f"{member.name}_model",
+        "model_version": champion.version,
+        "algorithm": run.algorithm,
+        "run_id": run.run_id,
+        "trained_through": date.fromisoformat(tags["trained_through"]),
+        "chosen_through": date.fromisoformat(tags["chosen_through"]),
+        "as_of": date.fromisoformat(tags["as_of"]),
+        "decision_threshold": float(tags["decision_threshold"]),
+        "evaluation_policy": tags["evaluation_policy"],
+        "data_hash": tags["data_hash"],
+        **{name: run.metrics.get(name) for name in PROMISED},
+        "skill_over_reference": json.loads(tags["skill_over_reference"]),
+        "skill_over_reference_low": low,
+        "skill_over_reference_high": high,
+        "probability_of_overfitting": json.loads(tags["probability_of_overfitting"]),
+        "candidates_tried": int(tags["candidates_tried"]),
+        "effective_sample_size": json.loads(tags["effective_sample_size"]),
+        "feature_importance": tags["feature_importance"],
+        "registered_at_utc": pd.Timestamp(champion.registered_at_utc).tz_localize(None),
+    }

@@ -1,0 +1,29 @@
+"""The training rows of every registered version, stored by their data hash."""
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain.training import TrainingTable, data_hash
+
+TABLE = "training_snapshots"
+LABEL = "label"
+REFERENCE = "reference_probability"
+
+
+def store_snapshot(store: FrameStore, table: TrainingTable) -> str:
+    """Store the rows unless they are there; return their hash."""
+    key = data_hash(table)
+    if not store.exists(TABLE, key):
+        frame = table.features.assign(
+            **{LABEL: table.labels, REFERENCE: table.reference_probability}
+        )
+        store.write(TABLE, key, frame)
+    return key
+
+
+def load_snapshot(store: FrameStore, key: str) -> TrainingTable:
+    """Read the rows back; raises MissingPartition."""
+    frame: pd.DataFrame = store.read(TABLE, key)
+    return TrainingTable(
+        frame.drop(columns=[LABEL, REFERENCE]), frame[LABEL].to_numpy(), frame[REFERENCE].to_numpy()
+    )

@@ -1,0 +1,106 @@
+"""One member with two quick candidates in a folder: real MLflow, real Parquet, synthetic bars."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.promotion import PromotionRules
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.championing import ChampionDecision, ChampionTask, appoint_champion
+from crypto_pool.workflow.forecasting import member_table
+from crypto_pool.workflow.training import TrainingTask, train_candidate
+
+MEMBER = Member("AAA", Trend.UPTREND)
+ALGORITHMS = ("LightGBM", "RidgeClassifier")
+FIRST, SECOND = date(2022, 6, 1), date(2022, 8, 20)
+SETTINGS = {
+    "time_period": 7,
+    "series_type": "close",
+    "prediction_window_days": 10,
+    "target_pct": 0.05,
+    "target": "sma_shift",
+    "calibration": "anchored",
+}
+STAYS = PromotionRules(margin=0.5, expires_after_days=10_000)
+EXPIRES = PromotionRules(margin=0.5, expires_after_days=60)
+
+
+@dataclass(frozen=True)
+class SmallPool:
+    folder: Path
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        made = ModelRegistry(f"sqlite:///{self.folder / 'mlflow.db'}", str(self.folder / "models"))
+        made.prepare()
+        return made
+
+    @cached_property
+    def store(self) -> FrameStore:
+        return FrameStore(str(self.folder / "parquet"))
+
+    def write_features(self) -> None:
+        bars = SyntheticMarket(seed=3, predictability=0.5).bars("AAA", date(2022, 12, 31))
+        indicators = compute_indicators(bars)
+        self.store.write("daily_bars", "AAA", bars)
+        self.store.write("raw_indicators", "AAA", indicators)
+        self.store.write("feature_table", "AAA", build_features(indicators))
+
+    def train(self, as_of: date) -> None:
+        for algorithm in ALGORITHMS:
+            task = TrainingTask(
+                member=MEMBER,
+                algorithm=algorithm,
+                table=member_table(self.store, MEMBER, as_of, SETTINGS, 500),
+                as_of=as_of,
+                policy="purged_walk_forward",
+                seed=7,
+                settings=SETTINGS,
+                synthetic=True,
+                registry=self.registry,
+                parent_run_id="parent",
+                dagster_run_id="run",
+            )
+            result = train_candidate(task)
+            assert result.status in ("scored", "reused"), result
+
+    def task(self, as_of: date, rules: PromotionRules = STAYS) -> ChampionTask:
+        return ChampionTask(
+            member=MEMBER,
+            table=member_table(self.store, MEMBER, as_of, SETTINGS, 500),
+            as_of=as_of,
+            policy="purged_walk_forward",
+            seed=7,
+            explained_rows=10,
+            settings=SETTINGS,
+            rules=rules,
+            registry=self.registry,
+            store=self.store,
+            now=noon_after(as_of),
+            dagster_run_id="run",
+        )
+
+    def appoint(self, as_of: date, rules: PromotionRules = STAYS) -> ChampionDecision:
+        return appoint_champion(self.task(as_of, rules))
+
+    @property
+    def serving(self) -> str | None:
+        champion = self.registry.champion(MEMBER.name)
+        return None if champion is None else champion.version
+
+    @property
+    def decisions(self) -> pd.DataFrame:
+        return Ledger(self.store).of_member(MEMBER)
+
+
+def noon_after(bar_date: date) -> datetime:
+    return datetime(bar_date.year, bar_date.month, bar_date.day, 12, tzinfo=UTC) + timedelta(days=1)

@@ -1,0 +1,168 @@
+"""The life of a champion: promoted, kept, expired, rolled back, killed half-way."""
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.ledger import serving_version
+from crypto_pool.domain.promotion import PromotionRules
+from crypto_pool.errors import ModelUnavailable
+from crypto_pool.workflow.reproducing import reproduce
+from crypto_pool.workflow.reverting import roll_back
+from crypto_pool_tests.workflow.small_pool import (
+    EXPIRES,
+    FIRST,
+    MEMBER,
+    SECOND,
+    STAYS,
+    noon_after,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
+    champion = pool.registry.champion(MEMBER.name)
+    assert pool.serving == "1"
+    tags = champion.tags
+    low, high = json.loads(tags["precision_interval"])
+    assert low <= float(tags["precision"]) <= high
+    assert tags["candidates_tried"] == "2"
+    assert json.loads(tags["effective_sample_size"]) > 0
+    assert len(json.loads(tags["feature_importance"])) == 19
+    assert tags["verdict"] == "promoted"
+    assert list(pool.decisions["decision"]) == ["promoted"]
+    assert json.loads(pool.decisions["challenger_metrics"][0])["promised"]["precision"] == float(
+        tags["precision"]
+    )
+
+
+def test_the_same_build_again_adds_no_decision_and_no_version(pool):
+    before = pool.decisions
+    assert pool.appoint(FIRST).decision == "serves"
+    pool.appoint(SECOND)
+    pool.appoint(SECOND)
+    assert len(pool.decisions) == len(before) + 1
+    with pytest.raises(ModelUnavailable, match="no version 3: there are 1, 2"):
+        pool.registry.version(MEMBER.name, "3")
+
+
+def test_a_challenger_without_margin_is_kept_in_the_shadow(pool):
+    decision = pool.appoint(SECOND, STAYS)
+    assert decision.decision == "kept"
+    assert pool.serving == "1"
+    shadow = pool.registry.challenger(MEMBER.name)
+    assert shadow.version == "2"
+    assert shadow.tags["verdict"] == "kept"
+    record = pool.decisions.iloc[-1]
+    assert (record["model_version"], record["serving_version"]) == ("2", "1")
+    compared = json.loads(record["champion_metrics"])["compared"]
+    assert compared["slice_size"] >= STAYS.min_rows
+    assert decision.row["model_version"] == "1"
+
+
+def test_an_expired_champion_gives_way(pool):
+    decision = pool.appoint(SECOND, EXPIRES)
+    assert decision.decision == "expired"
+    assert pool.serving == "2"
+    assert pool.registry.previous(MEMBER.name).version == "1"
+    assert pool.registry.challenger(MEMBER.name) is None
+
+
+def test_any_margin_reached_promotes(pool):
+    decision = pool.appoint(SECOND, PromotionRules(margin=-1.0, expires_after_days=10_000))
+    assert decision.decision == "promoted"
+    assert pool.serving == "2"
+
+
+def test_a_champion_that_does_not_load_is_replaced(pool):
+    run = pool.registry.run(pool.registry.champion(MEMBER.name).run_id)
+    model = run.model_uri.removeprefix("models:/")
+    for stored in (pool.folder / "models").rglob("calibration.json"):
+        if model in str(stored):
+            stored.write_text("{}")
+    decision = pool.appoint(SECOND, STAYS)
+    assert decision.decision == "promoted"
+    assert "no longer loads" in decision.reason
+    assert pool.serving == "2"
+
+
+def test_an_older_build_moves_no_alias_back(pool):
+    pool.appoint(SECOND, EXPIRES)
+    decision = pool.appoint(FIRST, PromotionRules(margin=-1.0))
+    assert decision.decision == "kept"
+    assert pool.serving == "2"
+    assert pool.registry.challenger(MEMBER.name) is None
+
+
+def test_the_ledger_tells_who_served_on_a_day(pool):
+    pool.appoint(SECOND, EXPIRES)
+    decisions = pool.decisions
+    assert serving_version(decisions, noon_after(date(2022, 5, 1))) is None
+    assert serving_version(decisions, noon_after(date(2022, 7, 1))) == "1"
+    assert serving_version(decisions, noon_after(date(2022, 9, 1))) == "2"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_around_the_promotion_and_run_again_it_ends_the_same(pool, moment):
+    """Killed between registration and alias, the old champion serves until the next run."""
+    call = "kill()" if moment == "before" else "(original(*given), kill())"
+    script = f"""
+import os, signal
+from pathlib import Path
+from crypto_pool.adapters.model_aliases import ModelAliases
+from crypto_pool_tests.workflow.small_pool import EXPIRES, SECOND, SmallPool
+original = ModelAliases.set_champion
+kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+ModelAliases.set_champion = lambda *given: {call}
+SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, EXPIRES)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert pool.registry.version(MEMBER.name, "2")
+    assert pool.serving == ("1" if moment == "before" else "2")
+
+    pool.appoint(SECOND, EXPIRES)
+    assert pool.serving == "2"
+    assert pool.registry.previous(MEMBER.name).version == "1"
+    assert list(pool.decisions["decision"]) == ["promoted", "expired"]
+
+
+def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
+    pool.appoint(SECOND, EXPIRES)
+    done = roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
+    assert (done.before, done.after) == ("2", "1")
+    assert pool.serving == "1"
+    assert pool.decisions["decision"].iloc[-1] == "rolled back"
+    assert pool.store.read("champions", MEMBER.partition_key)["model_version"][0] == "1"
+
+    assert "rolled back by hand" in pool.appoint(SECOND, EXPIRES).reason
+    assert pool.serving == "1"
+    roll_back(pool.store, pool.registry, MEMBER, "2", SECOND, noon_after(SECOND))
+    assert pool.serving == "2"
+
+
+def test_rollback_needs_somewhere_to_go(pool):
+    with pytest.raises(ModelUnavailable, match="no previous version"):
+        roll_back(pool.store, pool.registry, MEMBER, None, FIRST, noon_after(FIRST))
+    with pytest.raises(ModelUnavailable, match="no version 9: there are 1"):
+        roll_back(pool.store, pool.registry, MEMBER, "9", FIRST, noon_after(FIRST))
+    with pytest.raises(ModelUnavailable, match="serves already"):
+        roll_back(pool.store, pool.registry, MEMBER, "1", FIRST, noon_after(FIRST))
+
+
+def test_a_version_is_reproduced_from_its_stored_rows(pool):
+    done = reproduce(pool.store, pool.registry, MEMBER, "1")
+    assert done.is_equal, done
+    assert done.rows == 500
+
+    key = pool.registry.champion(MEMBER.name).tags["data_hash"]
+    rows: pd.DataFrame = pool.store.read("training_snapshots", key)
+    pool.store.write("training_snapshots", key, rows.assign(label=1 - rows["label"]))
+    assert not reproduce(pool.store, pool.registry, MEMBER, "1").is_equal
