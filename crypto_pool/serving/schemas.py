@@ -68,6 +68,13 @@ class Model(Answer):
                     "brier_score": 0.148,
                     "reference_brier_score": 0.15,
                     "skill_over_reference": 0.0133,
+                    "skill_over_reference_low": -0.01,
+                    "skill_over_reference_high": 0.04,
+                    "precision_low": 0.58,
+                    "precision_high": 0.73,
+                    "effective_sample_size": 41.0,
+                    "probability_of_overfitting": 0.3,
+                    "candidates_tried": 10,
                     "registered_at_utc": "2026-11-24T02:02:42Z",
                     "synthetic": True,
                 }
@@ -96,6 +103,21 @@ class Model(Answer):
         description="1 - Brier score / Brier score of the random-walk reference, on the "
         "evaluation rows; above 0 the champion adds something."
     )
+    skill_over_reference_low: float | None
+    skill_over_reference_high: float | None
+    precision_low: float | None = Field(
+        description="The true precision is within low and high with 90 % confidence, as far as "
+        "overlapping windows allow."
+    )
+    precision_high: float | None
+    effective_sample_size: float | None = Field(
+        description="How many separate windows the evaluation rows are worth."
+    )
+    probability_of_overfitting: Probability | None = Field(
+        description="How likely it is that the best candidate here is no better than the median "
+        "of them elsewhere."
+    )
+    candidates_tried: int | None
     registered_at_utc: AwareDatetime | None
     synthetic: bool | None
 

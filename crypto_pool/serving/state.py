@@ -152,13 +152,16 @@ def _model(row: Row, prediction: Row) -> Model:
 def _prediction(row: Row, champion: Row, last_closed: date) -> Prediction:
     age = max(0, (last_closed - row["prediction_date"]).days)
     contributions = _json(row.get("top_contributions"))
+    # A promise belongs to the version that made the forecast, not to its successor.
+    promise = champion if champion.get("model_version") == row.get("model_version") else {}
     derived = {
         "prediction_probabilities": row["probability"],
         "trend_type": row["trend"],
         "abstained": row.get("status") == "abstain",
-        "skill_over_reference": _first("skill_over_reference", row) or _skill_of(champion),
-        "promised_precision": _first("promised_precision", row, champion)
-        or _first("precision", champion),
+        "skill_over_reference": _skill_of(promise),
+        "promised_precision": promise.get("precision"),
+        "promised_precision_low": promise.get("precision_low"),
+        "promised_precision_high": promise.get("precision_high"),
         "age_days": age,
         "stale": age > FRESH_DAYS,
         "stale_reason": _stale_reason(row["prediction_date"], last_closed, age),
@@ -177,6 +180,9 @@ def _stale_reason(made_from: date, last_closed: date, age: int) -> str | None:
 
 
 def _skill_of(row: Row) -> float | None:
+    stored = _clean(row.get("skill_over_reference"))
+    if stored is not None:
+        return float(stored)
     return skill(_clean(row.get("brier_score")), _clean(row.get("reference_brier_score")))
 
 

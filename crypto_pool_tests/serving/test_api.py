@@ -9,6 +9,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.prediction_schemas import SCHEMAS
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish
 from crypto_pool_tests.serving.conftest import Served
 from crypto_pool_tests.serving.pool_frames import DAYS, MEMBERS, pool_frames
@@ -180,6 +181,29 @@ def test_what_is_not_defined_is_null(serve: Callable[..., Served], tmp_path: Pat
     assert model["skill_over_reference"] is None
     record = served.get("/pool").json()["record"]
     assert (record["scored"], record["realised_precision"]) == (0, None)
+
+
+def test_a_promise_belongs_to_the_version_that_forecast(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    frames = pool_frames()
+    contributions = '[{"feature": "reference_logit", "contribution": 0.2}]'
+    frames["predictions"] = frames["predictions"].assign(top_contributions=contributions)
+    versions = [3, 4, 3]  # that of BTC downtrend was replaced since its forecast
+    frames["champions"] = frames["champions"].assign(
+        model_version=versions, skill_over_reference=0.0, precision_low=0.5, precision_high=0.8
+    )
+    publish(tmp_path, frames)
+    served = serve(tmp_path)
+    kept = served.get(ASKED).json()
+    replaced = served.get("/prediction?symbol=BTC&trend_type=downtrend").json()
+    assert kept["promised_precision"] == 0.66
+    assert kept["top_contributions"] == [{"feature": "reference_logit", "contribution": 0.2}]
+    assert replaced["promised_precision"] is None
+    assert replaced["model_version"] == 3
+    if "precision_low" in SCHEMAS["champions"].columns:
+        assert (kept["promised_precision_low"], kept["promised_precision_high"]) == (0.5, 0.8)
+        assert kept["skill_over_reference"] == 0.0
 
 
 def test_metrics_count_requests_by_route(pool: Served) -> None:
