@@ -119,9 +119,9 @@ def test_market_tables_take_the_date_from_the_index(tmp_path: Path) -> None:
 
 
 def test_models_tables_are_published(tmp_path: Path) -> None:
-    """Feature importance as JSON text, extra columns left out."""
+    """Feature importance as JSON text; a column nobody declared is refused, not dropped."""
     champion = {"symbol": "BTC", "trend": "uptrend", "feature_importance": {"MACD": 0.1}}
-    score = {"symbol": "BTC", "algorithm": "XGBoost", "precision": None, "tp": 4, "slice_size": 50}
+    score = {"symbol": "BTC", "algorithm": "XGBoost", "precision": None, "slice_size": 50}
     outcome = {"prediction_date": "2024-01-31", "symbol": "BTC", "trend": "uptrend", "outcome": 1}
     publish(
         tmp_path,
@@ -135,6 +135,8 @@ def test_models_tables_are_published(tmp_path: Path) -> None:
     assert query(tmp_path, sql)["share"].tolist() == ["0.1"]
     assert query(tmp_path, "SELECT slice_size FROM candidate_scores").iat[0, 0] == 50
     assert query(tmp_path, "SELECT outcome FROM prediction_outcomes").iat[0, 0] == 1.0
+    with pytest.raises(QueryError, match="table candidate_scores has no column tp"):
+        publish(tmp_path, {"candidate_scores": pd.DataFrame([score | {"tp": 4}])})
 
 
 def test_repeated_key_is_refused_and_the_last_file_stays(tmp_path: Path) -> None:
