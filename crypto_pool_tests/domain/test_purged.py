@@ -1,0 +1,185 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from crypto_pool.domain import splits
+from crypto_pool.domain.calibration import AnchoredCalibration
+from crypto_pool.domain.candidates import CANDIDATES, Candidate
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+from crypto_pool.domain.splits import known_before, walk_forward_folds
+from crypto_pool.domain.training import TrainingTable, training_table
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+from crypto_pool_tests.domain.conftest import synthetic_bars
+
+LOGISTIC = Candidate(
+    "Logistic",
+    lambda balance, seed: make_pipeline(StandardScaler(), LogisticRegression()),
+    "skops",
+    "linear",
+)
+
+
+def days(count: int, missing: tuple[int, ...] = ()) -> pd.DatetimeIndex:
+    index = pd.date_range("2021-01-01", periods=count)
+    return index.delete(list(missing))
+
+
+@pytest.mark.parametrize("horizon", [10, 14])
+@pytest.mark.parametrize("missing", [(), tuple(range(150, 190)), (200, 333, 400)])
+def test_no_label_window_of_training_reaches_the_test_rows(horizon, missing):
+    index = days(700, missing)
+    for fold in walk_forward_folds(index, horizon):
+        last_price_of_training = index[fold.train[-1]] + pd.Timedelta(days=horizon)
+        first_price_of_test = index[fold.test[0]] - pd.Timedelta(days=9)
+        assert last_price_of_training < first_price_of_test
+        known = known_before(index, index[fold.test[0]], horizon)
+        assert known[fold.train].all()
+        assert (index[known] + pd.Timedelta(days=horizon)).max() < first_price_of_test
+
+
+def test_folds_expand_in_time_and_judge_every_later_row_once():
+    folds = walk_forward_folds(days(600))
+    assert [fold.number for fold in folds] == [1, 2, 3, 4, 5]
+    assert all(fold.train[0] == 0 for fold in folds)
+    judged = np.concatenate([fold.test for fold in folds])
+    np.testing.assert_array_equal(judged, np.arange(judged[0], 600))
+
+
+def test_too_few_rows_are_said():
+    with pytest.raises(UnscoredCandidate, match="60 labelled rows are too few"):
+        walk_forward_folds(days(60))
+
+
+def random_walk_table(seed: int, horizon: int = 10, days: int = 700) -> TrainingTable:
+    """Features that only say which day it is: whoever finds skill has seen the labels."""
+    bars = synthetic_bars(days, seed)
+    indicators = compute_indicators(bars)
+    table = training_table(
+        bars, build_features(indicators), indicators, "uptrend", bars.index[-1], horizon
+    )
+    clock = np.arange(len(table), dtype=float)
+    return replace(
+        table,
+        features=pd.DataFrame({"day": clock}, index=table.index),
+        reference_probability=np.full(len(table), table.labels.mean()),
+    )
+
+
+NEAREST = Candidate(
+    "Nearest", lambda balance, seed: KNeighborsClassifier(n_neighbors=1), "skops", "sampled"
+)
+
+
+def neighbour_agreement() -> float:
+    """How often the row before the gap has the label of the first test rows, beyond chance."""
+    excess = []
+    for seed in range(8):
+        table = random_walk_table(seed)
+        for fold in walk_forward_folds(table.index):
+            if len(np.unique(table.labels[fold.train])) == 2:
+                nearest = table.labels[fold.train[-1]]
+                first = table.labels[fold.test[:5]]
+                expected = table.labels.mean() if nearest else 1 - table.labels.mean()
+                excess.append((first == nearest).mean() - expected)
+    return float(np.mean(excess))
+
+
+def test_without_the_gap_the_nearest_row_gives_the_label_away(monkeypatch):
+    with_gap = neighbour_agreement()
+    monkeypatch.setattr(splits, "label_gap", lambda horizon: 0)
+    without_gap = neighbour_agreement()
+    assert with_gap < 0.12
+    assert without_gap > 0.2
+
+
+def test_what_is_promised_does_not_change_with_later_labels(table):
+    policy = PurgedWalkForwardPolicy()
+    ours = policy.evaluate(LOGISTIC, table, 0).evaluation
+    fourth = ours.index[ours["fold"] == 4]
+    last_known = fourth[0] - pd.Timedelta(days=21)
+    labels = np.where(table.index > last_known, 1 - table.labels, table.labels)
+    theirs = policy.evaluate(LOGISTIC, replace(table, labels=labels), 0).evaluation
+    same = ["probability", "decision_threshold", "reference_probability"]
+    pd.testing.assert_frame_equal(ours.loc[: fourth[-1], same], theirs.loc[: fourth[-1], same])
+    assert not ours.loc[fourth[-1] :, same].equals(theirs.loc[fourth[-1] :, same])
+
+
+def test_labels_shifted_into_the_future_would_be_noticed(market):
+    """The last label of the table is known on the very day the table stands at."""
+    now = market.bars.index[400]
+    table = training_table(market.bars, market.features, market.indicators, "uptrend", now)
+    average = market.bars["close"].rolling(10).mean()
+    change = average.shift(-10) / average - 1
+    np.testing.assert_array_equal(table.labels, (change.loc[table.index] >= 0.05).astype(int))
+    assert table.index[-1] + pd.Timedelta(days=10) == now
+
+
+def test_what_serves_is_fitted_on_every_row_and_promised_on_the_folds(table):
+    fitted = policy_from_name("purged_walk_forward").evaluate(LOGISTIC, table, 0)
+    assert fitted.trained_through == fitted.chosen_through == table.index[-1]
+    assert list(fitted.evaluation["fold"].unique()) == [2, 3, 4, 5]
+    assert fitted.evaluation.index.is_monotonic_increasing
+    assert fitted.evaluation.index[-1] == table.index[-1]
+    refit = LOGISTIC.build(None, 0).fit(table.features, table.labels)
+    np.testing.assert_allclose(
+        fitted.estimator.predict_proba(table.features), refit.predict_proba(table.features)
+    )
+    brier = ((fitted.evaluation["probability"] - fitted.evaluation["label"]) ** 2).mean()
+    assert fitted.metrics["brier_score"] == pytest.approx(brier)
+    flagged = fitted.evaluation["probability"] > fitted.evaluation["decision_threshold"]
+    assert fitted.metrics["precision"] == pytest.approx(fitted.evaluation["label"][flagged].mean())
+    assert set(fitted.promise.folds) == {2, 3, 4, 5}
+    assert isinstance(fitted.calibration, AnchoredCalibration)
+
+
+def test_the_classifiers_that_calibrate_themselves_leave_the_same_gap(table):
+    policy = policy_from_name("purged_walk_forward", horizon=14)
+    fitted = policy.evaluate(CANDIDATES["RidgeClassifier"], table, 0)
+    assert fitted.estimator.gap == 24
+
+
+def test_folds_of_one_class_are_skipped_and_said(table):
+    labels = table.labels.copy()
+    labels[:150] = 0
+    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels), 0)
+    assert any("fold 1 skipped" in note and "one class" in note for note in fitted.notes)
+    labels[: walk_forward_folds(table.index)[-1].train[-1] + 1] = 0
+    labels[-5:] = 1
+    with pytest.raises(UnscoredCandidate, match="at least 2 are needed"):
+        PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels), 0)
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_the_other_calibrations_are_selectable(table, kind):
+    policy = policy_from_name("purged_walk_forward", calibration=kind)
+    fitted = policy.evaluate(LOGISTIC, table, 0)
+    assert fitted.calibration.to_dict()["kind"] == kind
+    assert fitted.evaluation["probability"].between(0, 1).all()
+
+
+def test_a_calibration_without_both_classes_judges_nothing(table):
+    labels = np.zeros(len(table), dtype=int)
+    labels[:40] = 1  # in training, never out of fold
+    policy = policy_from_name("purged_walk_forward", calibration="platt")
+    with pytest.raises(UnscoredCandidate, match="both classes"):
+        policy.evaluate(LOGISTIC, replace(table, labels=labels), 0)
+    with pytest.raises(InvalidSetting, match="'other' is unknown"):
+        policy_from_name("purged_walk_forward", calibration="other").evaluate(LOGISTIC, table, 0)
+
+
+def test_ranking_is_by_brier_score():
+    policy = policy_from_name("purged_walk_forward")
+    assert policy.rank({"brier_score": 0.1}) > policy.rank({"brier_score": 0.2})
+    assert policy.rank({"brier_score": None}) == float("-inf")
+    easier = {"brier_score": 0.10, "reference_brier_score": 0.10}
+    harder = {"brier_score": 0.15, "reference_brier_score": 0.17}
+    assert policy.rank(harder) > policy.rank(easier)
