@@ -68,6 +68,7 @@ class Services:
         self.dagster, self.mlflow = free_port(), free_port()
         self.log_file = pool.home / "up.log"
         ports = ["--dagster-port", str(self.dagster), "--mlflow-port", str(self.mlflow)]
+        ports += ["--pool-port", "0"]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
                 pool.command("up", *ports),

@@ -34,6 +34,10 @@ for group in sys.argv[1:]:
 def up(
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    pool_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the pool's pages; default: CRYPTO_POOL_SERVING_PORT."),
+    ] = None,
 ) -> None:
     """Serve the pool's pages, the Dagster UI, its daemon and MLflow until Ctrl-C."""
     from crypto_pool.building import open_instance, recover
@@ -42,6 +46,7 @@ def up(
     with open_instance(settings) as instance:
         for run_id in recover(instance, settings):
             console.print(f"ended run {run_id}, left by a killed process")
+    port = settings.serving_port if pool_port is None else pool_port
     scripts = Path(sys.executable).parent
     module = ["-m", "crypto_pool.definitions"]
     commands = [
@@ -50,9 +55,9 @@ def up(
         [scripts / "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port),
          "--backend-store-uri", settings.tracking_uri,
          "--default-artifact-root", settings.artifact_root],
-        [scripts / "crypto-pool", "serve"],
+        [scripts / "crypto-pool", "serve", "--port", str(port)],
     ]  # fmt: skip
-    console.print(f"Pool     http://{settings.serving_host}:{settings.serving_port}")
+    console.print(f"Pool     http://{settings.serving_host}:{port}")
     console.print(f"Dagster  http://127.0.0.1:{dagster_port}")
     console.print(f"MLflow   http://127.0.0.1:{mlflow_port}")
     code = supervise([[str(part) for part in command] for command in commands])

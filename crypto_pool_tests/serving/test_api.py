@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import psutil
 import pytest
 
 from crypto_pool.adapters.prediction_schemas import SCHEMAS
@@ -15,6 +16,12 @@ from crypto_pool_tests.serving.conftest import Served
 from crypto_pool_tests.serving.pool_frames import DAYS, MEMBERS, pool_frames
 
 ASKED = "/prediction?symbol=BTC&trend_type=uptrend"
+
+
+def open_publications(data: Path) -> list[str]:
+    """Files of `data` this process, and so the server in it, holds open."""
+    held = {file.path for file in psutil.Process().open_files()}
+    return [path for path in held if path.startswith(str(data)) and path.endswith(".duckdb")]
 
 
 def test_models_have_the_agreed_fields(pool: Served) -> None:
@@ -144,6 +151,7 @@ def test_a_publication_is_served_without_a_restart(
         )
     page = served.get("/predictions?symbol=BTC&trend_type=uptrend&limit=1").json()
     assert page["predictions"][0]["probability"] == 0.8
+    assert served.eventually(lambda: len(open_publications(tmp_path)) == 1)
 
 
 def test_an_unreadable_publication_leaves_the_last_one_answering(

@@ -1,0 +1,40 @@
+"""`crypto-pool serve`, as a user starts and stops it."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+
+import httpx
+
+from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool_tests.conftest import PoolFolder
+from crypto_pool_tests.serving.pool_frames import pool_frames
+
+
+def test_the_command_serves_until_ctrl_c(new_pool: Callable[..., PoolFolder]) -> None:
+    folder = new_pool(symbols="BTC,ETH")
+    publish(folder.data, pool_frames())
+    server = subprocess.Popen(
+        folder.command("serve", "--port", "0"),
+        env=folder.environment,
+        cwd=folder.home,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stderr is not None
+        said = next(line for line in server.stderr if "running on" in line)
+        url = said.split("running on ")[1].split()[0]
+        answer = httpx.get(f"{url}/prediction?symbol=ETH&trend_type=uptrend", timeout=30)
+        assert answer.json()["prediction_probabilities"] == 0.62
+    finally:
+        server.send_signal(signal.SIGINT)
+        rest = server.communicate(timeout=30)[1]
+    assert "Traceback" not in rest
+
+
+def test_the_command_refuses_to_be_exposed(new_pool: Callable[..., PoolFolder]) -> None:
+    refused = new_pool().run("serve", "--host", "0.0.0.0", timeout=60)
+    assert refused.returncode == 2
+    assert "CRYPTO_POOL_SERVING_TOKEN" in refused.stderr
+    assert "Traceback" not in refused.stderr
