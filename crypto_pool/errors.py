@@ -3,9 +3,19 @@
 CryptoPoolError
 ├── InvalidSetting        a setting is missing or wrong
 ├── ProviderMismatch      a data folder belongs to another source of bars
-├── UnknownSymbol         the provider has no such coin
+├── ProviderError         a source of market data did not give what was asked
+│   ├── UnknownSymbol         it has no such coin
+│   ├── BurstLimit            too many requests at once: wait, go on
+│   ├── DailyQuotaExhausted   no request left today: go on tomorrow
+│   ├── InvalidApiKey         the key is missing or wrong
+│   ├── PremiumEndpoint       the key's plan does not include the function
+│   ├── MalformedAnswer       the answer is no data of the known form
+│   ├── NoData                a well-formed answer without a row
+│   └── ProviderUnavailable   no answer: connection fault, time-out or server error
 ├── InvalidBars           bars that no repair can make usable
-│   └── InsufficientHistory   too few bars to train on
+│   ├── InsufficientHistory   too few bars to train on
+│   └── HistoryChanged        the provider now tells another past than the stored one
+├── InvalidFeatures       feature rows that no model may be trained on
 ├── MissingPartition      a stored partition does not exist
 ├── CorruptPartition      a stored partition cannot be read
 ├── UnscoredCandidate     a candidate could not be evaluated on these rows
@@ -29,8 +39,44 @@ class ProviderMismatch(CryptoPoolError):
     """A data folder belongs to another source of bars."""
 
 
-class UnknownSymbol(CryptoPoolError):
+class ProviderError(CryptoPoolError):
+    """A source of market data did not give what was asked."""
+
+
+class UnknownSymbol(ProviderError):
     """The provider has no such coin."""
+
+
+class BurstLimit(ProviderError):
+    """Too many requests at once; the same request is answered after `wait_seconds`."""
+
+    wait_seconds: float = 1.5
+
+
+class DailyQuotaExhausted(ProviderError):
+    """No request is left today."""
+
+
+class InvalidApiKey(ProviderError):
+    """The API key is missing or wrong."""
+
+
+class PremiumEndpoint(ProviderError):
+    """The key's plan does not include the function."""
+
+
+class MalformedAnswer(ProviderError):
+    """The answer is truncated, or no data of the known form."""
+
+
+class NoData(ProviderError):
+    """A well-formed answer without a row."""
+
+
+class ProviderUnavailable(ProviderError):
+    """No answer; `transient` if the same request may be answered a moment later."""
+
+    transient: bool = True
 
 
 class InvalidBars(CryptoPoolError):
@@ -39,6 +85,14 @@ class InvalidBars(CryptoPoolError):
 
 class InsufficientHistory(InvalidBars):
     """Too few bars to train on."""
+
+
+class HistoryChanged(InvalidBars):
+    """The provider now tells another past than the stored one."""
+
+
+class InvalidFeatures(CryptoPoolError):
+    """Feature rows that no model may be trained on."""
 
 
 class MissingPartition(CryptoPoolError):

@@ -1,0 +1,309 @@
+"""Alpha Vantage over HTTP, within a request budget and with its answers kept.
+
+The key stands in the URL of every request, and in what `requests` and urllib3 say about
+one. So no fault of theirs leaves this module: each becomes an error of ours that carries
+no cause, and answers are redacted before anything reads them.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from crypto_pool.adapters.providers.alpha_vantage_answers import (
+    BARS_FUNCTION,
+    parse_bars,
+    parse_indicator,
+    redact,
+)
+from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget, most_stale_first
+from crypto_pool.adapters.response_cache import ResponseCache
+from crypto_pool.domain.indicators import SeriesType
+from crypto_pool.errors import (
+    BurstLimit,
+    DailyQuotaExhausted,
+    InvalidApiKey,
+    PremiumEndpoint,
+    ProviderUnavailable,
+)
+
+if TYPE_CHECKING:
+    import requests
+    from pydantic import SecretStr
+
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
+ATTEMPTS = 4
+_BURST_WAITS = 3
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class _Pull:
+    """One indicator request: our columns by the provider's fields, and its parameters."""
+
+    function: str
+    columns: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds for the connection, between two bytes, and for a whole answer."""
+
+    connect: float = CONNECT_SECONDS
+    silence: float = SILENCE_SECONDS
+    answer: float = ANSWER_SECONDS
+
+
+class AlphaVantage:
+    """Daily bars and indicators of Alpha Vantage, or of a server that speaks as it does."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: "SecretStr",
+        budget: RequestBudget,
+        cache: ResponseCache,
+        *,
+        time_period: int = 7,
+        series_type: SeriesType = "close",
+        synthetic: bool = False,
+        timeouts: Timeouts | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base_url = base_url
+        self.budget = budget
+        self.cache = cache
+        self.synthetic = synthetic
+        self.time_period = time_period
+        self._pulls = _indicator_pulls(time_period, series_type)
+        self._key = api_key
+        self._timeouts = timeouts or Timeouts()
+        self._sleep = sleep
+        self._session: requests.Session | None = None
+        self._refused_key: str | None = None
+        self._premium: dict[str, str] = {}
+
+    @property
+    def source(self) -> str:
+        """Identity of the source."""
+        return self.cache.source
+
+    def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
+        """Every bar the provider gives, the running day's too; raises ProviderError."""
+        parameters = self._bars_parameters(symbol)
+        return self._answer(parameters, lambda body: parse_bars(body, symbol))
+
+    def indicators(self, symbol: str) -> pd.DataFrame:
+        """The indicator table over the provider's own window; raises ProviderError.
+
+        The columns of `compute_indicators(match_provider=True)`, ascending by date.
+        """
+        for pull in self._pulls:
+            if pull.function in self._premium:
+                raise PremiumEndpoint(f"{symbol}: {self._premium[pull.function]}")
+        parts = [self._indicator(pull, symbol) for pull in self._pulls]
+        return pd.concat(parts, axis=1, join="outer").sort_index()[self._column_order()]
+
+    def requests_needed(self, symbol: str, with_indicators: bool) -> int:
+        """Requests a pull of the coin costs now; an answer of today costs none."""
+        wanted = [self._bars_parameters(symbol)]
+        if with_indicators:
+            wanted += [self._parameters(pull, symbol) for pull in self._pulls]
+        return sum(self.cache.find(parameters) is None for parameters in wanted)
+
+    def plan_pull(
+        self, symbols: Sequence[str], last_bars: Mapping[str, date], with_indicators: bool
+    ) -> PullPlan:
+        """What can be pulled today, most stale first; `last_bars` are the stored ones."""
+        return self.budget.plan_pull(
+            {
+                symbol: self.requests_needed(symbol, with_indicators)
+                for symbol in most_stale_first(symbols, last_bars)
+            }
+        )
+
+    def _indicator(self, pull: _Pull, symbol: str) -> pd.DataFrame:
+        def parse(body: bytes) -> pd.DataFrame:
+            return parse_indicator(body, pull.function, symbol, dict(pull.columns))
+
+        try:
+            return self._answer(self._parameters(pull, symbol), parse)
+        except PremiumEndpoint as refusal:
+            self._premium[pull.function] = str(refusal)
+            raise
+
+    def _answer(
+        self, parameters: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
+    ) -> pd.DataFrame:
+        """Today's answer, asked for if there is none; only one that can be read is kept."""
+        with self.cache.exclusive(parameters):
+            stored = self.cache.find(parameters)
+            if stored is not None:
+                return parse(stored.body)
+            if self._refused_key is not None:
+                raise InvalidApiKey(self._refused_key)
+            try:
+                body, frame = self._ask(parameters, parse)
+            except DailyQuotaExhausted:
+                if self.budget.left_today() != 0:
+                    self.budget.close_for_today()
+                raise
+            except InvalidApiKey as refusal:
+                self._refused_key = str(refusal)
+                raise
+            self.cache.keep(parameters, body)
+            return frame
+
+    def _ask(
+        self, parameters: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
+    ) -> tuple[bytes, pd.DataFrame]:
+        """Ask until there is an answer that is no burst notice, a few times."""
+        for last in (False,) * _BURST_WAITS + (True,):
+            body = self._fetch(parameters)
+            try:
+                return body, parse(body)
+            except BurstLimit as notice:
+                if last:
+                    raise
+                self._sleep(notice.wait_seconds)
+        raise AssertionError("unreachable: the last round returns or raises")
+
+    def _fetch(self, parameters: Mapping[str, str]) -> bytes:
+        """The body, redacted; connection faults and 5xx are asked again."""
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt
+        from tenacity.wait import wait_random_exponential
+
+        retrying = Retrying(
+            retry=retry_if_exception(lambda fault: getattr(fault, "transient", False)),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=1.0, max=20.0),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        body: bytes = retrying(self._request, parameters)
+        return body
+
+    def _request(self, parameters: Mapping[str, str]) -> bytes:
+        """One request; the only place that knows the key and the HTTP library."""
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        what = f"{parameters['symbol']} {parameters['function']}"
+        key = self._key.get_secret_value()
+        try:
+            with self.budget.request():
+                begun = time.monotonic()
+                response = self._http().get(
+                    self.base_url,
+                    params={**parameters, "apikey": key},
+                    timeout=(self._timeouts.connect, self._timeouts.silence),
+                    stream=True,
+                    allow_redirects=False,
+                )
+            with response:
+                if response.status_code == 200:
+                    return redact(self._read(response, begun), key)
+                problem = f"HTTP status {response.status_code}"
+                transient = response.status_code >= 500
+        except (requests.RequestException, HTTPError) as fault:
+            problem, transient = type(fault).__name__, True
+        raise _unavailable(what, problem, transient) from None
+
+    def _read(self, response: "requests.Response", begun: float) -> bytes:
+        """The whole body, within the time an answer may take."""
+        import requests
+
+        chunks = []
+        # One socket read at a time, so that a body sent in drips meets the deadline.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            chunks.append(chunk)
+            if time.monotonic() - begun > self._timeouts.answer:
+                raise requests.Timeout
+        return b"".join(chunks)
+
+    def _http(self) -> "requests.Session":
+        if self._session is None:
+            import requests
+
+            silence_connection_log()
+            self._session = requests.Session()
+            # A proxy of the environment is no way to a server on this machine.
+            self._session.trust_env = urlsplit(self.base_url).hostname not in _LOOPBACK
+        return self._session
+
+    def _bars_parameters(self, symbol: str) -> dict[str, str]:
+        return {"function": BARS_FUNCTION, "symbol": symbol, "market": "USD"}
+
+    def _parameters(self, pull: _Pull, symbol: str) -> dict[str, str]:
+        return {
+            "function": pull.function,
+            "symbol": f"{symbol}USDT",
+            "interval": "daily",
+            **pull.parameters,
+        }
+
+    def _column_order(self) -> list[str]:
+        from crypto_pool.domain.indicators import compute_indicators
+
+        bars = {name: [1.0] for name in ("open", "high", "low", "close", "volume")}
+        empty = pd.DataFrame(bars)
+        return list(compute_indicators(empty, time_period=self.time_period).columns)
+
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _unavailable(what: str, problem: str, transient: bool) -> ProviderUnavailable:
+    error = ProviderUnavailable(
+        f"{what}: no answer from the provider ({problem}); check the network and "
+        "CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL, or run again later; the stored data is untouched"
+    )
+    error.transient = transient
+    return error
+
+
+def silence_connection_log() -> None:
+    """Keep urllib3 from logging request lines, which hold the key."""
+    import logging
+
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
+
+
+def _indicator_pulls(time_period: int, series_type: SeriesType) -> tuple[_Pull, ...]:
+    """The 15 requests."""
+    period = {"time_period": str(time_period)}
+    series = {"series_type": series_type}
+
+    def named(function: str, parameters: Mapping[str, str], *fields: str) -> _Pull:
+        columns = {field.replace("Aroon ", "Aroon").replace(" ", "_"): field for field in fields}
+        return _Pull(function, columns, parameters)
+
+    def daily(function: str, parameters: Mapping[str, str]) -> _Pull:
+        return _Pull(function, {f"{time_period}_day_{function}": function}, parameters)
+
+    averages = [
+        _Pull("SMA", {f"{days}_day_SMA": "SMA"}, {"time_period": str(days), **series})
+        for days in (10, 2, 20)
+    ]
+    return (
+        *averages,
+        _Pull("OBV", {"OBV": "OBV"}, {}),
+        _Pull("AD", {"Chaikin A/D": "Chaikin A/D"}, {}),
+        daily("ADX", period),
+        named("AROON", period, "Aroon Down", "Aroon Up"),
+        named("MACD", series, "MACD", "MACD_Signal", "MACD_Hist"),
+        daily("RSI", {**period, **series}),
+        named("STOCH", {}, "SlowK", "SlowD"),
+        daily("MFI", period),
+        daily("DX", period),
+        _Pull("TRIX", {"TRIX": "TRIX"}, {**period, **series}),
+        named("BBANDS", {**period, **series}, "Real Upper Band", "Real Lower Band"),
+        _Pull("PPO", {"PPO": "PPO"}, series),
+    )

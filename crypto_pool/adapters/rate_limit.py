@@ -1,0 +1,239 @@
+"""The request budget of one API key, kept by every process on the machine together.
+
+Two logs of requests in SQLite (pyrate-limiter's bucket), each behind a lock file:
+
+- `pace`: the last second and minute, by the machine's clock.
+- `quota`: the last 24 hours, by the pool's clock. Where the provider's day begins is not
+  documented, and no 24 hours may hold more than the limit wherever it does; so the day
+  rolls. A run that starts a little earlier than yesterday's waits for `patience`.
+
+A request reaches the provider at some moment between its admission and the first byte of
+its answer. So it counts in every second from the one until a full window after the other:
+however unevenly a busy machine sends, the provider sees no window over the limit.
+"""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crypto_pool.domain.request_plans import SECONDS_PER_DAY, RequestPlan
+from crypto_pool.errors import DailyQuotaExhausted, InvalidSetting
+
+if TYPE_CHECKING:
+    from pyrate_limiter import SQLiteBucket
+
+IN_FLIGHT_LIMIT = timedelta(seconds=120)
+"""A request whose process died counts as on its way for so long."""
+
+_DAY_MS = SECONDS_PER_DAY * 1000
+_POLL_MS = 25
+_NO_LIMIT = 10**9
+
+
+@dataclass(frozen=True)
+class PullPlan:
+    """What of a pull fits the budget: whole items, in the order asked for."""
+
+    fits: tuple[str, ...]
+    deferred: tuple[str, ...]
+    requests_needed: int
+    requests_left: int | None
+    message: str
+
+
+def most_stale_first(symbols: Iterable[str], last_bars: Mapping[str, date]) -> list[str]:
+    """Order symbols by their last stored bar; those without one come first."""
+    return sorted(symbols, key=lambda symbol: last_bars.get(symbol, date.min))
+
+
+class RequestBudget:
+    """Admits requests within a plan, whoever on this machine sends them.
+
+    `now` is the pool's clock and must run; `patience` is how long one waits for the quota.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: RequestPlan,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        patience: timedelta = timedelta(minutes=10),
+    ) -> None:
+        from pyrate_limiter import Rate, SQLiteBucket
+
+        self.plan = plan
+        self._now = now
+        self._patience_ms = int(patience.total_seconds() * 1000)
+        pace = [Rate(limit, seconds * 1000) for seconds, limit in plan.pace.items()]
+        quota = [Rate(plan.per_day or _NO_LIMIT, _DAY_MS)]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._quota = SQLiteBucket.init_from_file(
+                quota, "quota", str(folder / "quota.sqlite"), use_file_lock=True
+            )
+            self._pace = SQLiteBucket.init_from_file(
+                pace or [Rate(_NO_LIMIT, 1000)],
+                "pace",
+                str(folder / "pace.sqlite"),
+                use_file_lock=True,
+            )
+            with self._pace.lock:
+                self._pace.leak(_machine_clock())
+            with self._quota.lock, self._quota.conn as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS closings (until_ms INTEGER)")
+        except (OSError, sqlite3.Error) as fault:
+            raise InvalidSetting(
+                f"the request budget in {folder} cannot be opened: {fault}; "
+                "set CRYPTO_POOL_REQUEST_BUDGET_DIR to a writable local folder"
+            ) from fault
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Wait for a place, and hold it while the request is on its way.
+
+        Leave the context when the answer begins. Raises DailyQuotaExhausted.
+        """
+        identity = self._admit()
+        try:
+            yield
+        finally:
+            self._settle(identity)
+
+    def spent_today(self) -> int:
+        """Requests of the last 24 hours."""
+        with self._quota.lock:
+            self._quota.leak(_milliseconds(self._now()))
+            return int(self._quota.count())
+
+    def left_today(self) -> int | None:
+        """Requests that can be sent now or within the patience; None is without limit."""
+        if self._closed_until() is not None:
+            return 0
+        if self.plan.per_day is None:
+            return None
+        return max(0, self.plan.per_day - self._spent_since(self._patience_ms))
+
+    def close_for_today(self) -> None:
+        """Admit nothing before the next UTC day: the provider says that its quota is used up."""
+        tomorrow = self._now().astimezone(UTC).date() + timedelta(days=1)
+        until = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
+        with self._quota.lock, self._quota.conn as connection:
+            connection.execute("DELETE FROM closings")
+            connection.execute("INSERT INTO closings VALUES (?)", [_milliseconds(until)])
+
+    def plan_pull(self, needed: Mapping[str, int]) -> PullPlan:
+        """Say before a run which of its items fit; an item is pulled whole or not at all."""
+        left = self.left_today()
+        fits: list[str] = []
+        used = 0
+        for item, requests in needed.items():
+            if left is None or used + requests <= left:
+                fits.append(item)
+                used += requests
+        deferred = tuple(item for item in needed if item not in fits)
+        total = sum(needed.values())
+        allowance = (
+            "no daily limit" if left is None else f"{left} left of {self.plan.per_day} today"
+        )
+        message = f"{total} requests needed, {allowance}"
+        if deferred:
+            message += (
+                f"; today {len(fits)} of {len(needed)} can be pulled, these wait for the next day: "
+                + ", ".join(deferred)
+            )
+        return PullPlan(tuple(fits), deferred, total, left, message)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._pace.close()
+        self._quota.close()
+
+    def _admit(self) -> str:
+        identity = uuid.uuid4().hex
+        while True:
+            wait_ms = self._try_admit(identity)
+            if wait_ms is None:
+                return identity
+            time.sleep(wait_ms / 1000)
+
+    def _try_admit(self, identity: str) -> int | None:
+        """Admit the request, or say how long to wait; one process at a time."""
+        from pyrate_limiter import RateItem
+
+        with self._quota.lock, self._pace.lock:
+            self._refuse_if_closed()
+            paced = RateItem(identity, _machine_clock())
+            if not self._pace.put(paced):
+                # A place held by a request on its way is free a window after its answer began.
+                waiting = int(self._pace.waiting(paced))
+                longest = max(self.plan.pace, default=1) * 1000
+                return _POLL_MS if waiting > longest + 1 else max(1, waiting)
+            counted = RateItem(identity, _milliseconds(self._now()))
+            if not self._quota.put(counted):
+                with self._pace.conn as connection:
+                    connection.execute("DELETE FROM pace WHERE name = ?", [identity])
+                return self._wait_for_quota(int(self._quota.waiting(counted)))
+            # On its way it counts in every window to come, until it is settled.
+            ahead = paced.timestamp + int(IN_FLIGHT_LIMIT.total_seconds() * 1000)
+            _move(self._pace, identity, ahead)
+            return None
+
+    def _wait_for_quota(self, wait_ms: int) -> int:
+        if wait_ms > self._patience_ms:
+            free_at = self._now() + timedelta(milliseconds=wait_ms)
+            raise DailyQuotaExhausted(
+                f"the plan's {self.plan.per_day} requests a day are used up; the next one is free "
+                f"at {free_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: run again then, and what was "
+                "pulled today is kept, or choose a larger CRYPTO_POOL_ALPHA_VANTAGE_PLAN"
+            )
+        return max(1, wait_ms)
+
+    def _refuse_if_closed(self) -> None:
+        until = self._closed_until()
+        if until is not None:
+            raise DailyQuotaExhausted(
+                "the provider said that the key's daily quota is used up, so nothing is asked "
+                f"before {until:%Y-%m-%d %H:%M} UTC: run again then, and what was pulled is kept"
+            )
+
+    def _closed_until(self) -> datetime | None:
+        with self._quota.lock:
+            row = self._quota.conn.execute("SELECT max(until_ms) FROM closings").fetchone()
+        until = None if row[0] is None else datetime.fromtimestamp(row[0] / 1000, UTC)
+        return until if until is not None and until > self._now() else None
+
+    def _spent_since(self, ahead_ms: int) -> int:
+        """Requests that will still count `ahead_ms` from now."""
+        start = _milliseconds(self._now()) + ahead_ms - _DAY_MS
+        with self._quota.lock:
+            row = self._quota.conn.execute(
+                "SELECT count(*) FROM quota WHERE item_timestamp >= ?", [start]
+            ).fetchone()
+        return int(row[0])
+
+    def _settle(self, identity: str) -> None:
+        with self._quota.lock, self._pace.lock:
+            _move(self._quota, identity, _milliseconds(self._now()) + 1)
+            _move(self._pace, identity, _machine_clock() + 1)
+
+
+def _move(bucket: "SQLiteBucket", identity: str, timestamp: int) -> None:
+    with bucket.conn as connection:
+        connection.execute(
+            f"UPDATE {bucket.table} SET item_timestamp = ? WHERE name = ?", [timestamp, identity]
+        )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _machine_clock() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,250 @@
+"""A local HTTP server that answers as Alpha Vantage does, limits and faults included.
+
+`GET /query?function=...&apikey=...` is Alpha Vantage's. Beside it, for tests and drills:
+`GET /sandbox/log` gives every request with its arrival time, `POST /sandbox/faults` a JSON
+object {"fault", "remaining", "function", "symbol"} switches a fault on, `DELETE
+/sandbox/faults` all off, `POST /sandbox/clock` {"now": ...} sets the server's clock.
+"""
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from crypto_pool.domain.request_plans import SECONDS_PER_DAY, SECONDS_PER_MINUTE, RequestPlan
+from crypto_pool.sandbox import faults
+from crypto_pool.sandbox.answers import (
+    BARS_FUNCTION,
+    FUNCTIONS,
+    REAL_WINDOW,
+    Bars,
+    answer_bars,
+    answer_indicator,
+    window_of_bars,
+)
+from crypto_pool.sandbox.faults import Fault, SwitchedFault
+
+_DRIP_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One request as it came in; the key itself is not kept."""
+
+    arrived_at: float
+    function: str
+    symbol: str
+    outcome: str
+
+
+@dataclass
+class SandboxMarketServer:
+    """What the handler answers from; safe for many threads.
+
+    `api_key` empty accepts any key. The limits of a second and a minute are kept by the
+    machine's clock, the day's by `now`.
+    """
+
+    bars: Bars
+    plan: RequestPlan
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    window: int | None = REAL_WINDOW
+    api_key: str = ""
+    arrivals: list[Arrival] = field(default_factory=list)
+    switched: list[SwitchedFault] = field(default_factory=list)
+    _admitted: deque[tuple[float, float]] = field(default_factory=deque)
+    _bodies: dict[Any, bytes] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, parameters: Mapping[str, str]) -> tuple[bytes, Fault | None]:
+        """The body for a request, and the fault of transport to send it with."""
+        arrived_at = time.time()
+        function, symbol = parameters.get("function", ""), parameters.get("symbol", "")
+        key = parameters.get("apikey", "")
+        with self._lock:
+            struck = next((one for one in self.switched if one.strikes(function, symbol)), None)
+            fault = struck.fault if struck else None
+            notice = self._notice(fault, function, key) or self._over_limit(arrived_at, key)
+            outcome = fault.value if fault else ("refused" if notice else "answered")
+            self.arrivals.append(Arrival(arrived_at, function, symbol, outcome))
+        if notice is not None:
+            return json.dumps(notice, indent=2).encode(), None
+        if fault is Fault.GARBAGE:
+            return b"<html><body>Service temporarily overloaded</body></html>", None
+        if fault is Fault.NO_DATA:
+            return b"{}", None
+        return self._data(function, symbol, parameters), fault
+
+    def _notice(self, fault: Fault | None, function: str, key: str) -> dict[str, str] | None:
+        per_second, per_day = self.plan.per_second or 1, self.plan.per_day or 25
+        if not key or (self.api_key and key != self.api_key) or fault is Fault.WRONG_KEY:
+            return faults.wrong_key_error()
+        return {
+            Fault.BURST: faults.burst_notice(per_second, per_day),
+            Fault.QUOTA: faults.quota_notice(per_day, key),
+            Fault.PREMIUM: faults.premium_notice(),
+            Fault.UNKNOWN_SYMBOL: faults.invalid_call_error(function),
+        }.get(fault) if fault else None  # fmt: skip
+
+    def _over_limit(self, arrived_at: float, key: str) -> dict[str, str] | None:
+        """The notice for a request over the limit; one within it is counted."""
+        now = self.now().timestamp()
+        while self._admitted and max(
+            now - self._admitted[0][1], arrived_at - self._admitted[0][0]
+        ) > (SECONDS_PER_DAY):
+            self._admitted.popleft()
+        plan = self.plan
+        if plan.per_day is not None:
+            day = [one for one in self._admitted if now - one[1] < SECONDS_PER_DAY]
+            if len(day) >= plan.per_day:
+                return faults.quota_notice(plan.per_day, key)
+        if plan.per_second and self._count(arrived_at, 1) >= plan.per_second:
+            return faults.burst_notice(plan.per_second, plan.per_day or 25)
+        if plan.per_minute and self._count(arrived_at, SECONDS_PER_MINUTE) >= plan.per_minute:
+            return faults.minute_notice(plan.per_minute, plan.per_day or 500)
+        self._admitted.append((arrived_at, now))
+        return None
+
+    def _count(self, arrived_at: float, window: int) -> int:
+        count = 0
+        for admitted_at, _ in reversed(self._admitted):
+            if arrived_at - admitted_at >= window:
+                break
+            count += 1
+        return count
+
+    def _data(self, function: str, symbol: str, parameters: Mapping[str, str]) -> bytes:
+        now = self.now()
+        identity = tuple(sorted((name, v) for name, v in parameters.items() if name != "apikey"))
+        cached = self._bodies.get((now.date(), identity))
+        if cached is not None:
+            return cached
+        try:
+            if function not in FUNCTIONS:
+                raise ValueError(function)
+            if function == BARS_FUNCTION:
+                known = window_of_bars(self.bars, symbol, now, self.window)
+                answer = answer_bars(symbol, parameters["market"], known)
+            else:
+                if parameters["interval"] != "daily" or not symbol.endswith("USDT"):
+                    raise ValueError(symbol)
+                known = window_of_bars(self.bars, symbol.removesuffix("USDT"), now, self.window)
+                answer = answer_indicator(function, symbol, known, parameters)
+        except (KeyError, ValueError):
+            answer = faults.invalid_call_error(function)
+        body = json.dumps(answer, indent=1).encode()
+        self._bodies[(now.date(), identity)] = body
+        return body
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: "_Server"
+
+    def do_GET(self) -> None:
+        """Answer a query, or show the log."""
+        url = urlsplit(self.path)
+        market = self.server.market
+        if url.path == "/sandbox/log":
+            self._send_json([vars(one) for one in market.arrivals])
+        elif url.path == "/query":
+            self._send(*market.answer(dict(parse_qsl(url.query, keep_blank_values=True))))
+        else:
+            self._send_json({"Error Message": "The sandbox serves /query."}, 404)
+
+    def do_POST(self) -> None:
+        """Switch a fault on, or set the clock."""
+        market = self.server.market
+        try:
+            asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            if self.path == "/sandbox/faults":
+                market.switched.append(SwitchedFault(**{**asked, "fault": Fault(asked["fault"])}))
+            elif self.path == "/sandbox/clock":
+                moment = datetime.fromisoformat(asked["now"])
+                market.now = running_clock(moment.replace(tzinfo=moment.tzinfo or UTC))
+            else:
+                raise KeyError(self.path)
+        except (ValueError, KeyError, TypeError) as fault:
+            self._send_json({"Error Message": f"not understood: {fault!r}"}, 400)
+            return
+        self._send_json({})
+
+    def do_DELETE(self) -> None:
+        """Switch all faults off."""
+        self.server.market.switched.clear()
+        self._send_json({})
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing: a request line holds the key."""
+
+    def _send_json(self, answer: Any, status: int = 200) -> None:
+        self._send(json.dumps(answer).encode(), None, status)
+
+    def _send(self, body: bytes, fault: Fault | None, status: int = 200) -> None:
+        stopping = self.server.market.stopping
+        if fault is Fault.HANG:
+            stopping.wait()
+            self.close_connection = True
+            return
+        self.send_response(503 if fault is Fault.SERVER_ERROR else status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if fault is Fault.TRUNCATION:
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+        elif fault is Fault.SLOW_DRIP:
+            for position in range(len(body)):
+                if stopping.wait(_DRIP_SECONDS):
+                    break
+                self.wfile.write(body[position : position + 1])
+        else:
+            self.wfile.write(body)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], market: SandboxMarketServer) -> None:
+        super().__init__(address, _Handler)
+        self.market = market
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that hung up is no fault of this server; others are shown."""
+        import sys
+        import traceback
+
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            traceback.print_exc()
+
+
+def running_clock(start: datetime) -> Callable[[], datetime]:
+    """A clock that stands at `start` now, and runs."""
+    offset = start - datetime.now(UTC)
+    return lambda: datetime.now(UTC) + offset
+
+
+@contextmanager
+def serving(market: SandboxMarketServer, port: int = 0) -> Iterator[str]:
+    """Serve on loopback while the context lasts; gives the base URL. Port 0: any free one."""
+    server = _Server(("127.0.0.1", port), market)
+    thread = threading.Thread(target=server.serve_forever, name="sandbox", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/query"
+    finally:
+        market.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,130 @@
+"""Alpha Vantage's client, budget and cache against the sandbox server."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+
+from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage, Timeouts
+from crypto_pool.adapters.rate_limit import RequestBudget
+from crypto_pool.adapters.response_cache import ResponseCache
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.request_plans import UNLIMITED, RequestPlan
+from crypto_pool.errors import (
+    BurstLimit,
+    DailyQuotaExhausted,
+    InvalidApiKey,
+    MalformedAnswer,
+    NoData,
+    PremiumEndpoint,
+    ProviderError,
+    ProviderUnavailable,
+    UnknownSymbol,
+)
+from crypto_pool.sandbox.faults import Fault, SwitchedFault
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.sandbox.server import SandboxMarketServer, serving
+
+CANARY = "CANARYKEY0123456"
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+class Desk:
+    """A server, a clock and a client on them."""
+
+    def __init__(self, folder: Path, plan: RequestPlan = UNLIMITED) -> None:
+        self.folder, self.plan, self.time = folder, plan, NOON
+        self.server = SandboxMarketServer(SyntheticMarket().bars, UNLIMITED, lambda: self.time)
+        self.slept: list[float] = []
+        self.url = ""
+
+    def client(self) -> AlphaVantage:
+        return AlphaVantage(
+            self.url,
+            SecretStr(CANARY),
+            RequestBudget(self.folder / "budget", self.plan, now=lambda: self.time),
+            ResponseCache(self.folder / "raw_answers", "alpha_vantage", lambda: self.time),
+            timeouts=Timeouts(2.0, 0.3, 1.0),
+            sleep=self.slept.append,
+        )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    with serving(made.server) as made.url:
+        yield made
+
+
+def test_provider_indicators_equal_local_ones_over_the_same_bars(desk: Desk) -> None:
+    client = desk.client()
+    bars = client.daily_bars("BTC", date(2024, 5, 31))
+    assert len(bars) == 1000
+    pulled = client.indicators("BTC")
+    local = compute_indicators(bars, match_provider=True)
+    assert list(pulled.columns) == list(local.columns)
+    pd.testing.assert_frame_equal(pulled, local.loc[pulled.index], check_freq=False)
+    assert len(desk.server.arrivals) == 16
+
+
+def test_a_paid_answer_is_not_paid_for_again_that_day(desk: Desk) -> None:
+    first = desk.client().daily_bars("BTC", date(2024, 5, 31))
+    again = desk.client().daily_bars("BTC", date(2024, 5, 31))
+    pd.testing.assert_frame_equal(first, again)
+    assert len(desk.server.arrivals) == 1
+    desk.time += timedelta(days=1)
+    desk.client().daily_bars("BTC", date(2024, 6, 1))
+    assert len(desk.server.arrivals) == 2
+
+
+def test_quota_stops_the_run_and_the_next_day_goes_on(desk: Desk) -> None:
+    desk.plan = RequestPlan(per_day=3)
+    client = desk.client()
+    planned = client.plan_pull(["A", "B", "C", "D"], {"A": date(2024, 1, 1)}, False)
+    assert (planned.fits, planned.deferred) == (("B", "C", "D"), ("A",))
+    for symbol in planned.fits:
+        client.daily_bars(symbol, date(2024, 5, 31))
+    with pytest.raises(DailyQuotaExhausted, match="run again then"):
+        desk.client().daily_bars("A", date(2024, 5, 31))
+    assert (client.budget.spent_today(), len(desk.server.arrivals)) == (3, 3)
+    desk.time += timedelta(days=1, seconds=1)
+    desk.client().daily_bars("A", date(2024, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.BURST, BurstLimit),
+        (Fault.QUOTA, DailyQuotaExhausted),
+        (Fault.SERVER_ERROR, ProviderUnavailable),
+        (Fault.HANG, ProviderUnavailable),
+        (Fault.TRUNCATION, ProviderUnavailable),
+        (Fault.GARBAGE, MalformedAnswer),
+        (Fault.SLOW_DRIP, ProviderUnavailable),
+        (Fault.WRONG_KEY, InvalidApiKey),
+        (Fault.PREMIUM, PremiumEndpoint),
+        (Fault.UNKNOWN_SYMBOL, UnknownSymbol),
+        (Fault.NO_DATA, NoData),
+    ],
+)
+def test_each_fault_is_its_error_without_the_key(
+    desk: Desk, fault: Fault, error: type[ProviderError], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    desk.server.switched.append(SwitchedFault(fault))
+    with pytest.raises(error) as raised:
+        desk.client().daily_bars("BTC", date(2024, 5, 31))
+    assert raised.value.__cause__ is None
+    assert CANARY not in f"{raised.value!r}{caplog.text}"
+    for path in desk.folder.rglob("*"):
+        assert path.is_dir() or CANARY.encode() not in path.read_bytes(), path
+
+
+def test_a_passing_fault_is_waited_out(desk: Desk) -> None:
+    for fault in (Fault.BURST, Fault.SERVER_ERROR):
+        desk.server.switched.append(SwitchedFault(fault, remaining=1))
+    assert len(desk.client().daily_bars("BTC", date(2024, 5, 31))) == 1000
+    assert len(desk.slept) == 2
