@@ -26,7 +26,7 @@ from crypto_pool.domain.request_plans import SECONDS_PER_DAY, RequestPlan
 from crypto_pool.errors import DailyQuotaExhausted, InvalidSetting
 
 if TYPE_CHECKING:
-    from pyrate_limiter import SQLiteBucket
+    from pyrate_limiter import RateItem, SQLiteBucket
 
 IN_FLIGHT_LIMIT = timedelta(seconds=120)
 """A request whose process died counts as on its way for so long."""
@@ -152,8 +152,8 @@ class RequestBudget:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._pace.close()
-        self._quota.close()
+        self._pace.close()  # type: ignore[no-untyped-call]
+        self._quota.close()  # type: ignore[no-untyped-call]
 
     def _admit(self) -> str:
         identity = uuid.uuid4().hex
@@ -172,14 +172,14 @@ class RequestBudget:
             paced = RateItem(identity, _machine_clock())
             if not self._pace.put(paced):
                 # A place held by a request on its way is free a window after its answer began.
-                waiting = int(self._pace.waiting(paced))
+                waiting = _waiting(self._pace, paced)
                 longest = max(self.plan.pace, default=1) * 1000
                 return _POLL_MS if waiting > longest + 1 else max(1, waiting)
             counted = RateItem(identity, _milliseconds(self._now()))
             if not self._quota.put(counted):
                 with self._pace.conn as connection:
                     connection.execute("DELETE FROM pace WHERE name = ?", [identity])
-                return self._wait_for_quota(int(self._quota.waiting(counted)))
+                return self._wait_for_quota(_waiting(self._quota, counted))
             # On its way it counts in every window to come, until it is settled.
             ahead = paced.timestamp + int(IN_FLIGHT_LIMIT.total_seconds() * 1000)
             _move(self._pace, identity, ahead)
@@ -222,6 +222,13 @@ class RequestBudget:
         with self._quota.lock, self._pace.lock:
             _move(self._quota, identity, _milliseconds(self._now()) + 1)
             _move(self._pace, identity, _machine_clock() + 1)
+
+
+def _waiting(bucket: "SQLiteBucket", item: "RateItem") -> int:
+    """Milliseconds until a refused item may fit; the SQLite bucket always answers at once."""
+    waiting = bucket.waiting(item)
+    assert isinstance(waiting, int)
+    return waiting
 
 
 def _move(bucket: "SQLiteBucket", identity: str, timestamp: int) -> None:
