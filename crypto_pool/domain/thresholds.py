@@ -5,7 +5,7 @@ import numpy as np
 from crypto_pool.domain.evaluation import OVERALL_SCORE_WEIGHTS
 
 DEFAULT_THRESHOLD = 0.5
-LOWEST, HIGHEST = 0.3, 0.7
+LOWEST, HIGHEST = 0.4, 0.6
 STEP = 0.01
 SMOOTHED_STEPS = 5
 FLAGGED_SHARE = (0.05, 0.95)
@@ -14,7 +14,7 @@ FLAGGED_SHARE = (0.05, 0.95)
 def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Choose the threshold of the best overall_score, averaged over its neighbours.
 
-    Thresholds lie in [0.3, 0.7] and flag between 5 % and 95 % of the rows; where none
+    Thresholds lie in [0.4, 0.6] and flag between 5 % and 95 % of the rows; where none
     does, it is 0.5. The average over five steps on either side keeps one lucky row
     from deciding; among equals the one nearest to 0.5 is taken.
     """

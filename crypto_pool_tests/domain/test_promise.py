@@ -146,10 +146,10 @@ def test_the_threshold_is_the_best_within_bounds():
     probability = random.uniform(size=4000)
     label = (random.uniform(size=4000) < probability).astype(int)
     chosen = choose_threshold(label, probability)
-    assert 0.3 <= chosen <= 0.7
+    assert 0.4 <= chosen <= 0.6
     scores = {
         threshold: classification_metrics(label, probability, threshold)["overall_score"]
-        for threshold in np.arange(0.3, 0.71, 0.01)
+        for threshold in np.arange(0.4, 0.61, 0.01)
     }
     assert classification_metrics(label, probability, chosen)["overall_score"] == pytest.approx(
         max(scores.values()), abs=0.01

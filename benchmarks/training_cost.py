@@ -1,0 +1,115 @@
+"""What a member costs under purged_walk_forward, in units of ten bare holdout fits.
+
+Run `python benchmarks/training_cost.py`; it ends with 1 if the ratio is above the limit.
+"""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.policies import HoldoutPolicy
+from crypto_pool.domain.training import TrainingTable, training_table
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.training import TrainingTask, import_libraries, train_candidate
+
+LIMIT = 6.0
+REPETITIONS = 3
+AS_OF = date(2023, 6, 30)
+SETTINGS = {
+    "prediction_window_days": 10,
+    "target_pct": 0.05,
+    "target": "sma_shift",
+    "calibration": "anchored",
+}
+
+
+def training_rows() -> TrainingTable:
+    """A thousand labelled rows of one synthetic coin."""
+    bars = SyntheticMarket().bars("BTC", AS_OF)
+    indicators = compute_indicators(bars)
+    return training_table(
+        bars, build_features(indicators), indicators, "uptrend", pd.Timestamp(AS_OF)
+    )
+
+
+def bare_fit_seconds(table: TrainingTable, algorithm: str) -> float:
+    """Time one fit on the rows holdout trains on, and nothing else."""
+    boundary = int(len(table) * HoldoutPolicy().train_fraction)
+    labels = table.labels[:boundary]
+    started = time.perf_counter()
+    CANDIDATES[algorithm].build(ClassBalance.of(labels), 7).fit(
+        table.features.iloc[:boundary], labels
+    )
+    return time.perf_counter() - started
+
+
+def member_seconds(table: TrainingTable, algorithm: str, registry: ModelRegistry) -> float:
+    """Time folds, calibration, refit and logging of one candidate."""
+    task = TrainingTask(
+        member=Member.parse("BTC_uptrend"),
+        algorithm=algorithm,
+        table=table,
+        as_of=AS_OF,
+        policy="purged_walk_forward",
+        seed=7,
+        settings={**SETTINGS, "repetition": uuid4().hex},  # a known key would be reused
+        synthetic=True,
+        registry=registry,
+        parent_run_id="",
+        dagster_run_id="benchmark",
+    )
+    started = time.perf_counter()
+    result = train_candidate(task)
+    assert result.status == "scored", result.reason
+    return time.perf_counter() - started
+
+
+def main() -> int:
+    """Measure both in turn, after a first round that compiles, and print the medians."""
+    warnings.simplefilter("ignore")
+    table = training_rows()
+    import_libraries()
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1):
+        registry = ModelRegistry(f"sqlite:///{Path(folder) / 'mlflow.db'}", f"{folder}/artifacts")
+        registry.prepare()
+        medians: dict[str, tuple[float, float]] = {}
+        for name in CANDIDATES:
+            bare, whole = [], []
+            for _ in range(REPETITIONS + 1):
+                bare.append(bare_fit_seconds(table, name))
+                whole.append(member_seconds(table, name, registry))
+            medians[name] = statistics.median(bare[1:]), statistics.median(whole[1:])
+    bare_total = sum(bare for bare, _ in medians.values())
+    whole_total = sum(whole for _, whole in medians.values())
+    report = {
+        "rows": len(table),
+        "limit": LIMIT,
+        "ratio": round(whole_total / bare_total, 2),
+        "bare_seconds": round(bare_total, 2),
+        "purged_walk_forward_seconds": round(whole_total, 2),
+        "by_candidate": {n: [round(b, 3), round(w, 3)] for n, (b, w) in medians.items()},
+    }
+    print(json.dumps(report, indent=2))
+    return int(report["ratio"] > LIMIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
