@@ -39,6 +39,7 @@ _PREDICTIONS = TableSchema(
         "model_name": "VARCHAR",
         "model_version": "INTEGER",
         "algorithm": "VARCHAR",
+        "target": "VARCHAR",
         "target_pct": "DOUBLE",
         "prediction_window_days": "INTEGER",
         "trained_through": "DATE",

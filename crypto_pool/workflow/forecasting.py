@@ -15,7 +15,7 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.explanation import explain
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.labels import label_trend
+from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
@@ -79,6 +79,7 @@ def member_table(
         settings["prediction_window_days"],
         settings["target_pct"],
         training_rows,
+        target=settings["target"],
     )
 
 
@@ -128,9 +129,11 @@ def forecast(
             f"{features.index.min():%Y-%m-%d} to {features.index.max():%Y-%m-%d}. "
             "Materialise daily_bars and feature_table, or ask for another day."
         )
-    horizon, target = int(tags["prediction_window_days"]), float(tags["target_pct"])
+    horizon, target_pct = int(tags["prediction_window_days"]), float(tags["target_pct"])
     bars = frames.read("daily_bars", member.symbol).loc[:day].tail(VOLATILITY_DAYS + 1)
-    reference = random_walk_probability(bars, member.trend, horizon, target).loc[day]
+    reference = random_walk_probability(
+        bars, member.trend, horizon, target_pct, target=tags["target"]
+    ).loc[day]
     if pd.isna(reference):
         raise MissingFeatures(
             f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
@@ -154,7 +157,8 @@ def forecast(
         "model_name": f"{member.name}_model",
         "model_version": str(forecaster.version.version),
         "algorithm": tags["classifier"],
-        "target_pct": target,
+        "target": tags["target"],
+        "target_pct": target_pct,
         "prediction_window_days": horizon,
         "trained_through": trained_through,
         "in_sample": bar_date <= max(trained_through + timedelta(days=horizon), chosen_through),
@@ -190,17 +194,19 @@ def score_predictions(
     """Rows of the table prediction_outcomes: the predictions whose label is known."""
     if predictions.empty:
         return pd.DataFrame()
+    bars = {symbol: store.read("daily_bars", symbol) for symbol in predictions["symbol"].unique()}
     indicators = {
-        symbol: compute_indicators(store.read("daily_bars", symbol), time_period=time_period)
-        for symbol in predictions["symbol"].unique()
+        symbol: compute_indicators(frame, time_period=time_period) for symbol, frame in bars.items()
     }
     scored = []
     for row in predictions.to_dict("records"):
-        labels = label_trend(
+        labels = label_target(
+            bars[row["symbol"]],
             indicators[row["symbol"]],
             row["trend"],
             row["prediction_window_days"],
             row["target_pct"],
+            target=row["target"],
         )
         outcome = labels.get(pd.Timestamp(row["prediction_date"]))
         if outcome is None or pd.isna(outcome):

@@ -1,0 +1,107 @@
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.reference import logit
+from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.training import TrainingTask, train_candidate, training_key
+
+AS_OF = date(2021, 12, 31)
+SETTINGS = {
+    "prediction_window_days": 10,
+    "target_pct": 0.05,
+    "target": "forward_return",
+    "calibration": "anchored",
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> TrainingTable:
+    bars = SyntheticMarket().bars("BTC", AS_OF)
+    indicators = compute_indicators(bars)
+    return training_table(
+        bars,
+        build_features(indicators),
+        indicators,
+        "uptrend",
+        pd.Timestamp(AS_OF),
+        target="forward_return",
+    )
+
+
+def task_of(table: TrainingTable, registry: ModelRegistry, **settings: str) -> TrainingTask:
+    return TrainingTask(
+        member=Member("BTC", Trend.UPTREND),
+        algorithm="KNeighbors",
+        table=table,
+        as_of=AS_OF,
+        policy="purged_walk_forward",
+        seed=7,
+        settings={**SETTINGS, **settings},
+        synthetic=True,
+        registry=registry,
+        parent_run_id="parent",
+        dagster_run_id="dagster",
+    )
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
+    folder = tmp_path_factory.mktemp("mlflow")
+    made = ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
+    made.prepare()
+    return made
+
+
+def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
+    result = train_candidate(task_of(table, registry))
+    run = registry.client.get_run(result.run_id)
+    metrics = run.data.metrics
+    evaluation = pd.read_parquet(
+        Path(run.info.artifact_uri.removeprefix("file://")) / "evaluation.parquet"
+    )
+    error = (evaluation["probability"] - evaluation["label"]) ** 2
+    reference_error = (evaluation["reference_probability"] - evaluation["label"]) ** 2
+    assert metrics["brier_score"] == pytest.approx(error.mean())
+    assert metrics["reference_brier_score"] == pytest.approx(reference_error.mean())
+    assert metrics["skill_over_reference"] == pytest.approx(
+        1 - error.mean() / reference_error.mean()
+    )
+    assert metrics["brier_score_low"] < metrics["brier_score"] < metrics["brier_score_high"]
+    assert metrics["effective_sample_size"] == len(evaluation) / 20
+    steps = registry.client.get_metric_history(result.run_id, "fold_brier_score")
+    by_fold = error.groupby(evaluation["fold"]).mean()
+    assert {step.step: step.value for step in steps} == pytest.approx(by_fold.to_dict())
+
+
+def test_the_stored_model_serves_the_calibration_that_was_learned(table, registry):
+    result = train_candidate(task_of(table, registry))
+    assert result.status == "reused"
+    values = json.loads(registry.client.get_run(result.run_id).data.params["calibration_values"])
+    reference = pd.Series(table.reference_probability, index=table.index)
+    rows = prediction_input(table.features, reference).iloc[-30:]
+    model = registry.load_run(result.run_id)
+    raw = np.clip(model.predict_raw(rows), 0.01, 0.99)
+    score = (
+        values["reference_weight"] * logit(reference).iloc[-30:].to_numpy()
+        + values["candidate_weight"] * np.log(raw / (1 - raw))
+        + values["intercept"]
+    )
+    np.testing.assert_allclose(model.predict_probability(rows), 1 / (1 + np.exp(-score)))
+
+
+def test_what_is_forecast_and_how_it_is_calibrated_makes_another_training(table, registry):
+    keys = {
+        training_key(task_of(table, registry, **settings))
+        for settings in ({}, {"calibration": "platt"}, {"target": "sma_shift"})
+    }
+    assert len(keys) == 3
