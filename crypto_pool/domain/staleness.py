@@ -1,0 +1,155 @@
+"""Why a member's champion is stale, in words, and which stale members are trained first."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import IntEnum
+
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.outcomes import RealisedPerformance
+
+# Skill this likely to be below the reference's by chance alone is worth a training, not a verdict.
+DOUBT = 0.2
+
+
+class Urgency(IntEnum):
+    """What makes a member stale, the worst last."""
+
+    ROWS = 1
+    AGE = 2
+    DRIFT = 3
+    CODE = 4
+    SKILL = 5
+    SCHEMA = 6
+    QUARANTINE = 7
+    NO_CHAMPION = 8
+
+
+@dataclass(frozen=True)
+class StalenessRules:
+    """Limits beyond which a member is stale."""
+
+    retrain_after_days: int = 30
+    retrain_after_rows: int = 60
+    drift_limit: float = 0.25
+
+
+@dataclass(frozen=True)
+class MemberState:
+    """What is known of a member on a day.
+
+    Age, rows and code are those of its last training: a champion that met a challenger and
+    stayed is not stale. `drift` is the share of latest inputs outside the training span, of
+    the feature with most.
+    """
+
+    member: Member
+    has_champion: bool
+    trained_as_of: date | None = None
+    new_labelled_rows: int = 0
+    drift: float | None = None
+    drifted_feature: str = ""
+    performance: RealisedPerformance | None = None
+    quarantine: str = ""
+    schema_change: str = ""
+    code_changed: bool = False
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """A stale member with its reasons, the worst first."""
+
+    member: Member
+    reasons: Mapping[Urgency, str]
+
+    @property
+    def words(self) -> str:
+        """All reasons in one line."""
+        return "; ".join(self.reasons.values())
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """Sorts the worst first, then whoever has more reasons."""
+        return tuple(-urgency for urgency in self.reasons)
+
+
+@dataclass(frozen=True)
+class TrainingBudget:
+    """How often stale members are trained."""
+
+    cooldown_days: int = 7
+    daily_members: int = 40
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Whom to train now, worst first, and why others wait."""
+
+    chosen: tuple[Staleness, ...]
+    waiting: Mapping[Member, str] = field(default_factory=dict)
+
+
+def judge_staleness(state: MemberState, today: date, rules: StalenessRules) -> Staleness | None:
+    """Give the reasons why a member is stale on a day; None if it is fresh."""
+    reasons: dict[Urgency, str] = {}
+    if not state.has_champion:
+        reasons[Urgency.NO_CHAMPION] = "no champion"
+    if state.quarantine:
+        reasons[Urgency.QUARANTINE] = f"quarantined: {state.quarantine}"
+    if state.schema_change:
+        reasons[Urgency.SCHEMA] = f"feature schema changed: {state.schema_change}"
+    if (doubt := _doubt(state.performance)) is not None:
+        reasons[Urgency.SKILL] = doubt
+    if state.code_changed:
+        reasons[Urgency.CODE] = "the code models are trained by has changed"
+    if state.drift is not None and state.drift > rules.drift_limit:
+        reasons[Urgency.DRIFT] = (
+            f"{state.drift:.0%} of the latest {state.drifted_feature} lie outside what it was "
+            f"trained on, {rules.drift_limit:.0%} is the limit"
+        )
+    if state.trained_as_of is not None:
+        age = (today - state.trained_as_of).days
+        if age >= rules.retrain_after_days:
+            reasons[Urgency.AGE] = (
+                f"trained {age} days ago, retrain_after_days is {rules.retrain_after_days}"
+            )
+    if state.new_labelled_rows >= rules.retrain_after_rows:
+        reasons[Urgency.ROWS] = (
+            f"{state.new_labelled_rows} labelled rows since its training, "
+            f"{rules.retrain_after_rows} is the limit"
+        )
+    return Staleness(state.member, reasons) if reasons else None
+
+
+def plan_training(
+    stale: Iterable[Staleness],
+    last_asked: Mapping[Member, date],
+    asked_today: int,
+    today: date,
+    budget: TrainingBudget,
+) -> TrainingPlan:
+    """Choose whom to train now: worst first, none twice within the cooldown, within the budget.
+
+    `last_asked` is the day a member was last trained or asked to be.
+    """
+    chosen: list[Staleness] = []
+    waiting: dict[Member, str] = {}
+    for staleness in sorted(stale, key=lambda one: (one.rank, one.member)):
+        member = staleness.member
+        asked = last_asked.get(member)
+        if asked is not None and (today - asked).days < budget.cooldown_days:
+            waiting[member] = f"asked on {asked}, retrain_cooldown_days is {budget.cooldown_days}"
+        elif asked_today + len(chosen) >= budget.daily_members:
+            waiting[member] = f"retrain_daily_members is {budget.daily_members}"
+        else:
+            chosen.append(staleness)
+    return TrainingPlan(tuple(chosen), waiting)
+
+
+def _doubt(performance: RealisedPerformance | None) -> str | None:
+    if performance is None or performance.chance is None or performance.chance >= DOUBT:
+        return None
+    return (
+        f"skill {performance.skill_over_reference:+.3f} over the reference on "
+        f"{performance.rows} live forecasts, chance {performance.chance:.2g}"
+    )

@@ -1,0 +1,91 @@
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.outcomes import RealisedPerformance
+from crypto_pool.domain.staleness import (
+    MemberState,
+    StalenessRules,
+    TrainingBudget,
+    Urgency,
+    judge_staleness,
+    plan_training,
+)
+
+TODAY = date(2023, 6, 30)
+RULES = StalenessRules()
+BTC, ETH, ADA = (Member(symbol, Trend.UPTREND) for symbol in ("BTC", "ETH", "ADA"))
+FRESH = MemberState(BTC, has_champion=True, trained_as_of=TODAY - timedelta(days=29))
+POOR = RealisedPerformance(120, 6.0, 10, 0.1, 0.2, 0.3, 0.2, -0.5, 0.05)
+
+
+def judge(**changes):
+    return judge_staleness(replace(FRESH, **changes), TODAY, RULES)
+
+
+def test_a_fresh_member_is_not_stale():
+    assert judge() is None
+    assert judge(performance=replace(POOR, chance=0.6), drift=0.25, new_labelled_rows=59) is None
+    assert judge(performance=replace(POOR, chance=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "urgency", "words"),
+    [
+        ({"has_champion": False}, Urgency.NO_CHAMPION, "no champion"),
+        ({"trained_as_of": TODAY - timedelta(days=30)}, Urgency.AGE, "30 days ago"),
+        ({"new_labelled_rows": 60}, Urgency.ROWS, "60 labelled rows"),
+        ({"drift": 0.5, "drifted_feature": "MACD"}, Urgency.DRIFT, "50% of the latest MACD"),
+        ({"performance": POOR}, Urgency.SKILL, "skill -0.500"),
+        ({"schema_change": "MACD is new"}, Urgency.SCHEMA, "MACD is new"),
+        ({"code_changed": True}, Urgency.CODE, "code"),
+        ({"quarantine": "worse than chance"}, Urgency.QUARANTINE, "worse than chance"),
+    ],
+)
+def test_each_reason_is_said_in_words(changes, urgency, words):
+    stale = judge(**changes)
+    assert list(stale.reasons) == [urgency]
+    assert words in stale.words
+
+
+def test_reasons_are_told_the_worst_first():
+    stale = judge(has_champion=False, new_labelled_rows=100, drift=0.9, code_changed=True)
+    assert list(stale.reasons) == [
+        Urgency.NO_CHAMPION,
+        Urgency.CODE,
+        Urgency.DRIFT,
+        Urgency.ROWS,
+    ]
+
+
+def stale(member, **changes):
+    return judge_staleness(replace(FRESH, member=member, **changes), TODAY, RULES)
+
+
+def test_the_worst_are_trained_first_within_the_daily_budget():
+    members = [
+        stale(BTC, new_labelled_rows=90),
+        stale(ETH, has_champion=False),
+        stale(ADA, drift=0.9),
+    ]
+    plan = plan_training(members, {}, 0, TODAY, TrainingBudget(daily_members=2))
+    assert [one.member for one in plan.chosen] == [ETH, ADA]
+    assert "retrain_daily_members is 2" in plan.waiting[BTC]
+    spent = plan_training(members, {}, 2, TODAY, TrainingBudget(daily_members=2))
+    assert spent.chosen == ()
+
+
+def test_none_is_trained_twice_within_the_cooldown():
+    members = [stale(BTC, has_champion=False), stale(ETH, has_champion=False)]
+    asked = {BTC: TODAY - timedelta(days=6), ETH: TODAY - timedelta(days=7)}
+    plan = plan_training(members, asked, 0, TODAY, TrainingBudget(cooldown_days=7))
+    assert [one.member for one in plan.chosen] == [ETH]
+    assert "2023-06-24" in plan.waiting[BTC]
+
+
+def test_a_member_that_waits_uses_up_no_budget():
+    members = [stale(BTC, has_champion=False), stale(ETH, drift=0.9)]
+    plan = plan_training(members, {BTC: TODAY}, 0, TODAY, TrainingBudget(daily_members=1))
+    assert [one.member for one in plan.chosen] == [ETH]
