@@ -31,7 +31,7 @@ class StalenessRules:
 
     retrain_after_days: int = 30
     retrain_after_rows: int = 60
-    drift_limit: float = 0.25
+    drift_limit: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def judge(**changes):
 
 def test_a_fresh_member_is_not_stale():
     assert judge() is None
-    assert judge(performance=replace(POOR, chance=0.6), drift=0.25, new_labelled_rows=59) is None
+    assert judge(performance=replace(POOR, chance=0.6), drift=0.5, new_labelled_rows=59) is None
     assert judge(performance=replace(POOR, chance=None)) is None
 
 
@@ -37,7 +37,7 @@ def test_a_fresh_member_is_not_stale():
         ({"has_champion": False}, Urgency.NO_CHAMPION, "no champion"),
         ({"trained_as_of": TODAY - timedelta(days=30)}, Urgency.AGE, "30 days ago"),
         ({"new_labelled_rows": 60}, Urgency.ROWS, "60 labelled rows"),
-        ({"drift": 0.5, "drifted_feature": "MACD"}, Urgency.DRIFT, "50% of the latest MACD"),
+        ({"drift": 0.6, "drifted_feature": "MACD"}, Urgency.DRIFT, "60% of the latest MACD"),
         ({"performance": POOR}, Urgency.SKILL, "skill -0.500"),
         ({"schema_change": "MACD is new"}, Urgency.SCHEMA, "MACD is new"),
         ({"code_changed": True}, Urgency.CODE, "code"),
