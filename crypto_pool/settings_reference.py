@@ -1,0 +1,132 @@
+"""The page docs/configuration.md, written from the settings themselves.
+
+`python -m crypto_pool.settings_reference > docs/configuration.md` renews it.
+"""
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from crypto_pool.errors import InvalidSetting
+from crypto_pool.settings import Settings
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "What the pool is about": ("symbols", "time_period", "series_type", "interval", "indicator_"),
+    "Where bars come from": (
+        "provider",
+        "market_data_dir",
+        "exchange",
+        "quote_currency",
+        "alpha_vantage_",
+        "api_",
+        "request_",
+        "requests_",
+        "daily_requests",
+    ),
+    "What is forecast": ("target", "prediction_", "first_prediction_date"),
+    "Training and judging": (
+        "training_rows",
+        "min_history_bars",
+        "evaluation_policy",
+        "calibration",
+        "seed",
+        "workers",
+        "explained_rows",
+    ),
+    "The life of a champion": ("promotion_", "champion_", "quarantine_", "rollback_", "live_"),
+    "Schedule and staleness": ("retrain_", "drift_", "schedule_", "catch_up_", "sensor_"),
+    "Where state lives": ("dagster_home", "data_dir", "parquet_root"),
+    "Backup, alerts, retention": ("backup_", "alert_", "keep_", "retention_", "disk_"),
+    "The API and the pages": ("serving_",),
+    "The synthetic market and the clock": ("sandbox_", "simulated_now"),
+}
+ANY_OTHER = "Everything else"
+INTRODUCTION = """\
+# Configuration
+
+Every setting is an environment variable, or a line of a `.env` file in the working directory;
+the environment wins. A wrong value stops a command with exit code 2 and a message that lists
+every fault. Written by `python -m crypto_pool.settings_reference`; a test fails when this page
+and the settings differ.
+"""
+
+
+def settings_page() -> str:
+    """Give the whole page as Markdown."""
+    parts = [INTRODUCTION]
+    for title, names in grouped_settings().items():
+        rows = [_row(name, Settings.model_fields[name]) for name in names]
+        parts.append("\n".join([f"## {title}", "", "| variable | default | meaning |",
+                                "|---|---|---|", *rows, ""]))  # fmt: skip
+    return "\n".join(parts)
+
+
+def grouped_settings() -> dict[str, list[str]]:
+    """Give the names of all settings by group, in the order of their definition."""
+    grouped: dict[str, list[str]] = {title: [] for title in (*GROUPS, ANY_OTHER)}
+    for name in Settings.model_fields:
+        grouped[_group_of(name)].append(name)
+    return {title: names for title, names in grouped.items() if names}
+
+
+def variable_name(name: str) -> str:
+    """Give the environment variable of a setting."""
+    return "DAGSTER_HOME" if name == "dagster_home" else f"CRYPTO_POOL_{name.upper()}"
+
+
+def _group_of(name: str) -> str:
+    """Give the group with the longest matching name or beginning of a name."""
+    found = [
+        (len(start), title)
+        for title, starts in GROUPS.items()
+        for start in starts
+        if name.startswith(start)
+    ]
+    return max(found)[1] if found else ANY_OTHER
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    if not field.description:
+        raise InvalidSetting(f"the setting {name} has no description; give its Field one")
+    meaning = " ".join([field.description, *_allowed(field)]).replace("|", "\\|")
+    return f"| `{variable_name(name)}` | {_shown_default(field.default)} | {meaning} |"
+
+
+def _shown_default(value: object) -> str:
+    if value is None or value == () or isinstance(value, SecretStr):
+        return "not set"
+    if isinstance(value, tuple):
+        return f"`{','.join(map(str, value))}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value.as_posix() if isinstance(value, Path) else value}`"
+
+
+def _allowed(field: FieldInfo) -> list[str]:
+    """Say which values are taken, where the type or a bound limits them."""
+    choices = _choices(field.annotation)
+    said = [f"One of {', '.join(f'`{choice}`' for choice in choices)}."] if choices else []
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    bounds = [
+        f"{word} {getattr(limit, name):g}"
+        for limit in field.metadata
+        for name, word in words.items()
+        if isinstance(getattr(limit, name, None), int | float)
+    ]
+    return [*said, f"({', '.join(bounds)})"] if bounds else said
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return tuple(map(str, get_args(annotation)))
+    if origin in (Union, types.UnionType, Annotated):
+        return tuple(choice for part in get_args(annotation) for choice in _choices(part))
+    return ()
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")

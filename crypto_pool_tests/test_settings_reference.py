@@ -1,0 +1,84 @@
+"""The page of settings is the settings, and every setting is read somewhere."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from crypto_pool.settings import Settings
+from crypto_pool.settings_reference import grouped_settings, variable_name
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "configuration.md"
+
+
+def read_names(tree: ast.AST, names_of_settings: set[str]) -> Iterator[str]:
+    """Attributes taken of something named settings, and names handed to getattr as text."""
+    uses_getattr = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = node.value
+            name = getattr(owner, "id", getattr(owner, "attr", ""))
+            if name in names_of_settings:
+                yield node.attr
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr":
+            first = node.args[0]
+            uses_getattr |= getattr(first, "id", getattr(first, "attr", "")) in names_of_settings
+    if uses_getattr:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def unread(sources: dict[str, str], wanted: set[str]) -> set[str]:
+    """Settings that no source reads; the settings' own module reads itself as self."""
+    read = set()
+    for name, source in sources.items():
+        owners = {"self"} if name == "settings.py" else {"settings", "_settings"}
+        read |= set(read_names(ast.parse(source), owners))
+    return wanted - read
+
+
+def test_the_page_is_up_to_date():
+    made = subprocess.run(
+        [sys.executable, "-m", "crypto_pool.settings_reference"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert made.stdout == PAGE.read_text(), (
+        "renew it: python -m crypto_pool.settings_reference > docs/configuration.md"
+    )
+
+
+def test_every_setting_has_a_row_and_a_group_of_its_own():
+    page = PAGE.read_text()
+    for name in Settings.model_fields:
+        assert page.count(f"| `{variable_name(name)}` |") == 1
+    assert "Everything else" not in grouped_settings()
+
+
+def test_every_setting_is_read_somewhere():
+    package = ROOT / "crypto_pool"
+    sources = {path.name: path.read_text() for path in package.glob("*.py")}
+    sources |= {str(path): path.read_text() for path in package.glob("*/**/*.py")}
+    del sources["settings_reference.py"]
+    assert unread(sources, set(Settings.model_fields)) == set()
+
+
+def test_the_search_finds_an_unread_setting():
+    sources = {"a.py": "settings.seed", "b.py": "for n in ('target',): getattr(pool.settings, n)"}
+    assert unread(sources, {"seed", "target", "interval"}) == {"interval"}
+
+
+def test_a_token_is_not_shown(monkeypatch):
+    monkeypatch.setenv("CRYPTO_POOL_SERVING_TOKEN", "the-secret-token")
+    made = subprocess.run(
+        [sys.executable, "-m", "crypto_pool.settings_reference"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "the-secret-token" not in made.stdout
