@@ -7,6 +7,7 @@ from rich.console import Console
 
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
+from crypto_pool.commands.exit_codes import ExitCode, exit_code
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.look import query, status
 from crypto_pool.commands.replay import replay
@@ -38,9 +39,17 @@ for command in (
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one message and exit code 2, never a trace."""
+    """Run the command; a user's mistake is one message and the exit code of its cause."""
     try:
         app()
     except CryptoPoolError as error:
         Console(stderr=True).print(str(error), markup=False)
-        sys.exit(2)
+        sys.exit(exit_code(error))
+    except OSError as error:
+        code = exit_code(error)
+        if code is ExitCode.DEFECT:
+            raise
+        Console(stderr=True).print(
+            f"{error}; make room or mend the rights, then run the command again", markup=False
+        )
+        sys.exit(code)

@@ -22,7 +22,8 @@ CryptoPoolError
 ├── UntrustedModel        a stored model is not what was logged
 ├── ModelUnavailable      a registered model cannot be found or read
 ├── MissingFeatures       no feature row for the asked bar date
-├── QueryError            the DuckDB file is missing or refused the SQL
+├── QueryError            the DuckDB file refused the SQL
+│   └── NothingPublished      there is no DuckDB file yet
 └── MembersFailed         a batch ended, but not for every member
 """
 
@@ -120,7 +121,11 @@ class MissingFeatures(CryptoPoolError):
 
 
 class QueryError(CryptoPoolError):
-    """The DuckDB file is missing or refused the SQL."""
+    """The DuckDB file refused the SQL."""
+
+
+class NothingPublished(QueryError):
+    """There is no DuckDB file yet."""
 
 
 class MembersFailed(CryptoPoolError):

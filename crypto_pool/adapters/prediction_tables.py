@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from crypto_pool.adapters.prediction_schemas import SCHEMAS, TableSchema, feature_tables_schema
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
-from crypto_pool.errors import QueryError
+from crypto_pool.errors import NothingPublished, QueryError
 
 LINK_NAME = "crypto_pool.duckdb"
 _PUBLICATIONS = "crypto_pool-*.duckdb"
@@ -57,11 +57,11 @@ def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3
 def query(data_dir: Path, sql: str) -> pd.DataFrame:
     """Return the answer of the latest publication to `sql`; reading only.
 
-    Raises QueryError with the database's own message.
+    Raises NothingPublished, or QueryError with the database's own message.
     """
     link = data_dir / LINK_NAME
     if not link.exists():
-        raise QueryError(f"{link} does not exist; run `crypto-pool build` first")
+        raise NothingPublished(f"{link} does not exist; run `crypto-pool build` first")
     path = link.resolve()
     try:
         with duckdb.connect(

@@ -1,0 +1,86 @@
+"""Exit codes differ by cause, cover the whole error tree, and are documented."""
+
+from pathlib import Path
+
+import pytest
+
+from crypto_pool import cli
+from crypto_pool.commands.exit_codes import MEANING, ExitCode, code_of, exit_code
+from crypto_pool.errors import (
+    CorruptPartition,
+    CryptoPoolError,
+    DailyQuotaExhausted,
+    InsufficientHistory,
+    InvalidSetting,
+    MembersFailed,
+    NothingPublished,
+    QueryError,
+    UntrustedModel,
+)
+
+PAGE = Path(__file__).parents[1] / "docs" / "operating.md"
+
+
+def tree(kind: type[CryptoPoolError]) -> list[type[CryptoPoolError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in tree(child))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (MembersFailed, 1),
+        (InvalidSetting, 2),
+        (QueryError, 2),
+        (InsufficientHistory, 2),
+        (DailyQuotaExhausted, 3),
+        (CorruptPartition, 4),
+        (NothingPublished, 4),
+        (UntrustedModel, 5),
+    ],
+)
+def test_each_cause_has_its_code(kind, code):
+    assert code_of(kind) == code
+
+
+def test_every_error_of_the_tree_has_a_code_of_a_known_cause():
+    causes = {code_of(kind) for kind in tree(CryptoPoolError)}
+    assert causes == set(ExitCode) - {ExitCode.DONE, ExitCode.DEFECT, ExitCode.INTERRUPTED}
+
+
+def test_a_full_disk_is_storage_and_an_unknown_error_a_defect():
+    assert exit_code(OSError(28, "No space left on device")) == ExitCode.STORAGE
+    assert exit_code(OSError(2, "No such file")) == ExitCode.DEFECT
+    assert exit_code(ZeroDivisionError()) == ExitCode.DEFECT
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DailyQuotaExhausted("25 requests used; go on tomorrow"), 3),
+        (PermissionError(13, "Permission denied", "/data"), 4),
+    ],
+)
+def test_a_command_ends_with_one_message_and_the_code(monkeypatch, capsys, error, code):
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    said = capsys.readouterr().err
+    assert str(error) in said.replace("\n", " ")
+    assert "Traceback" not in said
+
+
+def test_nothing_published_is_a_message_with_the_way_out(new_pool):
+    done = new_pool().run("query", "SELECT 1")
+    assert done.returncode == 4
+    assert "crypto-pool build" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_operating_page_shows_each_code():
+    page = PAGE.read_text()
+    for code, meaning in MEANING.items():
+        assert f"| {code.value} | {meaning} |" in page
