@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish, query
+from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
 
 PAGE = Path(__file__).parents[1] / "docs" / "sql-cookbook.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
@@ -47,3 +48,58 @@ def test_the_version_that_served_on_a_day_is_one_query(folder):
     next_day = sql.replace("2024-03-02", "2024-03-03")
     assert query(folder, next_day)["serving_version"].tolist() == [3]
     assert query(folder, sql.replace("2024-03-02", "2024-01-01")).empty
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A pool with forecasts whose fate is known."""
+    made = tmp_path_factory.mktemp("filled")
+    frames = pool_frames()
+    dates = pd.date_range(end=LAST, periods=3)
+    frames["feature_tables"] = pd.DataFrame({"symbol": "BTC", "date": dates, "PPO": [1.0, 2, 3]})
+    publish(made, frames)
+    return made
+
+
+def asked(folder, words):
+    (sql,) = [one for one in QUERIES if words in one]
+    return query(folder, sql)
+
+
+def test_today_lists_signals_first_beside_the_reference(filled):
+    today = asked(filled, "beyond_reference")
+    assert len(today) == 3
+    assert today["signal"].is_monotonic_decreasing
+    assert today["beyond_reference"].iloc[0] == pytest.approx(
+        today["probability"].iloc[0] - today["reference_probability"].iloc[0]
+    )
+    assert asked(filled, "AS skill\n")["skill"].tolist() == pytest.approx([0.2] * 3)
+
+
+def test_realised_precision_counts_live_signals_alone(filled):
+    kept = asked(filled, "realised_precision").set_index(["symbol", "trend"])
+    rows = query(
+        filled,
+        "SELECT outcome FROM prediction_outcomes WHERE signal AND NOT in_sample "
+        "AND symbol = 'BTC' AND trend = 'uptrend'",
+    )
+    assert kept.loc[("BTC", "uptrend"), "signals"] == len(rows)
+    assert kept.loc[("BTC", "uptrend"), "realised_precision"] == rows["outcome"].mean()
+    assert (kept["promised_precision"] == 0.66).all()
+
+
+def test_calibration_buckets_hold_every_live_forecast(filled):
+    buckets = asked(filled, "came_true")
+    live = query(filled, "SELECT count(*) AS n FROM prediction_outcomes WHERE NOT in_sample")
+    assert buckets["forecasts"].sum() == live["n"].iloc[0]
+    assert ((buckets["forecast"] - buckets["bucket"]).between(0, 0.1)).all()
+
+
+def test_inputs_features_and_bars_are_found(filled):
+    assert asked(filled, "map_entries").to_dict("records") == [
+        {"symbol": "BTC", "feature": "7_day_RSI", "value": 61.0}
+    ]
+    assert asked(filled, "FROM feature_tables\nWHERE")["PPO"].tolist() == [3.0]
+    bars = asked(filled, "FROM daily_bars")
+    assert len(bars) == 30
+    assert bars["date"].iloc[0] == pd.Timestamp(LAST)
