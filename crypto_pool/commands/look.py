@@ -5,17 +5,26 @@ from typing import Annotated
 import typer
 
 from crypto_pool.commands.options import chosen_settings
-from crypto_pool.commands.printing import console, print_frame
+from crypto_pool.commands.printing import console, print_frame, print_json, records
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def query(sql: Annotated[str, typer.Argument(help="SQL over the published DuckDB file.")]) -> None:
+def query(
+    sql: Annotated[str, typer.Argument(help="SQL over the published DuckDB file.")],
+    as_json: JsonOption = False,
+) -> None:
     """Ask the published DuckDB file, read-only."""
     from crypto_pool.adapters.prediction_tables import query as ask
 
-    print_frame(ask(chosen_settings().state_dir, sql))
+    frame = ask(chosen_settings().state_dir, sql)
+    if as_json:
+        print_json(records(frame))
+    else:
+        print_frame(frame)
 
 
-def status() -> None:
+def status(as_json: JsonOption = False) -> None:
     """Show every member: its champion, and its latest forecast."""
     from crypto_pool.adapters.prediction_tables import query as ask
     from crypto_pool.domain.market import Trend
@@ -42,6 +51,16 @@ def status() -> None:
         for trend in Trend
         if (symbol, str(trend)) not in have
     ]
+    if as_json:
+        print_json(
+            {
+                "provider": settings.provider,
+                "data_dir": str(settings.state_dir),
+                "members": records(frame),
+                "without_champion": without,
+            }
+        )
+        return
     print_frame(frame)
     console.print(f"Source of bars: {settings.provider}. Data: {settings.state_dir}")
     if without:

@@ -1,6 +1,7 @@
 """How commands show tables on the terminal."""
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -20,6 +21,18 @@ def print_frame(frame: "pd.DataFrame") -> None:
     # Off a terminal a table keeps its width, so that it can be searched and piped.
     wide = console if console.is_terminal else Console(width=400)
     wide.print(table)
+
+
+def print_json(content: object) -> None:
+    """Print one JSON document and nothing else."""
+    # soft_wrap: a document must not be broken at the width of a terminal.
+    console.print(json.dumps(content, indent=2), markup=False, highlight=False, soft_wrap=True)
+
+
+def records(frame: "pd.DataFrame") -> "list[dict[str, Any]]":
+    """Give the rows as JSON knows them: what is undefined is null, times are ISO 8601."""
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso"))
+    return rows
 
 
 def _shown(value: object) -> str:
