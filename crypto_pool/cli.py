@@ -1,6 +1,7 @@
 """The command `crypto-pool`: which commands there are, and how a user's mistake ends."""
 
 import sys
+import traceback
 
 import typer
 from rich.console import Console
@@ -45,11 +46,12 @@ def main() -> None:
     except CryptoPoolError as error:
         Console(stderr=True).print(str(error), markup=False)
         sys.exit(exit_code(error))
-    except OSError as error:
+    except Exception as error:
         code = exit_code(error)
         if code is ExitCode.DEFECT:
-            raise
-        Console(stderr=True).print(
-            f"{error}; make room or mend the rights, then run the command again", markup=False
-        )
+            traceback.print_exc()
+        else:
+            Console(stderr=True).print(
+                f"{error}; make room or mend the rights, then run the command again", markup=False
+            )
         sys.exit(code)

@@ -73,6 +73,17 @@ def test_a_command_ends_with_one_message_and_the_code(monkeypatch, capsys, error
     assert "Traceback" not in said
 
 
+def test_a_defect_keeps_its_trace_and_has_a_code_of_its_own(monkeypatch, capsys):
+    def fail() -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == ExitCode.DEFECT
+    assert "ZeroDivisionError: a defect" in capsys.readouterr().err
+
+
 def test_nothing_published_is_a_message_with_the_way_out(new_pool):
     done = new_pool().run("query", "SELECT 1")
     assert done.returncode == 4
