@@ -9,9 +9,11 @@ from rich.console import Console
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.exit_codes import ExitCode, exit_code
+from crypto_pool.commands.history import restart_history
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.look import query, status
 from crypto_pool.commands.replay import replay
+from crypto_pool.commands.sandbox import sandbox
 from crypto_pool.commands.serve import serve
 from crypto_pool.commands.up import up
 from crypto_pool.errors import CryptoPoolError
@@ -32,6 +34,8 @@ for command in (
     explain,
     reproduce,
     replay,
+    restart_history,
+    sandbox,
     serve,
     up,
     known_truth,

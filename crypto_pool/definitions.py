@@ -7,14 +7,15 @@ from crypto_pool.defs.automation import jobs
 from crypto_pool.defs.batches import SurvivorsIOManager
 from crypto_pool.defs.checks import checks
 from crypto_pool.defs.console import plain_console
+from crypto_pool.defs.data_checks import data_checks
 from crypto_pool.defs.resources import PoolResource, mlflow_parent_run
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([raw, features, models, predictions]),
-    asset_checks=checks,
+    asset_checks=[*checks, *data_checks],
     jobs=jobs,
     resources={
-        "pool": PoolResource(bar_date=""),
+        "pool": PoolResource(bar_date="", only=[]),
         "mlflow": mlflow_parent_run,
         "survivors": SurvivorsIOManager(),
     },

@@ -7,7 +7,7 @@ directory is read too. `DAGSTER_HOME` is Dagster's own name and has no prefix.
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AliasChoices,
@@ -20,6 +20,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from crypto_pool.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from crypto_pool.sandbox.market import SyntheticMarket
 
 # fmt: off
 DEFAULT_SYMBOLS = (
@@ -39,8 +42,42 @@ class Settings(BaseSettings):
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_SYMBOLS, description="Coins of the pool, comma-separated."
     )
-    provider: Literal["sandbox", "directory", "exchange"] = Field(
+    provider: Literal["sandbox", "directory", "alpha_vantage", "exchange"] = Field(
         "sandbox", description="Where daily bars come from."
+    )
+    alpha_vantage_api_key: SecretStr | None = Field(
+        None, description="Key of the alpha_vantage provider."
+    )
+    alpha_vantage_base_url: str = Field(
+        "https://www.alphavantage.co/query", description="Address of the alpha_vantage provider."
+    )
+    alpha_vantage_plan: Literal[
+        "free",
+        "premium_75",
+        "premium_150",
+        "premium_300",
+        "premium_600",
+        "premium_1200",
+        "custom",
+    ] = Field("free", description="The key's plan, which sets the request budget.")
+    alpha_vantage_per_second: int | None = Field(
+        None, ge=1, description="Requests a second of a custom plan; empty: no limit."
+    )
+    alpha_vantage_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute of a custom plan; empty: no limit."
+    )
+    alpha_vantage_per_day: int | None = Field(
+        None, ge=1, description="Requests in 24 hours of a custom plan; empty: no limit."
+    )
+    request_budget_dir: Path | None = Field(
+        None,
+        description="Local folder where all pools of this machine count a key's requests; "
+        "default: .crypto_pool/request_budget in the home folder.",
+    )
+    sandbox_url: str | None = Field(
+        None,
+        description="Address of a running `crypto-pool sandbox`; empty: the synthetic market "
+        "is made in the process that needs it.",
     )
     market_data_dir: Path | None = Field(
         None, description="Folder of SYMBOL.csv or SYMBOL.parquet for the directory provider."
@@ -108,6 +145,52 @@ class Settings(BaseSettings):
     champion_expires_after_days: int = Field(
         60, ge=1, description="Days after a champion's trained_through when any challenger wins."
     )
+    automation_on: bool = Field(
+        False, description="Start with the daily schedule and the sensors switched on."
+    )
+    daily_at_utc: str = Field(
+        "00:20",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="When the day that has closed is pulled, scored and forecast, HH:MM in UTC.",
+    )
+    catch_up_days: int = Field(
+        30, ge=1, le=365, description="Latest closed days whose missing forecasts are still made."
+    )
+    retrain_after_days: int = Field(
+        30, ge=1, description="Days after its last training when a member is trained again."
+    )
+    retrain_after_rows: int = Field(
+        60, ge=1, description="Labelled rows since its last training that make a member stale."
+    )
+    drift_limit: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of a feature's last 30 rows outside its training span that makes a "
+        "member stale.",
+    )
+    retrain_cooldown_days: int = Field(
+        7, ge=0, description="Days before a stale member is asked to be trained again."
+    )
+    retrain_daily_members: int = Field(
+        40, ge=0, description="Stale members trained a day, the worst first."
+    )
+    review_window_days: int = Field(
+        240, ge=100, description="Latest days of outcomes a champion is judged by."
+    )
+    quarantine_level: float = Field(
+        0.001,
+        gt=0,
+        lt=0.5,
+        description="Chance, tested daily, below which a champion worse than the reference "
+        "is quarantined.",
+    )
+    abstain_beyond_widths: float | None = Field(
+        2.0,
+        gt=0,
+        description="A forecast abstains if an input lies further outside its training span "
+        "than this many widths of it; empty: never.",
+    )
     sandbox_seed: int = Field(7, ge=0, description="Seed of the synthetic market.")
     sandbox_predictability: float = Field(
         0.15, ge=0, le=1, description="Planted drift of the synthetic market, in daily sigmas."
@@ -145,6 +228,11 @@ class Settings(BaseSettings):
             value = value.replace(",", " ").split()
         return tuple(str(symbol).upper() for symbol in value)
 
+    @field_validator("abstain_beyond_widths", mode="before")
+    @classmethod
+    def _empty_is_never(cls, value: Any) -> Any:
+        return None if value == "" else value
+
     @field_validator("serving_allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
@@ -165,6 +253,16 @@ class Settings(BaseSettings):
                 "the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, a folder of SYMBOL.csv"
             )
         return self
+
+    def synthetic_market(self) -> "SyntheticMarket":
+        """The synthetic market of the sandbox settings."""
+        from crypto_pool.sandbox.market import SyntheticMarket
+
+        return SyntheticMarket(
+            seed=self.sandbox_seed,
+            predictability=self.sandbox_predictability,
+            random_walk=self.sandbox_random_walk,
+        )
 
     @property
     def state_dir(self) -> Path:

@@ -53,6 +53,13 @@ class FrameStore:
         frame: pd.DataFrame = self._read_table(table, key).to_pandas()
         return frame
 
+    def remove(self, table: str, key: str) -> None:
+        """Take a partition away; raises MissingPartition if there is none."""
+        try:
+            self._files.rm_file(self.path(table, key))
+        except FileNotFoundError as fault:
+            raise MissingPartition(f"{self.path(table, key)} does not exist") from fault
+
     def exists(self, table: str, key: str) -> bool:
         """Whether the partition has been written."""
         self._files.invalidate_cache()

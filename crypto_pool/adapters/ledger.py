@@ -105,6 +105,21 @@ class Ledger:
         }
 
 
+# What ends a quarantine: another version serves, or a person has put one back.
+_APPOINTMENTS = ("promoted", "expired", "rolled back")
+
+
+def quarantine_reason(decisions: pd.DataFrame, moment: datetime) -> str:
+    """Say why the version serving at a moment is quarantined; nothing if it is not."""
+    if decisions.empty:
+        return ""
+    before = decisions[decisions["decided_at_utc"] <= _naive(moment)]
+    turning = before[before["decision"].isin((*_APPOINTMENTS, "quarantined"))]
+    if turning.empty or turning["decision"].iloc[-1] != "quarantined":
+        return ""
+    return str(turning["reason"].iloc[-1])
+
+
 def serving_version(decisions: pd.DataFrame, moment: datetime) -> str | None:
     """Give the version that served at a moment, by the decisions about one member."""
     if decisions.empty:

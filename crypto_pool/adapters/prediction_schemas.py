@@ -34,6 +34,9 @@ _PREDICTIONS = TableSchema(
         "probability": "DOUBLE",
         "signal": "BOOLEAN",
         "status": "VARCHAR",
+        "abstain_reason": "VARCHAR",
+        "input_distance": "DOUBLE",
+        "furthest_input": "VARCHAR",
         "decision_threshold": "DOUBLE",
         "reference_probability": "DOUBLE",
         "model_name": "VARCHAR",
@@ -53,9 +56,49 @@ _PREDICTIONS = TableSchema(
     primary_key=("prediction_date", "symbol", "trend"),
 )
 
+_OUTCOMES = TableSchema(
+    {
+        "prediction_date": "DATE",
+        "symbol": "VARCHAR",
+        "trend": "VARCHAR",
+        "probability": "DOUBLE",
+        "signal": "BOOLEAN",
+        "reference_probability": "DOUBLE",
+        "outcome": "DOUBLE",
+        "in_sample": "BOOLEAN",
+        "model_version": "INTEGER",
+        "scored_at_utc": "TIMESTAMP",
+    },
+    primary_key=("prediction_date", "symbol", "trend"),
+)
+# Two versions may forecast in a champion's shadow: its challenger and its predecessor.
+_SHADOW_KEY = ("prediction_date", "symbol", "trend", "model_version")
+
 SCHEMAS: dict[str, TableSchema] = {
     "predictions": _PREDICTIONS,
-    "shadow_predictions": _PREDICTIONS,
+    "shadow_predictions": TableSchema(_PREDICTIONS.columns, _SHADOW_KEY),
+    "shadow_outcomes": TableSchema(_OUTCOMES.columns, _SHADOW_KEY),
+    "realised_performance": TableSchema(
+        {
+            "as_of": "DATE",
+            "symbol": "VARCHAR",
+            "trend": "VARCHAR",
+            "model_version": "INTEGER",
+            "window_days": "INTEGER",
+            "rows": "INTEGER",
+            "separate_windows": "DOUBLE",
+            "signals": "INTEGER",
+            "precision": "DOUBLE",
+            "base_rate": "DOUBLE",
+            "brier_score": "DOUBLE",
+            "reference_brier_score": "DOUBLE",
+            "skill_over_reference": "DOUBLE",
+            "chance": "DOUBLE",
+            "action": "VARCHAR",
+            "reason": "VARCHAR",
+        },
+        primary_key=("as_of", "symbol", "trend"),
+    ),
     "champions": TableSchema(
         {
             "symbol": "VARCHAR",
@@ -131,21 +174,7 @@ SCHEMAS: dict[str, TableSchema] = {
             "dagster_run_id": "VARCHAR",
         }
     ),
-    "prediction_outcomes": TableSchema(
-        {
-            "prediction_date": "DATE",
-            "symbol": "VARCHAR",
-            "trend": "VARCHAR",
-            "probability": "DOUBLE",
-            "signal": "BOOLEAN",
-            "reference_probability": "DOUBLE",
-            "outcome": "DOUBLE",
-            "in_sample": "BOOLEAN",
-            "model_version": "INTEGER",
-            "scored_at_utc": "TIMESTAMP",
-        },
-        primary_key=("prediction_date", "symbol", "trend"),
-    ),
+    "prediction_outcomes": _OUTCOMES,
     "daily_bars": TableSchema(
         _BAR_KEY | {column: "DOUBLE" for column in BAR_COLUMNS},
         primary_key=("symbol", "date"),

@@ -13,6 +13,7 @@ from crypto_pool.commands.options import (
     chosen_settings,
 )
 from crypto_pool.commands.printing import console, print_frame
+from crypto_pool.commands.sandbox import running_sandbox
 
 if TYPE_CHECKING:
     from crypto_pool.building import BuildReport, Layer
@@ -27,9 +28,11 @@ def demo(symbols: SymbolsOption = None) -> None:
         symbols or os.environ.get("CRYPTO_POOL_SYMBOLS") or DEMO_SYMBOLS, "sandbox"
     )
     from crypto_pool.building import EVERYTHING
+    from crypto_pool.settings import load_settings
 
     console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
-    report = _run(settings, None, EVERYTHING)
+    with running_sandbox(settings):
+        report = _run(load_settings(), None, EVERYTHING)
     _print_forecasts(settings)
     console.print(
         "Next: [bold]crypto-pool up[/bold] (Dagster and MLflow in the browser), "

@@ -52,7 +52,7 @@ def replay(
     from rich.console import Console
 
     from crypto_pool.adapters.worker_pool import WorkerPool
-    from crypto_pool.defs.resources import build_provider
+    from crypto_pool.defs.market_data import build_provider
     from crypto_pool.domain.candidates import CANDIDATES
     from crypto_pool.domain.policies import policy_from_name
     from crypto_pool.replay.account import Costs

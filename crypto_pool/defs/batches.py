@@ -31,6 +31,16 @@ class SurvivorsIOManager(dg.IOManager):
         raise NotImplementedError("assets of the pool pass data through the frame store")
 
 
+def batch_keys(context: dg.AssetExecutionContext) -> list[str]:
+    """The partitions of the batch.
+
+    A run is given partitions as a range; `only` of the pool's configuration cuts out of it
+    a subset that is no range.
+    """
+    only = context.resources.pool.only
+    return [str(key) for key in context.partition_keys if not only or key in only]
+
+
 def record_failure(
     context: dg.AssetExecutionContext, asset_key: dg.AssetKey, partition: str, reason: str
 ) -> None:
@@ -102,16 +112,19 @@ def first_causes(failures: Sequence[PartitionFailure]) -> list[PartitionFailure]
 def process_partitions(
     context: dg.AssetExecutionContext,
     work: Callable[[str], Mapping[str, Any]],
+    order: Sequence[str] = (),
 ) -> list[str]:
     """Do `work` for each partition of the batch; return the keys that came through.
 
-    `work` returns the metadata of its partition.
+    `work` returns the metadata of its partition. Those in `order` come first, as it has them.
 
     Raises:
         MembersFailed: no partition came through.
     """
     survivors, reasons = [], []
-    for key in context.partition_keys:
+    keys = batch_keys(context)
+    first = [key for key in order if key in keys]
+    for key in [*first, *(key for key in keys if key not in first)]:
         try:
             metadata = work(key)
         except Exception as error:  # the boundary that isolates one coin from the others

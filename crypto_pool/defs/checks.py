@@ -4,7 +4,8 @@ import dagster as dg
 
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
-from crypto_pool.defs.assets.predictions import daily_predictions, prediction_outcomes
+from crypto_pool.defs.assets.outcomes import prediction_outcomes
+from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
 from crypto_pool.defs.batches import recorded_failures
 from crypto_pool.domain.candidates import CANDIDATES

@@ -12,9 +12,13 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.defs.market_data import build_provider
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
+from crypto_pool.workflow.pulling import Puller
 
 
 class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -23,6 +27,10 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     bar_date: str = Field(
         "", description="Build the pool as of this closed bar date; empty: the latest closed day."
     )
+    only: list[str] = Field(
+        [], description="Of the run's partitions, work on these alone; empty: on all of them."
+    )
+    _provider: MarketDataProvider | None = PrivateAttr(default=None)
     _store: FrameStore | None = PrivateAttr(default=None)
     _registry: ModelRegistry | None = PrivateAttr(default=None)
 
@@ -77,9 +85,37 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
     @property
+    def review_rules(self) -> ReviewRules:
+        """When a champion's outcomes take it out of service."""
+        return ReviewRules(
+            horizon=self.settings.prediction_window_days,
+            window_days=self.settings.review_window_days,
+            level=self.settings.quarantine_level,
+        )
+
+    @property
+    def members(self) -> list[Member]:
+        """All members, coin by coin."""
+        return [Member(symbol, trend) for symbol in self.settings.symbols for trend in Trend]
+
+    @property
     def provider(self) -> MarketDataProvider:
         """The source of bars the settings name."""
-        return build_provider(self.settings)
+        if self._provider is None:
+            self._provider = build_provider(self.settings)
+        return self._provider
+
+    @property
+    def puller(self) -> Puller:
+        """What pulls coins into the store."""
+        settings = self.settings
+        return Puller(
+            self.store,
+            self.provider,
+            settings.last_closed(),
+            settings.min_history_bars,
+            self.now(),
+        )
 
     @property
     def store(self) -> FrameStore:
@@ -104,25 +140,6 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def workers(self) -> WorkerPool:
         """The training processes."""
         return WorkerPool(self.settings.workers)
-
-
-def build_provider(settings: Settings) -> MarketDataProvider:
-    """The provider the settings name."""
-    if settings.provider == "directory":
-        from crypto_pool.adapters.providers.directory import DirectoryProvider
-
-        assert settings.market_data_dir is not None
-        return DirectoryProvider(settings.market_data_dir)
-    from crypto_pool.adapters.providers.sandbox import SandboxProvider
-    from crypto_pool.sandbox.market import SyntheticMarket
-
-    return SandboxProvider(
-        SyntheticMarket(
-            seed=settings.sandbox_seed,
-            predictability=settings.sandbox_predictability,
-            random_walk=settings.sandbox_random_walk,
-        )
-    )
 
 
 @resource(description="One MLflow run for each Dagster run that trains, opened by dagster-mlflow.")

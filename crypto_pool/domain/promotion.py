@@ -19,7 +19,7 @@ from crypto_pool.domain.splits import label_gap
 from crypto_pool.domain.training import REFERENCE_LOGIT, TrainingTable, prediction_input
 from crypto_pool.errors import UnscoredCandidate
 
-Decision = Literal["promoted", "kept", "rejected", "rolled back", "expired"]
+Decision = Literal["promoted", "kept", "rejected", "rolled back", "expired", "quarantined"]
 PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
 

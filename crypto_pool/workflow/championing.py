@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.adapters.ledger import Ledger, Promotion, quarantine_reason
 from crypto_pool.adapters.model_aliases import ROLLED_BACK_TAG
 from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
@@ -213,6 +213,9 @@ def _fault(task: ChampionTask, serving: ChampionRecord) -> str:
     for name in ("target", "target_pct", "prediction_window_days"):
         if serving.tags.get(name) != str(task.settings[name]):
             return f"its {name} is {serving.tags.get(name)}, the pool's {task.settings[name]}"
+    quarantine = quarantine_reason(Ledger(task.store).of_member(task.member), task.now)
+    if quarantine:
+        return f"it is quarantined ({quarantine})"
     try:
         model = task.registry.load(task.member.name, serving.version)
     except CryptoPoolError as fault:

@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import serving_version
+from crypto_pool.adapters.ledger import quarantine_reason, serving_version
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.explanation import explain
 from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.input_span import InputSpan
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
@@ -44,11 +45,15 @@ OUTCOME_COLUMNS = (
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A version that forecasts, and whether it was there when the bar date closed."""
+    """A version that forecasts, whether it was there when the bar date closed, and why it abstains.
+
+    `quarantine` is empty for one that may speak.
+    """
 
     member: Member
     version: ChampionRecord
     was_in_time: bool
+    quarantine: str = ""
 
 
 @dataclass
@@ -94,12 +99,17 @@ def choose_forecaster(
 
     Where none did yet, today's champion forecasts, and is late.
     """
-    deadline = datetime.combine(bar_date + timedelta(days=2), time(), UTC)
-    served = serving_version(decisions, deadline - timedelta(microseconds=1))
+    served = serving_version(decisions, deadline_of(bar_date))
+    quarantine = quarantine_reason(decisions, deadline_of(bar_date))
     if served is None:
         return Forecaster(member, champion, was_in_time=False)
     known = champion if served == champion.version else registry.version(member.name, served)
-    return Forecaster(member, known, was_in_time=True)
+    return Forecaster(member, known, was_in_time=True, quarantine=quarantine)
+
+
+def deadline_of(bar_date: date) -> datetime:
+    """The last moment of the day after the bar date: who serves then forecasts that date."""
+    return datetime.combine(bar_date + timedelta(days=2), time(), UTC) - timedelta(microseconds=1)
 
 
 def was_registered_in_time(version: ChampionRecord, bar_date: date) -> bool:
@@ -114,8 +124,12 @@ def forecast(
     bar_date: date,
     now: datetime,
     seed: int,
+    abstain_beyond_widths: float | None = None,
 ) -> dict[str, Any]:
     """One row of the table predictions, without run id.
+
+    It abstains if its version is quarantined, or if an input lies more than
+    `abstain_beyond_widths` widths of its training span outside; None: however far.
 
     Raises:
         MissingFeatures: the coin has no complete feature row for that bar date.
@@ -141,6 +155,16 @@ def forecast(
         )
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
     model = registry.load(member.name, forecaster.version.version)
+    trained = _trained_rows(frames.store, tags)
+    distance = InputSpan.of(trained.drop(columns=REFERENCE_LOGIT)).distance(
+        features.loc[[day]].iloc[0]
+    )
+    abstains = forecaster.quarantine
+    if abstain_beyond_widths is not None and distance.widths > abstain_beyond_widths:
+        abstains = abstains or (
+            f"{distance.feature} lies {distance.widths:.1f} widths of its training span outside, "
+            f"{abstain_beyond_widths:g} is the limit"
+        )
     probability = float(model.predict_probability(row)[0])
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
@@ -151,7 +175,10 @@ def forecast(
         "trend": str(member.trend),
         "probability": probability,
         "signal": probability > threshold,
-        "status": "active" if forecaster.was_in_time else "late",
+        "status": "abstain" if abstains else "active" if forecaster.was_in_time else "late",
+        "abstain_reason": abstains,
+        "input_distance": distance.widths,
+        "furthest_input": distance.feature,
         "decision_threshold": threshold,
         "reference_probability": float(reference),
         "model_name": f"{member.name}_model",
@@ -165,16 +192,19 @@ def forecast(
         "features": json.dumps(
             {str(k): v for k, v in features.loc[[day]].to_dict("records")[0].items()}
         ),
-        "top_contributions": json.dumps(_contributions(frames.store, tags, model, row, seed)),
+        "top_contributions": json.dumps(_contributions(trained, tags, model, row, seed)),
         "predicted_at_utc": pd.Timestamp(now).tz_convert("UTC").tz_localize(None),
     }
 
 
+def _trained_rows(store: FrameStore, tags: Mapping[str, str]) -> pd.DataFrame:
+    return served_rows(load_snapshot(store, tags["data_hash"])).loc[: tags["trained_through"]]
+
+
 def _contributions(
-    store: FrameStore, tags: Mapping[str, str], model: Any, row: pd.DataFrame, seed: int
+    trained: pd.DataFrame, tags: Mapping[str, str], model: Any, row: pd.DataFrame, seed: int
 ) -> list[dict[str, Any]]:
     """The largest SHAP values of one forecast against rows of its training, signed."""
-    trained = served_rows(load_snapshot(store, tags["data_hash"])).loc[: tags["trained_through"]]
     explanation = explain(
         CANDIDATES[tags["classifier"]],
         model.predict_probability,

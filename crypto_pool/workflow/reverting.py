@@ -34,6 +34,7 @@ def roll_back(
     to: str | None,
     as_of: date,
     now: datetime,
+    reason: str = "by hand",
 ) -> Rollback:
     """Move the alias to `previous` or a named version; the ledger says so.
 
@@ -61,7 +62,7 @@ def roll_back(
             algorithm=target.tags["classifier"],
             decision="rolled back",
             serving_version=target.version,
-            reason=f"rolled back by hand from version {serving.version}",
+            reason=f"rolled back from version {serving.version}: {reason}",
             champion_metrics=_promised(serving),
             challenger_metrics=_promised(target),
             data_hash=target.tags["data_hash"],

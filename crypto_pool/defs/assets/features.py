@@ -10,6 +10,7 @@ from crypto_pool.defs.batches import process_partitions
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.features import assemble_features, feature_names
+from crypto_pool.domain.table_schemas import require_sane_features
 
 
 @dg.asset(
@@ -32,6 +33,7 @@ def feature_table(context: dg.AssetExecutionContext, pool: PoolResource) -> list
 
     def build(symbol: str) -> Mapping[str, Any]:
         built = assemble_features(store.read("raw_indicators", symbol), settings.time_period)
+        require_sane_features(built.features, symbol, settings.time_period)
         store.write("feature_table", symbol, built.features)
         return {
             "dagster/partition_row_count": len(built.features),

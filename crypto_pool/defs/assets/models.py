@@ -8,7 +8,7 @@ import pandas as pd
 
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.raw import OWNERS
-from crypto_pool.defs.batches import record_failure, require_survivors
+from crypto_pool.defs.batches import batch_keys, record_failure, require_survivors
 from crypto_pool.defs.partitions import member_of, members
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
@@ -56,9 +56,9 @@ def training_tables(
 ) -> tuple[dict[str, TrainingTable], list[str]]:
     """The labelled rows of each member of the batch, and the reasons of those without."""
     tables, reasons = {}, []
-    for key in context.partition_keys:
+    for key in batch_keys(context):
         try:
-            tables[str(key)] = member_table(
+            tables[key] = member_table(
                 pool.store,
                 member_of(key),
                 pool.as_of,

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
-from crypto_pool.defs.batches import process_partitions
+from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
+from crypto_pool.defs.batches import batch_keys, process_partitions
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import BAR_COLUMNS, validate_bars
+from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.workflow.pulling import require_fits
 
 OWNERS = ["team:pool"]
 
@@ -35,26 +36,28 @@ def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
 )
 def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """Closed daily bars of each coin, validated at the door; stored history never shrinks."""
-    provider, store, settings = pool.provider, pool.store, pool.settings
+    puller = pool.puller
+    plan = puller.plan(batch_keys(context), pool.settings.indicator_source == "provider")
+    if plan is not None:
+        context.log.info(plan.message)
 
     def pull(symbol: str) -> Mapping[str, Any]:
-        raw = provider.daily_bars(symbol, settings.last_closed())
-        checked = validate_bars(raw, symbol, settings.last_closed(), settings.min_history_bars)
-        bars = checked.bars
-        if store.exists("daily_bars", symbol):
-            stored = store.read("daily_bars", symbol)
-            bars = pd.concat([stored, bars[bars.index > stored.index.max()]])
-        store.write("daily_bars", symbol, bars)
+        require_fits(plan, symbol)
+        merge, faults = puller.pull(symbol)
         return {
-            "dagster/partition_row_count": len(bars),
-            "first_bar": f"{bars.index.min():%Y-%m-%d}",
-            "last_bar": f"{bars.index.max():%Y-%m-%d}",
-            "source": provider.source,
-            "synthetic": provider.synthetic,
-            "faults": dg.MetadataValue.json([fault.message for fault in checked.faults]),
+            "dagster/partition_row_count": len(merge.bars),
+            "first_bar": f"{merge.bars.index.min():%Y-%m-%d}",
+            "last_bar": f"{merge.bars.index.max():%Y-%m-%d}",
+            "joined": merge.verdict,
+            "added": merge.added,
+            "restated_days": len(merge.restated),
+            "source": puller.provider.source,
+            "synthetic": puller.provider.synthetic,
+            "faults": dg.MetadataValue.json(list(faults)),
+            **requests_metadata(puller.provider),
         }
 
-    return process_partitions(context, pull)
+    return process_partitions(context, pull, order=plan.fits if plan else ())
 
 
 @dg.asset(
@@ -67,16 +70,34 @@ def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[st
     kinds={"pandas", "parquet"},
 )
 def raw_indicators(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
-    """Technical indicators of each coin, computed from its whole stored history with TA-Lib."""
-    store, settings = pool.store, pool.settings
+    """Technical indicators of each coin, from its whole history or as the provider has them."""
+    puller, settings = pool.puller, pool.settings
 
     def compute(symbol: str) -> Mapping[str, Any]:
-        indicators = compute_indicators(
-            store.read("daily_bars", symbol),
-            time_period=settings.time_period,
-            series_type=settings.series_type,
-        )
-        store.write("raw_indicators", symbol, indicators)
-        return {"dagster/partition_row_count": len(indicators)}
+        if settings.indicator_source == "provider":
+            indicators = puller.provider_indicators(symbol)
+        else:
+            indicators = compute_indicators(
+                pool.store.read("daily_bars", symbol),
+                time_period=settings.time_period,
+                series_type=settings.series_type,
+            )
+        pool.store.write("raw_indicators", symbol, indicators)
+        return {
+            "dagster/partition_row_count": len(indicators),
+            "indicator_source": settings.indicator_source,
+            **requests_metadata(puller.provider),
+        }
 
     return process_partitions(context, compute)
+
+
+def requests_metadata(provider: MarketDataProvider) -> dict[str, Any]:
+    """What has been spent of the request budget."""
+    if not isinstance(provider, MeteredProvider):
+        return {}
+    left = provider.budget.left_today()
+    return {
+        "requests_spent_today": provider.budget.spent_today(),
+        "requests_left_today": "no daily limit" if left is None else left,
+    }

@@ -1,0 +1,24 @@
+"""Begin a coin's history anew: `crypto-pool restart-history`."""
+
+from typing import Annotated
+
+import typer
+
+from crypto_pool.commands.printing import console
+
+
+def restart_history(
+    symbol: Annotated[str, typer.Argument(help="The coin whose stored bars are set aside.")],
+) -> None:
+    """Set a coin's stored bars aside; the next pull begins its history anew."""
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.settings import load_settings
+    from crypto_pool.workflow import pulling
+
+    settings = load_settings()
+    store = FrameStore(settings.frames_root)
+    count = pulling.restart_history(store, symbol.upper(), settings.now())
+    console.print(
+        f"{count} bars of {symbol.upper()} stand in the table {pulling.REPLACED} now; "
+        "the next build pulls its history anew."
+    )

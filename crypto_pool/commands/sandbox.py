@@ -1,0 +1,89 @@
+"""The local server that answers as Alpha Vantage does: `crypto-pool sandbox`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crypto_pool.commands.printing import console
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import pandas as pd
+
+    from crypto_pool.sandbox.answers import Bars
+    from crypto_pool.settings import Settings
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes any free one.")] = 8765,
+    plan: Annotated[
+        str, typer.Option(help="Limits it keeps: unlimited, free, premium_75 ... premium_1200.")
+    ] = "unlimited",
+    window: Annotated[
+        int, typer.Option(help="Latest bars of an answer; 0 gives the whole history.")
+    ] = 0,
+    bars: Annotated[Path | None, typer.Option(help="Folder of SYMBOL.csv to answer from.")] = None,
+) -> None:
+    """Serve a market in Alpha Vantage's format on loopback, until Ctrl-C."""
+    from crypto_pool.domain.request_plans import PLANS, UNLIMITED
+    from crypto_pool.errors import InvalidSetting
+    from crypto_pool.sandbox.server import SandboxMarketServer, serving
+    from crypto_pool.settings import load_settings
+
+    plans = {"unlimited": UNLIMITED, **PLANS}
+    if plan not in plans:
+        raise InvalidSetting(f"--plan {plan!r} is unknown; known: {', '.join(plans)}")
+    settings = load_settings()
+    source = settings.synthetic_market().bars if bars is None else _bars_of(bars)
+    market = SandboxMarketServer(source, plans[plan], now=settings.now, window=window or None)
+    with serving(market, port) as address:
+        console.print(f"Synthetic Alpha Vantage: {address}" if bars is None else f"{address}")
+        console.print(
+            f"Use it with CRYPTO_POOL_SANDBOX_URL={address} and the provider sandbox.",
+            soft_wrap=True,
+        )
+        Event().wait()
+
+
+@contextmanager
+def running_sandbox(settings: "Settings") -> Iterator[str]:
+    """Serve the synthetic market, and let the provider sandbox pull from it over HTTP.
+
+    Gives the address, which stands in the environment meanwhile.
+    """
+    from crypto_pool.domain.request_plans import UNLIMITED
+    from crypto_pool.sandbox.server import SandboxMarketServer, serving
+    from crypto_pool.settings import load_settings
+
+    bars = settings.synthetic_market().bars
+    market = SandboxMarketServer(bars, UNLIMITED, now=settings.now, window=None)
+    with serving(market) as address:
+        os.environ["CRYPTO_POOL_SANDBOX_URL"] = address
+        load_settings.cache_clear()
+        try:
+            yield address
+        finally:
+            del os.environ["CRYPTO_POOL_SANDBOX_URL"]
+            load_settings.cache_clear()
+
+
+def _bars_of(folder: Path) -> "Bars":
+    """Bars of the files in a folder, with KeyError for a coin that is not there."""
+    from crypto_pool.adapters.providers.directory import DirectoryProvider
+    from crypto_pool.errors import UnknownSymbol
+
+    provider = DirectoryProvider(folder)
+
+    def bars(symbol: str, through: "date") -> "pd.DataFrame":
+        try:
+            return provider.daily_bars(symbol, through)
+        except UnknownSymbol as fault:
+            raise KeyError(symbol) from fault
+
+    return bars

@@ -1,0 +1,86 @@
+"""What became of the forecasts, and what follows for the champions that made them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.defs.assets.predictions import daily_predictions
+from crypto_pool.defs.assets.raw import OWNERS
+from crypto_pool.defs.batches import process_partitions
+from crypto_pool.defs.partitions import days
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.errors import CryptoPoolError, MembersFailed
+from crypto_pool.workflow.forecasting import score_predictions
+from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+
+
+@dg.asset(
+    group_name="predictions",
+    partitions_def=days,
+    deps=[daily_predictions],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    io_manager_key="survivors",
+    owners=OWNERS,
+    kinds={"pandas", "parquet"},
+)
+def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
+    """What became of a day's forecasts, scored once the horizon has passed.
+
+    Those made in a champion's shadow go into shadow_outcomes.
+    """
+    store = pool.store
+
+    def score(day: str) -> Mapping[str, Any]:
+        predictions = store.read("daily_predictions", day)
+        shadow = (
+            store.read("shadow_predictions", day)
+            if store.exists("shadow_predictions", day)
+            else pd.DataFrame()
+        )
+        time_period, now = pool.settings.time_period, pool.now()
+        scored = score_predictions(store, predictions, time_period, now)
+        store.write("prediction_outcomes", day, scored)
+        store.write("shadow_outcomes", day, score_predictions(store, shadow, time_period, now))
+        return {
+            "dagster/partition_row_count": len(scored),
+            "pending": len(predictions) - len(scored),
+        }
+
+    return process_partitions(context, score)
+
+
+@dg.asset(
+    group_name="predictions",
+    deps=[dg.AssetDep(prediction_outcomes, partition_mapping=dg.AllPartitionMapping())],
+    owners=OWNERS,
+    kinds={"pandas", "parquet"},
+)
+def realised_performance(
+    context: dg.AssetExecutionContext, pool: PoolResource
+) -> dg.MaterializeResult[None]:
+    """What champions delivered; one worse than the reference beyond chance is quarantined.
+
+    Where the version before it does better in its shadow, that one serves again.
+    """
+    reviewer = Reviewer(
+        pool.store, pool.registry, pool.review_rules, pool.as_of, pool.now(), context.run_id
+    )
+    outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
+    decisions = Ledger(pool.store).by_member()
+    rows, failures = [reviewer.review_pool(outcomes)], []
+    for member in pool.members:
+        try:
+            row = reviewer.review(member, outcomes, decisions.get(member, pd.DataFrame()))
+        except CryptoPoolError as error:  # one member never stops the others
+            failures.append(f"{member.name}: {type(error).__name__}: {error}")
+            continue
+        rows.extend([row] if row is not None else [])
+    pool.store.write("realised_performance", pool.as_of.isoformat(), pd.DataFrame(rows))
+    if failures:
+        raise MembersFailed(f"{len(failures)} not reviewed:\n" + "\n".join(failures))
+    whole = {name: value for name, value in rows[0].items() if isinstance(value, int | float)}
+    acted = [row["reason"] for row in rows if row["action"] not in (None, "keep")]
+    return dg.MaterializeResult(metadata={**whole, "members": len(rows) - 1, "acted_on": acted})

@@ -1,0 +1,100 @@
+"""The source of bars that the settings name."""
+
+import hashlib
+from pathlib import Path
+
+from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.domain.request_plans import PLANS, UNLIMITED, RequestPlan
+from crypto_pool.errors import InvalidSetting
+from crypto_pool.settings import Settings
+
+
+def build_provider(settings: Settings) -> MarketDataProvider:
+    """Give the provider; raises InvalidSetting."""
+    builders = {
+        "sandbox": _sandbox,
+        "directory": _directory,
+        "alpha_vantage": _alpha_vantage,
+        "exchange": _exchange,
+    }
+    return builders[settings.provider](settings)
+
+
+def request_plan(settings: Settings) -> RequestPlan:
+    """The limits of the key's plan."""
+    if settings.alpha_vantage_plan != "custom":
+        return PLANS[settings.alpha_vantage_plan]
+    return RequestPlan(
+        per_second=settings.alpha_vantage_per_second,
+        per_minute=settings.alpha_vantage_per_minute,
+        per_day=settings.alpha_vantage_per_day,
+    )
+
+
+def _directory(settings: Settings) -> MarketDataProvider:
+    from crypto_pool.adapters.providers.directory import DirectoryProvider
+
+    assert settings.market_data_dir is not None
+    return DirectoryProvider(settings.market_data_dir)
+
+
+def _exchange(settings: Settings) -> MarketDataProvider:
+    from crypto_pool.adapters.providers.exchange import ExchangeProvider
+
+    return ExchangeProvider(
+        exchange=settings.exchange,
+        quote_currency=settings.quote_currency,
+        base_url=settings.exchange_url,
+    )
+
+
+def _sandbox(settings: Settings) -> MarketDataProvider:
+    """The synthetic market: over HTTP where its server runs, else in this process."""
+    from crypto_pool.adapters.providers.sandbox import SandboxProvider
+
+    within = SandboxProvider(settings.synthetic_market())
+    if settings.sandbox_url is None:
+        return within
+    from pydantic import SecretStr
+
+    from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
+    from crypto_pool.adapters.rate_limit import RequestBudget
+    from crypto_pool.adapters.response_cache import ResponseCache
+
+    return AlphaVantage(
+        settings.sandbox_url,
+        SecretStr("sandbox"),
+        RequestBudget(settings.state_dir / "sandbox_budget", UNLIMITED, now=settings.now),
+        ResponseCache(settings.state_dir / "raw_answers", within.source, settings.now),
+        time_period=settings.time_period,
+        series_type=settings.series_type,
+        synthetic=True,
+    )
+
+
+def _alpha_vantage(settings: Settings) -> MarketDataProvider:
+    from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
+    from crypto_pool.adapters.rate_limit import RequestBudget
+    from crypto_pool.adapters.response_cache import ResponseCache
+
+    if settings.alpha_vantage_api_key is None:
+        raise InvalidSetting(
+            "the alpha_vantage provider needs CRYPTO_POOL_ALPHA_VANTAGE_API_KEY; "
+            "a free key is to be had at www.alphavantage.co"
+        )
+    key = settings.alpha_vantage_api_key
+    digest = hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:12]
+    home = settings.request_budget_dir or Path.home() / ".crypto_pool" / "request_budget"
+    standard = settings.alpha_vantage_base_url == ALPHA_VANTAGE
+    source = "alpha_vantage" if standard else f"alpha_vantage:at={settings.alpha_vantage_base_url}"
+    return AlphaVantage(
+        settings.alpha_vantage_base_url,
+        key,
+        RequestBudget(home / digest, request_plan(settings), now=settings.now),
+        ResponseCache(settings.state_dir / "raw_answers", source, settings.now),
+        time_period=settings.time_period,
+        series_type=settings.series_type,
+    )
+
+
+ALPHA_VANTAGE = str(Settings.model_fields["alpha_vantage_base_url"].default)

@@ -1,0 +1,127 @@
+"""How newly pulled bars join the stored ones, without a changed past slipping in.
+
+Indicators depend on where the history starts and on every bar since. So what is stored stays:
+the first day never moves, no day goes, no stored value is overwritten. What the provider now
+says otherwise is reported; if it is so much that the new bars belong to another history, the
+pull is refused as a whole.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.domain.market import PRICE_COLUMNS, missing_days
+
+PRICE_TOLERANCE = 1e-4
+"""Relative difference of a price that is more than rounding: 0.01 %."""
+LARGEST_LEVEL_SHIFT = 0.01
+"""Median difference of the closes beyond which the bars are on another scale."""
+LARGEST_RESTATED_SHARE = 0.10
+FEWEST_RESTATED_DAYS = 5
+"""So few restated days are never another history, however short the overlap."""
+LARGEST_VOLUME_RATIO = 2.0
+"""Median ratio of volumes beyond which they were traded at another venue."""
+FEWEST_COMPARED_DAYS = 20
+"""Days in common that a median is taken over."""
+
+Verdict = Literal["first", "unchanged", "extended", "restated", "refused"]
+
+
+@dataclass(frozen=True)
+class Merge:
+    """The bars to store, and how the pull differs from what was stored.
+
+    `refused`: `bars` are the stored ones, and `reason` says why nothing was taken.
+    `restated`: stored days the provider now gives other values for; the stored ones stay.
+    `missing`: stored days within the pull's span that it lacks; they stay.
+    `filled`: days missing in the stored history that the pull has; they are taken.
+    `older`: pulled days before the stored history begins; they are left out.
+    """
+
+    bars: pd.DataFrame
+    verdict: Verdict
+    added: int = 0
+    restated: tuple[date, ...] = ()
+    missing: tuple[date, ...] = ()
+    filled: tuple[date, ...] = ()
+    older: int = 0
+    reason: str = ""
+
+
+def merge_bars(stored: pd.DataFrame | None, pulled: pd.DataFrame) -> Merge:
+    """Join validated pulled bars to the stored ones; both ascending by unique date."""
+    if stored is None or stored.empty:
+        return Merge(pulled, "first", added=len(pulled))
+    common = stored.index.intersection(pulled.index)
+    if common.empty:
+        return Merge(stored, "refused", reason=_no_overlap(stored, pulled))
+    before, now = stored.loc[common], pulled.loc[common]
+    changed = _largest_difference(before, now) > PRICE_TOLERANCE
+    restated = _days(common[changed])
+    reason = _another_history(before, now, int(changed.sum()))
+    if reason:
+        return Merge(stored, "refused", restated=restated, reason=reason)
+
+    later = pulled.index[pulled.index > stored.index.max()]
+    filled = missing_days(stored.index).intersection(pd.DatetimeIndex(pulled.index))
+    spanned = stored.index[(stored.index >= pulled.index.min())]
+    taken = pulled.loc[pulled.index.isin(later) | pulled.index.isin(filled), stored.columns]
+    return Merge(
+        bars=pd.concat([stored, taken]).sort_index() if len(taken) else stored,
+        verdict="restated" if restated else "extended" if len(taken) else "unchanged",
+        added=len(later),
+        restated=restated,
+        missing=_days(spanned.difference(pulled.index)),
+        filled=_days(filled),
+        older=int((pulled.index < stored.index.min()).sum()),
+    )
+
+
+def _no_overlap(stored: pd.DataFrame, pulled: pd.DataFrame) -> str:
+    return (
+        f"the stored bars run from {_span(stored.index)}, the pulled ones from "
+        f"{_span(pulled.index)}: with no day in common nothing shows that they are one history"
+    )
+
+
+def _another_history(before: pd.DataFrame, now: pd.DataFrame, changed: int) -> str:
+    """Why the pull is another history, empty if it is the same."""
+    days = len(before)
+    level = float((now["close"] / before["close"]).median())
+    if abs(level - 1) > LARGEST_LEVEL_SHIFT:
+        return (
+            f"over {days} days in common the closes are now {level:.4g} times the stored ones: "
+            "another coin under the old name, a redenomination or another venue"
+        )
+    allowed = max(FEWEST_RESTATED_DAYS, int(LARGEST_RESTATED_SHARE * days))
+    if changed > allowed:
+        return (
+            f"prices of {changed} of {days} days in common are restated, "
+            f"at most {allowed} are put up with: another venue or a rewritten past"
+        )
+    traded = (before["volume"] > 0) & (now["volume"] > 0)
+    if int(traded.sum()) >= FEWEST_COMPARED_DAYS:
+        volume = float((now["volume"] / before["volume"])[traded].median())
+        if not 1 / LARGEST_VOLUME_RATIO <= volume <= LARGEST_VOLUME_RATIO:
+            return (
+                f"over {int(traded.sum())} days in common the volumes are now {volume:.4g} times "
+                "the stored ones: another venue, or volume in another unit"
+            )
+    return ""
+
+
+def _largest_difference(before: pd.DataFrame, now: pd.DataFrame) -> np.ndarray:
+    prices = list(PRICE_COLUMNS)
+    ratio = now[prices].to_numpy(dtype=float) / before[prices].to_numpy(dtype=float)
+    return np.asarray(np.abs(ratio - 1).max(axis=1))
+
+
+def _days(index: pd.Index) -> tuple[date, ...]:
+    return tuple(pd.Timestamp(day).date() for day in index)
+
+
+def _span(index: pd.Index) -> str:
+    return f"{index.min():%Y-%m-%d} to {index.max():%Y-%m-%d}"

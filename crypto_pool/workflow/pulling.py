@@ -1,0 +1,115 @@
+"""Pull a coin: ask the provider, check at the door, join what is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
+from crypto_pool.adapters.rate_limit import PullPlan
+from crypto_pool.domain.bar_history import Merge, merge_bars
+from crypto_pool.domain.market import validate_bars
+from crypto_pool.domain.table_schemas import require_sane_bars
+from crypto_pool.errors import DailyQuotaExhausted, HistoryChanged, MissingPartition
+
+REPORTS = "bar_reports"
+REPLACED = "replaced_bars"
+
+
+@dataclass(frozen=True)
+class Puller:
+    """Pulls coins of one provider into one store."""
+
+    store: FrameStore
+    provider: MarketDataProvider
+    last_closed: date
+    min_history_bars: int
+    now: datetime
+
+    def plan(self, symbols: Sequence[str], with_indicators: bool) -> PullPlan | None:
+        """What of a batch fits today's requests; None where nobody counts them."""
+        if not isinstance(self.provider, MeteredProvider):
+            return None
+        last_bars = {symbol: last for symbol in symbols if (last := self._last_bar(symbol))}
+        return self.provider.plan_pull(symbols, last_bars, with_indicators)
+
+    def pull(self, symbol: str) -> tuple[Merge, tuple[str, ...]]:
+        """Pull a coin's bars; give how they joined the stored ones, and the faults repaired.
+
+        What is stored stays whatever happens. Raises ProviderError, InvalidBars or
+        HistoryChanged.
+        """
+        raw = self.provider.daily_bars(symbol, self.last_closed)
+        checked = validate_bars(raw, symbol, self.last_closed, self.min_history_bars)
+        require_sane_bars(checked.bars, symbol)
+        stored = self._stored(symbol)
+        merge = merge_bars(stored, checked.bars)
+        faults = tuple(fault.message for fault in checked.faults)
+        self.store.write(REPORTS, symbol, self._report(symbol, merge, faults))
+        if merge.verdict == "refused":
+            raise HistoryChanged(
+                f"{symbol}: {merge.reason}; the stored bars stay as they are. If the new history "
+                f"is the right one, take it with `crypto-pool restart-history {symbol}`"
+            )
+        self.store.write("daily_bars", symbol, merge.bars)
+        return merge, faults
+
+    def provider_indicators(self, symbol: str) -> pd.DataFrame:
+        """The provider's own indicators, whole; for a coin whose bars were pulled today."""
+        if not isinstance(self.provider, MeteredProvider):
+            raise MissingPartition(
+                f"{symbol}: {self.provider.source} has no indicators of its own; "
+                "set CRYPTO_POOL_INDICATOR_SOURCE=local"
+            )
+        if self.provider.requests_needed(symbol, with_indicators=False):
+            raise MissingPartition(
+                f"{symbol}: its bars were not pulled today, so its indicators are not asked for; "
+                "materialise daily_bars first"
+            )
+        return self.provider.indicators(symbol)
+
+    def _stored(self, symbol: str) -> pd.DataFrame | None:
+        exists = self.store.exists("daily_bars", symbol)
+        return self.store.read("daily_bars", symbol) if exists else None
+
+    def _last_bar(self, symbol: str) -> date | None:
+        stored = self._stored(symbol)
+        return None if stored is None else stored.index.max().date()
+
+    def _report(self, symbol: str, merge: Merge, faults: tuple[str, ...]) -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                {
+                    "symbol": symbol,
+                    "pulled_at_utc": pd.Timestamp(self.now).tz_convert("UTC").tz_localize(None),
+                    "source": self.provider.source,
+                    "verdict": merge.verdict,
+                    "added": merge.added,
+                    "restated": len(merge.restated),
+                    "missing": len(merge.missing),
+                    "filled": len(merge.filled),
+                    "reason": merge.reason,
+                    "faults": "; ".join(faults),
+                }
+            ]
+        )
+
+
+def require_fits(plan: PullPlan | None, symbol: str) -> None:
+    """Raise DailyQuotaExhausted for a coin that has to wait for the next day."""
+    if plan is not None and symbol in plan.deferred:
+        raise DailyQuotaExhausted(f"{symbol} waits: {plan.message}")
+
+
+def restart_history(store: FrameStore, symbol: str, now: datetime) -> int:
+    """Set a coin's stored bars aside, so that the next pull begins its history anew.
+
+    The old bars stay in the table replaced_bars; gives how many they are. Raises
+    MissingPartition.
+    """
+    bars = store.read("daily_bars", symbol)
+    store.write(REPLACED, f"{symbol}|{now:%Y%m%dT%H%M%S}", bars)
+    store.remove("daily_bars", symbol)
+    return len(bars)

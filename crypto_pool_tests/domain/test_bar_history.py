@@ -1,0 +1,87 @@
+"""A pull joins the stored bars; a changed past never slips in."""
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from crypto_pool.domain.bar_history import merge_bars
+from crypto_pool.sandbox.market import SyntheticMarket
+
+ALL = SyntheticMarket().bars("BTC", date(2021, 6, 30))
+STORED = ALL.iloc[:400]
+
+
+def test_the_first_pull_is_taken_as_it_is():
+    merge = merge_bars(None, STORED)
+    assert merge.verdict == "first"
+    assert merge.bars is STORED
+
+
+def test_new_days_are_appended_and_the_same_pull_again_adds_none():
+    merge = merge_bars(STORED, ALL)
+    assert (merge.verdict, merge.added) == ("extended", len(ALL) - 400)
+    pd.testing.assert_frame_equal(merge.bars, ALL)
+    again = merge_bars(merge.bars, ALL)
+    assert (again.verdict, again.added) == ("unchanged", 0)
+    pd.testing.assert_frame_equal(again.bars, ALL)
+
+
+def test_days_before_the_stored_start_are_never_prepended():
+    merge = merge_bars(ALL.iloc[100:400], ALL)
+    assert merge.bars.index[0] == ALL.index[100]
+    assert merge.older == 100
+
+
+def test_history_never_shrinks_because_the_provider_returned_less():
+    pulled = ALL.iloc[200:450].drop(ALL.index[[250, 251]])
+    merge = merge_bars(STORED, pulled)
+    pd.testing.assert_frame_equal(merge.bars, ALL.iloc[:450])
+    assert merge.missing == (ALL.index[250].date(), ALL.index[251].date())
+    ended_early = merge_bars(STORED, ALL.iloc[:300])
+    pd.testing.assert_frame_equal(ended_early.bars, STORED)
+    assert len(ended_early.missing) == 100
+
+
+def test_a_late_bar_fills_its_gap():
+    merge = merge_bars(STORED.drop(STORED.index[50]), ALL)
+    assert merge.filled == (ALL.index[50].date(),)
+    pd.testing.assert_frame_equal(merge.bars, ALL)
+
+
+def test_a_few_restated_days_are_reported_and_the_stored_ones_stay():
+    pulled = ALL.copy()
+    pulled.iloc[[10, 399], 0] *= 1.001
+    merge = merge_bars(STORED, pulled)
+    assert merge.verdict == "restated"
+    assert merge.restated == (ALL.index[10].date(), ALL.index[399].date())
+    pd.testing.assert_frame_equal(merge.bars.iloc[:400], STORED)
+    assert merge.added == len(ALL) - 400
+
+
+def scaled(factor: float, columns: list[str]) -> pd.DataFrame:
+    return ALL.assign(**{name: ALL[name] * factor for name in columns})
+
+
+PRICES = ["open", "high", "low", "close"]
+
+
+@pytest.mark.parametrize(
+    ("pulled", "reason"),
+    [
+        (scaled(1000, PRICES), "closes are now 1000 times"),
+        (scaled(1.002, PRICES), "400 of 400 days in common are restated"),
+        (scaled(7, ["volume"]), "volumes are now 7 times"),
+        (SyntheticMarket().bars("ETH", date(2021, 6, 30)), "another coin under the old name"),
+        (ALL.iloc[420:], "no day in common"),
+        (ALL.iloc[400:], "no day in common"),
+    ],
+    ids=["redenominated", "another venue's prices", "another venue's volume", "renamed",
+         "gap", "adjacent"],
+)  # fmt: skip
+def test_another_history_is_refused_as_a_whole(pulled, reason):
+    merge = merge_bars(STORED, pulled)
+    assert merge.verdict == "refused"
+    assert reason in merge.reason
+    pd.testing.assert_frame_equal(merge.bars, STORED)
+    assert merge.added == 0

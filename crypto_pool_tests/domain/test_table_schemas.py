@@ -1,0 +1,71 @@
+"""What must not be trained on is refused by name."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool.domain.drift import unseen_share
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.table_schemas import require_sane_bars, require_sane_features
+from crypto_pool.errors import InvalidBars, InvalidFeatures
+from crypto_pool.sandbox.market import SyntheticMarket
+
+BARS = SyntheticMarket().bars("BTC", date(2021, 12, 31))
+FEATURES = build_features(compute_indicators(BARS))
+
+
+def test_good_tables_pass():
+    require_sane_bars(BARS, "BTC")
+    require_sane_features(FEATURES, "BTC")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda b: b.assign(high=b["low"] * 0.99), "high bounds the prices"),
+        (lambda b: b.assign(low=b["high"] * 1.01), "low bounds the prices"),
+        (lambda b: b.assign(volume=-1.0), "volume fails"),
+        (lambda b: b.assign(volume=np.inf), "finite values"),
+        (lambda b: b.assign(close=np.nan), "close fails not_nullable"),
+        (lambda b: pd.concat([b, b.tail(1)]), "2021-12-31|unique"),
+        (lambda b: b.iloc[::-1], "ascending days"),
+        (lambda b: b.shift(6, freq="h"), "whole days"),
+    ],
+)
+def test_each_insane_bar_table_is_refused(spoil, named):
+    with pytest.raises(InvalidBars, match=f"(?s)BTC: .*({named}).*restart-history BTC"):
+        require_sane_bars(spoil(BARS), "BTC")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "named"),
+    [
+        ("7_day_RSI", 101.0, "7_day_RSI fails in_range"),
+        ("SlowK", -1.0, "SlowK fails in_range"),
+        ("BBANDS_distance_pct", -5.0, "BBANDS_distance_pct fails greater_than_or_equal_to"),
+        ("PPO", np.inf, "finite values"),
+        ("MACD", np.nan, "MACD fails not_nullable"),
+    ],
+)
+def test_each_feature_outside_its_definition_is_refused_by_day(column, value, named):
+    spoilt = FEATURES.copy()
+    spoilt.loc[spoilt.index[5], column] = value
+    with pytest.raises(InvalidFeatures, match=named):
+        require_sane_features(spoilt, "BTC")
+
+
+def test_a_missing_feature_is_refused():
+    with pytest.raises(InvalidFeatures, match="PPO"):
+        require_sane_features(FEATURES.drop(columns="PPO"), "BTC")
+
+
+def test_features_beyond_anything_seen_are_drift():
+    moved = FEATURES.copy()
+    moved.iloc[-30:, moved.columns.get_loc("PPO")] += 100
+    shares = unseen_share(moved)
+    assert shares["PPO"] == 1.0
+    pd.testing.assert_series_equal(shares.drop("PPO"), unseen_share(FEATURES).drop("PPO"))
+    assert unseen_share(FEATURES.head(100)).empty
