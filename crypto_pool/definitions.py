@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crypto_pool.defs.assets import features, models, predictions, raw
+from crypto_pool.defs.assets import features, models, outcomes, predictions, publication, raw
 from crypto_pool.defs.automation import jobs
 from crypto_pool.defs.batches import SurvivorsIOManager
 from crypto_pool.defs.checks import checks
@@ -11,7 +11,7 @@ from crypto_pool.defs.data_checks import data_checks
 from crypto_pool.defs.resources import PoolResource, mlflow_parent_run
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([raw, features, models, predictions]),
+    assets=dg.load_assets_from_modules([raw, features, models, predictions, outcomes, publication]),
     asset_checks=[*checks, *data_checks],
     jobs=jobs,
     resources={

@@ -28,7 +28,13 @@ def test_graph_has_the_assets_and_partitions_of_the_plan():
     by_day = dict.fromkeys(
         ("daily_predictions", "prediction_outcomes"), "DailyPartitionsDefinition"
     )
-    assert cut == {**by_symbol, **by_member, **by_day, "prediction_tables": "NoneType"}
+    assert cut == {
+        **by_symbol,
+        **by_member,
+        **by_day,
+        "realised_performance": "NoneType",
+        "prediction_tables": "NoneType",
+    }
 
 
 def test_every_asset_has_a_description_an_owner_a_group_and_kinds():

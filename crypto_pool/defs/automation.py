@@ -4,11 +4,9 @@ import dagster as dg
 
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
-from crypto_pool.defs.assets.predictions import (
-    daily_predictions,
-    prediction_outcomes,
-    prediction_tables,
-)
+from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
+from crypto_pool.defs.assets.predictions import daily_predictions
+from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
 from crypto_pool.domain.candidates import CANDIDATES
 
@@ -28,7 +26,9 @@ predict_day = dg.define_asset_job(
     description="Forecast a batch of closed days, and score what has matured of them.",
 )
 publish_tables = dg.define_asset_job(
-    "publish_tables", [prediction_tables], description="Publish the DuckDB file."
+    "publish_tables",
+    [realised_performance, prediction_tables],
+    description="Hold the champions to their outcomes, and publish the DuckDB file.",
 )
 
 jobs = [refresh_features, train_members, predict_day, publish_tables]

@@ -68,6 +68,7 @@ def _sandbox(settings: Settings) -> MarketDataProvider:
         ResponseCache(settings.state_dir / "raw_answers", within.source, settings.now),
         time_period=settings.time_period,
         series_type=settings.series_type,
+        interval=settings.interval,
         synthetic=True,
     )
 
@@ -94,6 +95,7 @@ def _alpha_vantage(settings: Settings) -> MarketDataProvider:
         ResponseCache(settings.state_dir / "raw_answers", source, settings.now),
         time_period=settings.time_period,
         series_type=settings.series_type,
+        interval=settings.interval,
     )
 
 
