@@ -1,0 +1,109 @@
+"""What is known of each member on a day, as the rules of staleness ask for it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from crypto_pool.adapters.ledger import quarantine_reason
+from crypto_pool.adapters.model_records import ChampionRecord
+from crypto_pool.domain.input_span import InputSpan
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.outcomes import measure_realised
+from crypto_pool.domain.staleness import MemberState
+from crypto_pool.workflow.forecasting import SymbolFrames
+from crypto_pool.workflow.reviewing import Outcomes
+from crypto_pool.workflow.snapshots import load_snapshot
+from crypto_pool.workflow.training import code_version
+
+RECENT_ROWS = 30
+TARGET_SETTINGS = ("target", "target_pct", "prediction_window_days")
+_TRAININGS = ("promoted", "kept", "rejected", "expired")
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Observes members with frames that are read once."""
+
+    frames: SymbolFrames
+    settings: Mapping[str, Any]
+    outcomes: Outcomes
+    now: datetime
+
+    @property
+    def horizon(self) -> int:
+        """Days until a label is known."""
+        return int(self.settings["prediction_window_days"])
+
+    def observe(
+        self, member: Member, champion: ChampionRecord | None, decisions: pd.DataFrame
+    ) -> MemberState:
+        """Give the state of a member whose coin has features.
+
+        Raises:
+            MissingPartition: its coin has none, or its champion's training rows are gone.
+        """
+        trained_as_of, trained_by = last_training(champion, decisions)
+        features = self.frames.read("feature_table", member.symbol)
+        drift, drifted = None, ""
+        if champion is not None:
+            drift, drifted = self._drift(champion, features)
+        served = self.outcomes.of(member).since(decisions).served
+        return MemberState(
+            member=member,
+            has_champion=champion is not None,
+            trained_as_of=trained_as_of,
+            new_labelled_rows=self._new_rows(features, trained_as_of),
+            drift=drift,
+            drifted_feature=drifted,
+            performance=measure_realised(served, self.horizon),
+            quarantine=quarantine_reason(decisions, self.now),
+            schema_change="" if champion is None else self._changes(champion, features),
+            code_changed=trained_by is not None and trained_by != code_version(),
+        )
+
+    def _drift(self, champion: ChampionRecord, features: pd.DataFrame) -> tuple[float, str]:
+        trained = load_snapshot(self.frames.store, champion.tags["data_hash"]).features
+        if list(trained.columns) != list(features.columns):
+            return 0.0, ""  # another schema is its own reason
+        share = InputSpan.of(trained).share_outside(features.tail(RECENT_ROWS))
+        return float(share.max()), str(share.idxmax())
+
+    def _new_rows(self, features: pd.DataFrame, trained_as_of: date | None) -> int:
+        if trained_as_of is None:
+            return 0
+        known = features.index.max() - timedelta(days=self.horizon)
+        knew = pd.Timestamp(trained_as_of) - timedelta(days=self.horizon)
+        return int(((features.index > knew) & (features.index <= known)).sum())
+
+    def _changes(self, champion: ChampionRecord, features: pd.DataFrame) -> str:
+        trained_on = json.loads(champion.tags["feature_names"])
+        now = [str(column) for column in features.columns]
+        changes = [f"{name} is new" for name in now if name not in trained_on]
+        changes += [f"{name} is gone" for name in trained_on if name not in now]
+        if not changes and trained_on != now:
+            changes.append("another order")
+        changes += [
+            f"{name} was {champion.tags.get(name)} and is {self.settings[name]}"
+            for name in TARGET_SETTINGS
+            if champion.tags.get(name) != str(self.settings[name])
+        ]
+        return ", ".join(changes)
+
+
+def last_training(
+    champion: ChampionRecord | None, decisions: pd.DataFrame
+) -> tuple[date | None, str | None]:
+    """Give the bar date of a member's last training and its code version, whoever won."""
+    trained = decisions
+    if not decisions.empty:
+        trained = decisions[decisions["decision"].isin(_TRAININGS)]
+    if not trained.empty:
+        latest = trained.iloc[-1]
+        return latest["as_of"], str(latest["code_version"])
+    if champion is None:
+        return None, None
+    return date.fromisoformat(champion.tags["as_of"]), champion.tags["code_version"]
