@@ -1,0 +1,76 @@
+"""Eight processes ask the sandbox server at once, within one request budget."""
+
+import tempfile
+import time
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from crypto_pool.adapters.rate_limit import RequestBudget
+from crypto_pool.domain.request_plans import RequestPlan
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.sandbox.server import SandboxMarketServer, serving
+
+PLAN = RequestPlan(per_second=5, per_minute=150, per_day=250)
+PROCESSES = 8
+SECONDS = 40.0
+WINDOWS = {1.0: PLAN.per_second, 60.0: PLAN.per_minute, 86_400.0: PLAN.per_day}
+
+
+def run(seconds: float = SECONDS) -> dict[str, Any]:
+    """Give the windows over a limit and the throughput as a share of what the limits allow."""
+    market = SandboxMarketServer(SyntheticMarket().bars, PLAN, window=100)
+    with tempfile.TemporaryDirectory() as folder, serving(market) as address:
+        budget = Path(folder)
+        RequestBudget(budget, PLAN).close()
+        context = get_context("spawn")
+        start = time.time() + 10  # all have imported by then
+        askers = [
+            context.Process(target=_ask, args=(address, budget, start, start + seconds))
+            for _ in range(PROCESSES)
+        ]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+    arrivals = sorted(arrival.arrived_at for arrival in market.arrivals)
+    allowed = min(
+        limit * max(1.0, seconds / window) for window, limit in WINDOWS.items() if limit is not None
+    )
+    # A process that waits for a place when the time is up still asks once.
+    in_time = sum(arrival < arrivals[0] + seconds for arrival in arrivals)
+    return {
+        "processes": PROCESSES,
+        "seconds": seconds,
+        "requests": len(arrivals),
+        "refused_by_server": sum(arrival.outcome != "answered" for arrival in market.arrivals),
+        "windows_over_limit": sum(
+            _windows_over(arrivals, window, limit)
+            for window, limit in WINDOWS.items()
+            if limit is not None
+        ),
+        "throughput_ratio": round(in_time / allowed, 3),
+    }
+
+
+def _windows_over(arrivals: list[float], window: float, limit: int) -> int:
+    """How many windows that begin at an arrival hold more than the limit."""
+    return sum(
+        later - first < window for first, later in zip(arrivals, arrivals[limit:], strict=False)
+    )
+
+
+def _ask(address: str, folder: Path, start: float, end: float) -> None:
+    """Ask as fast as the budget admits, between two moments of the machine's clock."""
+    budget = RequestBudget(folder, PLAN, now=lambda: datetime.now(UTC))
+    with requests.Session() as session:
+        session.trust_env = False
+        parameters = {"function": "DIGITAL_CURRENCY_DAILY", "symbol": "BTC", "market": "USD"}
+        time.sleep(max(0.0, start - time.time()))  # the common start is a moment, not an event
+        while time.time() < end:
+            with budget.request():
+                response = session.get(address, params={**parameters, "apikey": "k"}, timeout=30)
+            response.raise_for_status()
