@@ -1,0 +1,119 @@
+"""Runs that the schedule and the sensors ask for, each over exactly the partitions it needs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.defs.assets.features import feature_table
+from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
+from crypto_pool.defs.assets.predictions import daily_predictions
+from crypto_pool.defs.assets.publication import prediction_tables
+from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.workflow.day_plan import DayPlan, Horizon, plan_days
+
+# Dagster's own job of all assets: a job of our own cannot hold assets cut in different ways.
+ALL_ASSETS = "__ASSET_JOB"
+ASKED_BY_TAG = "crypto_pool/asked_by"
+BAR_DATE_TAG = "crypto_pool/bar_date"
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def owed_days(pool: PoolResource) -> DayPlan:
+    """What the pool owes by now."""
+    settings = pool.settings
+    return plan_days(
+        pool.store,
+        pool.members,
+        Ledger(pool.store).by_member(),
+        Horizon(
+            settings.last_closed(),
+            settings.first_prediction_date,
+            settings.prediction_window_days,
+            settings.catch_up_days,
+        ),
+    )
+
+
+def day_requests(pool: PoolResource, plan: DayPlan, asked_by: str, key: str) -> list[dg.RunRequest]:
+    """The runs that pay what is owed: bars and features, outcomes, then forecasts and tables.
+
+    The queue runs one at a time by priority, so each finds what the one before it left; and
+    since each is a run of its own, bars that fail to come hold up no outcome.
+    """
+    stages: list[tuple[str, list[dg.AssetsDefinition], Sequence[str]]] = []
+    if plan.behind:
+        stages.append(("features", [daily_bars, raw_indicators, feature_table], plan.behind))
+    if plan.score:
+        days = [day.isoformat() for day in plan.score]
+        stages.append(("outcomes", [prediction_outcomes, realised_performance], days))
+    if plan.forecast:
+        days = [day.isoformat() for day in plan.forecast]
+        stages.append(("forecasts", [daily_predictions, prediction_tables], days))
+    elif stages:
+        stages.append(("tables", [prediction_tables], []))
+    return [
+        dg.RunRequest(
+            run_key=f"{asked_by}:{key}:{stage}",
+            asset_selection=[asset.key for asset in assets],
+            run_config=pool_config(pool, partitions),
+            tags={
+                ASKED_BY_TAG: asked_by,
+                BAR_DATE_TAG: pool.settings.last_closed().isoformat(),
+                "dagster/priority": str(len(stages) - place),
+                **partition_range(partitions),
+            },
+        )
+        for place, (stage, assets, partitions) in enumerate(stages)
+    ]
+
+
+def training_request(
+    pool: PoolResource, members: Sequence[Member], asked_by: str, key: str
+) -> dg.RunRequest:
+    """One run that trains exactly these members."""
+    order = pool.settings.symbols
+    symbols = sorted({member.symbol for member in members}, key=order.index)
+    trends = [trend for trend in Trend if any(member.trend is trend for member in members)]
+    corners = [f"{symbols[0]}|{trends[0]}", f"{symbols[-1]}|{trends[-1]}"]
+    return dg.RunRequest(
+        run_key=f"{asked_by}:{key}",
+        run_config=pool_config(pool, [member.partition_key for member in members]),
+        tags={
+            ASKED_BY_TAG: asked_by,
+            BAR_DATE_TAG: pool.settings.last_closed().isoformat(),
+            "dagster/priority": "-1",
+            **partition_range(corners),
+        },
+    )
+
+
+def partition_range(ordered: Sequence[str]) -> dict[str, str]:
+    """Tags of the smallest range that holds these partitions; `only` cuts it to size."""
+    if not ordered:
+        return {}
+    return {
+        "dagster/asset_partition_range_start": ordered[0],
+        "dagster/asset_partition_range_end": ordered[-1],
+    }
+
+
+def pool_config(pool: PoolResource, only: Sequence[str]) -> Mapping[str, Any]:
+    """Run configuration that stays with the day it was made on, however long the run waits."""
+    config = {"bar_date": pool.settings.last_closed().isoformat(), "only": list(only)}
+    return {"resources": {"pool": {"config": config}}}
+
+
+def is_running(instance: dg.DagsterInstance, asked_by: Sequence[str]) -> bool:
+    """Whether a run that one of these asked for has not ended."""
+    filters = dg.RunsFilter(statuses=UNFINISHED, tags={ASKED_BY_TAG: list(asked_by)})
+    return instance.get_runs_count(filters) > 0

@@ -1,0 +1,153 @@
+"""What the pool does by itself between its daily runs: train the stale, catch up what failed."""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, time, timedelta
+
+import dagster as dg
+import pandas as pd
+
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.defs.jobs import train_members
+from crypto_pool.defs.requests import (
+    ALL_ASSETS,
+    day_requests,
+    is_running,
+    owed_days,
+    training_request,
+)
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.schedules import DAILY
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.staleness import (
+    MemberState,
+    StalenessRules,
+    TrainingBudget,
+    judge_staleness,
+    plan_training,
+)
+from crypto_pool.errors import CryptoPoolError
+from crypto_pool.settings import Settings, load_settings
+from crypto_pool.workflow.day_plan import last_bar
+from crypto_pool.workflow.forecasting import SymbolFrames
+from crypto_pool.workflow.monitoring import Observer
+from crypto_pool.workflow.reviewing import Outcomes
+
+RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
+STATUS = (
+    dg.DefaultSensorStatus.RUNNING
+    if load_settings().automation_on
+    else dg.DefaultSensorStatus.STOPPED
+)
+
+
+@dg.sensor(
+    name=RETRAIN,
+    job=train_members,
+    minimum_interval_seconds=300,
+    default_status=STATUS,
+    description="Trains exactly the stale members in one run, the worst first, within a daily "
+    "budget and with a cooldown.",
+)
+def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg.SensorResult:
+    """Ask for the training of stale members whose bars are up to date."""
+    if is_running(context.instance, [RETRAIN, DAILY, CATCH_UP]):
+        return dg.SensorResult(skip_reason="a run of the pool has not ended yet")
+    settings, today = pool.settings, pool.settings.last_closed()
+    current = [m for m in pool.members if last_bar(pool.store, m.symbol) == today]
+    states = observe(context, pool, current)
+    rules = staleness_rules(settings)
+    stale = [found for state in states if (found := judge_staleness(state, today, rules))]
+    asked = {Member.parse(k): date.fromisoformat(d) for k, d in _cursor(context).items()}
+    asked_today = sum(day == today for day in asked.values())
+    last = {
+        state.member: max(day for day in (state.trained_as_of, asked.get(state.member)) if day)
+        for state in states
+        if state.trained_as_of or state.member in asked
+    }
+    budget = TrainingBudget(settings.retrain_cooldown_days, settings.retrain_daily_members)
+    plan = plan_training(stale, last, asked_today, today, budget)
+    if not plan.chosen:
+        waiting = [f"{member.name} ({why})" for member, why in plan.waiting.items()]
+        fresh = f"{len(states)} of {len(pool.members)} members have today's bars, none is due"
+        return dg.SensorResult(skip_reason="; ".join([fresh, *waiting]))
+    for staleness in plan.chosen:
+        context.log.info(f"{staleness.member.name}: {staleness.words}")
+    members = [staleness.member for staleness in plan.chosen]
+    asked |= dict.fromkeys(members, today)
+    return dg.SensorResult(
+        run_requests=[training_request(pool, members, RETRAIN, _run_key(today, members))],
+        cursor=json.dumps({m.partition_key: day.isoformat() for m, day in asked.items()}),
+    )
+
+
+@dg.sensor(
+    name=CATCH_UP,
+    job_name=ALL_ASSETS,
+    minimum_interval_seconds=300,
+    default_status=STATUS,
+    description="Pulls coins whose bars are behind the last closed day, and makes what the day "
+    "still lacks: one, two, four, eight and sixteen hours after its daily run.",
+)
+def catch_up(
+    context: dg.SensorEvaluationContext, pool: PoolResource
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Ask again for what the daily run could not do."""
+    if is_running(context.instance, [RETRAIN, DAILY, CATCH_UP]):
+        return dg.SkipReason("a run of the pool has not ended yet")
+    attempt = attempts_due(pool.settings)
+    if attempt == 0:
+        return dg.SkipReason("the first attempt is due an hour after the daily run")
+    plan = owed_days(pool)
+    if plan.is_empty:
+        return dg.SkipReason(f"nothing is owed through {pool.settings.last_closed()}")
+    key = f"{pool.settings.last_closed()}:{attempt}"
+    return day_requests(pool, plan, CATCH_UP, key)
+
+
+def attempts_due(settings: Settings) -> int:
+    """How many times the last closed day should have been tried again by now."""
+    now = settings.now().astimezone(UTC)
+    hour, minute = map(int, settings.daily_at_utc.split(":"))
+    begun = datetime.combine(now.date(), time(hour, minute), UTC)
+    hours = int(max(now - begun, timedelta()) / timedelta(hours=1))
+    return hours.bit_length()
+
+
+def staleness_rules(settings: Settings) -> StalenessRules:
+    """The limits the settings give."""
+    return StalenessRules(
+        settings.retrain_after_days, settings.retrain_after_rows, settings.drift_limit
+    )
+
+
+def observe(
+    context: dg.SensorEvaluationContext, pool: PoolResource, members: list[Member]
+) -> list[MemberState]:
+    """The state of each member that can be observed; what cannot is named in the log."""
+    settings, today = pool.settings, pool.settings.last_closed()
+    outcomes = Outcomes.read(pool.store, today, settings.review_window_days)
+    observer = Observer(SymbolFrames(pool.store), pool.training_settings, outcomes, pool.now())
+    champions = pool.registry.champions([member.name for member in members])
+    decisions = Ledger(pool.store).by_member()
+    states = []
+    for member in members:
+        decided = decisions.get(member, pd.DataFrame())
+        try:
+            states.append(observer.observe(member, champions.get(member.name), decided))
+        except CryptoPoolError as error:  # one coin's stored data never stops the others
+            context.log.warning(f"{member.name} cannot be observed: {error}")
+    return states
+
+
+def _cursor(context: dg.SensorEvaluationContext) -> dict[str, str]:
+    asked: dict[str, str] = json.loads(context.cursor or "{}")
+    return asked
+
+
+def _run_key(today: date, members: list[Member]) -> str:
+    names = ",".join(sorted(member.name for member in members))
+    return f"{today}:{hashlib.sha256(names.encode()).hexdigest()[:12]}"
+
+
+sensors = [retrain_stale, catch_up]
