@@ -1,7 +1,12 @@
 import subprocess
 import sys
 
-HEAVY = ("keras", "jax", "shap", "xgboost", "lightgbm", "mlflow")
+# Each costs a part of the three seconds in which the code location has to load.
+HEAVY = (
+    *("keras", "jax", "shap", "xgboost", "lightgbm", "mlflow", "dagster_mlflow", "skops"),
+    *("sklearn", "scipy", "statsmodels", "matplotlib", "plotly", "pandera", "ccxt"),
+    *("fastapi", "uvicorn", "typer", "httpx", "aiohttp"),
+)
 
 
 def run_python(code: str) -> str:

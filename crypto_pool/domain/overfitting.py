@@ -6,9 +6,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm as normal
-from scipy.stats import rankdata
-from scipy.stats import t as student
 
 from crypto_pool.domain.intervals import (
     CONFIDENCE,
@@ -95,7 +92,8 @@ def probability_of_overfitting(errors: np.ndarray, overlap: int) -> float | None
     inside = chosen @ sums / (chosen @ sizes)[:, None]
     outside = (1 - chosen) @ sums / ((1 - chosen) @ sizes)[:, None]
     best = inside.argmin(axis=1)
-    standing = rankdata(-outside, axis=1)[np.arange(len(best)), best] / (candidates + 1)
+    ranks = pd.DataFrame(-outside).rank(axis=1).to_numpy()
+    standing = ranks[np.arange(len(best)), best] / (candidates + 1)
     return float(np.mean(standing < 0.5) + 0.5 * np.mean(standing == 0.5))
 
 
@@ -119,6 +117,8 @@ def _simultaneous_interval(
     The band is as many standard errors wide as the largest deviation among the candidates
     reaches in 90 % of the block-bootstrap resamples, so no choice among them breaks it.
     """
+    from scipy.special import ndtr, stdtrit
+
     block = 2 * overlap
     if len(gains) < MIN_BLOCKS * block or not reference_errors.sum() > 0:
         return None
@@ -131,6 +131,6 @@ def _simultaneous_interval(
     largest = np.abs(deviation[:, varied] / spread[varied]).max(axis=1, initial=0.0)
     # Few blocks make the standard error itself uncertain: Student's quantile for the normal one.
     blocks = len(gains) / block
-    critical = student.ppf(normal.cdf(np.quantile(largest, CONFIDENCE)), blocks - 1)
+    critical = stdtrit(blocks - 1, ndtr(np.quantile(largest, CONFIDENCE)))
     margin = float(critical * spread[winner] * np.sqrt(blocks / (blocks - 1)))
     return float(skill[winner] - margin), float(skill[winner] + margin)

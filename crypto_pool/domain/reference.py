@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
 from crypto_pool.domain.market import Trend, has_unbroken_days
 from crypto_pool.errors import InvalidSetting
@@ -31,6 +30,8 @@ def random_walk_probability(
     not vary. Raises InvalidSetting for a horizon below 10, where the two averages overlap
     and the closed form does not hold.
     """
+    from scipy.special import ndtr
+
     if horizon < SMA_DAYS:
         raise InvalidSetting(
             f"horizon {horizon} is below {SMA_DAYS}: the reference forecast is not defined there"
