@@ -87,7 +87,7 @@ def run_layers(
             run_config=_run_config(job_name, bar_date),
             tags={
                 BAR_DATE_TAG: bar_date.isoformat(),
-                PROCESS_TAG: _this_process(),
+                PROCESS_TAG: this_process(),
                 **_partition_range(job_name, settings, bar_date),
             },
             raise_on_error=False,
@@ -135,7 +135,8 @@ def _step_errors(result: dg.ExecuteInProcessResult) -> list[str]:
     return messages or ["the run failed; see its log in the Dagster UI"]
 
 
-def _this_process() -> str:
+def this_process() -> str:
+    """This process, as the tag of its runs names it."""
     return f"{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 
