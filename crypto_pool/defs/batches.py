@@ -13,7 +13,26 @@ import dagster as dg
 
 from crypto_pool.errors import MembersFailed
 
+OWNERS = ["team:pool"]
 FAILURE = "failure"
+
+
+def batched_asset(
+    group: str, partitions: dg.PartitionsDefinition[Any], **options: Any
+) -> Callable[[Callable[..., list[str]]], dg.AssetsDefinition]:
+    """Declare an asset that does a batch of partitions in one run, each isolated from the others.
+
+    Its function returns the keys that came through. `options` are those of `dagster.asset`.
+    """
+    declared: Callable[[Callable[..., list[str]]], dg.AssetsDefinition] = dg.asset(
+        group_name=group,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        io_manager_key="survivors",
+        owners=OWNERS,
+        **options,
+    )
+    return declared
 
 
 class SurvivorsIOManager(dg.IOManager):

@@ -5,21 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_pool.defs.assets.raw import OWNERS, column_schema, raw_indicators
-from crypto_pool.defs.batches import process_partitions
+from crypto_pool.defs.assets.raw import column_schema, raw_indicators
+from crypto_pool.defs.batches import batched_asset, process_partitions
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.features import assemble_features, feature_names
 from crypto_pool.domain.table_schemas import require_sane_features
 
 
-@dg.asset(
-    group_name="features",
-    partitions_def=symbols,
+@batched_asset(
+    "features",
+    symbols,
     deps=[raw_indicators],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    io_manager_key="survivors",
-    owners=OWNERS,
     kinds={"pandas", "parquet"},
     metadata={
         "dagster/column_schema": column_schema(

@@ -7,8 +7,13 @@ import dagster as dg
 import pandas as pd
 
 from crypto_pool.defs.assets.features import feature_table
-from crypto_pool.defs.assets.raw import OWNERS
-from crypto_pool.defs.batches import batch_keys, record_failure, require_survivors
+from crypto_pool.defs.batches import (
+    OWNERS,
+    batch_keys,
+    batched_asset,
+    record_failure,
+    require_survivors,
+)
 from crypto_pool.defs.partitions import member_of, members
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
@@ -139,14 +144,11 @@ def candidates(
             yield dg.Output(survivors[name], output_name=candidate_key(name).to_python_identifier())
 
 
-@dg.asset(
-    group_name="models",
-    partitions_def=members,
+@batched_asset(
+    "models",
+    members,
     deps=[candidate_key(name) for name in CANDIDATES],
-    backfill_policy=dg.BackfillPolicy.single_run(),
     pool="member_training",
-    io_manager_key="survivors",
-    owners=OWNERS,
     kinds={"mlflow", "shap"},
 )
 def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:

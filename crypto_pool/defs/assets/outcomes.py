@@ -8,8 +8,7 @@ import pandas as pd
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.assets.raw import OWNERS
-from crypto_pool.defs.batches import process_partitions
+from crypto_pool.defs.batches import OWNERS, batched_asset, process_partitions
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.errors import CryptoPoolError, MembersFailed
@@ -17,13 +16,10 @@ from crypto_pool.workflow.forecasting import score_predictions
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 
 
-@dg.asset(
-    group_name="predictions",
-    partitions_def=days,
+@batched_asset(
+    "predictions",
+    days,
     deps=[daily_predictions],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    io_manager_key="survivors",
-    owners=OWNERS,
     kinds={"pandas", "parquet"},
 )
 def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:

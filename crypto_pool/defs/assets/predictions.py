@@ -10,8 +10,7 @@ import pandas as pd
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import champion
-from crypto_pool.defs.assets.raw import OWNERS
-from crypto_pool.defs.batches import process_partitions, record_failure
+from crypto_pool.defs.batches import batched_asset, process_partitions, record_failure
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.errors import MissingFeatures
@@ -24,16 +23,13 @@ from crypto_pool.workflow.forecasting import (
 )
 
 
-@dg.asset(
-    group_name="predictions",
-    partitions_def=days,
+@batched_asset(
+    "predictions",
+    days,
     deps=[
         dg.AssetDep(champion, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(feature_table, partition_mapping=dg.AllPartitionMapping()),
     ],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    io_manager_key="survivors",
-    owners=OWNERS,
     kinds={"pandas", "parquet"},
 )
 def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:

@@ -6,7 +6,7 @@ import pandas as pd
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.assets.raw import OWNERS
+from crypto_pool.defs.batches import OWNERS
 from crypto_pool.defs.resources import PoolResource
 
 

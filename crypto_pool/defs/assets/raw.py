@@ -6,14 +6,12 @@ from typing import Any
 import dagster as dg
 
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
-from crypto_pool.defs.batches import batch_keys, process_partitions
+from crypto_pool.defs.batches import batch_keys, batched_asset, process_partitions
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.workflow.pulling import require_fits
-
-OWNERS = ["team:pool"]
 
 
 def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
@@ -21,12 +19,9 @@ def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
 
 
-@dg.asset(
-    group_name="raw",
-    partitions_def=symbols,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    io_manager_key="survivors",
-    owners=OWNERS,
+@batched_asset(
+    "raw",
+    symbols,
     kinds={"pandas", "parquet"},
     metadata={
         "dagster/column_schema": column_schema(
@@ -60,13 +55,10 @@ def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[st
     return process_partitions(context, pull, order=plan.fits if plan else ())
 
 
-@dg.asset(
-    group_name="raw",
-    partitions_def=symbols,
+@batched_asset(
+    "raw",
+    symbols,
     deps=[daily_bars],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    io_manager_key="survivors",
-    owners=OWNERS,
     kinds={"pandas", "parquet"},
 )
 def raw_indicators(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
