@@ -1,0 +1,112 @@
+"""The schedule and the sensors: what they ask for, when, and that a life by them loses nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from crypto_pool.defs.requests import day_requests, training_request
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.sensors import attempts_due
+from crypto_pool.domain.market import Member
+from crypto_pool.settings import Settings
+from crypto_pool.workflow.day_plan import DayPlan
+from drills.forty_days import Plan, run
+
+SWITCHES = """
+import json
+from crypto_pool.definitions import defs
+repository = defs.get_repository_def()
+schedule = repository.get_schedule_def("daily_pool")
+switched = [schedule, *(repository.get_sensor_def(n) for n in ("retrain_stale", "catch_up"))]
+print(json.dumps([schedule.cron_schedule, schedule.execution_timezone,
+                  *(one.default_status.value for one in switched)]))
+"""
+
+
+def switches(**settings):
+    own = {f"CRYPTO_POOL_{name.upper()}": value for name, value in settings.items()}
+    said = subprocess.run(
+        [sys.executable, "-c", SWITCHES],
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(said.stdout.splitlines()[-1])
+
+
+def test_all_is_off_until_the_settings_say_otherwise():
+    assert switches() == ["20 0 * * *", "UTC", "STOPPED", "STOPPED", "STOPPED"]
+
+
+def test_the_daily_run_is_at_the_time_of_the_settings():
+    on = switches(automation_on="true", daily_at_utc="06:05")
+    assert on == ["5 6 * * *", "UTC", "RUNNING", "RUNNING", "RUNNING"]
+
+
+@pytest.mark.parametrize(
+    ("clock", "attempts"),
+    [("00:10", 0), ("01:19", 0), ("01:20", 1), ("02:19", 1), ("02:20", 2), ("04:20", 3),
+     ("08:20", 4), ("16:20", 5), ("23:59", 5)],
+)  # fmt: skip
+def test_a_day_is_tried_again_less_and_less_often(clock, attempts):
+    moment = datetime.fromisoformat(f"2023-05-02T{clock}").replace(tzinfo=UTC)
+    assert attempts_due(Settings(simulated_now=moment, daily_at_utc="00:20")) == attempts
+
+
+@pytest.fixture
+def pool():
+    return PoolResource(bar_date="", only=[])
+
+
+def test_stale_members_that_are_no_rectangle_are_one_run_over_exactly_them(pool):
+    members = [Member.parse(name) for name in ("ETH_downtrend", "BTC_uptrend")]
+    request = training_request(pool, members, "retrain_stale", "today")
+    config = request.run_config["resources"]["pool"]["config"]
+    assert config["only"] == ["ETH|downtrend", "BTC|uptrend"]
+    start, end = (
+        request.tags[f"dagster/asset_partition_range_{side}"] for side in ("start", "end")
+    )
+    assert (start, end) == ("BTC|uptrend", "ETH|downtrend")
+
+
+def days(*numbers):
+    return tuple(datetime(2023, 5, number).date() for number in numbers)
+
+
+def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
+    plan = DayPlan(behind=("ETH",), forecast=days(3, 5), score=days(1))
+    requests = day_requests(pool, plan, "daily_pool", "2023-05-05")
+    assets = [{key.to_user_string() for key in request.asset_selection} for request in requests]
+    assert assets == [
+        {"daily_bars", "raw_indicators", "feature_table"},
+        {"prediction_outcomes", "realised_performance"},
+        {"daily_predictions", "prediction_tables"},
+    ]
+    priorities = [int(request.tags["dagster/priority"]) for request in requests]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len(set(priorities)) == 3
+    only = [request.run_config["resources"]["pool"]["config"]["only"] for request in requests]
+    assert only == [["ETH"], ["2023-05-01"], ["2023-05-03", "2023-05-05"]]
+
+
+def test_outcomes_alone_are_published_too(pool):
+    plan = DayPlan(behind=(), forecast=(), score=days(1))
+    *_, last = day_requests(pool, plan, "catch_up", "x")
+    assert last.asset_selection == [dg.AssetKey("prediction_tables")]
+
+
+def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
+    found = run(Plan(days=4, outages={"1": "quota"}, killed_on=2))
+    assert found["killed_workers"] == 1
+    assert found["days_of_predictions"] == 4
+    assert found["gaps"] == found["duplicates"] == found["unfinished_runs"] == 0
+    assert found["training_runs"] == 1
+    assert found["decisions"] == 4
+    # One initial try, the killed one, and again after the outage and after the kill.
+    assert found["runs"]["forecasts"] >= 5
