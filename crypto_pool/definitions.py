@@ -8,13 +8,14 @@ from crypto_pool.defs.checks import checks
 from crypto_pool.defs.console import plain_console
 from crypto_pool.defs.data_checks import data_checks
 from crypto_pool.defs.jobs import jobs
+from crypto_pool.defs.member_checks import member_checks
 from crypto_pool.defs.resources import PoolResource, mlflow_parent_run
 from crypto_pool.defs.schedules import schedules
 from crypto_pool.defs.sensors import sensors
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([raw, features, models, predictions, outcomes, publication]),
-    asset_checks=[*checks, *data_checks],
+    asset_checks=[*checks, *data_checks, *member_checks],
     jobs=jobs,
     schedules=schedules,
     sensors=sensors,

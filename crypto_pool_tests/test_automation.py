@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from crypto_pool.defs.assets.predictions import daily_predictions
+from crypto_pool.defs.assets.raw import daily_bars
+from crypto_pool.defs.freshness import MARGIN, due_daily
 from crypto_pool.defs.requests import day_requests, training_request
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.sensors import attempts_due
@@ -26,6 +29,14 @@ switched = [schedule, *(repository.get_sensor_def(n) for n in ("retrain_stale", 
 print(json.dumps([schedule.cron_schedule, schedule.execution_timezone,
                   *(one.default_status.value for one in switched)]))
 """
+
+
+def test_bars_and_forecasts_are_due_two_hours_after_the_daily_run():
+    policy = due_daily("23:30")
+    assert policy.deadline_cron == "30 1 * * *"
+    assert policy.lower_bound_delta == MARGIN
+    for asset in (daily_bars, daily_predictions):
+        assert asset.specs_by_key[asset.key].freshness_policy == due_daily("00:20")
 
 
 def switches(**settings):
@@ -108,5 +119,6 @@ def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
     assert found["gaps"] == found["duplicates"] == found["unfinished_runs"] == 0
     assert found["training_runs"] == 1
     assert found["decisions"] == 4
+    assert set(found["checks"]) >= {"fresh", "covered"}
     # One initial try, the killed one, and again after the outage and after the kill.
     assert found["runs"]["forecasts"] >= 5

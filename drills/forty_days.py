@@ -247,7 +247,24 @@ def _figures(plan: Plan, life: Life, killed: int) -> dict[str, Any]:
         "killed_workers": killed,
         "unfinished_runs": len(unfinished),
         "runs": dict(life.asked),
+        "checks": _checks(life.instance),
     }
+
+
+def _checks(instance: dg.DagsterInstance) -> dict[str, int]:
+    """How often each check of the members was evaluated."""
+    from crypto_pool.defs.member_checks import member_checks
+
+    names = {key.name for check in member_checks for key in check.check_keys}
+    counts: Counter[str] = Counter()
+    for run in instance.get_runs():
+        records = instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ).records
+        events = [record.event_log_entry.dagster_event for record in records]
+        found = [event.asset_check_evaluation_data.check_name for event in events if event]
+        counts.update(name for name in found if name in names)
+    return dict(counts)
 
 
 def _owed(days: int) -> tuple[date, ...]:

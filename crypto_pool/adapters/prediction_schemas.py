@@ -89,6 +89,7 @@ SCHEMAS: dict[str, TableSchema] = {
             "separate_windows": "DOUBLE",
             "signals": "INTEGER",
             "precision": "DOUBLE",
+            "mean_probability": "DOUBLE",
             "base_rate": "DOUBLE",
             "brier_score": "DOUBLE",
             "reference_brier_score": "DOUBLE",

@@ -5,9 +5,7 @@ import json
 from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
-import pandas as pd
 
-from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.jobs import train_members
 from crypto_pool.defs.requests import (
     ALL_ASSETS,
@@ -20,18 +18,13 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.schedules import DAILY
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.staleness import (
-    MemberState,
-    StalenessRules,
     TrainingBudget,
     judge_staleness,
     plan_training,
 )
-from crypto_pool.errors import CryptoPoolError
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.day_plan import last_bar
-from crypto_pool.workflow.forecasting import SymbolFrames
-from crypto_pool.workflow.monitoring import Observer
-from crypto_pool.workflow.reviewing import Outcomes
+from crypto_pool.workflow.monitoring import observe_members
 
 RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
 STATUS = (
@@ -55,9 +48,19 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
         return dg.SensorResult(skip_reason="a run of the pool has not ended yet")
     settings, today = pool.settings, pool.settings.last_closed()
     current = [m for m in pool.members if last_bar(pool.store, m.symbol) == today]
-    states = observe(context, pool, current)
-    rules = staleness_rules(settings)
-    stale = [found for state in states if (found := judge_staleness(state, today, rules))]
+    states, faults = observe_members(
+        pool.store,
+        pool.registry,
+        current,
+        pool.training_settings,
+        settings.review_window_days,
+        today,
+        pool.now(),
+    )
+    for name, fault in faults.items():
+        context.log.warning(f"{name} {fault}")
+    judged = (judge_staleness(state, today, pool.staleness_rules) for state in states)
+    stale = [found for found in judged if found is not None]
     asked = {Member.parse(k): date.fromisoformat(d) for k, d in _cursor(context).items()}
     asked_today = sum(day == today for day in asked.values())
     last = {
@@ -112,32 +115,6 @@ def attempts_due(settings: Settings) -> int:
     begun = datetime.combine(now.date(), time(hour, minute), UTC)
     hours = int(max(now - begun, timedelta()) / timedelta(hours=1))
     return hours.bit_length()
-
-
-def staleness_rules(settings: Settings) -> StalenessRules:
-    """The limits the settings give."""
-    return StalenessRules(
-        settings.retrain_after_days, settings.retrain_after_rows, settings.drift_limit
-    )
-
-
-def observe(
-    context: dg.SensorEvaluationContext, pool: PoolResource, members: list[Member]
-) -> list[MemberState]:
-    """The state of each member that can be observed; what cannot is named in the log."""
-    settings, today = pool.settings, pool.settings.last_closed()
-    outcomes = Outcomes.read(pool.store, today, settings.review_window_days)
-    observer = Observer(SymbolFrames(pool.store), pool.training_settings, outcomes, pool.now())
-    champions = pool.registry.champions([member.name for member in members])
-    decisions = Ledger(pool.store).by_member()
-    states = []
-    for member in members:
-        decided = decisions.get(member, pd.DataFrame())
-        try:
-            states.append(observer.observe(member, champions.get(member.name), decided))
-        except CryptoPoolError as error:  # one coin's stored data never stops the others
-            context.log.warning(f"{member.name} cannot be observed: {error}")
-    return states
 
 
 def _cursor(context: dg.SensorEvaluationContext) -> dict[str, str]:

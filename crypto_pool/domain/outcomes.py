@@ -39,6 +39,7 @@ class RealisedPerformance:
     separate_windows: float
     signals: int
     precision: float | None
+    mean_probability: float | None
     base_rate: float | None
     brier_score: float | None
     reference_brier_score: float | None
@@ -68,7 +69,7 @@ def live_outcomes(outcomes: pd.DataFrame, through: date, window_days: int) -> pd
 def measure_realised(outcomes: pd.DataFrame, horizon: int) -> RealisedPerformance:
     """Measure scored rows of one member or of many; days, not rows, are what is independent."""
     if outcomes.empty:
-        return RealisedPerformance(0, 0.0, 0, None, None, None, None, None, None)
+        return RealisedPerformance(0, 0.0, 0, *[None] * 7)
     outcome = outcomes["outcome"].to_numpy(dtype=np.float64)
     signal = outcomes["signal"].to_numpy(dtype=bool)
     brier = float(_losses(outcomes, "probability").mean())
@@ -79,6 +80,7 @@ def measure_realised(outcomes: pd.DataFrame, horizon: int) -> RealisedPerformanc
         separate_windows=days.nunique() / label_gap(horizon),
         signals=int(signal.sum()),
         precision=float(outcome[signal].mean()) if signal.any() else None,
+        mean_probability=float(outcomes["probability"].mean()),
         base_rate=float(outcome.mean()),
         brier_score=brier,
         reference_brier_score=reference,

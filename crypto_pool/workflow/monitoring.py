@@ -1,19 +1,22 @@
 """What is known of each member on a day, as the rules of staleness ask for it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
-from crypto_pool.adapters.ledger import quarantine_reason
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger, quarantine_reason
 from crypto_pool.adapters.model_records import ChampionRecord
+from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.input_span import InputSpan
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.outcomes import measure_realised
 from crypto_pool.domain.staleness import MemberState
+from crypto_pool.errors import CryptoPoolError
 from crypto_pool.workflow.forecasting import SymbolFrames
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot
@@ -92,6 +95,31 @@ class Observer:
             if champion.tags.get(name) != str(self.settings[name])
         ]
         return ", ".join(changes)
+
+
+def observe_members(
+    store: FrameStore,
+    registry: ModelRegistry,
+    members: Sequence[Member],
+    settings: Mapping[str, Any],
+    window_days: int,
+    as_of: date,
+    now: datetime,
+) -> tuple[list[MemberState], dict[str, str]]:
+    """Give the states of members, and by name why one cannot be observed."""
+    outcomes = Outcomes.read(store, as_of, window_days)
+    observer = Observer(SymbolFrames(store), settings, outcomes, now)
+    champions = registry.champions([member.name for member in members])
+    decisions = Ledger(store).by_member()
+    states: list[MemberState] = []
+    faults: dict[str, str] = {}
+    for member in members:
+        decided = decisions.get(member, pd.DataFrame())
+        try:
+            states.append(observer.observe(member, champions.get(member.name), decided))
+        except CryptoPoolError as error:  # one coin's stored data never stops the others
+            faults[member.name] = f"cannot be observed: {error}"
+    return states, faults
 
 
 def last_training(

@@ -52,6 +52,7 @@ def test_figures_are_those_of_the_rows():
     )
     found = measure_realised(rows, 10)
     assert (found.rows, found.signals, found.precision, found.base_rate) == (40, 20, 1.0, 0.5)
+    assert found.mean_probability == pytest.approx(0.5)
     assert found.brier_score == pytest.approx(0.01)
     assert found.reference_brier_score == pytest.approx((0.79**2 + 0.21**2) / 2)
     assert found.skill_over_reference == pytest.approx(1 - 0.01 / found.reference_brier_score)

@@ -18,7 +18,7 @@ TODAY = date(2023, 6, 30)
 RULES = StalenessRules()
 BTC, ETH, ADA = (Member(symbol, Trend.UPTREND) for symbol in ("BTC", "ETH", "ADA"))
 FRESH = MemberState(BTC, has_champion=True, trained_as_of=TODAY - timedelta(days=29))
-POOR = RealisedPerformance(120, 6.0, 10, 0.1, 0.2, 0.3, 0.2, -0.5, 0.05)
+POOR = RealisedPerformance(120, 6.0, 10, 0.1, 0.5, 0.2, 0.3, 0.2, -0.5, 0.05)
 
 
 def judge(**changes):

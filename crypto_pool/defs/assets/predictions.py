@@ -11,6 +11,7 @@ from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.batches import batched_asset, process_partitions, record_failure
+from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.errors import MissingFeatures
@@ -30,6 +31,7 @@ from crypto_pool.workflow.forecasting import (
         dg.AssetDep(champion, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(feature_table, partition_mapping=dg.AllPartitionMapping()),
     ],
+    freshness_policy=daily_freshness,
     kinds={"pandas", "parquet"},
 )
 def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
@@ -91,7 +93,7 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
             Forecaster(member, version, was_in_time=was_registered_in_time(version, bar_date))
             for member, versions in shadowing.items()
             for version in versions
-            if version.version != served[member.name]
+            if version.version != served.get(member.name)
         ]
         rows, shadow_rows = forecast_all(day, serving), forecast_all(day, shadows)
         if serving and not rows:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.defs.batches import batch_keys, batched_asset, process_partitions
+from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.indicators import compute_indicators
@@ -22,6 +23,7 @@ def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
 @batched_asset(
     "raw",
     symbols,
+    freshness_policy=daily_freshness,
     kinds={"pandas", "parquet"},
     metadata={
         "dagster/column_schema": column_schema(
