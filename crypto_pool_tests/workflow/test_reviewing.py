@@ -1,0 +1,141 @@
+"""A champion is held to its outcomes: quarantined, replaced, or its predecessor back."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.adapters.ledger import quarantine_reason
+from crypto_pool.domain.outcomes import ReviewRules
+from crypto_pool.workflow.forecasting import SymbolFrames, choose_forecaster, forecast
+from crypto_pool.workflow.monitoring import observe_members
+from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+from crypto_pool_tests.workflow.small_pool import (
+    EXPIRES,
+    MEMBER,
+    SECOND,
+    SETTINGS,
+    STAYS,
+    noon_after,
+)
+
+TODAY = SECOND - timedelta(days=1)
+BAD, GOOD = 0.9, 0.1
+
+
+def write_outcomes(pool, table, version, *, error, days=200):
+    """Matured live rows, each as far from what happened as `error`."""
+    dates = pd.date_range(end=TODAY, periods=days)
+    outcome = (np.arange(days) // 7 % 3 == 0).astype(float)
+    rows = pd.DataFrame(
+        {
+            "prediction_date": dates.date,
+            "symbol": MEMBER.symbol,
+            "trend": str(MEMBER.trend),
+            "probability": np.abs(outcome - error),
+            "signal": outcome == 0,
+            "reference_probability": 1 / 3,
+            "outcome": outcome,
+            "in_sample": False,
+            "model_version": version,
+        }
+    )
+    pool.store.write(table, TODAY.isoformat(), rows)
+
+
+def review(pool, as_of=TODAY):
+    outcomes = Outcomes.read(pool.store, as_of, 240)
+    reviewer = Reviewer(
+        pool.store, pool.registry, ReviewRules(), as_of, noon_after(as_of), "review"
+    )
+    return reviewer.review(MEMBER, outcomes, pool.decisions)
+
+
+def predict(pool, bar_date, **options):
+    champion = pool.registry.champion(MEMBER.name)
+    chosen = choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, bar_date)
+    frames = SymbolFrames(pool.store)
+    return forecast(frames, pool.registry, chosen, bar_date, noon_after(bar_date), 7, **options)
+
+
+def observe(pool, as_of):
+    states, faults = observe_members(
+        pool.store, pool.registry, [MEMBER], SETTINGS, 240, as_of, noon_after(as_of)
+    )
+    assert faults == {}
+    return states[0]
+
+
+def test_a_champion_worse_than_the_reference_abstains_until_another_takes_over(pool):
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
+    row = review(pool)
+    assert row["action"] == "quarantine"
+    assert pool.decisions["decision"].to_list() == ["promoted", "quarantined"]
+    assert pool.serving == "1"
+
+    silent = predict(pool, TODAY)
+    assert silent["status"] == "abstain"
+    assert "worse than the reference" in silent["abstain_reason"]
+    assert predict(pool, TODAY - timedelta(days=2))["status"] == "active"
+    assert "worse than the reference" in observe(pool, TODAY).quarantine
+
+    taken_over = pool.appoint(SECOND, STAYS)
+    assert taken_over.decision == "promoted"
+    assert "quarantined" in taken_over.reason
+    assert predict(pool, SECOND)["status"] == "active"
+    assert observe(pool, SECOND).quarantine == ""
+
+
+def test_the_same_rows_condemn_only_once(pool):
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
+    review(pool)
+    again = review(pool)
+    assert again["action"] == "keep"
+    assert again["rows"] == 0
+    assert len(pool.decisions) == 2
+    assert quarantine_reason(pool.decisions, noon_after(TODAY))
+
+
+def test_a_better_predecessor_serves_again_by_itself(pool):
+    pool.appoint(SECOND, EXPIRES)
+    assert pool.serving == "2"
+    write_outcomes(pool, "prediction_outcomes", "2", error=BAD)
+    write_outcomes(pool, "shadow_outcomes", "1", error=GOOD)
+    row = review(pool, SECOND + timedelta(days=1))
+    assert row["action"] == "roll back"
+    assert pool.serving == "1"
+    last = pool.decisions.iloc[-1]
+    assert last["decision"] == "rolled back"
+    assert "does better in shadow" in last["reason"]
+
+
+def test_a_good_champion_stays(pool):
+    write_outcomes(pool, "prediction_outcomes", "1", error=GOOD)
+    row = review(pool)
+    assert row["action"] == "keep"
+    assert row["skill_over_reference"] > 0.5
+    assert len(pool.decisions) == 1
+
+
+def test_inputs_far_outside_the_training_span_abstain_if_the_setting_says_so(pool):
+    features = pool.store.read("feature_table", MEMBER.symbol)
+    features.loc[pd.Timestamp(TODAY), "MACD"] = 1e6
+    pool.store.write("feature_table", MEMBER.symbol, features)
+    row = predict(pool, TODAY, abstain_beyond_widths=2.0)
+    assert row["status"] == "abstain"
+    assert row["furthest_input"] == "MACD"
+    assert row["abstain_reason"].startswith("MACD lies")
+    assert predict(pool, TODAY)["status"] == "active"
+
+
+def test_a_fresh_member_is_observed_as_such(pool):
+    state = observe(pool, date(2022, 7, 1))
+    assert state.has_champion
+    assert state.trained_as_of == date(2022, 6, 1)
+    assert state.schema_change == ""
+    assert not state.code_changed
+    changed = {**SETTINGS, "target_pct": 0.1}
+    states, _ = observe_members(
+        pool.store, pool.registry, [MEMBER], changed, 240, TODAY, noon_after(TODAY)
+    )
+    assert "target_pct was 0.05 and is 0.1" in states[0].schema_change
