@@ -14,7 +14,7 @@ import numpy as np
 from crypto_pool.errors import UnscoredCandidate
 
 ArtifactFormat = Literal["skops", "xgboost", "lightgbm", "keras"]
-Explainer = Literal["tree", "linear", "sampled"]
+Explainer = Literal["forest", "sampled"]
 
 
 @dataclass(frozen=True)
@@ -154,15 +154,15 @@ _HIST_TREE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 _ADAM = "sklearn.neural_network._stochastic_optimizers.AdamOptimizer"
 
 _ALL = (
-    Candidate("RandomForest", _random_forest, "skops", "tree", (_TREE,)),
+    Candidate("RandomForest", _random_forest, "skops", "forest", (_TREE,)),
     Candidate("SupportVectorMachine", _support_vector_machine, "skops", "sampled", (_CALIBRATED,)),
-    Candidate("XGBoost", _xgboost, "xgboost", "tree"),
-    Candidate("HistGradientBoosting", _hist_gradient_boosting, "skops", "tree", (_HIST_TREE,)),
+    Candidate("XGBoost", _xgboost, "xgboost", "sampled"),
+    Candidate("HistGradientBoosting", _hist_gradient_boosting, "skops", "sampled", (_HIST_TREE,)),
     Candidate("AdaBoost", _ada_boost, "skops", "sampled", (_TREE,)),
-    Candidate("RidgeClassifier", _ridge_classifier, "skops", "linear", (_CALIBRATED,)),
+    Candidate("RidgeClassifier", _ridge_classifier, "skops", "sampled", (_CALIBRATED,)),
     Candidate("KNeighbors", _k_neighbors, "skops", "sampled"),
     Candidate("MLPClassifier", _mlp_classifier, "skops", "sampled", (_ADAM,)),
-    Candidate("LightGBM", _light_gbm, "lightgbm", "tree"),
+    Candidate("LightGBM", _light_gbm, "lightgbm", "sampled"),
     Candidate("NeuralNet", _neural_net, "keras", "sampled"),
 )
 

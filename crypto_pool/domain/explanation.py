@@ -1,4 +1,8 @@
-"""Feature importance as SHAP values, in units of the served probability."""
+"""Feature importance as SHAP values, in units of the served probability.
+
+A SHAP value here is interventional: an absent feature takes its value from a background
+row, and the values are the mean over all background rows.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,32 +10,58 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.training import REFERENCE_LOGIT
 
-PredictProbability = Callable[[pd.DataFrame], np.ndarray]
+FloatArray = NDArray[np.float64]
+PredictProbability = Callable[[pd.DataFrame], FloatArray]
 
-TREE = "interventional trees"
-SAMPLED = "sampled permutations"
+FOREST = "exact: interventional trees of the forest"
+SAMPLED = "sampled: an antithetic pair of orders for each row and background row"
 SAME_PROBABILITY = 1e-6
-# The explainer compares thresholds in another float width than some tree libraries do:
-# a row on a threshold is off by one tree's vote.
+# The explainer compares thresholds in another float width than the forest does: a row on a
+# threshold is off by one tree's vote.
 ADDITIVITY_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Mean signed and mean absolute SHAP value of each feature, and how they were found.
+class Contribution:
+    """What one input adds to one forecast's probability, signed."""
 
-    `reference` is the mean signed value of `reference_logit`, which is no feature: 0
-    where the served probability does not use it.
+    feature: str
+    contribution: float
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """SHAP values by row and input, the rows they explain, and how they were found.
+
+    `reference_logit`, which is no feature, has a column where the explained rows have one.
+    `standard_error` is the largest of the mean values' standard errors from sampling.
     """
 
-    mean: dict[str, float]
-    mean_absolute: dict[str, float]
+    values: pd.DataFrame
+    rows: pd.DataFrame
     method: str
-    reference: float = 0.0
+    standard_error: float
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Mean signed value of each feature."""
+        return _by_name(self.values.drop(columns=REFERENCE_LOGIT, errors="ignore").mean())
+
+    @property
+    def mean_absolute(self) -> dict[str, float]:
+        """Mean absolute value of each feature."""
+        return _by_name(self.values.drop(columns=REFERENCE_LOGIT, errors="ignore").abs().mean())
+
+    @property
+    def reference(self) -> float:
+        """Mean signed value of the reference; 0 where the served probability does not use it."""
+        used = REFERENCE_LOGIT in self.values.columns
+        return float(self.values[REFERENCE_LOGIT].mean()) if used else 0.0
 
 
 def explain(
@@ -45,75 +75,117 @@ def explain(
     """Explain the served probability on `rows` against `background`, same columns.
 
     The columns are the features the estimator was fitted on, with or without
-    `reference_logit` beside them.
-    Trees whose own probability is the served one are walked: exact for forests, while
-    for boosted trees SHAP rescales log odds to probability, pair by pair of row and
-    background. Anything else is sampled, one antithetic permutation of the features a
-    row. Either way a row's values add up to its probability less the mean probability of
-    the background; where a walk's do not, it is not used.
+    `reference_logit` beside them. A forest that is served as it is gets its exact values;
+    SHAP knows none for boosted trees in units of probability, nor for anything behind a
+    calibration, so the rest is sampled. Either way a row's values add up to its
+    probability less the mean probability of the background.
     """
-    served = np.asarray(predict_probability(rows))
-    method, values = TREE, None
-    own = rows.drop(columns=REFERENCE_LOGIT, errors="ignore")
-    if candidate.explainer == "tree" and _is_own_probability(estimator, own, served):
-        values = _tree_values(estimator, background.loc[:, own.columns], own)
-    if values is None or not _adds_up(values, served, predict_probability(background)):
-        method, values = SAMPLED, _sampled_values(predict_probability, background, rows, seed)
-    columns = own.columns if method == TREE else rows.columns
-    mean = _by_name(columns, values.mean(axis=0))
-    absolute = _by_name(columns, np.abs(values).mean(axis=0))
-    absolute.pop(REFERENCE_LOGIT, None)
-    reference = mean.pop(REFERENCE_LOGIT, 0.0)
-    return Explanation(mean, absolute, method, reference)
-
-
-def _by_name(columns: pd.Index, values: np.ndarray) -> dict[str, float]:
-    return {str(name): float(value) for name, value in zip(columns, values, strict=True)}
-
-
-def _is_own_probability(estimator: Any, rows: pd.DataFrame, served: np.ndarray) -> bool:
-    own = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
-    return bool(np.allclose(own, served, rtol=0, atol=SAME_PROBABILITY))
-
-
-def _adds_up(values: np.ndarray, served: np.ndarray, background: np.ndarray) -> bool:
-    expected = served - float(np.mean(background))
-    return bool(np.allclose(values.sum(axis=1), expected, rtol=0, atol=ADDITIVITY_TOLERANCE))
-
-
-def _tree_values(estimator: Any, background: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray | None:
-    """Give SHAP values of class 1, or None for a model the explainer does not know."""
-    import shap
-
-    masker = shap.maskers.Independent(background, max_samples=len(background))
-    try:
-        explainer = shap.TreeExplainer(
-            estimator,
-            masker,
-            feature_perturbation="interventional",
-            model_output="probability",
+    if candidate.explainer == "forest":
+        exact = _forest_values(estimator, predict_probability, background, rows)
+        if exact is not None:
+            return Explanation(exact, rows, FOREST, 0.0)
+    random = np.random.default_rng(seed)
+    absent = np.asarray(predict_probability(background), dtype=np.float64)
+    present = np.asarray(predict_probability(rows), dtype=np.float64)
+    values = np.empty(rows.shape)
+    variance = np.empty(rows.shape)
+    for number in range(len(rows)):
+        pairs = _pair_values(
+            predict_probability, background, absent, rows.iloc[[number]], present[number], random
         )
-    except (shap.utils._exceptions.InvalidModelError, NotImplementedError, ValueError):
-        return None
-    values = np.asarray(explainer.shap_values(rows, check_additivity=False), dtype=np.float64)
-    return values[..., 1] if values.ndim == 3 else values
+        values[number] = pairs.mean(axis=0)
+        # Each background row has its own pair of orders, so their spread is never less than
+        # what the orders cause.
+        variance[number] = pairs.var(axis=0, ddof=1) / len(pairs)
+    error = float(np.sqrt(variance.sum(axis=0)).max() / len(rows))
+    return Explanation(
+        pd.DataFrame(values, index=rows.index, columns=rows.columns), rows, SAMPLED, error
+    )
 
 
-def _sampled_values(
+def contributions(
+    predict_probability: PredictProbability,
+    background: pd.DataFrame,
+    row: pd.DataFrame,
+    seed: int,
+    count: int = 3,
+) -> list[Contribution]:
+    """Give the `count` largest sampled SHAP values of one forecast, `row` being a frame of one."""
+    pairs = _pair_values(
+        predict_probability,
+        background,
+        np.asarray(predict_probability(background), dtype=np.float64),
+        row,
+        float(predict_probability(row)[0]),
+        np.random.default_rng(seed),
+    )
+    values = pairs.mean(axis=0)
+    largest = np.argsort(-np.abs(values), kind="stable")[:count]
+    return [Contribution(str(row.columns[i]), float(values[i])) for i in largest]
+
+
+def _pair_values(
+    predict_probability: PredictProbability,
+    background: pd.DataFrame,
+    absent: FloatArray,
+    row: pd.DataFrame,
+    present: float,
+    random: np.random.Generator,
+) -> FloatArray:
+    """Give the value of each input for each background row, in one batch of predictions.
+
+    The inputs of `background` turn into those of `row` one by one, in a random order and in
+    its reverse; an input's value is the mean of its two steps. `shap.PermutationExplainer`
+    walks one order over all background rows; an order for each costs the same number of
+    predictions and averages over many more orders.
+    """
+    count, width = background.shape
+    position = random.permuted(np.tile(np.arange(width), (count, 1)), axis=1)
+    positions = np.stack([position, width - 1 - position])
+    changed = positions[:, :, None, :] < np.arange(1, width)[:, None]
+    mixed = np.where(changed, row.to_numpy(dtype=np.float64), background.to_numpy()[:, None, :])
+    frame = pd.DataFrame(mixed.reshape(-1, width), columns=background.columns)
+    between = np.asarray(predict_probability(frame)).reshape(2, count, width - 1)
+    walks = np.concatenate(
+        [
+            np.broadcast_to(absent[:, None], (2, count, 1)),
+            between,
+            np.full((2, count, 1), present),
+        ],
+        axis=2,
+    )
+    steps = np.take_along_axis(np.diff(walks, axis=2), positions, axis=2)
+    return np.asarray(steps.mean(axis=0))
+
+
+def _forest_values(
+    estimator: Any,
     predict_probability: PredictProbability,
     background: pd.DataFrame,
     rows: pd.DataFrame,
-    seed: int,
-) -> np.ndarray:
+) -> pd.DataFrame | None:
+    """Give exact values of class 1, or None if the forest's probability is not the served one."""
     import shap
 
-    columns = rows.columns
+    served = np.asarray(predict_probability(rows))
+    own = rows.drop(columns=REFERENCE_LOGIT, errors="ignore")
+    probability = np.asarray(estimator.predict_proba(own), dtype=np.float64)[:, 1]
+    if not np.allclose(probability, served, rtol=0, atol=SAME_PROBABILITY):
+        return None
+    known = background.loc[:, own.columns]
+    explainer = shap.TreeExplainer(
+        estimator,
+        shap.maskers.Independent(known, max_samples=len(known)),
+        feature_perturbation="interventional",
+        model_output="probability",
+    )
+    values = np.asarray(explainer.shap_values(own, check_additivity=False))[..., 1]
+    expected = served - float(np.mean(predict_probability(background)))
+    if not np.allclose(values.sum(axis=1), expected, rtol=0, atol=ADDITIVITY_TOLERANCE):
+        return None
+    exact = pd.DataFrame(values, index=rows.index, columns=own.columns)
+    return exact.reindex(columns=rows.columns, fill_value=0.0)
 
-    def probability(values: np.ndarray) -> np.ndarray:
-        return np.asarray(predict_probability(pd.DataFrame(values, columns=columns)))
 
-    masker = shap.maskers.Independent(background, max_samples=len(background))
-    explainer = shap.PermutationExplainer(probability, masker, seed=seed)
-    evaluations = 2 * len(columns) + 1
-    result = explainer(rows, max_evals=evaluations, silent=True)
-    return np.asarray(result.values, dtype=np.float64)
+def _by_name(values: pd.Series) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items()}

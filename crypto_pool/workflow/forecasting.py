@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -12,8 +12,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import quarantine_reason, serving_version
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.explanation import explain
+from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.input_span import InputSpan
 from crypto_pool.domain.labels import label_target
@@ -166,6 +165,8 @@ def forecast(
             f"{abstain_beyond_widths:g} is the limit"
         )
     probability = float(model.predict_probability(row)[0])
+    background = spread_rows(trained, BACKGROUND_ROWS)
+    explained = contributions(model.predict_probability, background, row, seed, TOP_CONTRIBUTIONS)
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
     chosen_through = date.fromisoformat(tags["chosen_through"])
@@ -192,30 +193,13 @@ def forecast(
         "features": json.dumps(
             {str(k): v for k, v in features.loc[[day]].to_dict("records")[0].items()}
         ),
-        "top_contributions": json.dumps(_contributions(trained, tags, model, row, seed)),
+        "top_contributions": json.dumps([asdict(largest) for largest in explained]),
         "predicted_at_utc": pd.Timestamp(now).tz_convert("UTC").tz_localize(None),
     }
 
 
 def _trained_rows(store: FrameStore, tags: Mapping[str, str]) -> pd.DataFrame:
     return served_rows(load_snapshot(store, tags["data_hash"])).loc[: tags["trained_through"]]
-
-
-def _contributions(
-    trained: pd.DataFrame, tags: Mapping[str, str], model: Any, row: pd.DataFrame, seed: int
-) -> list[dict[str, Any]]:
-    """The largest SHAP values of one forecast against rows of its training, signed."""
-    explanation = explain(
-        CANDIDATES[tags["classifier"]],
-        model.predict_probability,
-        model.estimator,
-        spread_rows(trained, BACKGROUND_ROWS),
-        row,
-        seed,
-    )
-    values = {**explanation.mean, REFERENCE_LOGIT: explanation.reference}
-    largest = sorted(values, key=lambda name: abs(values[name]), reverse=True)
-    return [{"feature": name, "contribution": values[name]} for name in largest[:TOP_CONTRIBUTIONS]]
 
 
 def score_predictions(

@@ -6,7 +6,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
-from crypto_pool.domain.explanation import explain
+from crypto_pool.domain.explanation import FOREST, SAMPLED, explain
 from crypto_pool.domain.policies import HoldoutPolicy, positive_probability
 from crypto_pool.errors import UnscoredCandidate
 
@@ -92,40 +92,16 @@ def test_trusted_types_refuse_a_foreign_one(name):
         skops.io.loads(stored, trusted=list(CANDIDATES[name].trusted_types))
 
 
-@pytest.mark.parametrize("name", ["RandomForest", "XGBoost", "LightGBM", "HistGradientBoosting"])
-def test_trees_are_explained_by_walking_them_in_probability(name, fitted, market):
-    rows = market.table.features.iloc[-8:]
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_explained_in_what_it_serves(name, fitted, market):
+    rows = market.table.features.iloc[-2:]
     predict, background = served(name, fitted), fitted[name].background
     told = explain(CANDIDATES[name], predict, fitted[name].estimator, background, rows, 0)
-    assert told.method == "interventional trees"
+    exact = name == "RandomForest"
+    assert told.method == (FOREST if exact else SAMPLED)
     assert list(told.mean) == list(told.mean_absolute) == list(rows.columns)
     expected = predict(rows).mean() - predict(background).mean()
-    assert sum(told.mean.values()) == pytest.approx(expected, abs=0.01)
-
-
-@pytest.mark.parametrize("name", ["AdaBoost", "RidgeClassifier", "NeuralNet"])
-def test_the_others_are_explained_by_sampling_and_add_up(name, fitted, market):
-    rows = market.table.features.iloc[-4:]
-    predict, background = served(name, fitted), fitted[name].background
-    told = explain(CANDIDATES[name], predict, fitted[name].estimator, background, rows, 0)
-    assert told.method == "sampled permutations"
-    expected = predict(rows).mean() - predict(background).mean()
-    assert sum(told.mean.values()) == pytest.approx(expected, abs=1e-6)
-    again = explain(CANDIDATES[name], predict, fitted[name].estimator, background, rows, 0)
-    assert again == told
-
-
-def test_a_recalibrated_tree_is_explained_as_served(fitted, market):
-    rows, background = market.table.features.iloc[-4:], fitted["XGBoost"].background
-    own = served("XGBoost", fitted)
-
-    def halved(given):
-        return own(given) / 2
-
-    told = explain(CANDIDATES["XGBoost"], halved, fitted["XGBoost"].estimator, background, rows, 0)
-    assert told.method == "sampled permutations"
-    expected = halved(rows).mean() - halved(background).mean()
-    assert sum(told.mean.values()) == pytest.approx(expected, abs=1e-6)
+    assert sum(told.mean.values()) == pytest.approx(expected, abs=0.01 if exact else 1e-6)
 
 
 @pytest.mark.parametrize("name", ["LightGBM", "RidgeClassifier"])
