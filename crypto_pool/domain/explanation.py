@@ -165,13 +165,13 @@ def _forest_values(
     rows: pd.DataFrame,
 ) -> pd.DataFrame | None:
     """Give exact values of class 1, or None if the forest's probability is not the served one."""
-    import shap
-
     served = np.asarray(predict_probability(rows))
     own = rows.drop(columns=REFERENCE_LOGIT, errors="ignore")
     probability = np.asarray(estimator.predict_proba(own), dtype=np.float64)[:, 1]
     if not np.allclose(probability, served, rtol=0, atol=SAME_PROBABILITY):
         return None
+    import shap
+
     known = background.loc[:, own.columns]
     explainer = shap.TreeExplainer(
         estimator,

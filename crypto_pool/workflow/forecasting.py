@@ -13,6 +13,7 @@ from crypto_pool.adapters.ledger import quarantine_reason, serving_version
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.explanation import contributions
+from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.input_span import InputSpan
 from crypto_pool.domain.labels import label_target
@@ -166,7 +167,7 @@ def forecast(
         )
     probability = float(model.predict_probability(row)[0])
     background = spread_rows(trained, BACKGROUND_ROWS)
-    explained = contributions(model.predict_probability, background, row, seed, TOP_CONTRIBUTIONS)
+    explained = contributions(fast_probability(model), background, row, seed, TOP_CONTRIBUTIONS)
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
     chosen_through = date.fromisoformat(tags["chosen_through"])

@@ -11,6 +11,7 @@ from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.explanation import Explanation, explain
+from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.overfitting import SelectionCorrection
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
@@ -51,7 +52,7 @@ def explain_run(
     background = spread_rows(rows.loc[: run.tags["trained_through"]], BACKGROUND_ROWS)
     return explain(
         CANDIDATES[run.algorithm],
-        model.predict_probability,
+        fast_probability(model),
         model.estimator,
         background,
         rows.loc[evaluation.index[-explained_rows:]],
@@ -88,6 +89,7 @@ def version_tags(
         "feature_importance_absolute": json.dumps(dict(importance.mean_absolute)),
         "reference_importance": json.dumps(importance.reference),
         "explanation_method": importance.method,
+        "explanation_standard_error": json.dumps(importance.standard_error),
         "precision_interval": json.dumps(
             [run.metrics.get("precision_low"), run.metrics.get("precision_high")]
         ),
