@@ -1,0 +1,150 @@
+"""Real bodies of Alpha Vantage, each handled as the name of its file says."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.providers.alpha_vantage_answers import parse_bars, parse_indicator, redact
+from crypto_pool.errors import (
+    BurstLimit,
+    DailyQuotaExhausted,
+    InvalidApiKey,
+    MalformedAnswer,
+    NoData,
+    PremiumEndpoint,
+    ProviderError,
+    UnknownSymbol,
+)
+from crypto_pool.sandbox import faults
+
+BODIES = Path(__file__).parents[3] / "shared" / "alphavantage"
+
+REFUSALS: dict[str, tuple[type[ProviderError], str]] = {
+    "error_apikey_missing": (InvalidApiKey, "CRYPTO_POOL_ALPHA_VANTAGE_API_KEY"),
+    "error_invalid_call": (UnknownSymbol, "CRYPTO_POOL_SYMBOLS"),
+    "information_25_per_day": (DailyQuotaExhausted, "run again after 00:00 UTC"),
+    "information_25_per_day_with_key": (DailyQuotaExhausted, "run again after 00:00 UTC"),
+    "information_burst_1_per_second": (BurstLimit, "wait and run again"),
+    "information_premium_endpoint": (PremiumEndpoint, "CRYPTO_POOL_INDICATOR_SOURCE=local"),
+    "note_5_per_minute_500_per_day": (BurstLimit, "wait and run again"),
+}
+INDICATORS = {
+    "sma": ("SMA", ["SMA"]),
+    "obv": ("OBV", ["OBV"]),
+    "ad": ("AD", ["Chaikin A/D"]),
+    "adx": ("ADX", ["ADX"]),
+    "aroon": ("AROON", ["Aroon Down", "Aroon Up"]),
+    "macd": ("MACD", ["MACD", "MACD_Signal", "MACD_Hist"]),
+    "rsi": ("RSI", ["RSI"]),
+    "stoch": ("STOCH", ["SlowK", "SlowD"]),
+    "mfi": ("MFI", ["MFI"]),
+    "dx": ("DX", ["DX"]),
+    "trix": ("TRIX", ["TRIX"]),
+    "bbands": ("BBANDS", ["Real Upper Band", "Real Middle Band", "Real Lower Band"]),
+    "ppo": ("PPO", ["PPO"]),
+}
+BARS = ("digital_currency_daily_new_format", "digital_currency_daily_old_format")
+
+
+def body(name: str) -> bytes:
+    path = BODIES / f"{name}.json"
+    if not path.exists():
+        pytest.skip("the recorded bodies are not here")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_recorded_refusal_is_its_error_with_the_way_out(name: str) -> None:
+    error, way_out = REFUSALS[name]
+    with pytest.raises(ProviderError) as raised:
+        parse_bars(body(name), "BTC")
+    assert type(raised.value) is error
+    assert str(raised.value).startswith("BTC ")
+    assert way_out in str(raised.value)
+
+
+def test_a_recorded_burst_names_how_long_to_wait() -> None:
+    waits = {}
+    for name in ("information_burst_1_per_second", "note_5_per_minute_500_per_day"):
+        with pytest.raises(BurstLimit) as raised:
+            parse_bars(body(name), "BTC")
+        waits[name] = raised.value.wait_seconds
+    assert waits["information_burst_1_per_second"] < 5
+    assert waits["note_5_per_minute_500_per_day"] > 60
+
+
+@pytest.mark.parametrize("name", INDICATORS)
+def test_a_recorded_indicator_is_read(name: str) -> None:
+    function, fields = INDICATORS[name]
+    raw = body(name)
+    read = parse_indicator(raw, function, "DUMMY", {field: field for field in fields})
+    (rows,) = (value for key, value in json.loads(raw).items() if key.startswith("Technical"))
+    assert len(read) == len(rows) > 0
+    for day, row in rows.items():
+        assert read.loc[day, fields].tolist() == [float(row[field]) for field in fields]
+
+
+@pytest.mark.parametrize("name", BARS)
+def test_recorded_bars_are_read_in_dollars_or_the_market_asked_for(name: str) -> None:
+    raw = body(name)
+    read = parse_bars(raw, "BTC")
+    rows = json.loads(raw)["Time Series (Digital Currency Daily)"]
+    assert len(read) == len(rows)
+    assert read.index.is_monotonic_increasing
+    day, row = next(iter(rows.items()))
+    wanted = next(row[field] for field in ("4. close", "4b. close (USD)") if field in row)
+    assert read.loc[pd.Timestamp(day), "close"] == float(wanted)
+
+
+def test_every_recorded_body_has_its_test() -> None:
+    if not BODIES.exists():
+        pytest.skip("the recorded bodies are not here")
+    assert {path.stem for path in BODIES.glob("*.json")} == {*REFUSALS, *INDICATORS, *BARS}
+
+
+@pytest.mark.parametrize(
+    ("notice", "error"),
+    [
+        (faults.burst_notice(1, 25), BurstLimit),
+        (faults.minute_notice(5, 500), BurstLimit),
+        (faults.quota_notice(25, "K"), DailyQuotaExhausted),
+        (faults.wrong_key_error(), InvalidApiKey),
+        (faults.premium_notice(), PremiumEndpoint),
+        (faults.invalid_call_error("SMA"), UnknownSymbol),
+        ({"Information": "Maintenance on Sunday."}, MalformedAnswer),
+        ({}, NoData),
+        ({"Time Series (Digital Currency Daily)": {}}, NoData),
+        ({"Time Series (Digital Currency Weekly)": {"2024-06-02": {}}}, MalformedAnswer),
+        ({"Time Series (Digital Currency Daily)": {"2024-06-02": "?"}}, MalformedAnswer),
+    ],
+)
+def test_a_body_without_bars_is_its_error(notice: dict[str, str], error: type) -> None:
+    with pytest.raises(ProviderError) as raised:
+        parse_bars(json.dumps(notice).encode(), "BTC")
+    assert type(raised.value) is error
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"<html>", b'{"Meta Data": {', b"\xff\xfe"])
+def test_a_body_that_is_no_json_object_is_malformed(raw: bytes) -> None:
+    with pytest.raises(MalformedAnswer, match="stored data is untouched"):
+        parse_bars(raw, "BTC")
+
+
+@pytest.mark.parametrize("market", ["CNY", "USD"])
+def test_prices_in_two_currencies_are_read_in_dollars(market: str) -> None:
+    row = {"5. volume": "7", "6. market cap (USD)": "9"}
+    for number, name in enumerate(("open", "high", "low", "close"), 1):
+        row[f"{number}a. {name} ({market})"] = "5" if market == "USD" else "500"
+        row[f"{number}b. {name} (USD)"] = "5"
+    answer = {"Time Series (Digital Currency Daily)": {"2017-12-09": row, "2017-12-08": row}}
+    read = parse_bars(json.dumps(answer).encode(), "BTC")
+    assert read.index.tolist() == [pd.Timestamp("2017-12-08"), pd.Timestamp("2017-12-09")]
+    assert read.loc["2017-12-09"].tolist() == [5.0, 5.0, 5.0, 5.0, 7.0]
+
+
+def test_a_key_in_a_body_is_taken_out_in_every_spelling() -> None:
+    key = "A+B/C=1"
+    raw = f'"key {key} and A%2BB%2FC%3D1"'.encode()
+    assert redact(raw, key) == b'"key [API key] and [API key]"'
