@@ -139,14 +139,10 @@ class RequestBudget:
                 used += requests
         deferred = tuple(item for item in needed if item not in fits)
         total = sum(needed.values())
-        allowance = (
-            "no daily limit" if left is None else f"{left} left of {self.plan.per_day} today"
-        )
-        message = f"{total} requests needed, {allowance}"
+        message = f"{total} requests needed, {self._allowance(left)}"
         if deferred:
-            message += (
-                f"; today {len(fits)} of {len(needed)} can be pulled, these wait for the next day: "
-                + ", ".join(deferred)
+            message += f"; {len(fits)} of {len(needed)} can be pulled today" + self._deferral(
+                {item: needed[item] for item in deferred}, used
             )
         return PullPlan(tuple(fits), deferred, total, left, message)
 
@@ -154,6 +150,49 @@ class RequestBudget:
         """Let go of the files."""
         self._pace.close()  # type: ignore[no-untyped-call]
         self._quota.close()  # type: ignore[no-untyped-call]
+
+    def _allowance(self, left: int | None) -> str:
+        if left is None:
+            return "no daily limit"
+        return f"{left} left" + (f" of {self.plan.per_day}" if self.plan.per_day else "") + " today"
+
+    def _deferral(self, deferred: Mapping[str, int], used: int) -> str:
+        """Who has to wait, and until when the first of them; who waits in vain."""
+        daily = self.plan.per_day or _NO_LIMIT
+        waiting = {item: requests for item, requests in deferred.items() if requests <= daily}
+        said = ""
+        if waiting:
+            free_at = self._free_at(next(iter(waiting.values())), used)
+            said += f", these wait until {free_at:%Y-%m-%d %H:%M} UTC: {', '.join(waiting)}"
+        for item in deferred.keys() - waiting.keys():
+            said += (
+                f"; {item} needs {deferred[item]} requests, more than the plan allows in a day: "
+                "choose a larger plan or CRYPTO_POOL_INDICATOR_SOURCE=local"
+            )
+        return said
+
+    def _free_at(self, requests: int, used: int) -> datetime:
+        """When so many requests can be sent, if `used` others are sent now."""
+        now = self._now().astimezone(UTC)
+        free_at = self._closed_until() or now
+        if self.plan.per_day is not None:
+            counted = [*self._counted(), *[_milliseconds(now)] * used]
+            to_wait_for = len(counted) + requests - self.plan.per_day
+            if to_wait_for > 0:
+                rolled = datetime.fromtimestamp(counted[to_wait_for - 1] / 1000, UTC)
+                free_at = max(free_at, rolled + timedelta(days=1))
+        return free_at
+
+    def _counted(self) -> list[int]:
+        """The moments of the requests that count today, oldest first."""
+        start = _milliseconds(self._now()) - _DAY_MS
+        with self._quota.lock:
+            rows = self._quota.conn.execute(
+                "SELECT item_timestamp FROM quota WHERE item_timestamp >= ? "
+                "ORDER BY item_timestamp",
+                [start],
+            ).fetchall()
+        return [int(row[0]) for row in rows]
 
     def _admit(self) -> str:
         identity = uuid.uuid4().hex

@@ -1,0 +1,192 @@
+"""One key's budget: across processes, restarts and clocks; and the server's own limits."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from crypto_pool.adapters.rate_limit import RequestBudget
+from crypto_pool.domain.request_plans import PLANS, RequestPlan
+from crypto_pool.errors import DailyQuotaExhausted, InvalidSetting
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.sandbox.server import SandboxMarketServer, serving
+
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+ASKER = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from crypto_pool.adapters.rate_limit import RequestBudget
+from crypto_pool.domain.request_plans import RequestPlan
+from crypto_pool.errors import DailyQuotaExhausted
+noon = datetime.fromisoformat(sys.argv[2])
+budget = RequestBudget(Path(sys.argv[1]), RequestPlan(per_day=10), now=lambda: noon)
+admitted = 0
+try:
+    while True:
+        with budget.request():
+            admitted += 1
+            print("admitted", flush=True)
+            if len(sys.argv) > 3:
+                sys.stdin.read()
+except DailyQuotaExhausted:
+    print("total", admitted)
+"""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: Clock) -> Callable[[RequestPlan], RequestBudget]:
+    return lambda plan: RequestBudget(tmp_path, plan, now=clock)
+
+
+def spend(budget: RequestBudget, requests: int) -> None:
+    for _ in range(requests):
+        with budget.request():
+            pass
+
+
+def asker(folder: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", ASKER, str(folder), NOON.isoformat(), *more],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_share_one_day(tmp_path: Path, clock: Clock) -> None:
+    askers = [asker(tmp_path) for _ in range(3)]
+    said = [one.communicate(timeout=60)[0] for one in askers]
+    assert all("total" in text for text in said)
+    assert sum(text.count("admitted") for text in said) == 10
+    assert RequestBudget(tmp_path, RequestPlan(per_day=10), now=clock).left_today() == 0
+
+
+def test_a_process_killed_with_a_request_on_its_way_has_spent_it(tmp_path: Path, clock) -> None:
+    with asker(tmp_path, "wait") as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "admitted\n"
+        killed.send_signal(signal.SIGKILL)
+    budget = RequestBudget(tmp_path, RequestPlan(per_day=10), now=clock)
+    assert (budget.spent_today(), budget.left_today()) == (1, 9)
+
+
+def test_a_restart_forgets_nothing_and_the_day_rolls(opened, clock: Clock) -> None:
+    plan = RequestPlan(per_day=3)
+    first = opened(plan)
+    spend(first, 2)
+    clock.time += timedelta(hours=6)
+    spend(first, 1)
+    first.close()
+    again = opened(plan)
+    with pytest.raises(DailyQuotaExhausted, match="2024-06-02 12:00 UTC"):
+        spend(again, 1)
+    clock.time = NOON + timedelta(hours=12, minutes=1)  # another date, but not another 24 hours
+    assert again.left_today() == 0
+    clock.time = NOON + DAY + timedelta(seconds=1)
+    assert again.left_today() == 2
+    spend(again, 2)
+    with pytest.raises(DailyQuotaExhausted, match="2024-06-02 18:00 UTC"):
+        spend(again, 1)
+
+
+def test_what_does_not_fit_today_is_named_with_the_time_it_fits(opened, clock: Clock) -> None:
+    budget = opened(RequestPlan(per_day=25))
+    assert budget.plan_pull({"A": 16}).deferred == ()
+    spend(budget, 10)
+    planned = budget.plan_pull({"A": 16, "B": 1, "C": 30})
+    assert (planned.fits, planned.deferred) == (("B",), ("A", "C"))
+    assert planned.message.startswith("47 requests needed, 15 left of 25 today")
+    assert "these wait until 2024-06-02 12:00 UTC: A;" in planned.message
+    assert "C needs 30 requests, more than the plan allows in a day" in planned.message
+
+
+def test_a_day_the_provider_closed_ends_at_midnight(opened, clock: Clock) -> None:
+    budget = opened(RequestPlan())
+    budget.close_for_today()
+    assert opened(RequestPlan()).left_today() == 0
+    with pytest.raises(DailyQuotaExhausted, match="2024-06-02 00:00 UTC"):
+        spend(budget, 1)
+    assert "2024-06-02 00:00 UTC" in budget.plan_pull({"A": 1}).message
+    clock.time = NOON + timedelta(hours=12)
+    spend(budget, 1)
+
+
+def test_a_second_is_waited_for(opened) -> None:
+    begun = time.monotonic()
+    spend(opened(RequestPlan(per_second=2)), 3)
+    assert 1.0 <= time.monotonic() - begun < 10
+
+
+def test_a_request_on_its_way_holds_its_place(opened) -> None:
+    """Two that left together may arrive together, however long the first one took."""
+    plan = RequestPlan(per_second=1)
+    held, admitted = opened(plan), threading.Event()
+    waiting = threading.Thread(target=lambda: (spend(opened(plan), 1), admitted.set()))
+    with held.request():
+        waiting.start()
+        assert not admitted.wait(1.5)
+    assert admitted.wait(10)
+    waiting.join()
+
+
+def test_a_folder_that_cannot_be_written_names_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidSetting, match="CRYPTO_POOL_REQUEST_BUDGET_DIR"):
+        RequestBudget(tmp_path / "file", RequestPlan())
+
+
+def test_plans_are_those_of_the_provider() -> None:
+    assert str(PLANS["free"]) == "1 a second, 25 a day"
+    for name, plan in PLANS.items():
+        if name != "free":
+            assert (plan.per_minute, plan.per_day) == (int(name.removeprefix("premium_")), None)
+    with pytest.raises(InvalidSetting, match="per_day=0"):
+        RequestPlan(per_day=0)
+
+
+@pytest.mark.parametrize(
+    ("plan", "notice"),
+    [
+        (RequestPlan(per_second=2), "(2 request per second)"),
+        (RequestPlan(per_minute=2), "2 calls per minute"),
+        (RequestPlan(per_day=2), "2 requests per day"),
+    ],
+)
+def test_the_server_keeps_its_own_limits(plan: RequestPlan, notice: str) -> None:
+    asked = {"function": "DIGITAL_CURRENCY_DAILY", "symbol": "BTC", "market": "USD", "apikey": "k"}
+
+    def ask(url: str) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(url, params=asked, timeout=30)
+
+    market = SandboxMarketServer(SyntheticMarket().bars, plan, lambda: NOON)
+    with serving(market) as url, ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(ask, [url] * 3))
+    assert {answer.status_code for answer in answers} == {200}
+    (refused,) = [answer for answer in answers if "Meta Data" not in answer.json()]
+    assert notice in refused.text
