@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     alpha_vantage_per_day: int | None = Field(
         None, ge=1, description="Requests in 24 hours of a custom plan; empty: no limit."
     )
+    alpha_vantage_timeout_seconds: float = Field(
+        30,
+        gt=0,
+        le=600,
+        description="Longest silence within an answer; a whole answer may take twice that.",
+    )
     request_budget_dir: Path | None = Field(
         None,
         description="Local folder where all pools of this machine count a key's requests; "

@@ -1,11 +1,14 @@
 """Commands that only read: `query` and `status`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crypto_pool.commands.options import chosen_settings
 from crypto_pool.commands.printing import console, print_frame, print_json, records
+
+if TYPE_CHECKING:
+    from crypto_pool.settings import Settings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -51,6 +54,7 @@ def status(as_json: JsonOption = False) -> None:
         for trend in Trend
         if (symbol, str(trend)) not in have
     ]
+    requests = _requests(settings)
     if as_json:
         print_json(
             {
@@ -58,6 +62,7 @@ def status(as_json: JsonOption = False) -> None:
                 "data_dir": str(settings.state_dir),
                 "members": records(frame),
                 "without_champion": without,
+                "requests": requests,
             }
         )
         return
@@ -65,3 +70,25 @@ def status(as_json: JsonOption = False) -> None:
     console.print(f"Source of bars: {settings.provider}. Data: {settings.state_dir}")
     if without:
         console.print(f"Without a champion: {', '.join(without)}")
+    if requests:
+        left = requests["left_today"]
+        console.print(
+            f"Requests in the last 24 hours: {requests['spent_today']}, "
+            f"{'no daily limit' if left is None else f'{left} left'} (plan: {requests['plan']})"
+        )
+
+
+def _requests(settings: "Settings") -> "dict[str, int | str | None] | None":
+    """What is spent and left of the key's budget, where one is counted."""
+    if settings.provider != "alpha_vantage":
+        return None  # before the import, which takes a second
+    from crypto_pool.defs.market_data import request_budget
+
+    budget = request_budget(settings)
+    if budget is None:
+        return None
+    return {
+        "plan": settings.alpha_vantage_plan,
+        "spent_today": budget.spent_today(),
+        "left_today": budget.left_today(),
+    }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crypto_pool.sandbox.answers import Bars
+    from crypto_pool.sandbox.faults import SwitchedFault
     from crypto_pool.settings import Settings
 
 
@@ -29,6 +30,10 @@ def sandbox(
         int, typer.Option(help="Latest bars of an answer; 0 gives the whole history.")
     ] = 0,
     bars: Annotated[Path | None, typer.Option(help="Folder of SYMBOL.csv to answer from.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="What to do wrong, for one coin if named: 5xx, or hang:BTC. Repeatable."),
+    ] = None,
 ) -> None:
     """Serve a market in Alpha Vantage's format on loopback, until Ctrl-C."""
     from crypto_pool.domain.request_plans import PLANS, UNLIMITED
@@ -41,7 +46,13 @@ def sandbox(
         raise InvalidSetting(f"--plan {plan!r} is unknown; known: {', '.join(plans)}")
     settings = load_settings()
     source = settings.synthetic_market().bars if bars is None else _bars_of(bars)
-    market = SandboxMarketServer(source, plans[plan], now=settings.now, window=window or None)
+    market = SandboxMarketServer(
+        source,
+        plans[plan],
+        now=settings.now,
+        window=window or None,
+        switched=[_switched(text) for text in fault or ()],
+    )
     with serving(market, port) as address:
         console.print(f"Synthetic Alpha Vantage: {address}" if bars is None else f"{address}")
         console.print(
@@ -71,6 +82,17 @@ def running_sandbox(settings: "Settings") -> Iterator[str]:
         finally:
             del os.environ["CRYPTO_POOL_SANDBOX_URL"]
             load_settings.cache_clear()
+
+
+def _switched(text: str) -> "SwitchedFault":
+    """Read a fault from an option; raises InvalidSetting."""
+    from crypto_pool.errors import InvalidSetting
+    from crypto_pool.sandbox.faults import Fault, SwitchedFault
+
+    name, _, symbol = text.partition(":")
+    if name not in list(Fault):
+        raise InvalidSetting(f"--fault {name!r} is unknown; known: {', '.join(Fault)}")
+    return SwitchedFault(Fault(name), symbol=symbol.upper())
 
 
 def _bars_of(folder: Path) -> "Bars":

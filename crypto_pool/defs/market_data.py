@@ -2,11 +2,15 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.domain.request_plans import PLANS, UNLIMITED, RequestPlan
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings
+
+if TYPE_CHECKING:
+    from crypto_pool.adapters.rate_limit import RequestBudget
 
 
 def build_provider(settings: Settings) -> MarketDataProvider:
@@ -29,6 +33,18 @@ def request_plan(settings: Settings) -> RequestPlan:
         per_minute=settings.alpha_vantage_per_minute,
         per_day=settings.alpha_vantage_per_day,
     )
+
+
+def request_budget(settings: Settings) -> "RequestBudget | None":
+    """The budget of the key, by a hash of it; None where no key's requests are counted."""
+    if settings.provider != "alpha_vantage" or settings.alpha_vantage_api_key is None:
+        return None
+    from crypto_pool.adapters.rate_limit import RequestBudget
+
+    key = settings.alpha_vantage_api_key.get_secret_value()
+    home = settings.request_budget_dir or Path.home() / ".crypto_pool" / "request_budget"
+    folder = home / hashlib.sha256(key.encode()).hexdigest()[:12]
+    return RequestBudget(folder, request_plan(settings), now=settings.now)
 
 
 def _directory(settings: Settings) -> MarketDataProvider:
@@ -74,28 +90,27 @@ def _sandbox(settings: Settings) -> MarketDataProvider:
 
 
 def _alpha_vantage(settings: Settings) -> MarketDataProvider:
-    from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
-    from crypto_pool.adapters.rate_limit import RequestBudget
+    from crypto_pool.adapters.providers.alpha_vantage import CONNECT_SECONDS, AlphaVantage, Timeouts
     from crypto_pool.adapters.response_cache import ResponseCache
 
-    if settings.alpha_vantage_api_key is None:
+    key, budget = settings.alpha_vantage_api_key, request_budget(settings)
+    if key is None or budget is None:
         raise InvalidSetting(
             "the alpha_vantage provider needs CRYPTO_POOL_ALPHA_VANTAGE_API_KEY; "
             "a free key is to be had at www.alphavantage.co"
         )
-    key = settings.alpha_vantage_api_key
-    digest = hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:12]
-    home = settings.request_budget_dir or Path.home() / ".crypto_pool" / "request_budget"
     standard = settings.alpha_vantage_base_url == ALPHA_VANTAGE
     source = "alpha_vantage" if standard else f"alpha_vantage:at={settings.alpha_vantage_base_url}"
+    silence = settings.alpha_vantage_timeout_seconds
     return AlphaVantage(
         settings.alpha_vantage_base_url,
         key,
-        RequestBudget(home / digest, request_plan(settings), now=settings.now),
+        budget,
         ResponseCache(settings.state_dir / "raw_answers", source, settings.now),
         time_period=settings.time_period,
         series_type=settings.series_type,
         interval=settings.interval,
+        timeouts=Timeouts(min(silence, CONNECT_SECONDS), silence, 2 * silence),
     )
 
 
