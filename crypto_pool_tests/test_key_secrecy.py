@@ -1,0 +1,230 @@
+"""The API key appears nowhere, whatever the provider does; nothing stored is lost by it."""
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+import pytest
+import requests
+
+from crypto_pool.domain.request_plans import UNLIMITED
+from crypto_pool.sandbox.faults import Fault, SwitchedFault
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.sandbox.server import SandboxMarketServer, serving
+from crypto_pool_tests.conftest import PoolFolder
+
+KEY = "CANARY+KEY/0123456789="
+SPELLINGS = (KEY.encode(), quote(KEY, safe="").encode(), quote(KEY).encode())
+MARKET = SyntheticMarket(seed=3, predictability=0.5, epoch=date(2020, 6, 1))
+FIRST_DAY = date(2022, 7, 1)
+
+# These two end the day for every coin, so a day without fault comes before them.
+OF_THE_KEY = {"quota": "DailyQuotaExhausted", "wrong-key": "InvalidApiKey"}
+OF_A_COIN = {
+    "burst": "BurstLimit",
+    "5xx": "ProviderUnavailable",
+    "hang": "ProviderUnavailable",
+    "slow-drip": "ProviderUnavailable",
+    "truncation": "ProviderUnavailable",
+    "garbage": "MalformedAnswer",
+    "premium": "PremiumEndpoint",
+    "unknown-symbol": "UnknownSymbol",
+    "no-data": "NoData",
+}
+DAYS = ("", *OF_A_COIN, "", "quota", "", "wrong-key", "")
+
+REFRESH_EACH_DAY = """
+import json, os, sys
+from datetime import datetime, timedelta
+import requests
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.building import FEATURES, open_instance, run_layers
+from crypto_pool.settings import load_settings
+
+faults, noon = sys.argv[2:], datetime.fromisoformat(sys.argv[1])
+server = load_settings().alpha_vantage_base_url.removesuffix("/query") + "/sandbox"
+http = requests.Session()
+http.trust_env = False
+with open_instance(load_settings()) as instance:
+    for number, fault in enumerate(faults):
+        now = (noon + timedelta(days=number)).isoformat()
+        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = now
+        load_settings.cache_clear()
+        settings = load_settings()
+        http.post(f"{server}/clock", json={"now": now}, timeout=30).raise_for_status()
+        if fault:
+            http.post(f"{server}/faults", json={"fault": fault, "symbol": "BBB"}, timeout=30)
+        report = run_layers(instance, settings, settings.last_closed(), (FEATURES,), print)
+        http.delete(f"{server}/faults", timeout=30)
+        store = FrameStore(settings.frames_root)
+        stored = {
+            symbol: [f"{day:%Y-%m-%d}" for day in store.read("daily_bars", symbol).index]
+            for symbol in settings.symbols
+        }
+        print("DAY" + json.dumps([fault, report.failures, stored]))
+"""
+
+
+def key_found(content: bytes) -> bool:
+    return any(spelling in content for spelling in SPELLINGS)
+
+
+def places_of_the_key(folder: Path) -> list[Path]:
+    """Files that hold the key, compressed or not."""
+    found = []
+    for path in folder.rglob("*"):
+        if not path.is_file():
+            continue
+        content = path.read_bytes()
+        if path.name.endswith(".gz"):
+            content += gzip.decompress(content)
+        elif path.suffix == ".parquet":
+            content += pd.read_parquet(path).to_csv().encode()
+        if key_found(content) or key_found(str(path).encode()):
+            found.append(path)
+    return found
+
+
+@contextmanager
+def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
+    """Two coins from a server that knows the key; the budget lies in the searched folder."""
+    last = FIRST_DAY + timedelta(days=len(DAYS))
+    for symbol in ("AAA", "BBB"):
+        MARKET.bars(symbol, last)  # made before anything waits for it
+    noon = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, 12, tzinfo=UTC)
+    market = SandboxMarketServer(MARKET.bars, UNLIMITED, lambda: noon, api_key=KEY)
+    with serving(market) as url:
+        pool = new_pool(
+            symbols="AAA,BBB",
+            provider="alpha_vantage",
+            alpha_vantage_api_key=KEY,
+            alpha_vantage_base_url=url,
+            alpha_vantage_plan="premium_1200",
+            alpha_vantage_timeout_seconds="1",
+            simulated_now=noon.isoformat(),
+        )
+        pool.settings["request_budget_dir"] = str(pool.home / "request_budget")
+        yield market, pool
+
+
+@pytest.fixture(scope="module")
+def lived(new_pool):
+    """A day for each fault, in one process with a Dagster instance of its own."""
+    with metered_pool(new_pool) as (_, pool):
+        noon = f"{FIRST_DAY}T12:00:00+00:00"
+        done = subprocess.run(
+            [sys.executable, "-c", REFRESH_EACH_DAY, noon, *DAYS],
+            env=pool.environment,
+            cwd=pool.home,
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pool.said = done.stdout + done.stderr
+    pool.days = [
+        json.loads(line.removeprefix("DAY"))
+        for line in done.stdout.splitlines()
+        if line.startswith("DAY")
+    ]
+    return pool
+
+
+def test_every_fault_has_its_day():
+    assert {*OF_A_COIN, *OF_THE_KEY} == set(Fault)
+
+
+def test_each_fault_fails_its_coin_alone_and_loses_nothing(lived):
+    assert [day[0] for day in lived.days] == list(DAYS)
+    before: dict[str, list[str]] = {"AAA": [], "BBB": []}
+    for number, (fault, failures, stored) in enumerate(lived.days):
+        closed = str(FIRST_DAY + timedelta(days=number - 1))
+        assert stored["AAA"][-1] == closed, fault
+        assert stored["BBB"][-1] == (before["BBB"][-1] if fault else closed), fault
+        for symbol, days in stored.items():
+            assert days[: len(before[symbol])] == before[symbol], fault
+        if fault:
+            error = {**OF_A_COIN, **OF_THE_KEY}[fault]
+            (failure,) = failures
+            assert failure.startswith(f"daily_bars [BBB]: {error}: "), failure
+        else:
+            assert failures == []
+        before = stored
+
+
+def test_the_key_is_nowhere_after_any_fault(lived):
+    assert not key_found(lived.said.encode())
+    assert places_of_the_key(lived.home) == []
+    answers = list((lived.data / "raw_answers").rglob("*.json.gz"))
+    assert len(answers) >= len(DAYS)
+    assert (lived.home / "request_budget").is_dir()
+
+
+def test_the_key_is_nowhere_after_a_whole_build(new_pool):
+    with metered_pool(new_pool) as (market, pool):
+        market.switched.append(SwitchedFault(Fault.QUOTA, symbol="BBB"))
+        built = pool.run("build", "--provider", "alpha_vantage")
+        told = pool.run("status", "--json")
+    said = built.stdout + built.stderr
+    assert built.returncode == 1, said
+    assert "daily_bars [BBB]: DailyQuotaExhausted" in said
+    assert set(pool.table("predictions")["symbol"]) == {"AAA"}
+    requests_of_the_day = json.loads(told.stdout)["requests"]
+    assert requests_of_the_day == {"plan": "premium_1200", "spent_today": 2, "left_today": 0}
+    shown = pool.run("status").stdout
+    assert "Requests in the last 24 hours: 2, 0 left (plan: premium_1200)" in shown
+    assert not key_found(f"{said}{told.stdout}{told.stderr}{shown}".encode())
+    assert (pool.data / "mlflow" / "mlflow.db").exists()
+    assert places_of_the_key(pool.home) == []
+
+
+def test_the_search_would_find_a_key(tmp_path):
+    (tmp_path / "log").write_text(f"GET /query?apikey={quote(KEY, safe='')}")
+    (tmp_path / "answer.json.gz").write_bytes(gzip.compress(KEY.encode()))
+    pd.DataFrame({"reason": [f"key {KEY}"]}).to_parquet(tmp_path / "report.parquet")
+    assert len(places_of_the_key(tmp_path)) == 3
+
+
+def test_a_missing_key_names_the_setting(new_pool):
+    pool = new_pool(symbols="AAA", provider="alpha_vantage")
+    refused = pool.run("build")
+    assert refused.returncode != 0
+    assert "CRYPTO_POOL_ALPHA_VANTAGE_API_KEY" in refused.stdout + refused.stderr
+
+
+def test_the_sandbox_serves_with_the_faults_asked_for(new_pool):
+    pool = new_pool()
+    with subprocess.Popen(
+        pool.command("sandbox", "--port", "0", "--plan", "free", "--fault", "premium:BTC"),
+        env=pool.environment,
+        cwd=pool.home,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        address = running.stdout.readline().split()[-1]
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                asked = {"function": "DIGITAL_CURRENCY_DAILY", "market": "USD", "apikey": "k"}
+                said = [
+                    session.get(address, params={**asked, "symbol": symbol}, timeout=60).text
+                    for symbol in ("BTC", "ETH")
+                ]
+        finally:
+            running.terminate()
+    assert "premium endpoint" in said[0]
+    assert "Time Series (Digital Currency Daily)" in said[1]
+
+
+def test_an_unknown_fault_is_refused_with_the_known_ones(new_pool):
+    refused = new_pool().run("sandbox", "--fault", "earthquake")
+    assert refused.returncode == 2
+    assert "slow-drip" in refused.stderr
