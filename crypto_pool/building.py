@@ -11,6 +11,7 @@ import dagster as dg
 import psutil
 
 from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
 from crypto_pool.domain.market import Trend
 from crypto_pool.settings import Settings
@@ -42,7 +43,8 @@ class BuildReport:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open the Dagster instance of DAGSTER_HOME, made if it is not there."""
+    """Open the data folder, and the Dagster instance of DAGSTER_HOME; made if not there."""
+    open_data_folder(settings.state_dir)
     home = settings.dagster_home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)

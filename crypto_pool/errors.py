@@ -18,6 +18,8 @@ CryptoPoolError
 ├── InvalidFeatures       feature rows that no model may be trained on
 ├── MissingPartition      a stored partition does not exist
 ├── CorruptPartition      a stored partition cannot be read
+├── IncompatibleData      a data folder or a backup is of a version unknown here
+├── BackupError           a backup could not be made, or not be restored
 ├── UnscoredCandidate     a candidate could not be evaluated on these rows
 ├── UntrustedModel        a stored model is not what was logged
 ├── ModelUnavailable      a registered model cannot be found or read
@@ -102,6 +104,14 @@ class MissingPartition(CryptoPoolError):
 
 class CorruptPartition(CryptoPoolError):
     """A stored partition cannot be read."""
+
+
+class IncompatibleData(CryptoPoolError):
+    """A data folder or a backup is of a version that is unknown here."""
+
+
+class BackupError(CryptoPoolError):
+    """A backup could not be made, or not be restored."""
 
 
 class UnscoredCandidate(CryptoPoolError):

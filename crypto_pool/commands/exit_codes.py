@@ -4,8 +4,10 @@ import errno
 from enum import IntEnum
 
 from crypto_pool.errors import (
+    BackupError,
     CorruptPartition,
     CryptoPoolError,
+    IncompatibleData,
     InvalidBars,
     InvalidFeatures,
     MembersFailed,
@@ -50,6 +52,8 @@ _CODES: dict[type[CryptoPoolError], ExitCode] = {
     ProviderError: ExitCode.PROVIDER,
     MissingPartition: ExitCode.STORAGE,
     CorruptPartition: ExitCode.STORAGE,
+    IncompatibleData: ExitCode.STORAGE,
+    BackupError: ExitCode.STORAGE,
     MissingFeatures: ExitCode.STORAGE,
     NothingPublished: ExitCode.STORAGE,
     InvalidBars: ExitCode.WRONG_INPUT,

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
 from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.market_data import build_provider
 from crypto_pool.domain.market import Member, Trend
@@ -130,6 +131,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def store(self) -> FrameStore:
         """The Parquet store, once it is sure that it belongs to this provider."""
         if self._store is None:
+            open_data_folder(self.settings.state_dir)
             store = FrameStore(self.settings.frames_root)
             FrameStore(str(self.settings.state_dir)).claim(self.provider.source)
             store.claim(self.provider.source)

@@ -1,0 +1,84 @@
+"""Which layout a data folder has, and the steps that bring an older one up to date.
+
+The file `schema_version` holds one number. A step takes the folder from its number to the next;
+it may be interrupted and is then done again, so it must bear that.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.errors import IncompatibleData
+
+FILE_NAME = "schema_version"
+FIRST_VERSION = 1
+Migrations = Mapping[int, Callable[[Path], None]]
+# From a version to the next; nothing stored has changed its layout so far.
+MIGRATIONS: Migrations = {}
+
+
+def known_version(migrations: Migrations = MIGRATIONS) -> int:
+    """The version this code writes: where the chain of migrations ends."""
+    return FIRST_VERSION + len(migrations)
+
+
+def stored_version(data_dir: Path) -> int | None:
+    """The version of a data folder; None where none was written yet.
+
+    Raises:
+        IncompatibleData: the file holds no number.
+    """
+    path = data_dir / FILE_NAME
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return None
+    if not text.strip().isdecimal():
+        raise IncompatibleData(
+            f"{path} holds {text!r} instead of a number; write {known_version()} into it if this "
+            "crypto_pool made the folder, else restore a backup"
+        )
+    return int(text)
+
+
+def check_version(version: int, what: str, migrations: Migrations = MIGRATIONS) -> None:
+    """Refuse what a later crypto_pool has written; raises IncompatibleData."""
+    if version > known_version(migrations):
+        raise IncompatibleData(
+            f"{what} has schema version {version}, and this crypto_pool knows versions up to "
+            f"{known_version(migrations)}: update it, or set CRYPTO_POOL_DATA_DIR to another folder"
+        )
+
+
+def open_data_folder(data_dir: Path, migrations: Migrations = MIGRATIONS) -> None:
+    """Make sure that the folder has the layout this code knows, and migrate it if it is older.
+
+    Raises:
+        IncompatibleData: the folder is from a later crypto_pool.
+    """
+    if stored_version(data_dir) == known_version(migrations):
+        return
+    is_new = not data_dir.exists() or not any(data_dir.iterdir())
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(data_dir / f".{FILE_NAME}.lock"):
+        version = stored_version(data_dir)
+        if version is None:  # a folder from before the file was introduced has the first layout
+            version = known_version(migrations) if is_new else FIRST_VERSION
+            _write(data_dir, version)
+        check_version(version, str(data_dir), migrations)
+        for step in range(version, known_version(migrations)):
+            migrations[step](data_dir)
+            _write(data_dir, step + 1)
+
+
+def _write(data_dir: Path, version: int) -> None:
+    path = data_dir / FILE_NAME
+    beside = name_unfinished(path)
+    try:
+        beside.write_text(f"{version}\n")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

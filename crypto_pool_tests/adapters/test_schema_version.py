@@ -1,0 +1,72 @@
+"""A data folder says which layout it has; older ones are migrated, newer ones refused."""
+
+import pytest
+
+from crypto_pool.adapters.schema_version import (
+    FILE_NAME,
+    check_version,
+    known_version,
+    open_data_folder,
+    stored_version,
+)
+from crypto_pool.errors import IncompatibleData
+
+
+def chain(done):
+    """Two migrations that write down what they did."""
+    return {1: lambda folder: done.append((1, folder)), 2: lambda folder: done.append((2, folder))}
+
+
+def test_a_new_folder_gets_the_known_version_and_no_migration(tmp_path):
+    done = []
+    open_data_folder(tmp_path / "data", chain(done))
+    assert stored_version(tmp_path / "data") == 3
+    assert done == []
+
+
+def test_a_folder_from_before_the_file_is_migrated_from_the_first_version(tmp_path):
+    (tmp_path / "provenance.json").write_text("{}")
+    done = []
+    open_data_folder(tmp_path, chain(done))
+    assert done == [(1, tmp_path), (2, tmp_path)]
+    assert stored_version(tmp_path) == 3
+    open_data_folder(tmp_path, chain(done))
+    assert len(done) == 2
+
+
+def test_an_interrupted_chain_goes_on_with_the_step_that_was_not_finished(tmp_path):
+    (tmp_path / FILE_NAME).write_text("1\n")
+    done = []
+
+    def fail(folder):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        open_data_folder(tmp_path, {**chain(done), 2: fail})
+    assert stored_version(tmp_path) == 2
+    open_data_folder(tmp_path, chain(done))
+    assert [step for step, _ in done] == [1, 2]
+
+
+def test_a_folder_of_a_later_version_is_refused_with_the_way_out(tmp_path):
+    (tmp_path / FILE_NAME).write_text("9\n")
+    with pytest.raises(IncompatibleData, match=r"version 9.*up to 1: update it.*DATA_DIR"):
+        open_data_folder(tmp_path)
+    assert stored_version(tmp_path) == 9
+    check_version(known_version(), "anything")
+
+
+def test_a_file_without_a_number_is_named(tmp_path):
+    (tmp_path / FILE_NAME).write_text("one")
+    with pytest.raises(IncompatibleData, match="schema_version holds 'one'"):
+        open_data_folder(tmp_path)
+
+
+def test_every_command_that_opens_the_pool_refuses_a_later_folder(new_pool):
+    pool = new_pool()
+    pool.data.mkdir()
+    (pool.data / FILE_NAME).write_text("9\n")
+    done = pool.run("build")
+    assert done.returncode == 4
+    assert "schema version 9" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
