@@ -141,6 +141,13 @@ class ModelRegistry(ModelAliases):
         """Put the feature importance on a run, as JSON."""
         self.client.set_tag(run_id, FEATURE_IMPORTANCE_TAG, json.dumps(dict(importance)))
 
+    def log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Put files on a run as artifacts, in place of those of the same name."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.items():
+                (Path(folder) / name).write_bytes(data)
+            self.client.log_artifacts(run_id, folder)
+
     def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
         """End as KILLED the RUNNING runs without a live Dagster run; return how many."""
         ids = [found.experiment_id for found in self._pages(self.client.search_experiments)]

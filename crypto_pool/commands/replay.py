@@ -71,6 +71,7 @@ def replay(
         retrain_every_days=retrain_every_days,
         algorithms=_names(algorithms) if algorithms else tuple(CANDIDATES),
         horizon=settings.prediction_window_days,
+        target=settings.target,
         target_pct=settings.target_pct,
         calibration=settings.calibration,
         training_rows=settings.training_rows,

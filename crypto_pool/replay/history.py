@@ -11,7 +11,7 @@ import pandas as pd
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.labels import label_trend
+from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend, validate_bars
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.errors import InvalidBars
@@ -77,7 +77,9 @@ def realised_labels(bars: pd.DataFrame, plan: ReplayPlan) -> pd.DataFrame:
     )
     return pd.DataFrame(
         {
-            str(trend): label_trend(indicators, trend, plan.horizon, plan.target_pct)
+            str(trend): label_target(
+                bars, indicators, trend, plan.horizon, plan.target_pct, target=plan.target
+            )
             for trend in Trend
         }
     )
@@ -91,7 +93,7 @@ def _observe(known: pd.DataFrame, plan: ReplayPlan) -> pd.DataFrame:
     features = build_features(indicators, time_period=plan.time_period).loc[today:]
     reference = {
         reference_column(trend): random_walk_probability(
-            known, trend, plan.horizon, plan.target_pct
+            known, trend, plan.horizon, plan.target_pct, target=plan.target
         )
         for trend in Trend
     }

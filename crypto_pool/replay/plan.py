@@ -28,6 +28,7 @@ class ReplayPlan:
     retrain_every_days: int
     algorithms: tuple[str, ...] = tuple(CANDIDATES)
     horizon: int = 10
+    target: str = "sma_shift"
     target_pct: float = 0.05
     calibration: str = "anchored"
     training_rows: int = 1000

@@ -92,6 +92,7 @@ def play_round(task: RoundTask) -> str:
         plan.horizon,
         plan.target_pct,
         plan.training_rows,
+        target=plan.target,
     )
     policy = policy_from_name(task.policy, horizon=plan.horizon, calibration=plan.calibration)
     rows, forecasts, evaluations = [], [], []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from crypto_pool.adapters.explanation_plots import draw_explanation
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion, quarantine_reason
 from crypto_pool.adapters.model_aliases import ROLLED_BACK_TAG
@@ -31,6 +32,7 @@ from crypto_pool.domain.selection import CandidateScore, choose_champion
 from crypto_pool.domain.training import TrainingTable, data_hash
 from crypto_pool.errors import CryptoPoolError
 from crypto_pool.workflow.registration import PROMISED, champion_row, explain_run, version_tags
+from crypto_pool.workflow.repairing import complete_decision
 from crypto_pool.workflow.snapshots import store_snapshot
 from crypto_pool.workflow.training import code_version
 
@@ -80,6 +82,7 @@ def appoint_champion(task: ChampionTask) -> ChampionDecision:
     alias. Running it again changes nothing.
     """
     registry, name = task.registry, task.member.name
+    complete_decision(registry, task.member, Ledger(task.store).of_member(task.member))
     runs = {
         algorithm: run
         for algorithm, run in registry.finished_runs(name, data_hash(task.table)).items()
@@ -96,6 +99,10 @@ def appoint_champion(task: ChampionTask) -> ChampionDecision:
     verdict = _judge(task, serving, run, version, selection.reason)
     challenger_serves = verdict.replaces and version is not None
     served_before = None if serving is None else serving.version
+    if version is not None:
+        registry.tag_version(
+            name, version, {"verdict": verdict.decision, "verdict_reason": verdict.reason}
+        )
     Ledger(task.store).record(
         Promotion(
             decided_at_utc=task.now,
@@ -116,14 +123,10 @@ def appoint_champion(task: ChampionTask) -> ChampionDecision:
             replaced_version=served_before,
         )
     )
-    if version is not None:
-        registry.tag_version(
-            name, version, {"verdict": verdict.decision, "verdict_reason": verdict.reason}
-        )
-        if challenger_serves:
-            registry.set_champion(name, version)
-        elif not _is_older(task, serving):
-            registry.set_challenger(name, version)
+    if version is not None and challenger_serves:
+        registry.set_champion(name, version)
+    elif version is not None and not _is_older(task, serving):
+        registry.set_challenger(name, version)
     return _result(task, verdict.decision, verdict.reason, missing)
 
 
@@ -149,6 +152,11 @@ def _register(task: ChampionTask, run: RunRecord, runs: Mapping[str, RunRecord])
         correct_selection(evaluations, run.algorithm, task.rules.horizon),
     )
     registry.set_feature_importance(run.run_id, importance.mean)
+    synthetic = run.tags.get("synthetic") == "true"
+    registry.log_files(
+        run.run_id,
+        draw_explanation(importance, task.member.name, run.algorithm, synthetic=synthetic),
+    )
     return registry.register(task.member.name, run, tags)
 
 

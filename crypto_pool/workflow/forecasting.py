@@ -73,12 +73,16 @@ class SymbolFrames:
 def member_table(
     store: FrameStore, member: Member, as_of: date, settings: Mapping[str, Any], training_rows: int
 ) -> TrainingTable:
-    """The labelled rows of one member that were known when the bar of `as_of` closed."""
+    """The labelled rows of one member that were known when the bar of `as_of` closed.
+
+    Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
+    features are computed from and whoever computed them.
+    """
     bars = store.read("daily_bars", member.symbol)
     return training_table(
         bars,
         store.read("feature_table", member.symbol),
-        store.read("raw_indicators", member.symbol),
+        compute_indicators(bars),
         member.trend,
         pd.Timestamp(as_of),
         settings["prediction_window_days"],

@@ -14,8 +14,14 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.replay.history import CoinHistory, observe_days
+from crypto_pool.replay.history import (
+    CoinHistory,
+    observe_days,
+    realised_labels,
+    reference_column,
+)
 from crypto_pool.replay.plan import ReplayPlan
 from crypto_pool.replay.rounds import RoundTask, play_round, read_round
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -133,3 +139,19 @@ def test_a_plan_that_cannot_be_replayed_is_refused() -> None:
 def test_the_last_training_leaves_a_day_to_forecast() -> None:
     plan = ReplayPlan(date(2021, 1, 1), date(2021, 3, 2), 30)
     assert plan.retrain_dates == (date(2021, 1, 1), date(2021, 1, 31))
+
+
+def test_the_other_target_has_its_own_labels_and_reference() -> None:
+    bars = SyntheticMarket().bars("BTC", date(2021, 7, 15))
+    plan = ReplayPlan(date(2021, 6, 1), date(2021, 7, 1), 60, target="forward_return")
+    labels = realised_labels(bars, plan)["uptrend"]
+    later = bars["close"].shift(-10) / bars["close"] - 1
+    known = labels.notna()
+    assert known.sum() == len(bars) - 10
+    assert (labels[known] == (later[known] >= 0.05)).all()
+    column = reference_column(Trend.UPTREND)
+    observed = observe_days(bars, plan)
+    expected = random_walk_probability(bars, "uptrend", target="forward_return")
+    pd.testing.assert_series_equal(
+        observed[column], expected.loc[observed.index], check_names=False, check_freq=False
+    )

@@ -10,9 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.explanation_plots import BAR_FILE, BEESWARM_FILE
 from crypto_pool.adapters.ledger import serving_version
+from crypto_pool.adapters.model_aliases import ModelAliases
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool.workflow.repairing import complete_decision
 from crypto_pool.workflow.reproducing import reproduce
 from crypto_pool.workflow.reverting import roll_back
 from crypto_pool_tests.workflow.small_pool import (
@@ -41,6 +44,13 @@ def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
     assert json.loads(pool.decisions["challenger_metrics"][0])["promised"]["precision"] == float(
         tags["precision"]
     )
+
+
+def test_the_champion_s_run_holds_the_pictures_of_its_explanation(pool):
+    champion = pool.registry.champion(MEMBER.name)
+    stored = {file.path for file in pool.registry.client.list_artifacts(champion.run_id)}
+    assert {BEESWARM_FILE, BAR_FILE} <= stored
+    assert 0 <= json.loads(champion.tags["explanation_standard_error"]) < 0.01
 
 
 def test_the_same_build_again_adds_no_decision_and_no_version(pool):
@@ -131,7 +141,21 @@ SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, EXPIRES)
     pool.appoint(SECOND, EXPIRES)
     assert pool.serving == "2"
     assert pool.registry.previous(MEMBER.name).version == "1"
+    assert pool.registry.version(MEMBER.name, "2").tags["verdict"] == "expired"
     assert list(pool.decisions["decision"]) == ["promoted", "expired"]
+
+
+def test_a_recorded_promotion_takes_effect_before_anything_else_is_decided(pool, monkeypatch):
+    """A process that ends after the record leaves a decision whose alias has not moved."""
+    monkeypatch.setattr(ModelAliases, "set_champion", lambda *_: None)
+    pool.appoint(SECOND, EXPIRES)
+    monkeypatch.undo()
+    assert pool.serving == "1"
+    assert complete_decision(pool.registry, MEMBER, pool.decisions)
+    assert pool.serving == "2"
+    assert pool.registry.previous(MEMBER.name).version == "1"
+    assert not complete_decision(pool.registry, MEMBER, pool.decisions)
+    assert not complete_decision(pool.registry, MEMBER, pd.DataFrame())
 
 
 def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):

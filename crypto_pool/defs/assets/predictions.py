@@ -22,6 +22,7 @@ from crypto_pool.workflow.forecasting import (
     forecast,
     was_registered_in_time,
 )
+from crypto_pool.workflow.repairing import complete_decision
 
 
 @batched_asset(
@@ -41,6 +42,9 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
     """
     store, registry = pool.store, pool.registry
     members = pool.members
+    decisions = Ledger(store).by_member()
+    for member in members:
+        complete_decision(registry, member, decisions.get(member, pd.DataFrame()))
     champions = registry.champions([member.name for member in members])
     shadowing = {
         member: [
@@ -50,7 +54,6 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         ]
         for member in members
     }
-    decisions = Ledger(store).by_member()
     frames = SymbolFrames(store)
 
     def forecast_all(day: str, forecasters: Sequence[Forecaster]) -> list[Mapping[str, Any]]:
@@ -98,8 +101,9 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         rows, shadow_rows = forecast_all(day, serving), forecast_all(day, shadows)
         if serving and not rows:
             raise MissingFeatures(f"no forecast for {day}: each of {len(serving)} members failed")
-        store.write("daily_predictions", day, pd.DataFrame(rows))
-        store.write("shadow_predictions", day, pd.DataFrame(shadow_rows))
+        for table, made in (("daily_predictions", rows), ("shadow_predictions", shadow_rows)):
+            kept = rows_of_retired(pool, table, day)
+            store.write(table, day, pd.DataFrame([*kept, *made]))
         return {
             "dagster/partition_row_count": len(rows),
             "members_without_champion": len(members) - len(champions),
@@ -109,3 +113,16 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         }
 
     return process_partitions(context, predict)
+
+
+def rows_of_retired(pool: PoolResource, table: str, day: str) -> list[Mapping[str, Any]]:
+    """What is stored of a day for members the pool no longer has; it stays queryable."""
+    if not pool.store.exists(table, day):
+        return []
+    present = {(member.symbol, str(member.trend)) for member in pool.members}
+    rows: list[Mapping[str, Any]] = [
+        {str(name): value for name, value in row.items()}
+        for row in pool.store.read(table, day).to_dict("records")
+        if (row["symbol"], row["trend"]) not in present
+    ]
+    return rows
