@@ -111,6 +111,7 @@ def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
             simulated_now=noon.isoformat(),
         )
         pool.settings["request_budget_dir"] = str(pool.home / "request_budget")
+        pool.settings.update(training_rows="200", evaluation_policy="holdout")
         yield market, pool
 
 
@@ -175,7 +176,7 @@ def test_the_key_is_nowhere_after_a_whole_build(new_pool):
     said = built.stdout + built.stderr
     assert built.returncode == 1, said
     assert "daily_bars [BBB]: DailyQuotaExhausted" in said
-    assert set(pool.table("predictions")["symbol"]) == {"AAA"}
+    assert set(pool.table("candidate_scores")["symbol"]) == {"AAA"}
     requests_of_the_day = json.loads(told.stdout)["requests"]
     assert requests_of_the_day == {"plan": "premium_1200", "spent_today": 2, "left_today": 0}
     shown = pool.run("status").stdout
@@ -195,8 +196,9 @@ def test_the_search_would_find_a_key(tmp_path):
 def test_a_missing_key_names_the_setting(new_pool):
     pool = new_pool(symbols="AAA", provider="alpha_vantage")
     refused = pool.run("build")
-    assert refused.returncode != 0
-    assert "CRYPTO_POOL_ALPHA_VANTAGE_API_KEY" in refused.stdout + refused.stderr
+    assert refused.returncode == 2
+    assert "CRYPTO_POOL_ALPHA_VANTAGE_API_KEY" in refused.stderr
+    assert not pool.data.exists()
 
 
 def test_the_sandbox_serves_with_the_faults_asked_for(new_pool):

@@ -76,9 +76,12 @@ def predict(
 
 
 def _run(settings: "Settings", bar_date: str | None, layers: "tuple[Layer, ...]") -> "BuildReport":
-    from crypto_pool.building import open_instance, recover, run_layers
+    from crypto_pool.building import FEATURES, open_instance, recover, run_layers
+    from crypto_pool.defs.market_data import build_provider
 
     day = chosen_date(bar_date, settings)
+    if FEATURES in layers:
+        build_provider(settings)  # a source that cannot be asked is said before anything runs
     with open_instance(settings) as instance:
         for run_id in recover(instance, settings):
             console.print(f"ended run {run_id}, left by a killed process")
