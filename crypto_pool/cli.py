@@ -6,6 +6,7 @@ import traceback
 import typer
 from rich.console import Console
 
+from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.exit_codes import ExitCode, exit_code
@@ -38,6 +39,8 @@ for command in (
     sandbox,
     serve,
     up,
+    backup,
+    restore,
     known_truth,
 ):
     app.command()(command)

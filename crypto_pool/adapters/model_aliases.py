@@ -66,6 +66,17 @@ class ModelAliases:
         for key, value in tags.items():
             self.client.set_model_version_tag(model_name(member_name), str(version), key, value)
 
+    def member_names(self) -> list[str]:
+        """Name every member that has a registered version."""
+        names: list[str] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_registered_models(page_token=token)
+            names += [str(model.name).removesuffix(model_name("")) for model in page]
+            token = page.token
+            if not token:
+                return names
+
     def champion(self, member_name: str) -> ChampionRecord | None:
         """Give the version that serves a member, if any does."""
         return self._aliased(member_name, CHAMPION)

@@ -1,0 +1,224 @@
+"""All state of a pool in one compressed archive, taken while its jobs run.
+
+Files that are written once and renamed are held by hard links in a moment; databases are
+copied by SQLite's online backup. What refers comes before what is referred to: forecasts and the
+ledger, then MLflow's database, then its artifacts. The archive is written beside and renamed.
+"""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+
+import fsspec
+from filelock import FileLock
+from fsspec.implementations.local import LocalFileSystem
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import TABLE as LEDGER
+from crypto_pool.adapters.mlflow_store import as_uri
+from crypto_pool.adapters.prediction_tables import LINK_NAME
+from crypto_pool.adapters.schema_version import FIRST_VERSION, open_data_folder, stored_version
+from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.errors import BackupError
+
+FORMAT = 1
+HEADER = "backup.json"
+DATA, FRAMES, MLFLOW, DAGSTER = "data", "parquet", "mlflow", "dagster"
+DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
+DAGSTER_FOLDERS = ("history", "schedules", "storage")
+ATTEMPTS = 20
+_STAGE = ".backup"
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True)
+class PoolFolders:
+    """Where the state of a pool lies; `frames_root` may be any fsspec root."""
+
+    data_dir: Path
+    frames_root: str
+    dagster_home: Path
+
+    @property
+    def mlflow(self) -> Path:
+        """Folder of MLflow's database and artifacts."""
+        return self.data_dir / MLFLOW
+
+    @property
+    def artifact_root(self) -> str:
+        """MLflow's artifacts as its database names them."""
+        return as_uri(str(self.mlflow / ARTIFACTS))
+
+
+@dataclass(frozen=True)
+class Archived:
+    """How much an archive holds."""
+
+    files: int
+    bytes: int
+
+
+@contextmanager
+def maintenance(data_dir: Path) -> Iterator[None]:
+    """Keep backups and the removal of old state out of each other's way."""
+    with FileLock(data_dir / ".maintenance.lock"):
+        yield
+
+
+def save_backup(folders: PoolFolders, target: Path, made_at: datetime) -> Archived:
+    """Write the state of the pool into `target`, in place of what was there.
+
+    Raises:
+        BackupError: there is no pool, or champions changed all the while.
+    """
+    if not (folders.mlflow / DATABASE).exists():
+        raise BackupError(
+            f"{folders.data_dir} holds no pool to back up; run `crypto-pool build` first, "
+            "or set CRYPTO_POOL_DATA_DIR to the folder of one"
+        )
+    open_data_folder(folders.data_dir)
+    stage = folders.data_dir / _STAGE
+    with maintenance(folders.data_dir):
+        shutil.rmtree(stage, ignore_errors=True)  # left by a killed backup
+        try:
+            header = _take_snapshot(folders, stage, made_at)
+            return _write_archive(stage, header, target)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _take_snapshot(folders: PoolFolders, stage: Path, made_at: datetime) -> dict[str, object]:
+    latest = (folders.data_dir / LINK_NAME).resolve()
+    _hold_frames_and_database(folders, stage)
+    _hold(folders.mlflow / ARTIFACTS, stage / MLFLOW / ARTIFACTS)
+    for name in DAGSTER_FOLDERS:
+        _hold(folders.dagster_home / name, stage / DAGSTER / name)
+    for path in sorted(folders.data_dir.iterdir()):
+        elsewhere = path.name in {MLFLOW, _STAGE, LINK_NAME} or str(path) == folders.frames_root
+        if elsewhere or (path.name.startswith("crypto_pool-") and path != latest):
+            continue
+        _hold(path, stage / DATA / path.name)
+    return {
+        "format": FORMAT,
+        "schema_version": stored_version(folders.data_dir) or FIRST_VERSION,
+        "made_at_utc": made_at.astimezone(UTC).isoformat(),
+        "artifact_root": folders.artifact_root,
+        "publication": latest.name if (stage / DATA / latest.name).exists() else None,
+    }
+
+
+def _hold_frames_and_database(folders: PoolFolders, stage: Path) -> None:
+    """Take both at a moment between two decisions: the ledger and the aliases agree."""
+    for _ in range(ATTEMPTS):
+        shutil.rmtree(stage, ignore_errors=True)
+        _hold_frames(folders.frames_root, stage / FRAMES)
+        _copy_database(folders.mlflow / DATABASE, stage / MLFLOW / DATABASE)
+        held = FrameStore(str(stage / FRAMES)).keys(LEDGER)
+        if held == FrameStore(folders.frames_root).keys(LEDGER):
+            return
+    raise BackupError(
+        f"champions changed during each of {ATTEMPTS} attempts to back {folders.data_dir} up; "
+        "try again when the training is over"
+    )
+
+
+def _hold_frames(root: str, into: Path) -> None:
+    files, path = fsspec.core.url_to_fs(root)
+    if isinstance(files, LocalFileSystem):
+        _hold(Path(path), into)
+        return
+    files.invalidate_cache()
+    for name in files.find(path):
+        copy = into / str(name).removeprefix(path.rstrip("/") + "/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(files.cat_file(name))
+
+
+def _hold(source: Path, into: Path) -> None:
+    """Take a file or a folder as it is now, without what is locked or unfinished."""
+    if source.is_dir():
+        for path in sorted(source.iterdir()):
+            _hold(path, into / path.name)
+        return
+    unfinished = source.name.startswith(".") or source.name.endswith((".lock", ".unfinished"))
+    if unfinished or source.name.endswith(_SQLITE_COMPANIONS):
+        return
+    into.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if _is_database(source):
+            _copy_database(source, into)
+        else:
+            _link_or_copy(source, into)
+    except FileNotFoundError:
+        return  # removed since it was listed, so it is no state any more
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+
+
+def _link_or_copy(source: Path, into: Path) -> None:
+    try:
+        os.link(source, into)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, into)
+
+
+def _copy_database(source: Path, into: Path) -> None:
+    """Copy as one transaction sees it; writers wait for that moment."""
+    into.parent.mkdir(parents=True, exist_ok=True)
+    uri = f"{source.resolve().as_uri()}?mode=rw"
+    with (
+        closing(sqlite3.connect(uri, uri=True, timeout=60)) as original,
+        closing(sqlite3.connect(into)) as copy,
+    ):
+        original.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")  # one file, without companions
+
+
+def _write_archive(stage: Path, header: dict[str, object], target: Path) -> Archived:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target.parent, target.name)
+    beside = name_unfinished(target)
+    files, size = 0, 0
+    try:
+        with beside.open("xb") as file:
+            with (
+                gzip.GzipFile(fileobj=file, mode="wb", filename="", compresslevel=4) as packed,
+                tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+            ):
+                _add(archive, HEADER, json.dumps(header, indent=2).encode(), time())
+                for path in sorted(stage.rglob("*")):
+                    if path.is_file():
+                        name, changed = str(path.relative_to(stage)), path.stat().st_mtime
+                        size += _add(archive, name, path.read_bytes(), changed)
+                        files += 1
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return Archived(files, size)
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes, changed: float) -> int:
+    """Add content that was read at once, since its file may grow meanwhile."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = len(content), 0o644, changed
+    archive.addfile(member, io.BytesIO(content))
+    return len(content)

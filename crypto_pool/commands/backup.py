@@ -1,0 +1,55 @@
+"""The commands `backup` and `restore`: the state of a pool in one file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crypto_pool.commands.options import chosen_settings
+from crypto_pool.commands.printing import console
+
+if TYPE_CHECKING:
+    from crypto_pool.adapters.backup import PoolFolders
+    from crypto_pool.settings import Settings
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to, for example pool.tar.gz.")],
+) -> None:
+    """Write all state of the pool into one file; jobs may go on meanwhile."""
+    from crypto_pool.adapters.backup import save_backup
+
+    settings = chosen_settings()
+    archived = save_backup(_folders(settings), file, settings.now())
+    console.print(
+        f"{file}: {archived.files} files, {archived.bytes / 1e6:.1f} MB, "
+        f"{file.stat().st_size / 1e6:.1f} MB packed",
+        soft_wrap=True,
+    )
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file written by `crypto-pool backup`.")],
+) -> None:
+    """Unpack a backup into the empty pool of DAGSTER_HOME and CRYPTO_POOL_DATA_DIR."""
+    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.adapters.restoring import restore_backup
+
+    settings = chosen_settings()
+    folders = _folders(settings)
+    archived = restore_backup(file, folders)
+    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
+    names = registry.member_names()
+    champions = registry.champions(names)
+    for name, champion in champions.items():
+        registry.load(name, champion.version)
+    console.print(
+        f"{folders.data_dir}: {archived.files} files; each of {len(champions)} champions loads",
+        soft_wrap=True,
+    )
+
+
+def _folders(settings: "Settings") -> "PoolFolders":
+    from crypto_pool.adapters.backup import PoolFolders
+
+    return PoolFolders(settings.state_dir, settings.frames_root, settings.dagster_home.resolve())

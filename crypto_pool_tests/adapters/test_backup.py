@@ -1,0 +1,312 @@
+"""A backup taken while the pool works, restored elsewhere, is the pool at one moment."""
+
+import gzip
+import io
+import json
+import shutil
+import sqlite3
+import tarfile
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.backup import HEADER, PoolFolders, save_backup
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.adapters.model_records import CandidateFit
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.prediction_tables import publish, query
+from crypto_pool.adapters.restoring import restore_backup
+from crypto_pool.domain.market import Member
+from crypto_pool.errors import BackupError, IncompatibleData
+
+NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
+MEMBER = Member.parse("BTC|uptrend")
+
+
+def folders_in(home: Path) -> PoolFolders:
+    return PoolFolders(home / "data", str(home / "data" / "parquet"), home)
+
+
+def registry_of(folders: PoolFolders) -> ModelRegistry:
+    database = folders.mlflow / "mlflow.db"
+    return ModelRegistry(f"sqlite:///{database}", str(folders.mlflow / "artifacts"))
+
+
+def decision(version: str, number: int) -> Promotion:
+    return Promotion(
+        decided_at_utc=NOW.replace(microsecond=number),
+        as_of=date(2023, 5, 31),
+        member=MEMBER,
+        model_version=version,
+        algorithm="XGBoost",
+        decision="rolled back",
+        serving_version=version,
+        reason="for the test",
+        champion_metrics={},
+        challenger_metrics={},
+        data_hash="d1",
+        code_version="c1",
+        dagster_run_id="r1",
+    )
+
+
+@pytest.fixture
+def pool(
+    tmp_path: Path, empty_store: bytes, candidate_fit: Callable[..., CandidateFit]
+) -> PoolFolders:
+    """A pool with one champion, its forecast, the ledger, a publication and Dagster's history."""
+    folders = folders_in(tmp_path / "home one")
+    folders.mlflow.mkdir(parents=True)
+    (folders.mlflow / "mlflow.db").write_bytes(empty_store)
+    registry = registry_of(folders)
+    run = registry.log_candidate(candidate_fit())
+    version = registry.register(MEMBER.name, run, {"as_of": "2023-05-31"})
+    store = FrameStore(folders.frames_root)
+    store.claim("sandbox")
+    Ledger(store).record(decision(version, 0))
+    registry.set_champion(MEMBER.name, version)
+    forecasts = pd.DataFrame(
+        {
+            "prediction_date": [date(2023, 5, 31)],
+            "symbol": ["BTC"],
+            "trend": ["uptrend"],
+            "probability": [0.7],
+            "model_version": [version],
+        }
+    )
+    store.write("daily_predictions", "2023-05-31", forecasts)
+    publish(folders.data_dir, {"predictions": forecasts})
+    publish(folders.data_dir, {"predictions": forecasts})
+    (folders.data_dir / "raw_answers" / "2023-06-01").mkdir(parents=True)
+    (folders.data_dir / "raw_answers" / "2023-06-01" / "BTC.json.gz").write_bytes(b"answer")
+    (folders.dagster_home / "history").mkdir()
+    with closing(sqlite3.connect(folders.dagster_home / "history" / "runs.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE runs (run_id TEXT)")
+        connection.execute("INSERT INTO runs VALUES ('r1')")
+        connection.commit()
+    return folders
+
+
+def test_a_restored_pool_has_the_same_champions_ledger_and_forecasts(pool, tmp_path, rows):
+    before = registry_of(pool).load(MEMBER.name, "1").predict_probability(rows)
+    save_backup(pool, tmp_path / "pool.tar.gz", NOW)
+    shutil.rmtree(pool.dagster_home)
+    new = folders_in(tmp_path / "elsewhere" / "home 2")
+    restore_backup(tmp_path / "pool.tar.gz", new)
+
+    registry = registry_of(new)
+    assert registry.champion(MEMBER.name).version == "1"
+    assert (registry.load(MEMBER.name, "1").predict_probability(rows) == before).all()
+    store = FrameStore(new.frames_root)
+    assert store.source() == "sandbox"
+    assert list(Ledger(store).of_member(MEMBER)["serving_version"]) == ["1"]
+    assert store.read("daily_predictions", "2023-05-31")["probability"].tolist() == [0.7]
+    assert query(new.data_dir, "SELECT probability FROM predictions")["probability"].tolist() == [
+        0.7
+    ]
+    assert len(list(new.data_dir.glob("crypto_pool-*.duckdb"))) == 1
+    assert (new.data_dir / "raw_answers" / "2023-06-01" / "BTC.json.gz").read_bytes() == b"answer"
+    with closing(sqlite3.connect(new.dagster_home / "history" / "runs.db")) as connection:
+        assert connection.execute("SELECT run_id FROM runs").fetchall() == [("r1",)]
+
+
+def test_no_text_in_mlflow_s_database_names_the_old_folder(pool, tmp_path):
+    save_backup(pool, tmp_path / "pool.tar.gz", NOW)
+    new = folders_in(tmp_path / "home2")
+    restore_backup(tmp_path / "pool.tar.gz", new)
+    with closing(sqlite3.connect(new.mlflow / "mlflow.db")) as connection:
+        dump = "\n".join(connection.iterdump())
+    assert pool.artifact_root not in dump
+    assert new.artifact_root in dump
+
+
+def test_mlflow_itself_serves_a_restored_champion(pool, tmp_path, rows):
+    import mlflow
+
+    save_backup(pool, tmp_path / "pool.tar.gz", NOW)
+    shutil.rmtree(pool.dagster_home)
+    new = folders_in(tmp_path / "home2")
+    restore_backup(tmp_path / "pool.tar.gz", new)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(registry_of(new).tracking_uri)
+    try:
+        served = mlflow.pyfunc.load_model(f"models:/{MEMBER.name}_model@champion").predict(rows)
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert (served == registry_of(new).load(MEMBER.name, "1").predict_probability(rows)).all()
+
+
+def test_backups_during_decisions_hold_ledger_and_alias_of_one_moment(pool, tmp_path):
+    """A writer appoints versions as fast as it can: the ledger first, then the alias."""
+    registry, store = registry_of(pool), FrameStore(pool.frames_root)
+    run = registry.run(registry.champion(MEMBER.name).run_id)
+    logged = registry.client.get_logged_model(run.model_uri.removeprefix("models:/"))
+    ended, written = threading.Event(), []
+
+    def work() -> None:
+        own = registry_of(pool)
+        while not ended.is_set():
+            version = own.client.create_model_version(
+                f"{MEMBER.name}_model", logged.artifact_location, run_id=run.run_id
+            ).version
+            Ledger(store).record(decision(str(version), len(written) + 1))
+            own.set_champion(MEMBER.name, str(version))
+            row = {"symbol": ["BTC"], "trend": ["uptrend"], "model_version": [str(version)]}
+            store.write("daily_predictions", f"2023-06-{len(written) % 30:02d}", pd.DataFrame(row))
+            written.append(str(version))
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    taken = 0
+    try:
+        while len(written) < 8 and writer.is_alive():
+            save_backup(pool, tmp_path / f"{taken}.tar.gz", NOW)
+            taken += 1
+    finally:
+        ended.set()
+        writer.join()
+    assert len(written) >= 8
+    for number in range(taken):
+        new = folders_in(tmp_path / f"restored {number}")
+        restore_backup(tmp_path / f"{number}.tar.gz", new)
+        restored, frames = registry_of(new), FrameStore(new.frames_root)
+        recorded = list(Ledger(frames).of_member(MEMBER)["serving_version"])
+        serving = restored.champion(MEMBER.name).version
+        # Between the record and the alias lies the one moment a killed decision also leaves.
+        assert serving in recorded[-2:]
+        forecasts = frames.read_all("daily_predictions")
+        for version in {*recorded, *forecasts["model_version"]}:
+            restored.load(MEMBER.name, version)
+
+
+def test_a_pool_that_is_there_is_never_restored_over(pool, tmp_path):
+    target = tmp_path / "pool.tar.gz"
+    save_backup(pool, target, NOW)
+    with pytest.raises(BackupError, match="into an empty pool only: set DAGSTER_HOME"):
+        restore_backup(target, pool)
+    only_history = folders_in(tmp_path / "with history")
+    (only_history.dagster_home / "history").mkdir(parents=True)
+    with pytest.raises(BackupError, match="history exists"):
+        restore_backup(target, only_history)
+    assert not only_history.data_dir.exists()
+    assert registry_of(pool).champion(MEMBER.name).version == "1"
+
+
+def test_frames_and_data_may_lie_apart(pool, tmp_path):
+    target = tmp_path / "pool.tar.gz"
+    save_backup(pool, target, NOW)
+    apart = PoolFolders(tmp_path / "a" / "data", str(tmp_path / "b" / "frames"), tmp_path / "c")
+    restore_backup(target, apart)
+    assert FrameStore(apart.frames_root).source() == "sandbox"
+    save_backup(apart, target, NOW)
+    remote = PoolFolders(tmp_path / "d" / "data", "memory://restored", tmp_path / "d")
+    restore_backup(target, remote)
+    assert Ledger(FrameStore("memory://restored")).of_member(MEMBER)["decision"].tolist() == [
+        "rolled back"
+    ]
+    save_backup(remote, target, NOW)
+    again = folders_in(tmp_path / "e")
+    restore_backup(target, again)
+    assert FrameStore(again.frames_root).keys("daily_predictions") == ["2023-05-31"]
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.9, 0.999])
+def test_a_truncated_backup_restores_nothing(pool, tmp_path, cut):
+    target = tmp_path / "pool.tar.gz"
+    save_backup(pool, target, NOW)
+    content = target.read_bytes()
+    target.write_bytes(content[: int(len(content) * cut)])
+    new = folders_in(tmp_path / "home2")
+    with pytest.raises(
+        BackupError, match=r"pool\.tar\.gz is no whole backup.*nothing was restored"
+    ):
+        restore_backup(target, new)
+    assert not new.data_dir.exists()
+    assert not (new.dagster_home / "history").exists()
+
+
+def archive(path: Path, header: dict[str, object] | None, *members: tarfile.TarInfo) -> Path:
+    with gzip.open(path, "wb") as packed, tarfile.open(fileobj=packed, mode="w|") as made:
+        if header is not None:
+            first = tarfile.TarInfo(HEADER)
+            content = json.dumps(header).encode()
+            first.size = len(content)
+            made.addfile(first, io.BytesIO(content))
+        for member in members:
+            made.addfile(member, io.BytesIO(b"x" * member.size))
+    return path
+
+
+GOOD = {"format": 1, "schema_version": 1, "artifact_root": "file:///a", "publication": None}
+
+
+def member(name: str, **fields: object) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(made, field, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("header", "members", "error", "told"),
+    [
+        ({**GOOD, "format": 2}, [], IncompatibleData, "format 2.*up to 1: update it"),
+        ({**GOOD, "schema_version": 9}, [], IncompatibleData, "schema version 9.*update it"),
+        ({**GOOD, "publication": "../x"}, [], BackupError, "malformed"),
+        ({"format": 1}, [], BackupError, "malformed"),
+        (None, [member("a.txt")], BackupError, "does not begin with backup.json"),
+        (GOOD, [], BackupError, "holds no pool"),
+        (GOOD, [member("../outside", size=1)], BackupError, "no whole backup"),
+        (GOOD, [member("link", type=tarfile.SYMTYPE, linkname="/etc")], BackupError, "refused"),
+        (GOOD, [member("device", type=tarfile.CHRTYPE)], BackupError, "refused"),
+    ],
+)
+def test_what_is_no_backup_of_this_pool_is_refused(tmp_path, header, members, error, told):
+    made = archive(tmp_path / "made.tar.gz", header, *members)
+    new = folders_in(tmp_path / "in" / "home")
+    with pytest.raises(error, match=told):
+        restore_backup(made, new)
+    assert not new.data_dir.exists()
+    assert not (tmp_path / "in" / "outside").exists()
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_folder_without_a_pool_is_not_backed_up(tmp_path):
+    with pytest.raises(BackupError, match="holds no pool to back up"):
+        save_backup(folders_in(tmp_path), tmp_path / "pool.tar.gz", NOW)
+    assert not (tmp_path / "pool.tar.gz").exists()
+
+
+def test_a_failed_backup_leaves_the_last_one_and_nothing_beside(pool, tmp_path, monkeypatch):
+    target = tmp_path / "backups" / "pool.tar.gz"
+    save_backup(pool, target, NOW)
+    whole = target.read_bytes()
+    before = sorted(path.name for path in pool.data_dir.iterdir())
+
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("crypto_pool.adapters.backup.os.replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_backup(pool, target, NOW)
+    assert target.read_bytes() == whole
+    assert [path.name for path in target.parent.iterdir()] == ["pool.tar.gz"]
+    assert sorted(path.name for path in pool.data_dir.iterdir()) == before
+
+
+def test_the_commands_say_what_they_did(pool, tmp_path, new_pool):
+    other = new_pool()
+    save_backup(pool, tmp_path / "pool.tar.gz", NOW)
+    done = other.run("restore", str(tmp_path / "pool.tar.gz"))
+    assert done.returncode == 0, done.stderr
+    assert "each of 1 champions loads" in done.stdout
+    kept = other.run("backup", str(tmp_path / "again.tar.gz"))
+    assert kept.returncode == 0, kept.stderr
+    assert "MB packed" in kept.stdout
