@@ -1,12 +1,7 @@
 """What a user does in the Dagster UI of `crypto-pool up`, through the UI's own GraphQL."""
 
-import contextlib
-import json
 import signal
-import socket
 import subprocess
-import time
-import urllib.request
 
 import dagster as dg
 import psutil
@@ -14,6 +9,7 @@ import pytest
 
 from crypto_pool.defs.assets.models import candidate_key
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool_tests.running_pool import Services, materialised
 
 LOCATION = {
     "repositoryName": "__repository__",
@@ -33,125 +29,13 @@ query Repository($selector: RepositorySelector!) {
   }
 }
 """
-LAUNCH = """
-mutation Launch($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-    ... on PartitionKeysNotFoundError { message }
-  }
-}
-"""
-BACKFILL = """
-query Backfill($id: String!) {
-  partitionBackfillOrError(backfillId: $id) {
-    __typename
-    ... on PartitionBackfill { status error { message } }
-    ... on PythonError { message }
-  }
-}
-"""
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-class Services:
-    """A running `crypto-pool up`."""
-
-    def __init__(self, pool):
-        self.pool = pool
-        self.dagster, self.mlflow = free_port(), free_port()
-        self.log_file = pool.home / "up.log"
-        ports = ["--dagster-port", str(self.dagster), "--mlflow-port", str(self.mlflow)]
-        ports += ["--pool-port", "0"]
-        with self.log_file.open("w") as log:
-            self.process = subprocess.Popen(
-                pool.command("up", *ports),
-                env=pool.environment,
-                cwd=pool.home,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def log(self):
-        return f"the end of the log of `up`:\n{self.log_file.read_text()[-8000:]}"
-
-    def children(self):
-        try:
-            return psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
-
-    def wait_for(self, url, seconds):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"`up` ended by itself; {self.log()}"
-            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-                return
-            time.sleep(0.5)
-        pytest.fail(f"no answer from {url} in {seconds} s; {self.log()}")
-
-    def ask(self, query, **variables):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.dagster}/graphql",
-            data=json.dumps({"query": query, "variables": variables}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            said = json.load(answer)
-        assert not said.get("errors"), f"{said['errors']}; {self.log()}"
-        return next(iter(said["data"].values()))
-
-    def launch(self, asset_keys, partitions):
-        """Launch a backfill as the UI's dialog does; return its id."""
-        launched = self.ask(
-            LAUNCH,
-            params={
-                "assetSelection": [{"path": list(key.path)} for key in asset_keys],
-                "partitionNames": partitions,
-            },
-        )
-        assert launched["__typename"] == "LaunchBackfillSuccess", f"{launched}; {self.log()}"
-        return launched["backfillId"]
-
-    def is_done(self, backfill_id):
-        state = self.ask(BACKFILL, id=backfill_id)
-        assert state.get("status") in ("REQUESTED", "COMPLETED_SUCCESS"), f"{state}; {self.log()}"
-        return state["status"] == "COMPLETED_SUCCESS"
-
-    def wait_until(self, is_so, what, seconds):
-        deadline = time.monotonic() + seconds
-        while not is_so():
-            assert time.monotonic() < deadline, f"{what}: not in {seconds} s; {self.log()}"
-            time.sleep(1)
-
-    def stop(self):
-        """Kill whatever a failed test left; nothing is left after a clean end."""
-        left = [*self.children(), *([self.process] if self.process.poll() is None else [])]
-        for process in left:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        self.process.wait(timeout=10)
 
 
 @pytest.fixture
 def services(new_pool):
-    running = Services(new_pool(symbols="BTC,ETH"))
+    running = Services(new_pool(symbols="BTC,ETH", evaluation_policy="holdout"))
     yield running
     running.stop()
-
-
-def materialised(pool, keys):
-    with dg.DagsterInstance.from_config(str(pool.home)) as instance:
-        return {key.to_user_string(): instance.get_materialized_partitions(key) for key in keys}
 
 
 def still_running(processes):
@@ -178,7 +62,7 @@ def test_any_partitions_of_any_algorithms_are_built_from_the_ui_and_ctrl_c_ends_
     services.wait_until(
         lambda: services.is_done(first) or materialised(services.pool, by_symbol) == both,
         "the features of two coins",
-        70,
+        180,
     )
     assert materialised(services.pool, by_symbol) == both, services.log()
 
@@ -186,7 +70,7 @@ def test_any_partitions_of_any_algorithms_are_built_from_the_ui_and_ctrl_c_ends_
     services.wait_until(
         lambda: services.is_done(second) and services.is_done(first),
         f"{CHOSEN} of {CORNERS}",
-        110,
+        300,
     )
     made = materialised(services.pool, [*all_candidates, dg.AssetKey("champion")])
     assert {key: partitions for key, partitions in made.items() if partitions} == {
