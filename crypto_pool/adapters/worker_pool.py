@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 
 import joblib
@@ -19,9 +18,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class WorkerPool:
-    """Local worker processes; with `n_jobs=1` everything runs in this process."""
+    """Local worker processes; with `n_jobs=1` everything runs in this process.
+
+    `prepare` is called in each worker before its first task. joblib replaces a worker that
+    has grown by 300 MB since that task, taking it for one that leaks: what tasks import or
+    compile later should be in memory by then.
+    """
 
     n_jobs: int = 1
+    prepare: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a pool without workers."""
@@ -39,22 +44,25 @@ class WorkerPool:
         """
         if self.n_jobs == 1:
             return _map_in_process(function, tasks)
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        with joblib.parallel_config(
+            backend="loky",
+            inner_max_num_threads=1,
+            initializer=_begin_worker,
+            initargs=(self.prepare,),
+        ):
             parallel = joblib.Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
             )
-            results: Iterator[Result] = parallel(
-                joblib.delayed(_run_in_worker)(function, task) for task in tasks
-            )
+            results: Iterator[Result] = parallel(joblib.delayed(function)(task) for task in tasks)
         return results
 
 
-def _run_in_worker(function: Callable[[Task], Result], task: Task) -> Result:
+def _begin_worker(prepare: Callable[[], None] | None) -> None:
     _end_with_parent()
-    return function(task)
+    if prepare is not None:
+        prepare()
 
 
-@cache
 def _end_with_parent() -> None:
     """End this worker when the process that feeds it is gone, however it went.
 

@@ -21,6 +21,7 @@ from crypto_pool.domain.staleness import StalenessRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.pulling import Puller
+from crypto_pool.workflow.warm_up import warm_up_worker
 
 
 class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -150,7 +151,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def workers(self) -> WorkerPool:
         """The training processes."""
-        return WorkerPool(self.settings.workers)
+        return WorkerPool(self.settings.workers, prepare=warm_up_worker)
 
 
 @resource(description="One MLflow run for each Dagster run that trains, opened by dagster-mlflow.")

@@ -118,11 +118,7 @@ def training_key(task: TrainingTask) -> str:
 
 @lru_cache(maxsize=1)
 def import_libraries() -> None:
-    """Import what any task of a worker may need, with its first task.
-
-    joblib takes a worker that grows by an import in a later task for one that leaks memory,
-    and starts another in its place, which then compiles everything anew.
-    """
+    """Import what any candidate needs, so that no fit is timed or taken for a leak by it."""
     for name in ("keras", "lightgbm", "mlflow.pyfunc", "sklearn.ensemble", "xgboost"):
         import_module(name)
 
@@ -132,7 +128,6 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
 
     A candidate that cannot be scored is a result with its reason, not an error.
     """
-    import_libraries()
     digest = data_hash(task.table)
     outcome: dict[str, Any] = {
         "member": task.member,

@@ -29,6 +29,18 @@ def count_threads(_: int) -> int:
     return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
+PREPARED = []
+
+
+def prepare() -> None:
+    PREPARED.append(os.getpid())
+
+
+def read_prepared(_: int) -> tuple[int, list[int]]:
+    time.sleep(0.2)
+    return os.getpid(), list(PREPARED)
+
+
 def refuse(number: int) -> int:
     if number == 1:
         raise UnscoredCandidate("BTC|uptrend: one class only")
@@ -57,6 +69,15 @@ def test_each_worker_has_one_thread(n_jobs: int) -> None:
     for threads in WorkerPool(n_jobs).map_unordered(count_threads, range(4)):
         assert threads == 1
         assert count_threads(0) == before
+
+
+def test_each_worker_is_prepared_once_before_its_tasks() -> None:
+    """With one job there is no worker to prepare."""
+    for _ in range(2):
+        answers = list(WorkerPool(2, prepare).map_unordered(read_prepared, range(4)))
+        assert all(prepared == [worker] for worker, prepared in answers)
+        assert os.getpid() not in {worker for worker, _ in answers}
+    assert list(WorkerPool(1, prepare).map_unordered(read_prepared, [0])) == [(os.getpid(), [])]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
