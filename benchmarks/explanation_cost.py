@@ -1,0 +1,156 @@
+"""What explaining a champion costs, and how far from converged SHAP values it ends.
+
+Run `python -m benchmarks.explanation_cost`. For each algorithm, fitted on a thousand
+synthetic rows and served by an anchored calibration, the 60 latest rows are explained on one
+core and compared with `shap.PermutationExplainer`, which walks many orders over the same 200
+background rows. It ends with 1 if one algorithm takes too long or ends too far away.
+"""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from benchmarks.training_cost import training_rows
+from crypto_pool.adapters.model_files import LoadedModel
+from crypto_pool.domain.calibration import AnchoredCalibration, IdentityCalibration
+from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
+from crypto_pool.domain.explanation import contributions, explain
+from crypto_pool.domain.fast_predictors import fast_probability
+from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
+from crypto_pool.workflow.registration import served_rows
+
+SECONDS_LIMIT = 15.0
+ERROR_LIMIT = 0.01
+EXPLAINED_ROWS = 60
+SEED = 7
+
+Result = TypeVar("Result")
+
+
+def fit_models(algorithms: Sequence[str]) -> dict[str, LoadedModel]:
+    """Fit each algorithm on the first 940 rows; the forest is served uncalibrated too."""
+    table = training_rows()
+    features, labels = table.features[:-EXPLAINED_ROWS], table.labels[:-EXPLAINED_ROWS]
+    models = {}
+    for name in algorithms:
+        estimator = CANDIDATES[name].build(ClassBalance.of(labels), SEED).fit(features, labels)
+        model = LoadedModel(
+            name,
+            estimator,
+            AnchoredCalibration(reference_weight=0.7, candidate_weight=0.5, intercept=-0.1),
+            tuple(map(str, features.columns)),
+            tuple(map(float, estimator.classes_)),
+        )
+        models[name] = model
+        if CANDIDATES[name].explainer != "sampled":
+            served = (name, estimator, IdentityCalibration(), model.feature_names, model.classes)
+            models[f"{name}, uncalibrated"] = LoadedModel(*served)
+    return models
+
+
+def converged_means(
+    model: LoadedModel, background: pd.DataFrame, rows: pd.DataFrame, orders: int
+) -> np.ndarray:
+    """Let SHAP's own explainer walk `orders` orders a row, there and back."""
+    import shap
+
+    predict = fast_probability(model)
+
+    def on_arrays(values: np.ndarray) -> np.ndarray:
+        return predict(pd.DataFrame(values, columns=rows.columns))
+
+    explainer = shap.PermutationExplainer(
+        on_arrays, shap.maskers.Independent(background, max_samples=len(background)), seed=SEED
+    )
+    evaluations = orders * (2 * rows.shape[1] + 1)
+    explained = explainer(rows.to_numpy(), max_evals=evaluations, silent=True)
+    return np.asarray(explained.values).mean(axis=0)
+
+
+def measure(
+    model: LoadedModel, background: pd.DataFrame, rows: pd.DataFrame, orders: int
+) -> dict[str, Any]:
+    """Time one explanation and one forecast's contributions, and compare with SHAP's."""
+    predict = fast_probability(model)
+    one = partial(contributions, predict, background, rows[-1:], SEED)
+    one()  # compiles, and imports what is imported on first use
+    daily, _ = _timed(one)
+    candidate = CANDIDATES[model.algorithm]
+    seconds, explanation = _timed(
+        partial(explain, candidate, predict, model.estimator, background, rows, SEED)
+    )
+    means = explanation.values.mean().to_numpy()
+    errors = np.abs(means - converged_means(model, background, rows, orders))
+    return {
+        "seconds": round(seconds, 2),
+        "error": round(float(errors.max()), 5),
+        "stated_error": round(explanation.standard_error, 5),
+        "largest_mean": round(float(np.abs(means).max()), 4),
+        "daily_seconds": round(daily, 3),
+        "method": explanation.method,
+    }
+
+
+def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    """Give seconds of processor time, for a core may be shared while this runs."""
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result
+
+
+def run(algorithms: Sequence[str], orders: int) -> dict[str, dict[str, Any]]:
+    """Measure each algorithm with one thread, print a line for each, and return all."""
+    rows = served_rows(training_rows())
+    background = spread_rows(rows[:-EXPLAINED_ROWS], BACKGROUND_ROWS)
+    report = {}
+    print(f"{'algorithm':<28}{'s':>7}{'error':>9}{'stated':>9}{'largest':>9}{'daily s':>9}  method")
+    with threadpool_limits(limits=1):
+        for name, model in fit_models(algorithms).items():
+            found = measure(model, background, rows[-EXPLAINED_ROWS:], orders)
+            report[name] = found
+            print(
+                f"{name:<28}{found['seconds']:>7.2f}{found['error']:>9.5f}"
+                f"{found['stated_error']:>9.5f}{found['largest_mean']:>9.4f}"
+                f"{found['daily_seconds']:>9.3f}  {found['method'].partition(':')[0]}",
+                flush=True,
+            )
+    return report
+
+
+def main() -> int:
+    """Print the table and, with --json, write what it holds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--algorithms", nargs="+", default=list(CANDIDATES), choices=[*CANDIDATES])
+    parser.add_argument("--orders", type=int, default=30, help="orders a row of the converged run")
+    parser.add_argument("--json", help="file to write the figures to")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")
+    report = run(chosen.algorithms, chosen.orders)
+    if chosen.json:
+        with open(chosen.json, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2)
+    missed = [
+        name
+        for name, found in report.items()
+        if found["seconds"] > SECONDS_LIMIT or found["error"] > ERROR_LIMIT
+    ]
+    if missed:
+        print(f"over {SECONDS_LIMIT:g} s or {ERROR_LIMIT:g}: {', '.join(missed)}")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
