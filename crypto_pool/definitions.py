@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from crypto_pool.defs.alerting import alert_sensors
 from crypto_pool.defs.assets import features, models, outcomes, predictions, publication, raw
 from crypto_pool.defs.batches import SurvivorsIOManager
 from crypto_pool.defs.checks import checks
@@ -18,7 +19,7 @@ defs = dg.Definitions(
     asset_checks=[*checks, *data_checks, *member_checks],
     jobs=jobs,
     schedules=schedules,
-    sensors=sensors,
+    sensors=[*sensors, *alert_sensors],
     resources={
         "pool": PoolResource(bar_date="", only=[]),
         "mlflow": mlflow_parent_run,

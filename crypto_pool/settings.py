@@ -197,6 +197,12 @@ class Settings(BaseSettings):
         description="A forecast abstains if an input lies further outside its training span "
         "than this many widths of it; empty: never.",
     )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Slack-compatible webhook that is told of incidents beside the log."
+    )
+    alert_deadline_hours: int = Field(
+        6, ge=0, le=23, description="Hours after daily_at_utc when missing forecasts are told."
+    )
     sandbox_seed: int = Field(7, ge=0, description="Seed of the synthetic market.")
     sandbox_predictability: float = Field(
         0.15, ge=0, le=1, description="Planted drift of the synthetic market, in daily sigmas."

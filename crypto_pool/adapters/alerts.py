@@ -1,0 +1,135 @@
+"""Alerts: to the log always, and to a Slack-compatible webhook where one is set.
+
+Each incident has a key and is told once; a file remembers which were. What the webhook did not
+take is offered again with the next call.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from filelock import FileLock
+
+from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+
+TIMEOUT_SECONDS = (5, 10)
+LONGEST_TEXT = 3000
+REMEMBERED = timedelta(days=180)
+_KEY_IN_URL = re.compile(r"(?i)(apikey|api_key|token)=[^&\s'\"]+")
+logger = logging.getLogger("crypto_pool.alerts")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An incident; the same key is the same incident."""
+
+    key: str
+    text: str
+
+
+class Alerts:
+    """Tells incidents; `secrets` never appear in what is told."""
+
+    def __init__(
+        self,
+        file: Path,
+        webhook_url: str | None,
+        secrets: Sequence[str],
+        now: Callable[[], datetime],
+    ) -> None:
+        """Use a state file and a webhook; nothing is opened before it is needed."""
+        self.file = file
+        self._url = webhook_url
+        self._secrets = [text for text in (*secrets, webhook_url) if text]
+        self._now = now
+
+    def tell(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Tell what is new, and what the webhook still owes an answer for; return the new ones."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.file}.lock"):
+            known = self._read()
+            new: list[Alert] = []
+            for alert in alerts:
+                if alert.key in known:
+                    continue
+                new.append(alert)
+                text = self.redact(alert.text)
+                logger.warning("%s", text)
+                known[alert.key] = {
+                    "told_at_utc": self._now().astimezone(UTC).isoformat(),
+                    "unsent": None if self._url is None else text,
+                }
+            if new:
+                self._write(known)
+            for entry in known.values():
+                if entry["unsent"] is not None and self._url is not None:
+                    if not self._post(entry["unsent"]):
+                        break
+                    entry["unsent"] = None
+                    self._write(known)
+        return new
+
+    def redact(self, text: str) -> str:
+        """Take secrets out, and cut what is too long."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
+        text = _KEY_IN_URL.sub(r"\1=***", text)
+        if len(text) > LONGEST_TEXT:
+            text = f"{text[:LONGEST_TEXT]} ... ({len(text) - LONGEST_TEXT} characters more)"
+        return text
+
+    def _post(self, text: str) -> bool:
+        import requests
+
+        assert self._url is not None
+        shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        try:
+            answer = requests.post(
+                self._url, json={"text": shown}, timeout=TIMEOUT_SECONDS, allow_redirects=False
+            )
+        except requests.RequestException as fault:  # its text holds the address, which is secret
+            fault_name = type(fault).__name__
+        else:
+            if answer.ok:
+                return True
+            fault_name = f"status {answer.status_code}"
+        logger.error(
+            "the webhook of CRYPTO_POOL_ALERT_WEBHOOK_URL did not take an alert (%s); "
+            "it is offered again",
+            fault_name,
+        )
+        return False
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        """Read what was told within the time that is remembered; a damaged file is put aside."""
+        try:
+            known: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
+            since = self._now() - REMEMBERED
+            return {
+                key: {"told_at_utc": entry["told_at_utc"], "unsent": entry["unsent"]}
+                for key, entry in known.items()
+                if datetime.fromisoformat(entry["told_at_utc"]) >= since
+            }
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged = self.file.with_suffix(".damaged")
+            os.replace(self.file, damaged)
+            logger.error("%s is damaged and was moved to %s", self.file, damaged)
+            return {}
+
+    def _write(self, known: dict[str, dict[str, Any]]) -> None:
+        remove_abandoned(self.file.parent, self.file.name)
+        beside = name_unfinished(self.file)
+        try:
+            beside.write_text(json.dumps(known, indent=1))
+            os.replace(beside, self.file)
+        finally:
+            beside.unlink(missing_ok=True)

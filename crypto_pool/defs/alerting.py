@@ -1,0 +1,87 @@
+"""Who is told, and when: failed runs, an exhausted quota, quarantines, forecasts that are late."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import dagster as dg
+from pydantic import SecretStr
+
+from crypto_pool.adapters.alerts import Alerts
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.defs.batches import first_causes, recorded_failures
+from crypto_pool.defs.requests import BAR_DATE_TAG, owed_days
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.settings import Settings, load_settings
+from crypto_pool.workflow.incidents import failed_run, late_forecasts, quarantines
+
+_settings = load_settings()
+WATCHED = (
+    dg.DefaultSensorStatus.RUNNING
+    if _settings.automation_on or _settings.alert_webhook_url is not None
+    else dg.DefaultSensorStatus.STOPPED
+)
+
+
+def pool_alerts(settings: Settings) -> Alerts:
+    """The alerts of a pool."""
+    values = [getattr(settings, name) for name in Settings.model_fields]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    url = settings.alert_webhook_url
+    return Alerts(
+        settings.state_dir / "alerts.json",
+        None if url is None else url.get_secret_value(),
+        secrets,
+        settings.now,
+    )
+
+
+@dg.run_failure_sensor(
+    name="alert_failed_runs",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Tells each failed run once, with its first causes.",
+)
+def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
+    """Tell a run's failures by partition or, where none are on record, by step."""
+    settings, run = load_settings(), context.dagster_run
+    found = first_causes(recorded_failures(context.instance, run.run_id))
+    reasons = [str(failure) for failure in found]
+    if not reasons:
+        for event in context.get_step_failure_events():
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            reasons.append(f"{event.step_key}: {error.message.strip() if error else 'failed'}")
+    alerts = failed_run(
+        run.run_id,
+        run.job_name,
+        run.tags.get(BAR_DATE_TAG, ""),
+        reasons or [context.failure_event.message or ""],
+        settings.now().astimezone(UTC).date(),
+    )
+    pool_alerts(settings).tell(alerts)
+
+
+@dg.sensor(
+    name="alert_incidents",
+    minimum_interval_seconds=300,
+    default_status=WATCHED,
+    description="Tells quarantined champions, and forecasts that are not there when they are due.",
+)
+def alert_incidents(pool: PoolResource) -> dg.SkipReason:
+    """Look at the ledger and at what is owed."""
+    settings, now = pool.settings, pool.now().astimezone(UTC)
+    alerts = quarantines(Ledger(pool.store).by_member(), now)
+    due = forecasts_due_at(settings)
+    alerts += late_forecasts(owed_days(pool).forecast, settings.last_closed(), due, now)
+    told = pool_alerts(settings).tell(alerts)
+    return dg.SkipReason("; ".join(alert.text for alert in told) or "nothing new to tell")
+
+
+def forecasts_due_at(settings: Settings) -> datetime:
+    """When the forecasts of the last closed day have to be there."""
+    hour, minute = map(int, settings.daily_at_utc.split(":"))
+    begun = datetime.combine(settings.last_closed() + timedelta(days=1), time(hour, minute), UTC)
+    return begun + timedelta(hours=settings.alert_deadline_hours)
+
+
+alert_sensors = [alert_failed_runs, alert_incidents]

@@ -1,0 +1,60 @@
+"""What of the pool's state somebody should be told of."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+
+import pandas as pd
+
+from crypto_pool.adapters.alerts import Alert
+from crypto_pool.domain.market import Member
+
+QUARANTINES_TOLD = timedelta(days=30)
+QUOTA = "DailyQuotaExhausted"
+
+
+def quarantines(decisions: Mapping[Member, pd.DataFrame], now: datetime) -> list[Alert]:
+    """Champions that were quarantined in the last thirty days; `decisions` are the ledger's."""
+    since = pd.Timestamp(now - QUARANTINES_TOLD).tz_convert("UTC").tz_localize(None)
+    return [
+        Alert(
+            f"quarantine:{member.name}:{row['decided_at_utc']}",
+            f"{member.name}: version {row['model_version']} is quarantined: {row['reason']}",
+        )
+        for member, rows in decisions.items()
+        for _, row in rows.iterrows()
+        if row["decision"] == "quarantined" and row["decided_at_utc"] >= since
+    ]
+
+
+def late_forecasts(
+    owed: Iterable[date], last_closed: date, due_at: datetime, now: datetime
+) -> list[Alert]:
+    """The forecast of the last closed day, if it is owed although it was due."""
+    if now < due_at or last_closed not in set(owed):
+        return []
+    return [
+        Alert(
+            f"late forecast:{last_closed}",
+            f"forecasts of {last_closed} are missing, due at {due_at:%Y-%m-%d %H:%M} UTC; "
+            "the latest runs in the Dagster UI say why, `crypto-pool predict` makes them",
+        )
+    ]
+
+
+def failed_run(
+    run_id: str, job: str, bar_date: str, reasons: Iterable[str], today: date
+) -> list[Alert]:
+    """A failed run with its reasons; an exhausted quota is one incident a day."""
+    told = list(dict.fromkeys(reasons))
+    exhausted = [reason for reason in told if QUOTA in reason]
+    alerts = []
+    if exhausted:
+        alerts.append(
+            Alert(f"quota:{today}", f"the provider's quota of {today} is used up: {exhausted[0]}")
+        )
+    others = [reason for reason in told if QUOTA not in reason]
+    if others or not exhausted:
+        shown = "\n".join(others) or "its log in the Dagster UI says why"
+        about = f" for {bar_date}" if bar_date else ""
+        alerts.append(Alert(f"run:{run_id}", f"{job}{about} failed (run {run_id}):\n{shown}"))
+    return alerts
