@@ -144,7 +144,7 @@ def test_an_older_build_moves_no_alias_back(built):
     pd.testing.assert_frame_equal(built.table("champions"), before)
 
 
-@pytest.mark.parametrize("table", ["raw_indicators", "feature_table", "daily_bars"])
+@pytest.mark.parametrize("table", ["feature_table", "daily_bars"])
 def test_one_corrupt_coin_stops_no_other(built, table, tmp_path):
     victim = next((built.data / "parquet" / table).glob("AAA*"))
     shutil.copy(victim, tmp_path / "good")

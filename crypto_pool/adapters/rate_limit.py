@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 IN_FLIGHT_LIMIT = timedelta(seconds=120)
 """A request whose process died counts as on its way for so long."""
 
+PATIENCE = timedelta(minutes=10)
+"""How long a request waits for the quota before it is refused."""
+
 _DAY_MS = SECONDS_PER_DAY * 1000
 _POLL_MS = 25
 _NO_LIMIT = 10**9
@@ -64,7 +67,7 @@ class RequestBudget:
         plan: RequestPlan,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        patience: timedelta = timedelta(minutes=10),
+        patience: timedelta = PATIENCE,
     ) -> None:
         from pyrate_limiter import Rate, SQLiteBucket
 

@@ -1,6 +1,7 @@
 """The source of bars that the settings name."""
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,12 +40,14 @@ def request_budget(settings: Settings) -> "RequestBudget | None":
     """The budget of the key, by a hash of it; None where no key's requests are counted."""
     if settings.provider != "alpha_vantage" or settings.alpha_vantage_api_key is None:
         return None
-    from crypto_pool.adapters.rate_limit import RequestBudget
+    from crypto_pool.adapters.rate_limit import PATIENCE, RequestBudget
 
     key = settings.alpha_vantage_api_key.get_secret_value()
     home = settings.request_budget_dir or Path.home() / ".crypto_pool" / "request_budget"
     folder = home / hashlib.sha256(key.encode()).hexdigest()[:12]
-    return RequestBudget(folder, request_plan(settings), now=settings.now)
+    # Nothing becomes free by waiting for a clock that stands still.
+    patience = timedelta(0) if settings.simulated_now else PATIENCE
+    return RequestBudget(folder, request_plan(settings), now=settings.now, patience=patience)
 
 
 def _directory(settings: Settings) -> MarketDataProvider:

@@ -1,0 +1,233 @@
+"""The raw layer in a Dagster instance of its own: an exchange, a changed past, a daily quota."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+
+from crypto_pool.domain.request_plans import UNLIMITED
+from crypto_pool.sandbox.exchange_server import ExchangeSandbox, serve_exchange
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.sandbox.server import SandboxMarketServer, serving
+from crypto_pool.settings import DEFAULT_SYMBOLS
+
+LAST = date(2022, 6, 30)
+MARKET = SyntheticMarket(seed=3, predictability=0.5, epoch=date(2020, 6, 1))
+
+REFRESH = """
+import json
+from crypto_pool.building import FEATURES, open_instance, run_layers
+from crypto_pool.settings import load_settings
+settings = load_settings()
+with open_instance(settings) as instance:
+    report = run_layers(instance, settings, settings.last_closed(), (FEATURES,), print)
+    records = instance.get_records_for_run(report.runs[FEATURES[0]]).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    checks = {
+        event.asset_check_evaluation_data.check_name: [
+            event.asset_check_evaluation_data.passed,
+            {k: str(v.value) for k, v in event.asset_check_evaluation_data.metadata.items()},
+        ]
+        for event in events if event and event.event_type_value == "ASSET_CHECK_EVALUATION"
+    }
+    made = {
+        event.partition: {k: v.value for k, v in event.materialization.metadata.items()}
+        for event in events
+        if event and event.is_step_materialization
+        and event.asset_key.to_user_string() == "daily_bars"
+    }
+print("REPORT" + json.dumps([report.failures, checks, made], default=str))
+"""
+
+
+class Refreshed:
+    """What one refresh of bars and features came to."""
+
+    def __init__(self, pool) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", REFRESH],
+            env=pool.environment, cwd=pool.home, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        told = next(line for line in done.stdout.splitlines() if line.startswith("REPORT"))
+        self.failures, self.checks, self.made = json.loads(told.removeprefix("REPORT"))
+        self.said = done.stdout + done.stderr
+
+
+def stored_bars(pool, symbol: str) -> pd.DataFrame:
+    from crypto_pool.adapters.frame_store import FrameStore
+
+    return FrameStore(str(pool.data / "parquet")).read("daily_bars", symbol)
+
+
+@contextmanager
+def open_exchange(new_pool, *coins: str) -> Iterator[tuple[ExchangeSandbox, object]]:
+    sandbox = ExchangeSandbox(coins, today=LAST + timedelta(days=1), bars=MARKET.bars)
+    with serve_exchange(sandbox) as url:
+        yield (
+            sandbox,
+            new_pool(
+                symbols="AAA,EEE,GONE",
+                training_rows="300",
+                provider="exchange",
+                exchange_url=url,
+                simulated_now=f"{LAST + timedelta(days=1)}T12:00:00",
+            ),
+        )
+
+
+@pytest.fixture(scope="module")
+def built(new_pool):
+    """Two coins of an exchange, and one it lacks, built through the command line."""
+    with open_exchange(new_pool, "AAA", "EEE") as (sandbox, pool):
+        pool.first = pool.run("build", "--provider", "exchange", timeout=600)
+        pool.sandbox = sandbox
+        yield pool
+
+
+def test_an_exchange_is_built_end_to_end_and_a_coin_it_lacks_is_named(built):
+    said = built.first.stdout + built.first.stderr
+    assert "daily_bars [GONE]: UnknownSymbol: GONE: binance has no GONE/USDT" in said
+    assert built.first.returncode == 1, said
+    assert len(built.table("candidate_scores")) == 2 * 2 * 10
+    predictions, champions = built.table("predictions"), built.table("champions")
+    assert len(predictions) == len(champions) > 0
+    assert predictions["synthetic"].all()
+    pd.testing.assert_frame_equal(stored_bars(built, "AAA"), MARKET.bars("AAA", LAST))
+
+
+def test_a_retired_coin_stays_queryable_when_its_day_is_forecast_again(built):
+    before = built.table("predictions")
+    assert set(before["symbol"]) == {"AAA", "EEE"}
+    kept = {**built.settings}
+    built.settings["symbols"] = "AAA"
+    try:
+        again = built.run("predict", "--date", LAST.isoformat())
+        assert again.returncode == 0, again.stdout + again.stderr
+    finally:
+        built.settings.update(kept)
+    members = ["symbol", "trend"]
+    after = built.table("predictions")
+    assert sorted(map(tuple, after[members].to_numpy())) == sorted(
+        map(tuple, before[members].to_numpy())
+    )
+    for table in ("daily_bars", "feature_tables", "champions", "candidate_scores"):
+        assert set(built.table(table)["symbol"]) == {"AAA", "EEE"}, table
+
+
+def test_a_changed_past_is_refused_and_checked_and_taken_only_on_request(built):
+    """The other coin gets its new day; the stored bars stay until the user says otherwise."""
+    stored = stored_bars(built, "AAA")
+
+    def redenominated(symbol: str, through: date) -> pd.DataFrame:
+        bars = MARKET.bars(symbol, through)
+        prices = ["open", "high", "low", "close"]
+        return bars.assign(**{p: bars[p] * 1000 for p in prices}) if symbol == "AAA" else bars
+
+    later = LAST + timedelta(days=1)
+    built.sandbox.bars, built.sandbox.today = redenominated, later + timedelta(days=1)
+    built.settings.update(symbols="AAA,EEE", simulated_now=f"{later + timedelta(days=1)}T12:00:00")
+    refreshed = Refreshed(built)
+    assert len(refreshed.failures) == 1
+    assert "daily_bars [AAA]: HistoryChanged" in refreshed.failures[0]
+    assert "crypto-pool restart-history AAA" in refreshed.failures[0]
+    pd.testing.assert_frame_equal(stored_bars(built, "AAA"), stored)
+    assert stored_bars(built, "EEE").index[-1] == pd.Timestamp(later)
+    passed, told = refreshed.checks["changed_past"]
+    assert not passed
+    assert "1000 times" in told["AAA"]
+    assert "EEE" not in told
+    assert not refreshed.checks["behind"][0]
+    assert refreshed.checks["insane_bars"][0]
+
+    restarted = built.run("restart-history", "aaa")
+    assert restarted.returncode == 0, restarted.stderr
+    refreshed = Refreshed(built)
+    assert refreshed.failures == []
+    for name in ("changed_past", "behind", "gaps", "insane_bars", "insane_features"):
+        assert refreshed.checks[name][0], refreshed.checks[name]
+    pd.testing.assert_frame_equal(stored_bars(built, "AAA"), redenominated("AAA", later))
+
+
+def test_restated_days_are_reported_and_the_stored_ones_stay(built):
+    stored = stored_bars(built, "EEE")
+
+    def restated(symbol: str, through: date) -> pd.DataFrame:
+        bars = MARKET.bars(symbol, through)
+        bars.iloc[100, bars.columns.get_loc("open")] *= 1.0005
+        return bars.drop(bars.index[200])
+
+    built.sandbox.bars = restated
+    built.settings["symbols"] = "EEE"
+    refreshed = Refreshed(built)
+    assert refreshed.failures == []
+    assert refreshed.made["EEE"]["joined"] == "restated"
+    assert refreshed.checks["changed_past"] == [
+        False,
+        {"coins": "1", "EEE": "1 days restated, 1 days no longer given"},
+    ]
+    pd.testing.assert_frame_equal(stored_bars(built, "EEE"), stored)
+
+
+@contextmanager
+def metered_pool(new_pool, folder, **settings: str) -> Iterator[tuple[SandboxMarketServer, object]]:
+    """A pool on Alpha Vantage's stand-in, with the free plan's day and no limit a second."""
+    market = SandboxMarketServer(MARKET.bars, UNLIMITED)
+    with serving(market) as url:
+        yield (
+            market,
+            new_pool(
+                provider="alpha_vantage",
+                alpha_vantage_api_key="CANARYKEY0123456",
+                alpha_vantage_base_url=url,
+                alpha_vantage_plan="custom",
+                alpha_vantage_per_day="25",
+                request_budget_dir=str(folder / "budget"),
+                **settings,
+            ),
+        )
+
+
+def pulled(market: SandboxMarketServer) -> list[str]:
+    return [arrival.symbol for arrival in market.arrivals]
+
+
+def test_twenty_coins_fit_the_free_day_and_a_second_run_asks_nothing(new_pool, tmp_path):
+    with metered_pool(new_pool, tmp_path) as (market, pool):
+        first = Refreshed(pool)
+        assert first.failures == []
+        assert sorted(pulled(market)) == sorted(DEFAULT_SYMBOLS)
+        assert "20 requests needed, 25 left of 25 today" in first.said
+        assert max(made["requests_spent_today"] for made in first.made.values()) == 20
+        second = Refreshed(pool)
+        assert second.failures == []
+        assert "0 requests needed, 5 left of 25 today" in second.said
+        assert len(market.arrivals) == 20
+
+
+def test_provider_indicators_stop_at_the_quota_and_go_on_the_next_day(new_pool, tmp_path):
+    """16 requests a coin, whole coins only; the one left out comes first the next day."""
+    now = pd.Timestamp.now("UTC").normalize() + pd.Timedelta(hours=1)
+    with metered_pool(
+        new_pool, tmp_path, symbols="AAA,EEE", indicator_source="provider"
+    ) as (market, pool):  # fmt: skip
+        for day, coin in enumerate(("AAA", "EEE")):
+            market.now = lambda day=day: (now + pd.Timedelta(hours=25 * day)).to_pydatetime()
+            pool.settings["simulated_now"] = (now + pd.Timedelta(hours=25 * day)).isoformat()
+            market.arrivals.clear()
+            refreshed = Refreshed(pool)
+            assert list(refreshed.made) == [coin]
+            assert {symbol.removesuffix("USDT") for symbol in pulled(market)} == {coin}
+            assert len(market.arrivals) == 16
+            (waiting,) = refreshed.failures
+            assert "DailyQuotaExhausted" in waiting
+            assert "32 requests needed, 25 left of 25 today" in waiting
+    for path in pool.home.rglob("*"):
+        if path.is_file():
+            assert b"CANARYKEY0123456" not in path.read_bytes(), path
+    assert "CANARYKEY0123456" not in refreshed.said
