@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint up drills clean
+.PHONY: help demo test lint up bench drills clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -24,6 +24,9 @@ lint: .venv/installed ## ruff, mypy and the layer contracts
 
 up: .venv/installed ## web server, daemon and MLflow on loopback, until Ctrl-C
 	$(BIN)/crypto-pool up
+
+bench: .venv/installed ## measure start, demo, training, explanation and serving; keep the figures
+	$(BIN)/python -m benchmarks
 
 drills: .venv/installed ## break things on purpose and measure how the pool bears it
 	$(BIN)/python -m drills

@@ -9,18 +9,15 @@ from time import perf_counter
 REPEATS = 5
 
 
-def run() -> dict[str, float]:
-    """Print and return the medians."""
+def figures() -> dict[str, float]:
+    """Measure both and give the medians."""
     scripts = Path(sys.executable).parent
-    figures = {
+    return {
         "code_location_load_s": _median_seconds(
             [str(scripts / "dagster"), "definitions", "validate", "-m", "crypto_pool.definitions"]
         ),
         "cli_start_s": _median_seconds([str(scripts / "crypto-pool"), "--help"]),
     }
-    for name, value in figures.items():
-        print(f"{name}: {value:.2f}")
-    return figures
 
 
 def _median_seconds(command: list[str]) -> float:
@@ -33,4 +30,5 @@ def _median_seconds(command: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    run()
+    for name, value in figures().items():
+        print(f"{name}: {value:.2f}")
