@@ -19,6 +19,7 @@ FloatArray = NDArray[np.float64]
 PredictProbability = Callable[[pd.DataFrame], FloatArray]
 
 FOREST = "exact: interventional trees of the forest"
+ALONE = "exact: one input alone moves the served probability"
 SAMPLED = "sampled: an antithetic pair of orders for each row and background row"
 SAME_PROBABILITY = 1e-6
 # The explainer compares thresholds in another float width than the forest does: a row on a
@@ -75,7 +76,8 @@ def explain(
     """Explain the served probability on `rows` against `background`, same columns.
 
     The columns are the features the estimator was fitted on, with or without
-    `reference_logit` beside them. A forest that is served as it is gets its exact values;
+    `reference_logit` beside them. Exact is what one input alone decides, as the reference
+    does where a calibration gives the candidate no weight. A forest that is served as it is gets its exact values;
     SHAP knows none for boosted trees in units of probability, nor for anything behind a
     calibration, so the rest is sampled. Either way a row's values add up to its
     probability less the mean probability of the background.
@@ -97,10 +99,11 @@ def explain(
         # Each background row has its own pair of orders, so their spread is never less than
         # what the orders cause.
         variance[number] = pairs.var(axis=0, ddof=1) / len(pairs)
+    found = pd.DataFrame(values, index=rows.index, columns=rows.columns)
+    if np.count_nonzero((values != 0).any(axis=0)) <= 1:
+        return Explanation(found, rows, ALONE, 0.0)
     error = float(np.sqrt(variance.sum(axis=0)).max() / len(rows))
-    return Explanation(
-        pd.DataFrame(values, index=rows.index, columns=rows.columns), rows, SAMPLED, error
-    )
+    return Explanation(found, rows, SAMPLED, error)
 
 
 def contributions(

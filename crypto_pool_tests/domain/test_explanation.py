@@ -7,7 +7,7 @@ import shap
 from scipy.special import expit
 
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
-from crypto_pool.domain.explanation import FOREST, SAMPLED, contributions, explain
+from crypto_pool.domain.explanation import ALONE, FOREST, SAMPLED, contributions, explain
 from crypto_pool.domain.training import REFERENCE_LOGIT
 
 COLUMNS = ["a", "b", "c", "d", "unused", REFERENCE_LOGIT]
@@ -91,6 +91,7 @@ def test_what_only_the_reference_moves_is_all_its_own(background):
     expected = reference_alone(rows).mean() - reference_alone(background).mean()
     assert explanation.reference == pytest.approx(expected, abs=1e-12)
     assert set(explanation.mean.values()) == {0.0}
+    assert (explanation.method, explanation.standard_error) == (ALONE, 0.0)
 
 
 def test_contributions_are_the_largest_values_of_the_one_row(background):
