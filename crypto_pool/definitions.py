@@ -11,14 +11,15 @@ from crypto_pool.defs.data_checks import data_checks
 from crypto_pool.defs.jobs import jobs
 from crypto_pool.defs.member_checks import member_checks
 from crypto_pool.defs.resources import PoolResource, mlflow_parent_run
+from crypto_pool.defs.retention import clean_up, clean_up_daily
 from crypto_pool.defs.schedules import schedules
 from crypto_pool.defs.sensors import sensors
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([raw, features, models, predictions, outcomes, publication]),
     asset_checks=[*checks, *data_checks, *member_checks],
-    jobs=jobs,
-    schedules=schedules,
+    jobs=[*jobs, clean_up],
+    schedules=[*schedules, clean_up_daily],
     sensors=[*sensors, *alert_sensors],
     resources={
         "pool": PoolResource(bar_date="", only=[]),

@@ -203,6 +203,21 @@ class Settings(BaseSettings):
     alert_deadline_hours: int = Field(
         6, ge=0, le=23, description="Hours after daily_at_utc when missing forecasts are told."
     )
+    keep_runs_days: int | None = Field(
+        90, ge=1, description="Days Dagster's runs and events are kept; empty: for ever."
+    )
+    keep_candidates_days: int | None = Field(
+        60,
+        ge=1,
+        description="Days the artifacts of candidates without a registered version are kept; "
+        "empty: for ever.",
+    )
+    keep_raw_answers_days: int | None = Field(
+        90, ge=1, description="Days a provider's raw answers are kept; empty: for ever."
+    )
+    keep_publications: int = Field(
+        3, ge=1, description="Latest publications of the DuckDB file that are kept."
+    )
     sandbox_seed: int = Field(7, ge=0, description="Seed of the synthetic market.")
     sandbox_predictability: float = Field(
         0.15, ge=0, le=1, description="Planted drift of the synthetic market, in daily sigmas."
@@ -240,7 +255,13 @@ class Settings(BaseSettings):
             value = value.replace(",", " ").split()
         return tuple(str(symbol).upper() for symbol in value)
 
-    @field_validator("abstain_beyond_widths", mode="before")
+    @field_validator(
+        "abstain_beyond_widths",
+        "keep_runs_days",
+        "keep_candidates_days",
+        "keep_raw_answers_days",
+        mode="before",
+    )
     @classmethod
     def _empty_is_never(cls, value: Any) -> Any:
         return None if value == "" else value

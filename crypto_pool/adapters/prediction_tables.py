@@ -50,8 +50,18 @@ def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3
         _remove_database(unfinished)
         raise
     _swap_link(data_dir / LINK_NAME, target)
-    _remove_old(data_dir, target, keep)
+    remove_old_publications(data_dir, keep)
     return target
+
+
+def remove_old_publications(data_dir: Path, keep: int) -> int:
+    """Remove publications beyond the newest `keep`, never the one the link points at."""
+    latest = (data_dir / LINK_NAME).resolve()
+    publications = sorted(data_dir.glob(_PUBLICATIONS), reverse=True)
+    old = [path for path in publications[max(1, keep) :] if path.resolve() != latest]
+    for path in old:
+        _remove_database(path)
+    return len(old)
 
 
 def query(data_dir: Path, sql: str) -> pd.DataFrame:
@@ -171,14 +181,6 @@ def _swap_link(link: Path, target: Path) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-
-
-def _remove_old(data_dir: Path, latest: Path, keep: int) -> None:
-    """Remove publications beyond the newest `keep`."""
-    publications = sorted(data_dir.glob(_PUBLICATIONS), reverse=True)
-    for path in publications[max(1, keep) :]:
-        if path != latest:
-            _remove_database(path)
 
 
 def _remove_database(path: Path) -> None:

@@ -35,7 +35,7 @@ def prediction_tables(pool: PoolResource) -> dg.MaterializeResult[None]:
         "daily_bars": by_symbol(pool, "daily_bars"),
         "feature_tables": by_symbol(pool, "feature_table"),
     }
-    path = publish(pool.settings.state_dir, frames)
+    path = publish(pool.settings.state_dir, frames, keep=pool.settings.keep_publications)
     counts = {f"{name}_rows": len(frame) for name, frame in frames.items()}
     return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(str(path)), **counts})
 

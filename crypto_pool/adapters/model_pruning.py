@@ -1,0 +1,107 @@
+"""Removal of old candidates from MLflow: those no version was registered from.
+
+A run is marked as deleted first, so that nothing reuses it, and its folder goes last: what was
+interrupted in between is finished the next time.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from crypto_pool.adapters.mlflow_store import local_path
+from crypto_pool.adapters.model_records import ALGORITHM_TAG
+from crypto_pool.adapters.model_registry import ModelRegistry
+
+PAGE_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How much was removed."""
+
+    count: int
+    bytes: int
+
+
+def remove_old_candidates(
+    registry: ModelRegistry, kept: frozenset[str], before: datetime
+) -> Removed:
+    """Remove the artifacts of candidate runs that ended before a moment; their metrics stay.
+
+    Runs with a registered version and the runs in `kept` are never touched, by whomever they
+    were marked as deleted.
+    """
+    from mlflow.entities import ViewType
+
+    protected = kept | registered_runs(registry)
+    count = size = 0
+    for experiment in _pages(registry.client.search_experiments):
+        ids = [experiment.experiment_id]
+        ended = f"attributes.end_time < {int(before.timestamp() * 1000)}"
+        for run in list(_runs(registry, ids, ended, ViewType.ACTIVE_ONLY)):
+            if ALGORITHM_TAG in run.data.tags and run.info.run_id not in protected:
+                registry.client.delete_run(run.info.run_id)
+        for run in list(_runs(registry, ids, "", ViewType.DELETED_ONLY)):
+            folder = _own_folder(registry, run.info.artifact_uri)
+            if folder is None or run.info.run_id in protected:
+                continue
+            size += _remove_models(registry, ids, run.info.run_id) + _remove_folder(folder)
+            count += 1
+    return Removed(count, size)
+
+
+def registered_runs(registry: ModelRegistry) -> frozenset[str]:
+    """The runs that a version was registered from."""
+    versions = _pages(registry.client.search_model_versions)
+    return frozenset(str(version.run_id) for version in versions)
+
+
+def _remove_models(registry: ModelRegistry, experiment_ids: list[str], run_id: str) -> int:
+    def search(page_token: str | None) -> Any:
+        return registry.client.search_logged_models(
+            experiment_ids, f"source_run_id = '{run_id}'", page_token=page_token
+        )
+
+    size = 0
+    for model in list(_pages(search)):
+        folder = _own_folder(registry, model.artifact_location)
+        size += 0 if folder is None else _remove_folder(folder)
+        registry.client.delete_logged_model(model.model_id)
+    return size
+
+
+def _own_folder(registry: ModelRegistry, artifact_uri: str) -> Path | None:
+    """Give the existing folder of a run or a model, if it lies below the artifact root."""
+    root, artifacts = local_path(registry.artifact_root), local_path(artifact_uri)
+    if root is None or artifacts is None:
+        return None
+    folder = artifacts.parent
+    return folder if folder.is_dir() and root in folder.parents else None
+
+
+def _remove_folder(folder: Path) -> int:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    shutil.rmtree(folder)
+    return size
+
+
+def _runs(registry: ModelRegistry, ids: list[str], wanted: str, view: Any) -> Iterator[Any]:
+    def search(page_token: str | None) -> Any:
+        return registry.client.search_runs(
+            ids, wanted, run_view_type=view, max_results=PAGE_SIZE, page_token=page_token
+        )
+
+    return _pages(search)
+
+
+def _pages(search: Any) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
