@@ -77,10 +77,10 @@ def explain(
 
     The columns are the features the estimator was fitted on, with or without
     `reference_logit` beside them. Exact is what one input alone decides, as the reference
-    does where a calibration gives the candidate no weight. A forest that is served as it is gets its exact values;
-    SHAP knows none for boosted trees in units of probability, nor for anything behind a
-    calibration, so the rest is sampled. Either way a row's values add up to its
-    probability less the mean probability of the background.
+    does where a calibration gives the candidate no weight, and a forest that is served as
+    it is. SHAP knows no exact values for boosted trees in units of probability, nor for
+    anything behind a calibration: the rest is sampled. Either way a row's values add up to
+    its probability less the mean probability of the background.
     """
     if candidate.explainer == "forest":
         exact = _forest_values(estimator, predict_probability, background, rows)
