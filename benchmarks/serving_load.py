@@ -119,7 +119,10 @@ def measure(connections: int, seconds: float, pause: float, every: float) -> dic
                 if child is not None:
                     child.terminate()
                     child.wait()
-        published = len(publisher.stdout.readlines())
+        with publisher.stdout as said:
+            published = len(said.readlines())
+        if server.stderr is not None:
+            server.stderr.close()
     return {
         "serving_requests": len(load.milliseconds),
         "serving_failed": load.failed,
