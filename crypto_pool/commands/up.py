@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_SECONDS = 20
+DAGSTER_UI = "crypto_pool.commands.dagster_ui"
+# MLflow's own default would let in any name of the local network.
+MLFLOW_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
 # Reads from a pipe that only `up` holds open: its end means that `up` is gone, however it went.
 GUARD = """
 import os, signal, sys
@@ -50,11 +53,12 @@ def up(
     scripts = Path(sys.executable).parent
     module = ["-m", "crypto_pool.definitions"]
     commands = [
-        [scripts / "dagster-webserver", "-h", "127.0.0.1", "-p", str(dagster_port), *module],
+        [Path(sys.executable), "-m", DAGSTER_UI,
+         "-h", "127.0.0.1", "-p", str(dagster_port), *module],
         [scripts / "dagster-daemon", "run", *module],
         [scripts / "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port),
          "--backend-store-uri", settings.tracking_uri,
-         "--default-artifact-root", settings.artifact_root],
+         "--default-artifact-root", settings.artifact_root, "--allowed-hosts", MLFLOW_HOSTS],
         [scripts / "crypto-pool", "serve", "--port", str(port)],
     ]  # fmt: skip
     console.print(f"Pool     http://{settings.serving_host}:{port}")
@@ -100,7 +104,7 @@ def supervise(commands: list[list[str]]) -> int:
         ended, _ = os.wait()
         code = 1
         names = {
-            service.pid: Path(command[0]).name
+            service.pid: DAGSTER_UI if DAGSTER_UI in command else Path(command[0]).name
             for service, command in zip(services, commands, strict=True)
         }
         console.print(f"{names.get(ended, 'the guard')} ended; stopping the others.")
