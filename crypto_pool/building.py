@@ -20,6 +20,13 @@ PROCESS_TAG = "crypto_pool/process"
 BAR_DATE_TAG = "crypto_pool/bar_date"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+# A process killed between making a run and starting it leaves one that never starts.
+BEGUN = (
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
 ENDED = (
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -54,8 +61,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 def recover(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     """End what a killed process left behind: Dagster runs, pool slots, MLflow runs."""
     ended = []
-    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    for run in instance.get_runs(filters):
+    for run in instance.get_runs(dg.RunsFilter(statuses=list(BEGUN))):
         owner = run.tags.get(PROCESS_TAG) or _worker_of(instance, run.run_id)
         if owner is not None and not _is_running(owner):
             instance.report_run_failed(run, f"its process {owner} is gone")

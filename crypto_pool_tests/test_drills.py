@@ -1,6 +1,6 @@
 """The short form of each drill."""
 
-from drills import loopback, request_budget
+from drills import kills, loopback, request_budget
 
 
 def test_processes_at_once_keep_within_the_request_budget():
@@ -29,3 +29,14 @@ def test_up_listens_on_loopback_only_and_answers_to_no_foreign_name():
     assert (figures["own_names_answered"], figures["own_names_refused"]) == (6, 0)
     assert (figures["foreign_names_refused"], figures["foreign_names_answered"]) == (9, 0)
     assert (figures["own_graphql_status"], figures["foreign_graphql_status"]) == (200, 400)
+
+
+def test_killed_stages_leave_nothing_and_lose_nothing():
+    figures = kills.run(kills=3, symbols="BTC")
+    assert figures["kills"] == 3
+    left = ("half_written", "runs_unfinished", "slots_held", "mlflow_running")
+    assert {name: figures[name] for name in left} == dict.fromkeys(left, 0)
+    assert figures["predictions"] >= 1
+    assert figures["predictions_duplicate"] == 0
+    assert figures["predictions_lost"] == figures["predictions_too_many"] == 0
+    assert figures["tables_differing"] == []

@@ -1,0 +1,139 @@
+"""A small pool in a folder of its own, whose stages are processes that a drill may hurt.
+
+`python -m drills._pool STAGES DAY...` runs the stages of each day in turn.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ALGORITHMS = ("LightGBM", "RidgeClassifier")
+STAGES = ("build", "predict", "publish")
+SETTINGS = {
+    "SYMBOLS": "BTC,ETH",
+    "TRAINING_ROWS": "300",
+    "EXPLAINED_ROWS": "10",
+    "WORKERS": "1",
+    "SANDBOX_PREDICTABILITY": "0.5",
+}
+BEGUN = "begun"
+
+
+@dataclass(frozen=True)
+class DrillPool:
+    """A pool below `home`; `settings` come on top of those that make it quick."""
+
+    home: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, home: Path, **settings: str) -> "DrillPool":
+        """Make an empty pool."""
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
+        return cls(home, settings)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.home / "data"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the pool's processes."""
+        own = {f"CRYPTO_POOL_{k}": v for k, v in {**SETTINGS, **self.settings}.items()}
+        others = {k: v for k, v in os.environ.items() if not k.startswith("CRYPTO_POOL_")}
+        return {**others, **own, "DAGSTER_HOME": str(self.home), "KERAS_BACKEND": "jax"}
+
+    def start(self, stages: str, *days: date) -> "subprocess.Popen[str]":
+        """Start a process for stages, the leader of a group; it says when it has begun."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "drills._pool", stages, *(day.isoformat() for day in days)],
+            env=self.environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, stages: str, *days: date) -> tuple[int, str]:
+        """Run stages to their end; give the exit code and what was printed."""
+        process = self.start(stages, *days)
+        printed, _ = process.communicate()
+        return process.returncode, printed
+
+    def complete(self, stages: str, *days: date) -> None:
+        """Run stages that must come through."""
+        code, printed = self.run(stages, *days)
+        if code:
+            raise RuntimeError(f"{stages} of {days} ended with {code}:\n{printed[-4000:]}")
+
+
+def work(stages: list[str], days: list[date]) -> int:
+    """Run stages in this process, as the commands do; print failures, give their number."""
+    from crypto_pool.building import (
+        FEATURES,
+        PREDICTIONS,
+        PUBLICATION,
+        open_instance,
+        recover,
+        run_layers,
+    )
+    from crypto_pool.settings import load_settings
+
+    layers = {"build": (FEATURES,), "predict": (PREDICTIONS,), "publish": (PUBLICATION,)}
+    failures = []
+    for day in days:
+        at_noon = datetime.combine(day + timedelta(days=1), time(12), UTC)
+        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = at_noon.isoformat()
+        load_settings.cache_clear()
+        settings = load_settings()
+        with open_instance(settings) as instance:
+            print(BEGUN, flush=True)
+            recover(instance, settings)
+            for stage in stages:
+                report = run_layers(instance, settings, day, layers[stage], print)
+                failures += report.failures
+                if stage == "build":
+                    failures += _train(instance, day)
+    print("\n".join(failures))
+    return len(failures)
+
+
+def _train(instance: object, day: date) -> list[str]:
+    """Train with fewer algorithms than the job has, for time's sake alone."""
+    from crypto_pool.building import PROCESS_TAG, this_process
+    from crypto_pool.definitions import defs
+    from crypto_pool.defs.assets.models import candidate_key, champion
+    from crypto_pool.defs.batches import recorded_failures
+    from crypto_pool.defs.requests import partition_range
+    from crypto_pool.settings import load_settings
+
+    symbols = load_settings().symbols
+    result = defs.resolve_job_def("train_members").execute_in_process(
+        instance=instance,
+        run_config={
+            "resources": {"pool": {"config": {"bar_date": day.isoformat()}}},
+            "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+        },
+        tags={
+            PROCESS_TAG: this_process(),
+            **partition_range([f"{symbols[0]}|uptrend", f"{symbols[-1]}|downtrend"]),
+        },
+        asset_selection=[*(candidate_key(name) for name in ALGORITHMS), champion.key],
+        raise_on_error=False,
+    )
+    failures = [str(failure) for failure in recorded_failures(instance, result.run_id)]
+    return failures if failures or result.success else ["the training run failed"]
+
+
+if __name__ == "__main__":
+    chosen, *named = sys.argv[1:]
+    sys.exit(min(1, work(chosen.split(","), [date.fromisoformat(text) for text in named])))
