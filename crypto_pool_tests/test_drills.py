@@ -1,6 +1,8 @@
 """The short form of each drill."""
 
-from drills import kills, loopback, request_budget
+from drills import duckdb_held, kills, loopback, poisoned_models, request_budget
+
+COUNTED_AS_WRONG = ("publications_failed", "scribble_published", "unfinished_files")
 
 
 def test_processes_at_once_keep_within_the_request_budget():
@@ -40,3 +42,19 @@ def test_killed_stages_leave_nothing_and_lose_nothing():
     assert figures["predictions_duplicate"] == 0
     assert figures["predictions_lost"] == figures["predictions_too_many"] == 0
     assert figures["tables_differing"] == []
+
+
+def test_no_poisoned_model_comes_to_life():
+    figures = poisoned_models.run()
+    assert figures["let_in"] == []
+    assert figures["refused"] == figures["attacks"] >= 15
+    assert figures["mark_works"]
+    assert figures["untouched_model_loads"]
+
+
+def test_a_held_duckdb_file_stops_neither_the_job_nor_its_holder():
+    figures = duckdb_held.run()
+    assert figures.pop("publications") == 4
+    counts = {name: figures.pop(name) for name in COUNTED_AS_WRONG}
+    assert counts == dict.fromkeys(COUNTED_AS_WRONG, 0)
+    assert figures == dict.fromkeys(figures, True)

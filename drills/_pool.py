@@ -88,7 +88,12 @@ def work(stages: list[str], days: list[date]) -> int:
     )
     from crypto_pool.settings import load_settings
 
-    layers = {"build": (FEATURES,), "predict": (PREDICTIONS,), "publish": (PUBLICATION,)}
+    layers = {
+        "features": (FEATURES,),
+        "build": (FEATURES,),
+        "predict": (PREDICTIONS,),
+        "publish": (PUBLICATION,),
+    }
     failures = []
     for day in days:
         at_noon = datetime.combine(day + timedelta(days=1), time(12), UTC)
