@@ -9,12 +9,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+from crypto_pool.errors import ModelUnavailable
+
 SQLITE_PREFIX = "sqlite:///"
 LOCK_TIMEOUT_SECONDS = 120.0
 
 
 def create_schema(tracking_uri: str, artifact_root: str) -> None:
-    """Create the SQLite store if it is not there; any other store minds its own schema."""
+    """Create the SQLite store if it is not there; any other store minds its own schema.
+
+    Raises:
+        ModelUnavailable: the store is gone and its artifacts are there, so it is not a new one.
+    """
     if not tracking_uri.startswith(SQLITE_PREFIX):
         return
     from filelock import FileLock
@@ -24,6 +30,12 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
     with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS):
         if path.exists() and path.stat().st_size > 0:
             return
+        artifacts = local_path(artifact_root)
+        if artifacts is not None and artifacts.is_dir() and any(artifacts.iterdir()):
+            raise ModelUnavailable(
+                f"{path} is gone or empty, but {artifacts} holds artifacts: put the file back or "
+                "restore a backup; to begin without models, move the artifacts away too"
+            )
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)

@@ -287,3 +287,17 @@ def test_feature_importance_is_put_on_the_run(
 
     tags: dict[str, Any] = registry.client.get_run(record.run_id).data.tags
     assert json.loads(tags["feature_importance"]) == {"feature_0": 0.5}
+
+
+def test_a_store_that_is_gone_is_not_taken_for_a_new_one(
+    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
+) -> None:
+    record = registry.log_candidate(candidate_fit())
+    moved = (tmp_path / "mlflow.db").rename(tmp_path / "away.db")
+    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    with pytest.raises(ModelUnavailable, match=r"mlflow\.db is gone.*restore a backup"):
+        again.prepare()
+    assert not (tmp_path / "mlflow.db").exists()
+    moved.rename(tmp_path / "mlflow.db")
+    again.prepare()
+    assert again.run(record.run_id).algorithm == "XGBoost"
