@@ -1,6 +1,6 @@
 """The short form of each drill."""
 
-from drills import duckdb_held, kills, loopback, poisoned_models, request_budget
+from drills import broken_parts, duckdb_held, kills, loopback, poisoned_models, request_budget
 
 COUNTED_AS_WRONG = ("publications_failed", "scribble_published", "unfinished_files")
 
@@ -58,3 +58,10 @@ def test_a_held_duckdb_file_stops_neither_the_job_nor_its_holder():
     counts = {name: figures.pop(name) for name in COUNTED_AS_WRONG}
     assert counts == dict.fromkeys(COUNTED_AS_WRONG, 0)
     assert figures == dict.fromkeys(figures, True)
+
+
+def test_what_breaks_is_named_and_heals():
+    figures = broken_parts.run(["corrupted_parquet", "truncated_model", "mlflow_gone"], "BTC")
+    assert figures["faults"] == 3
+    told = {name: (f["failed"], f["named"], f["healed"]) for name, f in figures["by_fault"].items()}
+    assert told == dict.fromkeys(told, (True, True, True)), figures["by_fault"]

@@ -4,10 +4,11 @@
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -74,6 +75,12 @@ class DrillPool:
         code, printed = self.run(stages, *days)
         if code:
             raise RuntimeError(f"{stages} of {days} ended with {code}:\n{printed[-4000:]}")
+
+
+def shortened(said: str, words: Sequence[str]) -> str:
+    """The line of what was said that has the first of the words, without the pool's folder."""
+    lines = [line.strip() for line in said.splitlines() if words[0] in line]
+    return re.sub(r"/\S*?/data/", "", lines[0] if lines else said)[:300]
 
 
 def work(stages: list[str], days: list[date]) -> int:

@@ -193,8 +193,10 @@ def _write_beside(path: Path, content: bytes) -> Path:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
+    except BaseException as fault:
         beside.unlink(missing_ok=True)
+        if isinstance(fault, OSError) and fault.filename is None:  # as when the disk is full
+            raise OSError(fault.errno, fault.strerror, str(path)) from fault
         raise
     return beside
 

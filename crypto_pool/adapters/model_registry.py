@@ -71,9 +71,21 @@ class ModelRegistry(ModelAliases):
         return self._client
 
     def prepare(self) -> None:
-        """Create the store and the parent runs' experiment; call once, before workers start."""
+        """Create the store and the parent runs' experiment; call once, before workers start.
+
+        Raises:
+            ModelUnavailable: the store is gone, or does not answer, such as a locked file.
+        """
         create_schema(self.tracking_uri, self.artifact_root)
-        self.experiment_id(TRAINING_EXPERIMENT)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.experiment_id(TRAINING_EXPERIMENT)
+        except MlflowException as fault:
+            raise ModelUnavailable(
+                f"MLflow's store {self.tracking_uri} does not answer: {fault.message}; end what "
+                "holds it, or restore a backup, then run again"
+            ) from fault
 
     def experiment_id(self, member_name: str) -> str:
         """Give the id of the experiment of this name, made on first use."""

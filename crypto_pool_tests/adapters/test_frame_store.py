@@ -177,3 +177,14 @@ def test_unreadable_provenance_is_named(store: FrameStore) -> None:
     store._files.pipe_file(f"{store._root}/provenance.json", b"{")
     with pytest.raises(CorruptPartition, match=r"provenance\.json does not say"):
         store.claim("x")
+
+
+def test_a_full_disk_is_told_with_the_file_it_hit(tmp_path, monkeypatch):
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("crypto_pool.adapters.frame_store.os.fsync", fail)
+    with pytest.raises(OSError, match=r"No space left on device: '.*t/a\.parquet'") as raised:
+        FrameStore(str(tmp_path)).write("t", "a", pd.DataFrame({"x": [1]}))
+    assert raised.value.errno == 28
+    assert list((tmp_path / "t").iterdir()) == []
