@@ -188,5 +188,5 @@ def _place_frames(frames: Path, folders: PoolFolders, data: Path, moved: list[Pa
         moved.append(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        target.rmdir()
+        shutil.rmtree(target)  # holds no file, or what was saved with the data folder too
     shutil.move(frames, target)

@@ -206,6 +206,10 @@ def test_frames_and_data_may_lie_apart(pool, tmp_path):
     restore_backup(target, apart)
     assert FrameStore(apart.frames_root).source() == "sandbox"
     save_backup(apart, target, NOW)
+    deep = tmp_path / "f" / "data" / "kept" / "frames"
+    within = PoolFolders(tmp_path / "f" / "data", str(deep), tmp_path / "f")
+    restore_backup(target, within)
+    save_backup(within, target, NOW)
     remote = PoolFolders(tmp_path / "d" / "data", "memory://restored", tmp_path / "d")
     restore_backup(target, remote)
     assert Ledger(FrameStore("memory://restored")).of_member(MEMBER)["decision"].tolist() == [
