@@ -12,9 +12,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 SERIOUS = ("serious", "critical")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; without one they are skipped, unless CI is set."""
+    """One browser for a module; without one its tests are skipped, unless CI is set.
+
+    Its event loop runs in the main thread until it closes, and nothing else that needs one
+    there can run meanwhile: hence no browser for the whole session.
+    """
     named = os.environ.get("CRYPTO_POOL_TEST_BROWSER")
     executable = named or next(filter(None, map(shutil.which, NAMES)), None)
     if executable is None:
