@@ -1,4 +1,4 @@
-"""A local server that answers as Binance and Kraken do, for daily bars of the synthetic market."""
+"""A local server that answers as Binance, Kraken and Coinbase do, from the synthetic market."""
 
 import json
 import threading
@@ -17,6 +17,7 @@ from crypto_pool.sandbox.market import SyntheticMarket
 DAY_SECONDS = 86_400
 BINANCE_LARGEST_PAGE = 1000
 KRAKEN_LATEST_DAYS = 720
+COINBASE_LARGEST_PAGE = 300
 KRAKEN_NAMES = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD"}
 
 Answer = tuple[int, Any]
@@ -49,7 +50,10 @@ class ExchangeSandbox:
             "/api/v3/klines": self._klines,
             "/0/public/AssetPairs": self._asset_pairs,
             "/0/public/OHLC": self._ohlc,
+            "/products": self._products,
         }
+        if path.startswith("/products/") and path.endswith("/candles"):
+            return self._candles(path.split("/")[2], query)
         return routes[path](query) if path in routes else (404, {"code": -1, "msg": "Not found"})
 
     def _exchange_info(self, query: Mapping[str, str]) -> Answer:
@@ -132,12 +136,45 @@ class ExchangeSandbox:
             "result": {pair: candles, "last": candles[-1][0] if candles else 0},
         }
 
+    def _products(self, query: Mapping[str, str]) -> Answer:
+        return 200, [
+            {
+                "id": f"{coin}-{self.quote}",
+                "base_currency": coin,
+                "quote_currency": self.quote,
+                "quote_increment": "0.01",
+                "base_increment": "0.00000001",
+                "min_market_funds": "1",
+                "status": "online",
+                "trading_disabled": False,
+            }
+            for coin in self.coins
+        ]
+
+    def _candles(self, product: str, query: Mapping[str, str]) -> Answer:
+        """Newest first: time in seconds, low, high, open, close, volume."""
+        coin = product.removesuffix(f"-{self.quote}")
+        if coin not in self.coins:
+            return 404, {"message": "NotFound"}
+        start, end = (_naive(query[name]) for name in ("start", "end"))
+        if (end - start).days > COINBASE_LARGEST_PAGE:
+            return 400, {"message": "granularity too small for the requested time range"}
+        rows = self.bars(coin, self.today).loc[start:end]
+        return 200, [
+            [_seconds(day), low, high, opened, close, volume]
+            for day, opened, high, low, close, volume in rows.iloc[::-1].itertuples()
+        ]
+
     def _kraken_pair(self, coin: str) -> str:
         return f"{KRAKEN_NAMES.get(coin, coin)}{KRAKEN_NAMES.get(self.quote, self.quote)}"
 
 
 def _kraken_short(coin: str) -> str:
     return "XBT" if coin == "BTC" else coin
+
+
+def _naive(moment: str) -> pd.Timestamp:
+    return pd.Timestamp(moment).tz_convert("UTC").tz_localize(None)
 
 
 def _seconds(day: Any) -> int:

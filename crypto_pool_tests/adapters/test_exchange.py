@@ -57,6 +57,16 @@ def test_kraken_gives_its_latest_720_days_in_dollars():
     pd.testing.assert_frame_equal(bars, MARKET.bars("BTC", sandbox.today).tail(720))
 
 
+def test_coinbase_is_read_in_windows_of_300_days_that_may_hold_nothing_yet():
+    sandbox = ExchangeSandbox(("BTC", "ETH"), today=LAST + timedelta(days=1), quote="USD")
+    with serve_exchange(sandbox) as url:
+        bars = provider(url, exchange="coinbase").daily_bars("BTC", LAST)
+    whole = MARKET.bars("BTC", sandbox.today)
+    asked = sandbox.requests.count("/products/BTC-USD/candles")
+    assert asked > len(whole) / 300
+    pd.testing.assert_frame_equal(bars.loc[: pd.Timestamp(LAST)], whole.loc[: pd.Timestamp(LAST)])
+
+
 def test_a_coin_the_exchange_lacks_is_named_with_the_way_out(url):
     with pytest.raises(UnknownSymbol, match=r"GRT: binance has no GRT/USDT.*CRYPTO_POOL_SYMBOLS"):
         provider(url).daily_bars("GRT", LAST)
