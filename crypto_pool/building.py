@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from crypto_pool import errors
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
@@ -43,10 +44,14 @@ EVERYTHING = (FEATURES, TRAINING, PREDICTIONS, PUBLICATION)
 
 @dataclass
 class BuildReport:
-    """What a build left: the failures by name, and the Dagster run of each layer."""
+    """What a build left: the failures by name, and the Dagster run of each layer.
+
+    `source_gave_nothing` if the source of bars refused every coin that was asked for.
+    """
 
     failures: list[str] = field(default_factory=list)
     runs: dict[str, str] = field(default_factory=dict)
+    source_gave_nothing: bool = False
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
@@ -108,7 +113,15 @@ def run_layers(
         ending = "done" if result.success else "with failures"
         say(f"{title}: {monotonic() - begun:.1f} s, {ending}")
     report.failures.extend(map(str, first_causes(recorded)))
+    refused = {failure.partition for failure in recorded if _is_refusal(failure)}
+    report.source_gave_nothing = refused >= set(settings.symbols)
     return report
+
+
+def _is_refusal(failure: PartitionFailure) -> bool:
+    """Whether a coin failed because its source did not give what was asked."""
+    kind = getattr(errors, failure.kind, None)
+    return isinstance(kind, type) and issubclass(kind, errors.ProviderError)
 
 
 def _run_config(job_name: str, bar_date: date) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.exit_codes import ExitCode, exit_code
 from crypto_pool.commands.history import restart_history
 from crypto_pool.commands.known_truth import known_truth
-from crypto_pool.commands.look import query, status
+from crypto_pool.commands.look import query
 from crypto_pool.commands.replay import replay
 from crypto_pool.commands.sandbox import sandbox
 from crypto_pool.commands.serve import serve
+from crypto_pool.commands.status import status
 from crypto_pool.commands.up import up
 from crypto_pool.errors import CryptoPoolError
 

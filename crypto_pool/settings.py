@@ -298,6 +298,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def asked_symbols(self) -> tuple[str, ...] | None:
+        """The coins somebody asked for; None where the default stands."""
+        return self.symbols if "symbols" in self.model_fields_set else None
+
+    @property
     def state_dir(self) -> Path:
         """Absolute local folder of all state."""
         return (self.data_dir or self.dagster_home / "data").resolve()

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +37,12 @@ class PoolFolder:
     def command(self, *arguments: str) -> list[str]:
         return [str(Path(sys.executable).parent / "crypto-pool"), *arguments]
 
-    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, timeout: float = 300, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments),
-            env=self.environment,
+            env={**self.environment, **(environment or {})},
             cwd=self.home,
             capture_output=True,
             text=True,

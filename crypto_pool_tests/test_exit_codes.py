@@ -1,5 +1,6 @@
 """Exit codes differ by cause, cover the whole error tree, and are documented."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,17 @@ def test_the_operating_page_shows_each_code():
     page = PAGE.read_text()
     for code, meaning in MEANING.items():
         assert f"| {code.value} | {meaning} |" in page
+
+
+def test_a_build_for_which_the_source_gave_nothing_names_it_by_its_code(new_pool):
+    pool = new_pool(symbols="GONE,AWAY")
+    pool.settings["market_data_dir"] = str(pool.home)
+    done = pool.run("build", "--provider", "directory", "--date", "2023-06-30", "--json")
+    assert done.returncode == ExitCode.PROVIDER, done.stderr[-2000:]
+    said = json.loads(done.stdout)
+    assert said["predictions"] == []
+    assert sorted(text.partition(":")[0] for text in said["failures"]) == [
+        "daily_bars [AWAY]",
+        "daily_bars [GONE]",
+    ]
+    assert "2 failed:" in done.stderr

@@ -10,7 +10,7 @@ from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
 
 @pytest.fixture(scope="module")
 def pool(new_pool):
-    made = new_pool(symbols="BTC,ETH")
+    made = new_pool(symbols="BTC,ETH", simulated_now="2026-11-25T09:00:00Z")
     publish(made.data, pool_frames())
     return made
 
@@ -23,12 +23,41 @@ def test_query_gives_json_with_null_for_what_is_undefined(pool):
     assert row["nothing"] is None
 
 
-def test_status_is_a_table_or_one_document(pool):
+def test_status_is_one_document(pool):
     said = json.loads(pool.run("status", "--json").stdout)
     assert said["without_champion"] == ["ETH_downtrend"]
     assert len(said["members"]) == 3
-    assert said["members"][0]["prediction_date"].startswith(LAST.isoformat())
-    assert "ETH_downtrend" in pool.run("status").stdout
+    (btc,) = (m for m in said["members"] if (m["symbol"], m["trend"]) == ("BTC", "uptrend"))
+    assert btc["prediction_date"].startswith(LAST.isoformat())
+    assert (btc["live_signals"], btc["precision"]) == (36, 0.66)
+    assert btc["realised_precision"] == pytest.approx(24 / 36)
+
+
+def test_status_is_one_screen_with_both_trends_of_a_coin_on_a_line(pool):
+    shown = pool.run("status").stdout
+    assert len(shown.splitlines()) < 20
+    (btc,) = (line for line in shown.splitlines() if line.split()[:1] == ["BTC"])
+    assert btc.split() == [
+        *("BTC", "0.62", "0.55", "▲", "LogisticRegression", "v3"),
+        *("0.62", "0.55", "▲", "RandomForest", "v3"),
+    ]
+    assert "3 of 4 members have a champion" in shown
+    assert f"forecasts of {LAST}, 1 day old" in shown
+    assert "Synthetic market" in shown
+    assert "Of 108 live signals that have come due, 67% came true; 66% were promised" in shown
+    assert "Without a champion: ETH_downtrend" in shown
+
+
+def test_status_speaks_of_the_coins_that_are_stored_unless_others_are_asked_for(pool):
+    kept = pool.settings.pop("symbols")
+    try:
+        assert json.loads(pool.run("status", "--json").stdout)["symbols"] == ["BTC", "ETH"]
+        asked = json.loads(pool.run("status", "--symbols", "SOL,BTC", "--json").stdout)
+    finally:
+        pool.settings["symbols"] = kept
+    assert asked["symbols"] == ["SOL", "BTC"]
+    assert asked["without_champion"] == ["SOL_uptrend", "SOL_downtrend"]
+    assert {row["symbol"] for row in asked["members"]} == {"BTC"}
 
 
 def test_a_wrong_option_is_a_usage_message(pool):
@@ -37,6 +66,9 @@ def test_a_wrong_option_is_a_usage_message(pool):
     assert "Traceback" not in wrong.stderr
 
 
-def test_completion_is_offered(pool):
+def test_completion_is_offered_and_completes_commands_and_options(pool):
     offered = pool.run("--show-completion", "bash")
     assert "_CRYPTO_POOL_COMPLETE" in offered.stdout, offered.stderr
+    asked = {"_CRYPTO_POOL_COMPLETE": "complete_bash", "COMP_WORDS": "crypto-pool pre"}
+    completed = pool.run(environment={**asked, "COMP_CWORD": "1"})
+    assert completed.stdout.split() == ["predict"]

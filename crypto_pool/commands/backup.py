@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import chosen_settings
-from crypto_pool.commands.printing import console
+from crypto_pool.commands.options import JsonOption, chosen_settings
+from crypto_pool.commands.printing import console, print_json
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.backup import PoolFolders
@@ -15,21 +15,34 @@ if TYPE_CHECKING:
 
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to, for example pool.tar.gz.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Write all state of the pool into one file; jobs may go on meanwhile."""
     from crypto_pool.adapters.backup import save_backup
 
     settings = chosen_settings()
     archived = save_backup(_folders(settings), file, settings.now())
+    packed = file.stat().st_size
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "files": archived.files,
+                "bytes": archived.bytes,
+                "packed_bytes": packed,
+            }
+        )
+        return
     console.print(
         f"{file}: {archived.files} files, {archived.bytes / 1e6:.1f} MB, "
-        f"{file.stat().st_size / 1e6:.1f} MB packed",
+        f"{packed / 1e6:.1f} MB packed",
         soft_wrap=True,
     )
 
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A file written by `crypto-pool backup`.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Unpack a backup into the empty pool of DAGSTER_HOME and CRYPTO_POOL_DATA_DIR."""
     from crypto_pool.adapters.model_registry import ModelRegistry
@@ -43,6 +56,15 @@ def restore(
     champions = registry.champions(names)
     for name, champion in champions.items():
         registry.load(name, champion.version)
+    if as_json:
+        print_json(
+            {
+                "data_dir": str(folders.data_dir),
+                "files": archived.files,
+                "champions": sorted(champions),
+            }
+        )
+        return
     console.print(
         f"{folders.data_dir}: {archived.files} files; each of {len(champions)} champions loads",
         soft_wrap=True,

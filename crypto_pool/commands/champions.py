@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import chosen_date, chosen_settings
-from crypto_pool.commands.printing import console, print_frame
+from crypto_pool.commands.exit_codes import ExitCode
+from crypto_pool.commands.options import JsonOption, chosen_date, chosen_settings
+from crypto_pool.commands.printing import console, messages, print_frame, print_json, records
 from crypto_pool.errors import InvalidSetting, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def rollback(
     to: Annotated[
         str | None, typer.Option(help="Version that is to serve; default: the previous one.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let the previous version, or a named one, serve again."""
     from crypto_pool.building import PUBLICATION, open_instance, run_layers
@@ -34,12 +36,22 @@ def rollback(
     found, store, registry = _open(settings, member)
     day = settings.last_closed()
     done = roll_back(store, registry, found, to, day, settings.now())
-    console.print(f"{found.name}: version {done.after} serves, version {done.before} does no more.")
+    speak = messages(as_json).print
+    speak(f"{found.name}: version {done.after} serves, version {done.before} does no more.")
     with open_instance(settings) as instance:
-        report = run_layers(instance, settings, day, (PUBLICATION,), console.print)
+        report = run_layers(instance, settings, day, (PUBLICATION,), speak)
+    if as_json:
+        print_json(
+            {
+                "member": found.name,
+                "serves": done.after,
+                "replaced": done.before,
+                "failures": report.failures,
+            }
+        )
     if report.failures:
-        console.print("\n".join(report.failures), markup=False)
-        raise typer.Exit(1)
+        speak("\n".join(report.failures), markup=False)
+        raise typer.Exit(ExitCode.MEMBERS_FAILED)
 
 
 def explain(
@@ -47,53 +59,21 @@ def explain(
     date: Annotated[
         str | None, typer.Option(help="Bar date of a stored prediction, YYYY-MM-DD.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a champion, or one of its daily predictions, rests on."""
-    import pandas as pd
-
     settings = chosen_settings()
     found, store, registry = _open(settings, member)
     if date is not None:
-        day = chosen_date(date, settings).isoformat()
-        rows = store.read("daily_predictions", day)
-        if not rows.empty:
-            rows = rows[(rows["symbol"] == found.symbol) & (rows["trend"] == str(found.trend))]
-        if rows.empty:
-            raise ModelUnavailable(f"{found.name} has no prediction for {day}.")
-        row = rows.iloc[0]
-        console.print(
-            f"{found.name} on {day}: version {row['model_version']}, probability "
-            f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
-            "Largest contributions to the probability:"
-        )
-        print_frame(pd.DataFrame(json.loads(row["top_contributions"])))
-        return
-    champion = registry.champion(found.name)
-    if champion is None:
-        raise ModelUnavailable(
-            f"{found.name} has no champion; `crypto-pool status` lists who serves."
-        )
-    tags = champion.tags
-    mean = json.loads(tags["feature_importance"])
-    absolute = json.loads(tags["feature_importance_absolute"])
-    console.print(
-        f"{found.name}: version {champion.version}, {tags['classifier']}, SHAP values in units of "
-        f"probability ({tags['explanation_method']}); reference_logit "
-        f"{float(tags['reference_importance']):+.3f}"
-    )
-    print_frame(
-        pd.DataFrame(
-            [
-                {"feature": name, "mean": mean[name], "mean_absolute": absolute[name]}
-                for name in sorted(absolute, key=absolute.__getitem__, reverse=True)
-            ]
-        )
-    )
+        _explain_day(store, found, chosen_date(date, settings).isoformat(), as_json)
+    else:
+        _explain_champion(registry, found, as_json)
 
 
 def reproduce(
     member: MemberArgument,
     version: Annotated[str, typer.Argument(help="Version in the registry.", show_default=False)],
+    as_json: JsonOption = False,
 ) -> None:
     """Train a version again from its stored rows; exit code 1 if it predicts otherwise."""
     from crypto_pool.workflow.reproducing import reproduce as train_again
@@ -101,15 +81,28 @@ def reproduce(
     settings = chosen_settings()
     found, store, registry = _open(settings, member)
     done = train_again(store, registry, found, version)
-    said = "equal" if done.is_equal else "NOT equal"
-    console.print(
-        f"{found.name} version {version}, {done.algorithm}: predictions are {said} on "
-        f"{done.rows} rows (largest difference {done.largest_difference:.2g})"
-    )
-    if done.trained_by_other_code:
-        console.print("The version was trained by other code than the code at hand.")
+    if as_json:
+        print_json(
+            {
+                "member": found.name,
+                "version": version,
+                "algorithm": done.algorithm,
+                "equal": done.is_equal,
+                "rows": done.rows,
+                "largest_difference": done.largest_difference,
+                "trained_by_other_code": done.trained_by_other_code,
+            }
+        )
+    else:
+        said = "equal" if done.is_equal else "NOT equal"
+        console.print(
+            f"{found.name} version {version}, {done.algorithm}: predictions are {said} on "
+            f"{done.rows} rows (largest difference {done.largest_difference:.2g})"
+        )
+        if done.trained_by_other_code:
+            console.print("The version was trained by other code than the code at hand.")
     if not done.is_equal:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.MEMBERS_FAILED)
 
 
 def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRegistry]":
@@ -126,3 +119,68 @@ def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRe
     registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
     registry.prepare()
     return member, FrameStore(settings.frames_root), registry
+
+
+def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) -> None:
+    import pandas as pd
+
+    rows = store.read("daily_predictions", day)
+    if not rows.empty:
+        rows = rows[(rows["symbol"] == found.symbol) & (rows["trend"] == str(found.trend))]
+    if rows.empty:
+        raise ModelUnavailable(f"{found.name} has no prediction for {day}.")
+    row = rows.iloc[0]
+    contributions = json.loads(row["top_contributions"])
+    if as_json:
+        shown = rows[["model_version", "algorithm", "probability", "reference_probability"]]
+        (known,) = records(shown)
+        print_json(
+            {
+                "member": found.name,
+                "prediction_date": day,
+                **known,
+                "top_contributions": contributions,
+            }
+        )
+        return
+    console.print(
+        f"{found.name} on {day}: version {row['model_version']}, probability "
+        f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
+        "Largest contributions to the probability:"
+    )
+    print_frame(pd.DataFrame(contributions))
+
+
+def _explain_champion(registry: "ModelRegistry", found: "Member", as_json: bool) -> None:
+    import pandas as pd
+
+    champion = registry.champion(found.name)
+    if champion is None:
+        raise ModelUnavailable(
+            f"{found.name} has no champion; `crypto-pool status` lists who serves."
+        )
+    tags = champion.tags
+    mean = json.loads(tags["feature_importance"])
+    absolute = json.loads(tags["feature_importance_absolute"])
+    reference = float(tags["reference_importance"])
+    importance = [
+        {"feature": name, "mean": mean[name], "mean_absolute": absolute[name]}
+        for name in sorted(absolute, key=absolute.__getitem__, reverse=True)
+    ]
+    if as_json:
+        print_json(
+            {
+                "member": found.name,
+                "version": champion.version,
+                "algorithm": tags["classifier"],
+                "method": tags["explanation_method"],
+                "reference_logit": reference,
+                "feature_importance": importance,
+            }
+        )
+        return
+    console.print(
+        f"{found.name}: version {champion.version}, {tags['classifier']}, SHAP values in units of "
+        f"probability ({tags['explanation_method']}); reference_logit {reference:+.3f}"
+    )
+    print_frame(pd.DataFrame(importance))

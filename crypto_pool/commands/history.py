@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
-from crypto_pool.commands.printing import console
+from crypto_pool.commands.options import JsonOption
+from crypto_pool.commands.printing import console, print_json
 
 
 def restart_history(
     symbol: Annotated[str, typer.Argument(help="The coin whose stored bars are set aside.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Set a coin's stored bars aside; the next pull begins its history anew."""
     from crypto_pool.adapters.frame_store import FrameStore
@@ -18,6 +20,9 @@ def restart_history(
     settings = load_settings()
     store = FrameStore(settings.frames_root)
     count = pulling.restart_history(store, symbol.upper(), settings.now())
+    if as_json:
+        print_json({"symbol": symbol.upper(), "bars": count, "table": pulling.REPLACED})
+        return
     console.print(
         f"{count} bars of {symbol.upper()} stand in the table {pulling.REPLACED} now; "
         "the next build pulls its history anew."

@@ -17,6 +17,10 @@ SymbolsOption = Annotated[
 ProviderOption = Annotated[
     str | None, typer.Option(help="Source of bars; default: CRYPTO_POOL_PROVIDER.")
 ]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print the result as one JSON document; messages go to stderr."),
+]
 DateOption = Annotated[
     str | None, typer.Option(help="Closed bar date, YYYY-MM-DD; default: the latest closed day.")
 ]

@@ -78,6 +78,11 @@ class PartitionFailure:
     partition: str
     reason: str
 
+    @property
+    def kind(self) -> str:
+        """The class of the error, by name."""
+        return self.reason.partition(":")[0]
+
     def __str__(self) -> str:
         return f"{self.asset} [{self.partition}]: {self.reason}"
 

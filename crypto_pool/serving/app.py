@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     check_exposure(settings)
     board = Board(
         settings.state_dir,
-        settings.symbols,
+        settings.asked_symbols,
         settings.last_closed,
         synthetic_source=settings.provider == "sandbox",
     )

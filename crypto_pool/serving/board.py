@@ -58,12 +58,15 @@ class Publication:
 
 
 class Board:
-    """Answers from the latest publication and follows the link to the next one."""
+    """Answers from the latest publication and follows the link to the next one.
+
+    It speaks of `symbols`, or of the coins that are published if nobody asked for any.
+    """
 
     def __init__(
         self,
         data_dir: Path,
-        symbols: tuple[str, ...],
+        symbols: tuple[str, ...] | None,
         last_closed: Callable[[], date],
         *,
         synthetic_source: bool,
@@ -152,7 +155,10 @@ class Board:
 
     def _state(self, rows: PoolRows) -> PoolState:
         return pool_state(
-            rows, self._symbols, self._last_closed(), synthetic_source=self._synthetic_source
+            rows,
+            self._symbols or rows.symbols,
+            self._last_closed(),
+            synthetic_source=self._synthetic_source,
         )
 
 
@@ -165,4 +171,5 @@ def _read(publication: Publication) -> PoolRows:
             champions=queries.champions(cursor),
             records=queries.live_records(cursor),
             decisions=queries.last_decisions(cursor),
+            symbols=queries.stored_symbols(cursor),
         )

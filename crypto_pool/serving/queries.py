@@ -43,6 +43,12 @@ def champions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     return _rows(cursor, "champions", _LATEST.format(table="champions", order="model_version"))
 
 
+def stored_symbols(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    """Return the coins that have bars."""
+    rows = _rows(cursor, "daily_bars", "SELECT DISTINCT symbol FROM daily_bars ORDER BY symbol")
+    return tuple(row["symbol"] for row in rows)
+
+
 def live_records(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return what came of each member's forecasts, in-sample rows left out."""
     return _rows(cursor, "prediction_outcomes", _RECORD)

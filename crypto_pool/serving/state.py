@@ -35,6 +35,7 @@ class PoolRows:
     champions: list[Row] = field(default_factory=list)
     records: list[Row] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
+    symbols: tuple[str, ...] = ()
 
 
 def pool_state(

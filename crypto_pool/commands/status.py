@@ -1,0 +1,188 @@
+"""The command `status`: the pool as it is published, on one screen."""
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from crypto_pool.commands.options import JsonOption, SymbolsOption, chosen_settings
+from crypto_pool.commands.printing import page, print_json, records
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from crypto_pool.settings import Settings
+
+MEMBERS = """
+    WITH latest AS (
+        SELECT * FROM predictions
+        QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
+    ), live AS (
+        SELECT symbol, trend, model_version, count(*) AS live_signals,
+               avg(outcome) AS realised_precision
+        FROM prediction_outcomes
+        WHERE signal AND in_sample IS NOT TRUE AND outcome IS NOT NULL
+        GROUP BY symbol, trend, model_version
+    )
+    SELECT c.symbol, c.trend, c.algorithm, c.model_version AS version, c.trained_through,
+           c.overall_score, c.precision, c.skill_over_reference,
+           coalesce(v.live_signals, 0) AS live_signals, v.realised_precision,
+           l.prediction_date, l.probability, l.reference_probability AS reference,
+           l.signal, l.status, l.abstain_reason, l.synthetic
+    FROM champions c
+    LEFT JOIN latest l USING (symbol, trend)
+    LEFT JOIN live v
+        ON (v.symbol, v.trend, v.model_version) = (c.symbol, c.trend, c.model_version)
+    ORDER BY c.symbol, c.trend DESC
+"""
+HELD = """
+    SELECT DISTINCT symbol
+    FROM (SELECT symbol FROM daily_bars UNION SELECT symbol FROM champions)
+    ORDER BY symbol
+"""
+
+
+def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
+    """Show on one screen what every member says, and who says it."""
+    from crypto_pool.adapters.prediction_tables import LINK_NAME
+    from crypto_pool.adapters.prediction_tables import query as ask
+
+    settings = chosen_settings(symbols)
+    folder = settings.state_dir
+    held = tuple(ask(folder, HELD)["symbol"])
+    shown = settings.asked_symbols or held
+    members = [row for row in records(ask(folder, MEMBERS)) if row["symbol"] in shown]
+    published = datetime.fromtimestamp((folder / LINK_NAME).stat().st_mtime, UTC)
+    said: dict[str, Any] = {
+        "provider": settings.provider,
+        "data_dir": str(folder),
+        "published_at_utc": published.isoformat(timespec="seconds"),
+        "symbols": list(shown),
+        "members": members,
+        "without_champion": _without_champion(shown, members),
+        "requests": _requests(settings),
+    }
+    if as_json:
+        print_json(said)
+    else:
+        _print_screen(said, settings.last_closed(), page())
+
+
+def _without_champion(symbols: tuple[str, ...], members: list[dict[str, Any]]) -> list[str]:
+    from crypto_pool.domain.market import Trend
+
+    have = {(row["symbol"], row["trend"]) for row in members}
+    return [
+        f"{symbol}_{trend}"
+        for symbol in symbols
+        for trend in Trend
+        if (symbol, str(trend)) not in have
+    ]
+
+
+def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") -> None:
+    members, without = said["members"], said["without_champion"]
+    days = [row["prediction_date"][:10] for row in members if row["prediction_date"]]
+    latest = max(days, default=None)
+    published = said["published_at_utc"][:16].replace("T", " ")
+    screen.print(
+        f"[bold]{len(members)} of {len(members) + len(without)} members have a champion[/bold]"
+        f" · {_aged(latest, last_closed)} · published {published} UTC"
+    )
+    if any(row["synthetic"] for row in members):
+        screen.print("[bold yellow]Synthetic market[/bold yellow]: nothing below is real")
+    screen.print(_grid(said["symbols"], members, latest))
+    screen.print("p: probability. ref: what a random walk gives. ▲: p is above the threshold.")
+    signals = sum(row["live_signals"] for row in members)
+    if signals:
+        hits, promised = (
+            sum(row[name] * row["live_signals"] for row in members if row["live_signals"])
+            for name in ("realised_precision", "precision")
+        )
+        screen.print(
+            f"Of {signals} live signals that have come due, {hits / signals:.0%} came true; "
+            f"{promised / signals:.0%} were promised"
+        )
+    else:
+        screen.print("No live signal has come due yet: nothing is known of kept promises")
+    for row in members:
+        if row["status"] == "abstain":
+            name = f"{row['symbol']}_{row['trend']}"
+            screen.print(f"{name} abstains: {row['abstain_reason']}", markup=False)
+    if without:
+        screen.print(f"Without a champion: {', '.join(without)}")
+    _print_source(said, screen)
+
+
+def _print_source(said: dict[str, Any], screen: "Console") -> None:
+    screen.print(f"Source of bars: {said['provider']}. Data: {said['data_dir']}", markup=False)
+    requests = said["requests"]
+    if requests:
+        left = requests["left_today"]
+        screen.print(
+            f"Requests in the last 24 hours: {requests['spent_today']}, "
+            f"{'no daily limit' if left is None else f'{left} left'} (plan: {requests['plan']})"
+        )
+
+
+def _grid(symbols: list[str], members: list[dict[str, Any]], latest: str | None) -> "Table":
+    """One row a coin, both trends side by side, so that twenty coins fit a screen."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from crypto_pool.domain.market import Trend
+
+    grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("coin", style="bold", no_wrap=True)
+    for trend in Trend:
+        grid.add_column(f"{trend} p", justify="right", no_wrap=True)
+        grid.add_column("ref", justify="right", no_wrap=True)
+        grid.add_column("", no_wrap=True)
+        grid.add_column("champion", no_wrap=True, overflow="ellipsis")
+    of = {(row["symbol"], row["trend"]): row for row in members}
+    for symbol in symbols:
+        cells = (_cells(of.get((symbol, str(trend))), latest) for trend in Trend)
+        grid.add_row(symbol, *(cell for four in cells for cell in four))
+    return grid
+
+
+def _cells(row: dict[str, Any] | None, latest: str | None) -> tuple[str, str, str, str]:
+    if row is None:
+        return "", "", "", "[dim]none[/dim]"
+    champion = f"{row['algorithm']} v{row['version']}"
+    if row["prediction_date"] is None:
+        return "", "", "[dim]no forecast[/dim]", champion
+    mark = "[bold green]▲[/bold green]" if row["signal"] else ""
+    if row["status"] != "active":
+        mark = f"[yellow]{row['status']}[/yellow]"
+    if row["prediction_date"][:10] != latest:
+        mark = f"[yellow]{row['prediction_date'][:10]}[/yellow]"
+    return _share(row["probability"]), _share(row["reference"]), mark, champion
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _aged(latest: str | None, last_closed: date) -> str:
+    if latest is None:
+        return "no forecast yet"
+    age = (last_closed - date.fromisoformat(latest)).days
+    return f"forecasts of {latest}" + (
+        f", [yellow]{age} day{'s' if age > 1 else ''} old[/yellow]" if age > 0 else ""
+    )
+
+
+def _requests(settings: "Settings") -> "dict[str, int | str | None] | None":
+    """What is spent and left of the key's budget, where one is counted."""
+    if settings.provider != "alpha_vantage":
+        return None  # before the import, which takes a second
+    from crypto_pool.defs.market_data import request_budget
+
+    budget = request_budget(settings)
+    if budget is None:
+        return None
+    return {
+        "plan": settings.alpha_vantage_plan,
+        "spent_today": budget.spent_today(),
+        "left_today": budget.left_today(),
+    }
