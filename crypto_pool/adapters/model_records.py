@@ -19,6 +19,7 @@ DATA_HASH_TAG = "data_hash"
 FEATURE_IMPORTANCE_TAG = "feature_importance"
 HASHES_TAG = "model_sha256"
 MODEL_URI_TAG = "model_uri"
+REGISTERED_AT_TAG = "registered_at_utc"
 TRAINING_KEY_TAG = "training_key"
 UNDEFINED_METRICS_TAG = "undefined_metrics"
 REFERENCE_PREFIX = "reference_"
@@ -108,7 +109,10 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class ChampionRecord:
-    """The registered version that serves a member."""
+    """A registered version of a member.
+
+    `registered_at_utc` is by the pool's clock, which a simulation may set, and not MLflow's.
+    """
 
     member_name: str
     version: str
@@ -118,11 +122,13 @@ class ChampionRecord:
 
     @classmethod
     def from_version(cls, member_name: str, version: Any) -> "ChampionRecord":
-        """Build the record from MLflow's model version."""
+        """Build the record from MLflow's model version; one nobody dated has MLflow's time."""
+        made = datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC)
+        told = version.tags.get(REGISTERED_AT_TAG)
         return cls(
             member_name=member_name,
             version=str(version.version),
             run_id=str(version.run_id),
             tags=dict(version.tags),
-            registered_at_utc=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
+            registered_at_utc=made if told is None else datetime.fromisoformat(told),
         )

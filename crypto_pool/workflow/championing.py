@@ -150,6 +150,7 @@ def _register(task: ChampionTask, run: RunRecord, runs: Mapping[str, RunRecord])
         [str(column) for column in task.table.features.columns],
         importance,
         correct_selection(evaluations, run.algorithm, task.rules.horizon),
+        task.now,
     )
     registry.set_feature_importance(run.run_id, importance.mean)
     synthetic = run.tags.get("synthetic") == "true"

@@ -118,7 +118,7 @@ def deadline_of(bar_date: date) -> datetime:
 
 def was_registered_in_time(version: ChampionRecord, bar_date: date) -> bool:
     """Whether a version was there by the end of the day after the bar date."""
-    return version.registered_at_utc.date() <= bar_date + timedelta(days=1)
+    return version.registered_at_utc <= deadline_of(bar_date)
 
 
 def forecast(

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
 
-from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
+from crypto_pool.adapters.model_records import REGISTERED_AT_TAG, ChampionRecord, RunRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.explanation import Explanation, explain
@@ -74,6 +74,7 @@ def version_tags(
     feature_names: list[str],
     importance: Explanation,
     correction: SelectionCorrection,
+    registered_at: datetime,
 ) -> dict[str, str]:
     """Tags of a registered version, as SPEC 8 names them, and what its choice cost."""
     return {
@@ -100,6 +101,7 @@ def version_tags(
         "effective_sample_size": json.dumps(correction.effective_sample_size),
         "data_hash": run.tags["data_hash"],
         "code_version": run.tags["code_version"],
+        REGISTERED_AT_TAG: registered_at.astimezone(UTC).isoformat(),
         **{name: run.tags[name] for name in RUN_TAGS},
     }
 

@@ -1,12 +1,17 @@
 """A daily forecast: by whom, and what it rests on."""
 
 import json
-from datetime import date
+from datetime import UTC, date, timedelta
 
 import pytest
 
-from crypto_pool.workflow.forecasting import SymbolFrames, choose_forecaster, forecast
-from crypto_pool_tests.workflow.small_pool import EXPIRES, MEMBER, SECOND, noon_after
+from crypto_pool.workflow.forecasting import (
+    SymbolFrames,
+    choose_forecaster,
+    forecast,
+    was_registered_in_time,
+)
+from crypto_pool_tests.workflow.small_pool import EXPIRES, FIRST, MEMBER, SECOND, noon_after
 
 
 def predict(pool, bar_date):
@@ -25,6 +30,17 @@ def test_a_past_day_is_forecast_by_the_version_that_served_then(pool):
     assert (now["model_version"], now["status"]) == ("2", "active")
     before = predict(pool, date(2022, 5, 1))
     assert (before["model_version"], before["status"]) == ("2", "late")
+
+
+def test_a_version_is_as_old_as_the_pool_s_clock_says(pool):
+    """The simulated pool lives in 2022; by MLflow's own clock every version would be late."""
+    champion = pool.registry.champion(MEMBER.name)
+    assert champion.registered_at_utc == noon_after(FIRST)
+    assert champion.registered_at_utc.tzinfo == UTC
+    assert was_registered_in_time(champion, FIRST)
+    assert not was_registered_in_time(champion, FIRST - timedelta(days=1))
+    row = pool.appoint(FIRST).row
+    assert row["registered_at_utc"].to_pydatetime() == noon_after(FIRST).replace(tzinfo=None)
 
 
 def test_a_forecast_carries_its_three_largest_contributions(pool):
