@@ -247,6 +247,11 @@ class Settings(BaseSettings):
     simulated_now: datetime | None = Field(
         None, description="A fixed UTC clock, for replays and tests."
     )
+    simulated_now_file: Path | None = Field(
+        None,
+        description="File with the UTC time, read whenever the time is asked for: one clock that "
+        "all processes of a drill follow.",
+    )
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -322,11 +327,23 @@ class Settings(BaseSettings):
         """Folder of MLflow's artifacts."""
         return str(self.state_dir / "mlflow" / "artifacts")
 
+    @property
+    def is_clock_simulated(self) -> bool:
+        """Whether the time stands still until somebody sets it."""
+        return self.simulated_now is not None or self.simulated_now_file is not None
+
     def now(self) -> datetime:
-        """The UTC time, simulated if so set."""
-        if self.simulated_now is None:
+        """The UTC time, simulated if so set.
+
+        Raises:
+            InvalidSetting: simulated_now_file is not there, or holds no time.
+        """
+        simulated = self.simulated_now
+        if self.simulated_now_file is not None:
+            simulated = _time_in(self.simulated_now_file)
+        if simulated is None:
             return datetime.now(UTC)
-        return self.simulated_now.replace(tzinfo=self.simulated_now.tzinfo or UTC)
+        return simulated.replace(tzinfo=simulated.tzinfo or UTC)
 
     def last_closed(self) -> date:
         """The latest UTC day whose bar is closed."""
@@ -349,6 +366,16 @@ def load_settings() -> Settings:
         ]
         message = "These settings are wrong:\n" + "\n".join(faults)
     raise InvalidSetting(message)
+
+
+def _time_in(clock: Path) -> datetime:
+    try:
+        return datetime.fromisoformat(clock.read_text().strip())
+    except (OSError, ValueError) as fault:
+        raise InvalidSetting(
+            f"CRYPTO_POOL_SIMULATED_NOW_FILE: {clock} must hold a UTC time such as "
+            f"2024-03-01T00:20:00: {fault}"
+        ) from fault
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

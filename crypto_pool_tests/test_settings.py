@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -56,3 +56,16 @@ def test_settings_are_frozen():
 def test_the_running_day_is_not_closed(monkeypatch):
     monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", "2024-03-01T23:59:59Z")
     assert load_settings().last_closed() == date(2024, 2, 29)
+
+
+def test_a_clock_file_is_read_whenever_the_time_is_asked_for(monkeypatch, tmp_path):
+    clock = tmp_path / "clock"
+    monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW_FILE", str(clock))
+    settings = load_settings()
+    assert settings.is_clock_simulated
+    for day in (2, 3):
+        clock.write_text(f"2024-03-0{day}T00:20:00\n")
+        assert settings.now() == datetime(2024, 3, day, 0, 20, tzinfo=UTC)
+    clock.write_text("tomorrow")
+    with pytest.raises(InvalidSetting, match=r"CRYPTO_POOL_SIMULATED_NOW_FILE: .*clock must hold"):
+        settings.now()

@@ -1,24 +1,39 @@
 """However `up` ends, its services end too."""
 
+import contextlib
 import signal
 import subprocess
 import sys
+from time import monotonic
 
 import psutil
 import pytest
 
-SUPERVISE = """
+from crypto_pool.commands.supervising import (
+    LONGEST_PAUSE_SECONDS,
+    STEADY_SECONDS,
+    Running,
+    Service,
+)
+
+SUPERVISE = r"""
 import sys
-from crypto_pool.commands.up import supervise
-service = [sys.executable, "-c", "print('begun', flush=True); import time; time.sleep(300)"]
-sys.exit(supervise([service, service]))
+from crypto_pool.commands.supervising import Service, supervise
+code = "import sys; sys.stdout.write('begun\\n'); sys.stdout.flush(); sys.stdin.read()"
+services = [Service(name, (sys.executable, "-c", code)) for name in ("one", "two")]
+told = lambda service, how: print(f"mended {service.name} that {how}", flush=True)
+sys.exit(supervise(services, told))
 """
 
 
 @pytest.fixture
 def supervisor():
     process = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISE], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", SUPERVISE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert [process.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
     children = psutil.Process(process.pid).children()
@@ -47,9 +62,62 @@ def test_services_end_with_a_killed_supervisor(supervisor):
     assert alive == []
 
 
-def test_a_service_that_ends_by_itself_is_a_failure_and_stops_the_others(supervisor):
+def test_a_killed_service_is_begun_again_and_ends_with_a_killed_supervisor(supervisor):
     process, children = supervisor
-    children[0].kill()
+    killed = next(child for child in children if "begun" in child.cmdline()[2])
+    killed.kill()
+    said = [process.stdout.readline() for _ in range(3)]
+    assert "was ended by SIGKILL" in said[0]
+    assert said[1].startswith("mended one that was ended by SIGKILL")
+    assert said[2] == "begun\n"
+    now = psutil.Process(process.pid).children()
+    assert len(now) == len(children)
+    process.kill()
+    process.wait(timeout=10)
+    _, alive = psutil.wait_procs(now, timeout=10)
+    assert alive == []
+
+
+def test_a_killed_guard_is_replaced_and_still_ends_all(supervisor):
+    process, children = supervisor
+    guard = next(child for child in children if "killpg" in child.cmdline()[2])
+    guard.kill()
+    new = wait_for_child(process, "killpg", but=guard.pid)
+    process.kill()
+    process.wait(timeout=10)
+    _, alive = psutil.wait_procs([*children, new], timeout=10)
+    assert alive == []
+
+
+def test_a_service_that_cannot_run_is_a_failure_and_stops_the_others(supervisor):
+    process, children = supervisor
+    process.stdin.close()  # both read it, and end by themselves with 0
+    process.stdin = None
     assert process.wait(timeout=20) == 1
+    assert "cannot run; stopping the others" in process.stdout.read()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
+
+
+def test_the_oftener_a_service_ends_quickly_the_longer_is_the_pause():
+    running = Running(Service("one", ("true",)), subprocess.Popen(["true"]), monotonic())
+    running.process.wait()
+    pauses = []
+    for _ in range(8):
+        running.note_end()
+        pauses.append(running.pause_seconds)
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[1] < pauses[-1] == LONGEST_PAUSE_SECONDS
+    running.begun_at -= STEADY_SECONDS
+    running.note_end()
+    assert running.pause_seconds < pauses[0]
+
+
+def wait_for_child(process, word, but):
+    deadline = monotonic() + 10
+    while monotonic() < deadline:
+        for child in psutil.Process(process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+                if child.pid != but and word in child.cmdline()[2]:
+                    return child
+    pytest.fail(f"no new process with {word}")

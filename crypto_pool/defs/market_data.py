@@ -46,7 +46,7 @@ def request_budget(settings: Settings) -> "RequestBudget | None":
     home = settings.request_budget_dir or Path.home() / ".crypto_pool" / "request_budget"
     folder = home / hashlib.sha256(key.encode()).hexdigest()[:12]
     # Nothing becomes free by waiting for a clock that stands still.
-    patience = timedelta(0) if settings.simulated_now else PATIENCE
+    patience = timedelta(0) if settings.is_clock_simulated else PATIENCE
     return RequestBudget(folder, request_plan(settings), now=settings.now, patience=patience)
 
 

@@ -58,3 +58,10 @@ def failed_run(
         about = f" for {bar_date}" if bar_date else ""
         alerts.append(Alert(f"run:{run_id}", f"{job}{about} failed (run {run_id}):\n{shown}"))
     return alerts
+
+
+def ended_service(name: str, how: str, now: datetime) -> list[Alert]:
+    """A service of `up` that died and is begun again; one incident an hour."""
+    return [
+        Alert(f"service:{name}:{now:%Y-%m-%dT%H}", f"{name} {how}, and is begun again by itself")
+    ]

@@ -1,0 +1,150 @@
+"""Services kept running: one that dies is begun again, and all end together."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic, sleep
+
+from crypto_pool.commands.printing import console
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE_SECONDS = 20
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+STEADY_SECONDS = 60.0
+# Reads from a pipe that only the supervisor holds open, the groups of the moment in each line:
+# its end means that the supervisor is gone, however it went.
+GUARD = """
+import os, signal, sys
+groups = ""
+for groups in sys.stdin:
+    pass
+for group in groups.split():
+    try:
+        os.killpg(int(group), signal.SIGKILL)
+    except ProcessLookupError:
+        continue
+"""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A command that is to run for as long as the supervisor does."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass
+class Running:
+    """A service's process, the leader of a group of its own, and how it fared before."""
+
+    service: Service
+    process: "subprocess.Popen[bytes]"
+    begun_at: float
+    quick_ends: int = 0
+    has_been_steady: bool = False
+
+    @classmethod
+    def begin(cls, service: Service) -> "Running":
+        """Start the service."""
+        process = subprocess.Popen(service.command, start_new_session=True)
+        return cls(service, process, monotonic())
+
+    def begin_again(self) -> None:
+        """Start the service once more."""
+        self.process = subprocess.Popen(self.service.command, start_new_session=True)
+        self.begun_at = monotonic()
+
+    def note_end(self) -> None:
+        """Count an end soon after the beginning, and kill what the service left of its workers."""
+        was_steady = monotonic() - self.begun_at >= STEADY_SECONDS
+        self.has_been_steady = self.has_been_steady or was_steady
+        self.quick_ends = 0 if was_steady else self.quick_ends + 1
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait before it is begun again: the oftener it ended quickly, the longer."""
+        return float(min(FIRST_PAUSE_SECONDS * 2**self.quick_ends, LONGEST_PAUSE_SECONDS))
+
+
+def supervise(services: Sequence[Service], mend: Callable[[Service, str], None]) -> int:
+    """Keep services running until a signal comes; stop all, return the exit code.
+
+    One that ends is begun again after a pause, and after `mend` has been given the service and
+    how it ended. One that ends by itself without ever having run for a minute cannot run here:
+    then all are stopped, with exit code 1. They end with this process even when it is killed
+    without notice.
+    """
+    # Also when started in the background of a script, where the shell has SIGINT ignored.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    running: list[Running] = []
+    guard = _begin_guard()
+    try:
+        for service in services:
+            running.append(Running.begin(service))
+            _tell_guard(guard, running)
+        while True:
+            pid, status = os.wait()
+            if pid == guard.pid:
+                guard = _begin_guard()
+                _tell_guard(guard, running)
+                continue
+            ended = next((one for one in running if one.process.pid == pid), None)
+            if ended is None:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+            ended.note_end()
+            if code >= 0 and not ended.has_been_steady:
+                console.print(f"{ended.service.name} {how} and cannot run; stopping the others.")
+                return 1
+            pause = ended.pause_seconds
+            console.print(f"{ended.service.name} {how}; it is begun again in {pause:g} s.")
+            mend(ended.service, how)
+            sleep(pause)
+            ended.begin_again()
+            _tell_guard(guard, running)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for number in STOP_SIGNALS:  # a second Ctrl-C must not leave half of them running
+            signal.signal(number, signal.SIG_IGN)
+        _stop(running)
+        guard.kill()
+        guard.communicate()
+
+
+def _begin_guard() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", GUARD], stdin=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def _tell_guard(guard: "subprocess.Popen[str]", running: Sequence[Running]) -> None:
+    assert guard.stdin is not None
+    with suppress(BrokenPipeError):  # it has just died; its end is waited for, and mended, next
+        guard.stdin.write(" ".join(str(one.process.pid) for one in running) + "\n")
+        guard.stdin.flush()
+
+
+def _stop(running: Sequence[Running]) -> None:
+    processes = [one.process for one in running]
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    deadline = monotonic() + GRACE_SECONDS
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=max(0.0, deadline - monotonic()))
+        # Each service leads a process group: what it left of its own workers goes with it.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
