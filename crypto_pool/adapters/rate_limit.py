@@ -115,6 +115,10 @@ class RequestBudget:
             self._quota.leak(_milliseconds(self._now()))
             return int(self._quota.count())
 
+    def moments_today(self) -> list[datetime]:
+        """When the requests of the last 24 hours were sent, oldest first."""
+        return [datetime.fromtimestamp(moment / 1000, UTC) for moment in self._counted()]
+
     def left_today(self) -> int | None:
         """Requests that can be sent now or within the patience; None is without limit."""
         if self._closed_until() is not None:

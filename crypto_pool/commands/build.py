@@ -131,6 +131,6 @@ def _finish(report: "BuildReport", as_json: bool) -> None:
     speak = messages(as_json).print
     speak(f"[bold]{len(report.failures)} failed:[/bold]")
     for failure in report.failures:
-        speak(f"  {failure}", markup=False)
+        speak(f"  {failure}", markup=False, soft_wrap=True)
     refused = report.source_gave_nothing
     raise typer.Exit(ExitCode.PROVIDER if refused else ExitCode.MEMBERS_FAILED)

@@ -15,6 +15,7 @@ from crypto_pool.defs.batches import (
     require_survivors,
 )
 from crypto_pool.defs.partitions import member_of, members
+from crypto_pool.defs.pictures import judgement_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.training import TrainingTable
@@ -212,4 +213,5 @@ def champion_metadata(
             if records
             else {}
         ),
+        **judgement_picture(pool, decision),
     }

@@ -1,0 +1,145 @@
+"""Small pictures for the Dagster UI, drawn without a display: what a table cannot show.
+
+A picture is kept with every materialisation, so it has few colours and few bytes.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 80
+COLOURS = 24
+OWN, REFERENCE, UP, DOWN, FAINT = "#1f5fbf", "#b07d12", "#1c7a4a", "#b3362b", "#9aa3af"
+SHOWN_DAYS = 365
+CALIBRATION_BINS = 8
+
+
+def as_markdown(png: bytes, says: str) -> str:
+    """Give a picture as the text that shows it in the Dagster UI."""
+    return f"![{says}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def draw_judgement(evaluation: "pd.DataFrame", title: str) -> bytes:
+    """Draw calibration and ROC of a champion and of the reference, on the rows it was judged by.
+
+    `evaluation` has the columns label, probability and reference_probability.
+    """
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    figure = _figure(9.0, 4.2, f"{title}\n{len(evaluation)} rows no model was fitted on")
+    calibration, roc = figure.subplots(1, 2)
+    for column, name, colour in (
+        ("reference_probability", "reference", REFERENCE),
+        ("probability", "champion", OWN),
+    ):
+        rows = evaluation[["label", column]].dropna()
+        _draw_calibration(calibration, rows["label"], rows[column], name, colour)
+        if rows["label"].nunique() == 2:
+            false, true, _ = roc_curve(rows["label"], rows[column])
+            area = roc_auc_score(rows["label"], rows[column])
+            roc.plot(false, true, color=colour, label=f"{name}, AUC {area:.2f}")
+    for axes, across, up in (
+        (calibration, "forecast probability", "share that came true"),
+        (roc, "false positives, as a share", "true positives, as a share"),
+    ):
+        axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", linewidth=1)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper left" if axes is calibration else "lower right")
+    return _png(figure)
+
+
+def draw_labelled_price(bars: "pd.DataFrame", labels: "dict[str, pd.Series]", title: str) -> bytes:
+    """Draw the last year of closes and the days whose label is 1; one series a trend."""
+    recent = bars.tail(SHOWN_DAYS)
+    figure = _figure(9.0, 3.6, title)
+    axes = figure.subplots()
+    axes.plot(recent.index, recent["close"], color=OWN, linewidth=1.2, label="close")
+    for trend, colour in (("uptrend", UP), ("downtrend", DOWN)):
+        days = labels[trend].reindex(recent.index) == 1
+        axes.fill_between(
+            recent.index, 0, 1, where=days.to_numpy(), step="mid", color=colour, alpha=0.25,
+            linewidth=0, transform=axes.get_xaxis_transform(), label=f"{trend} from that day",
+        )  # fmt: skip
+    unknown = labels["uptrend"].reindex(recent.index).isna()
+    if unknown.iloc[-1]:
+        known = recent.index[~unknown.to_numpy()]
+        start = known[-1] if len(known) else recent.index[0]
+        axes.axvspan(start, recent.index[-1], color=FAINT, alpha=0.2, label="not known yet")
+    low, high = recent["close"].min(), recent["close"].max()
+    if high > 4 * low > 0:
+        axes.set_yscale("log")
+        for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            axis_format(_plain_number)
+    axes.margins(x=0.01)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, fontsize=9)
+    return _png(figure)
+
+
+def draw_requests(moments: Sequence[datetime], now: datetime, limit: int | None) -> bytes:
+    """Draw how many of the day's requests were spent by each of the last 24 hours."""
+    import pandas as pd
+    from matplotlib.dates import DateFormatter
+
+    figure = _figure(9.0, 2.6, f"{len(moments)} requests in the 24 hours before {now:%H:%M} UTC")
+    axes = figure.subplots()
+    hours = pd.date_range(end=now, periods=25, freq="h")
+    spent = [sum(moment <= hour for moment in moments) for hour in hours]
+    axes.step(hours, spent, where="pre", color=OWN, label="spent")
+    axes.fill_between(hours, spent, step="pre", color=OWN, alpha=0.2)
+    if limit is not None:
+        axes.axhline(limit, color=DOWN, linestyle="--", label=f"the plan's {limit}")
+    axes.set_ylim(0, max(limit or 0, len(moments), 1) * 1.1)
+    axes.set_ylabel("requests")
+    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+    axes.margins(x=0.01)
+    axes.legend(loc="center left")
+    return _png(figure)
+
+
+def _draw_calibration(
+    axes: "Axes", labels: "pd.Series", probabilities: "pd.Series", name: str, colour: str
+) -> None:
+    import pandas as pd
+
+    bins = pd.qcut(probabilities, CALIBRATION_BINS, duplicates="drop")
+    groups = [probabilities.groupby(bins, observed=True), labels.groupby(bins, observed=True)]
+    forecast, came_true = (group.mean() for group in groups)
+    axes.plot(forecast, came_true, color=colour, marker="o", markersize=4, label=name)
+
+
+def _plain_number(value: float, _: float) -> str:
+    return f"{value:g}"
+
+
+def _figure(width: float, height: float, title: str) -> "Figure":
+    """Make a figure pyplot does not know, so that nothing is shared or left open."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _png(figure: "Figure") -> bytes:
+    """Write the figure with few colours: a quarter of the bytes of a plain PNG."""
+    from PIL import Image
+
+    target = io.BytesIO()
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(visible=True, color="#e3e7ec", linewidth=0.6)
+        axes.set_axisbelow(True)
+    figure.savefig(target, format="png")
+    reduced = io.BytesIO()
+    Image.open(target).convert("RGB").quantize(COLOURS).save(reduced, format="png", optimize=True)
+    return reduced.getvalue()

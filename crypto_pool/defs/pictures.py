@@ -1,0 +1,59 @@
+"""Pictures in the metadata of assets, as the Dagster UI shows them."""
+
+import dagster as dg
+import pandas as pd
+
+from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.labels import label_target
+from crypto_pool.domain.market import Trend
+from crypto_pool.workflow.championing import ChampionDecision
+
+Pictures = dict[str, dg.MarkdownMetadataValue]
+
+
+def price_picture(pool: PoolResource, symbol: str, bars: pd.DataFrame) -> Pictures:
+    """The last year of a coin, and from which days on a trend followed."""
+    from crypto_pool.adapters.asset_pictures import as_markdown, draw_labelled_price
+
+    settings = pool.settings
+    labels = {
+        str(trend): label_target(
+            bars,
+            trend,
+            settings.prediction_window_days,
+            settings.target_pct,
+            target=settings.target,
+        )
+        for trend in Trend
+    }
+    note = " (synthetic)" if pool.provider.synthetic else ""
+    title = (
+        f"{symbol}{note}: {settings.target} of {settings.target_pct:.0%} "
+        f"within {settings.prediction_window_days} days"
+    )
+    png = draw_labelled_price(bars, labels, title)
+    return {"price_with_labels": dg.MetadataValue.md(as_markdown(png, title))}
+
+
+def requests_picture(pool: PoolResource, provider: MarketDataProvider) -> Pictures:
+    """What has been spent of the request budget over the day; nothing if none is kept."""
+    if not isinstance(provider, MeteredProvider):
+        return {}
+    from crypto_pool.adapters.asset_pictures import as_markdown, draw_requests
+
+    budget = provider.budget
+    png = draw_requests(budget.moments_today(), pool.now(), budget.plan.per_day)
+    return {"requests_over_the_day": dg.MetadataValue.md(as_markdown(png, "requests of the day"))}
+
+
+def judgement_picture(pool: PoolResource, decision: ChampionDecision) -> Pictures:
+    """Calibration and ROC of the version that serves; nothing if none does."""
+    if decision.row is None:
+        return {}
+    from crypto_pool.adapters.asset_pictures import as_markdown, draw_judgement
+
+    row = decision.row
+    title = f"{decision.member.name}: version {row['model_version']}, {row['algorithm']}"
+    png = draw_judgement(pool.registry.load_evaluation(str(row["run_id"])), title)
+    return {"calibration_and_roc": dg.MetadataValue.md(as_markdown(png, title))}

@@ -1,0 +1,93 @@
+"""Pictures for the Dagster UI are small, and show what they were given."""
+
+import base64
+import io
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from crypto_pool.adapters.asset_pictures import (
+    as_markdown,
+    draw_judgement,
+    draw_labelled_price,
+    draw_requests,
+)
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures, as they are written."""
+    figures = []
+    write = Figure.savefig
+
+    def keeping(figure, *args, **kwargs):
+        figures.append(figure)
+        write(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keeping)
+    return figures
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def is_small_picture(png):
+    return Image.open(io.BytesIO(png)).width > 500 and len(png) < 40_000
+
+
+def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
+    random = np.random.default_rng(0)
+    label = random.integers(0, 2, 300)
+    evaluation = pd.DataFrame(
+        {
+            "label": label,
+            "probability": label * 0.5 + random.uniform(0, 0.49, 300),
+            "reference_probability": random.uniform(0, 1, 300),
+        }
+    )
+    assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
+    calibration, roc = drawn[0].axes
+    assert legend(calibration) == ["reference", "champion"]
+    assert legend(roc)[1] == "champion, AUC 1.00"
+    assert "300 rows" in drawn[0].get_suptitle()
+
+
+def test_a_judgement_of_one_class_has_no_roc_and_is_drawn(drawn):
+    evaluation = pd.DataFrame(
+        {"label": [0] * 20, "probability": 0.3, "reference_probability": np.linspace(0, 1, 20)}
+    )
+    assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
+    assert drawn[0].axes[1].get_legend() is None
+
+
+def test_a_price_shows_where_a_trend_followed_and_what_is_not_known_yet(drawn):
+    days = pd.date_range("2026-01-01", periods=300)
+    bars = pd.DataFrame({"close": np.geomspace(0.1, 40, 300)}, index=days)
+    up = pd.Series(1.0, index=days).where(days < "2026-10-17")
+    labels = {"uptrend": up, "downtrend": up * 0}
+    assert is_small_picture(draw_labelled_price(bars, labels, "AAA"))
+    (axes,) = drawn[0].axes
+    assert legend(axes)[1:] == ["uptrend from that day", "downtrend from that day", "not known yet"]
+    assert axes.get_yscale() == "log"
+
+
+def test_requests_are_summed_over_the_day_beside_the_plans_limit(drawn):
+    moments = [NOW - timedelta(hours=hours) for hours in (20, 20, 3)]
+    assert is_small_picture(draw_requests(moments, NOW, 25))
+    (axes,) = drawn[0].axes
+    assert legend(axes) == ["spent", "the plan's 25"]
+    (spent, _) = axes.lines
+    assert (spent.get_ydata()[0], spent.get_ydata()[10], spent.get_ydata()[-1]) == (0, 2, 3)
+
+
+def test_markdown_holds_the_whole_picture():
+    png = draw_requests([], NOW, None)
+    text = as_markdown(png, "requests")
+    assert base64.b64decode(text.partition("base64,")[2].removesuffix(")")) == png
