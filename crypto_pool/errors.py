@@ -26,6 +26,8 @@ CryptoPoolError
 ├── MissingFeatures       no feature row for the asked bar date
 ├── QueryError            the DuckDB file refused the SQL
 │   └── NothingPublished      there is no DuckDB file yet
+├── WorkersUnavailable    a Dask cluster cannot be trained on
+├── StoreUnavailable      an object store does not answer, or takes no files
 └── MembersFailed         a batch ended, but not for every member
 """
 
@@ -136,6 +138,14 @@ class QueryError(CryptoPoolError):
 
 class NothingPublished(QueryError):
     """There is no DuckDB file yet."""
+
+
+class WorkersUnavailable(CryptoPoolError):
+    """A Dask cluster cannot be trained on."""
+
+
+class StoreUnavailable(CryptoPoolError):
+    """An object store does not answer, or takes no files."""
 
 
 class MembersFailed(CryptoPoolError):

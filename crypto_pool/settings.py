@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -30,6 +31,8 @@ DEFAULT_SYMBOLS = (
     "UNI", "STX", "FIL", "ETC", "ATOM", "GRT", "RUNE", "XTZ", "ALGO", "AAVE",
 )
 # fmt: on
+POSTGRES = ("postgresql://", "postgresql+psycopg2://")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(BaseSettings):
@@ -110,6 +113,21 @@ class Settings(BaseSettings):
     parquet_root: str | None = Field(
         None, description="Root of the Parquet files, a path or fsspec URI; default: in data_dir."
     )
+    mlflow_backend_uri: SecretStr | None = Field(
+        None,
+        description="MLflow's database if it is not the SQLite file in data_dir, for example "
+        "postgresql://pool@db.internal/mlflow; needs `crypto-pool[scale]`.",
+    )
+    mlflow_artifact_root: str | None = Field(
+        None,
+        description="Root of MLflow's artifacts, a path or a URI such as s3://bucket/artifacts; "
+        "default: in data_dir.",
+    )
+    publication_root: str | None = Field(
+        None,
+        description="Folder or fsspec URI that each publication of the DuckDB file is copied to, "
+        "as crypto_pool.duckdb; empty: none.",
+    )
     time_period: int = Field(7, ge=2, le=60, description="Look-back of ADX, RSI and their like.")
     indicator_source: Literal["local", "provider"] = Field(
         "local",
@@ -139,6 +157,12 @@ class Settings(BaseSettings):
     )
     seed: int = Field(7, ge=0, description="Seed of every candidate.")
     workers: int = Field(2, ge=1, le=64, description="Training processes.")
+    dask_scheduler: str | None = Field(
+        None,
+        pattern=r"^(tcp|tls)://[^/]+:\d+$",
+        description="Dask scheduler whose workers train instead of local processes, for example "
+        "tcp://10.0.0.5:8786; needs `crypto-pool[scale]`.",
+    )
     explained_rows: int = Field(
         60, ge=10, description="Latest evaluation rows a champion's importance is measured on."
     )
@@ -292,6 +316,29 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("mlflow_backend_uri")
+    @classmethod
+    def _check_backend(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(POSTGRES):
+            raise ValueError("needs a Postgres URI, postgresql://user@host/database")
+        return value
+
+    @model_validator(mode="after")
+    def _check_cluster(self) -> "Settings":
+        if self.dask_scheduler is None or urlsplit(self.dask_scheduler).hostname in LOOPBACK:
+            return self
+        local = [
+            f"CRYPTO_POOL_{name.upper()}"
+            for name in ("parquet_root", "mlflow_backend_uri", "mlflow_artifact_root")
+            if getattr(self, name) is None
+        ]
+        if local:
+            raise ValueError(
+                f"workers of {self.dask_scheduler} cannot reach state of this machine; set "
+                f"{', '.join(local)} to what they reach too"
+            )
+        return self
+
     def synthetic_market(self) -> "SyntheticMarket":
         """The synthetic market of the sandbox settings."""
         from crypto_pool.sandbox.market import SyntheticMarket
@@ -319,13 +366,16 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's SQLite store."""
+        """MLflow's store."""
+        if self.mlflow_backend_uri is not None:
+            _, address = self.mlflow_backend_uri.get_secret_value().split("://", 1)
+            return f"postgresql+psycopg2://{address}"  # the driver differs by SQLAlchemy's version
         return f"sqlite:///{self.state_dir / 'mlflow' / 'mlflow.db'}"
 
     @property
     def artifact_root(self) -> str:
-        """Folder of MLflow's artifacts."""
-        return str(self.state_dir / "mlflow" / "artifacts")
+        """Root of MLflow's artifacts."""
+        return self.mlflow_artifact_root or str(self.state_dir / "mlflow" / "artifacts")
 
     @property
     def is_clock_simulated(self) -> bool:

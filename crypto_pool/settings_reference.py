@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "calibration",
         "seed",
         "workers",
+        "dask_",
         "explained_rows",
     ),
     "The life of a champion": (
@@ -54,7 +55,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "catch_up_",
         "sensor_",
     ),
-    "Where state lives": ("dagster_home", "data_dir", "parquet_root"),
+    "Where state lives": (
+        "dagster_home",
+        "data_dir",
+        "parquet_root",
+        "mlflow_",
+        "publication_",
+    ),
     "Backup, alerts, retention": ("backup_", "alert_", "keep_", "retention_", "disk_"),
     "The API and the pages": ("serving_",),
     "The synthetic market and the clock": ("sandbox_", "simulated_now"),

@@ -8,6 +8,8 @@ new one, never half of either.
 import io
 import json
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -18,7 +20,12 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
-from crypto_pool.errors import CorruptPartition, MissingPartition, ProviderMismatch
+from crypto_pool.errors import (
+    CorruptPartition,
+    MissingPartition,
+    ProviderMismatch,
+    StoreUnavailable,
+)
 
 _SUFFIX = ".parquet"
 _PROVENANCE = "provenance.json"
@@ -86,7 +93,7 @@ class FrameStore:
         is empty and has no columns. Joined in Arrow, where a column that is all
         null in one partition takes its type from the others.
         """
-        parts = {key: self._read_table(table, key) for key in self.keys(table)}
+        parts = self._read_tables(table, self.keys(table))
         if not parts:
             return pd.DataFrame()
         # Empty partitions may lack columns and types, so they say nothing beside full ones.
@@ -107,12 +114,18 @@ class FrameStore:
         return frame
 
     def claim(self, source: str) -> None:
-        """Make the store belong to `source`, or raise ProviderMismatch if it is another's."""
-        owner = self.source()
-        if owner is None:
-            content = json.dumps({"source": source}, indent=2).encode()
-            self._put_first(f"{self._root}/{_PROVENANCE}", content)
+        """Make the store belong to `source`.
+
+        Raises:
+            ProviderMismatch: it is another's.
+            StoreUnavailable: it is an object store that does not answer or takes no files.
+        """
+        with self._answering():
             owner = self.source()
+            if owner is None:
+                content = json.dumps({"source": source}, indent=2).encode()
+                self._put_first(f"{self._root}/{_PROVENANCE}", content)
+                owner = self.source()
         if owner != source:
             raise ProviderMismatch(
                 f"{self._root} holds bars from {owner!r}, and the provider now is {source!r}; "
@@ -142,12 +155,38 @@ class FrameStore:
             raise MissingPartition(
                 f"{path} does not exist; materialise {table} for {key} first"
             ) from fault
+        return self._parse(table, key, content)
+
+    def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
+        """Many partitions; from an object store several at a time."""
+        if self._is_local or len(keys) < 2:
+            return {key: self._read_table(table, key) for key in keys}
+        contents = self._files.cat([self.path(table, key) for key in keys])
+        return {key: self._parse(table, key, contents[self.path(table, key)]) for key in keys}
+
+    def _parse(self, table: str, key: str, content: bytes) -> pa.Table:
+        path = self.path(table, key)
         try:
             return pq.read_table(io.BytesIO(content))
         except (pa.ArrowException, ValueError, OSError) as fault:
             raise CorruptPartition(
                 f"{path} cannot be read as Parquet: {fault}; "
                 f"delete it and materialise {table} for {key} again"
+            ) from fault
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except CorruptPartition:
+            raise
+        except Exception as fault:  # each object store has its own exceptions
+            if self._is_local:
+                raise
+            raise StoreUnavailable(
+                f"{self.root} does not answer or takes no files: {fault}; check "
+                "CRYPTO_POOL_PARQUET_ROOT, that the bucket exists, and the store's address and "
+                "credentials (for S3 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
             ) from fault
 
     def _put(self, path: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""MLflow's SQLite file: its schema made once, and the experiments in it.
+"""MLflow's store: the schema of an SQLite file made once, and the experiments in it.
 
 Several processes that meet an empty store at once break it, so the schema is built
 in a file beside the final one, under a lock, and renamed when it is complete.
@@ -6,6 +6,7 @@ in a file beside the final one, under a lock, and renamed when it is complete.
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,11 @@ def get_or_create_registered_model(client: Any, name: str, tags: dict[str, str])
 def is_missing(fault: Exception) -> bool:
     """Tell MLflow's "there is no such thing" from a failure."""
     return getattr(fault, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
+
+
+def without_password(uri: str) -> str:
+    """Show a database URI without its password."""
+    return re.sub(r"(://[^:@/]+):[^@/]*@", r"\1:***@", uri)
 
 
 def as_uri(root: str) -> str:

@@ -20,6 +20,7 @@ from crypto_pool.adapters.mlflow_store import (
     get_or_create_experiment,
     get_or_create_registered_model,
     local_path,
+    without_password,
 )
 from crypto_pool.adapters.model_aliases import ModelAliases, model_name
 from crypto_pool.adapters.model_records import (
@@ -83,8 +84,8 @@ class ModelRegistry(ModelAliases):
             self.experiment_id(TRAINING_EXPERIMENT)
         except MlflowException as fault:
             raise ModelUnavailable(
-                f"MLflow's store {self.tracking_uri} does not answer: {fault.message}; end what "
-                "holds it, or restore a backup, then run again"
+                f"MLflow's store {without_password(self.tracking_uri)} does not answer: "
+                f"{fault.message}; end what holds it, or restore a backup, then run again"
             ) from fault
 
     def experiment_id(self, member_name: str) -> str:

@@ -1,4 +1,4 @@
-"""Many tasks over local processes, one BLAS and OpenMP thread in each."""
+"""Many tasks over local processes or a Dask cluster, one BLAS and OpenMP thread in each."""
 
 import os
 import threading
@@ -20,6 +20,9 @@ Result = TypeVar("Result")
 class WorkerPool:
     """Local worker processes; with `n_jobs=1` everything runs in this process.
 
+    With a `scheduler`, the address of a Dask scheduler, its workers do it instead; `identify`
+    must answer there as it does here.
+
     `prepare` is called in each worker before its first task. joblib replaces a worker that
     has grown by 300 MB since that task, taking it for one that leaks: what tasks import or
     compile later should be in memory by then.
@@ -27,6 +30,8 @@ class WorkerPool:
 
     n_jobs: int = 1
     prepare: Callable[[], None] | None = None
+    scheduler: str | None = None
+    identify: Callable[[], str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a pool without workers."""
@@ -34,14 +39,22 @@ class WorkerPool:
             raise InvalidSetting(f"n_jobs is {self.n_jobs}; a worker pool needs at least 1")
 
     def map_unordered(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task]
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        lost: Callable[[Task, str], Result] | None = None,
     ) -> Iterator[Result]:
         """Results as they finish, so each should say which task it belongs to.
 
         An exception of `function` ends the whole stream: a function that
         isolates its members catches their errors and returns them. Function,
-        tasks and results are pickled when `n_jobs` is above 1.
+        tasks and results are pickled when `n_jobs` is above 1. `lost` makes the
+        result of a task that a cluster gives up, from the task and the reason.
         """
+        if self.scheduler is not None:
+            from crypto_pool.adapters.dask_cluster import map_on_cluster
+
+            return map_on_cluster(self.scheduler, self.identify, function, tasks, lost)
         if self.n_jobs == 1:
             return _map_in_process(function, tasks)
         with joblib.parallel_config(

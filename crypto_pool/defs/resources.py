@@ -21,6 +21,7 @@ from crypto_pool.domain.staleness import StalenessRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.pulling import Puller
+from crypto_pool.workflow.training import code_version
 from crypto_pool.workflow.warm_up import warm_up_worker
 
 
@@ -150,8 +151,13 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def workers(self) -> WorkerPool:
-        """The training processes."""
-        return WorkerPool(self.settings.workers, prepare=warm_up_worker)
+        """The training processes, of this machine or of a Dask cluster."""
+        return WorkerPool(
+            self.settings.workers,
+            prepare=warm_up_worker,
+            scheduler=self.settings.dask_scheduler,
+            identify=code_version,
+        )
 
 
 @resource(description="One MLflow run for each Dagster run that trains, opened by dagster-mlflow.")

@@ -4,6 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool.adapters.publication_copy import copy_publication
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.batches import OWNERS
@@ -36,8 +37,12 @@ def prediction_tables(pool: PoolResource) -> dg.MaterializeResult[None]:
         "feature_tables": by_symbol(pool, "feature_table"),
     }
     path = publish(pool.settings.state_dir, frames, keep=pool.settings.keep_publications)
+    root = pool.settings.publication_root
+    copied = {} if root is None else {"copy": copy_publication(path, root)}
     counts = {f"{name}_rows": len(frame) for name, frame in frames.items()}
-    return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(str(path)), **counts})
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(str(path)), **copied, **counts}
+    )
 
 
 def by_symbol(pool: PoolResource, table: str) -> pd.DataFrame:
