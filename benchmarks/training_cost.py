@@ -45,10 +45,8 @@ SETTINGS = {
 def training_rows() -> TrainingTable:
     """A thousand labelled rows of one synthetic coin."""
     bars = SyntheticMarket().bars("BTC", AS_OF)
-    indicators = compute_indicators(bars)
-    return training_table(
-        bars, build_features(indicators), indicators, "uptrend", pd.Timestamp(AS_OF)
-    )
+    features = build_features(compute_indicators(bars))
+    return training_table(bars, features, "uptrend", pd.Timestamp(AS_OF))
 
 
 def bare_fit_seconds(table: TrainingTable, algorithm: str) -> float:

@@ -39,8 +39,7 @@ def bars():
 
 
 def test_the_candidate_is_trained_and_judged_beside_the_reference(example, bars):
-    indicators = compute_indicators(bars)
-    table = training_table(bars, build_features(indicators), indicators, "uptrend", LAST)
+    table = training_table(bars, build_features(compute_indicators(bars)), "uptrend", LAST)
     fitted = policy_from_name("purged_walk_forward").evaluate(example.candidate, table, 7)
     assert fitted.evaluation["probability"].between(0, 1).all()
     assert 0 < fitted.metrics["brier_score"] < 0.5

@@ -55,6 +55,15 @@ def compute_indicators(
         "Chaikin A/D": talib.AD(high, low, close, summed_volume),
         "Real_Upper_Band": upper_band,
         "Real_Lower_Band": lower_band,
-    } | {f"{period}_day_SMA": talib.SMA(series, timeperiod=period) for period in SMA_PERIODS}
+    } | _simple_averages(series)
     indicators = pd.DataFrame(columns, index=bars.index)
     return indicators.round(PROVIDER_DECIMALS) if match_provider else indicators
+
+
+def closing_averages(bars: pd.DataFrame) -> pd.DataFrame:
+    """Give the simple averages of the close alone, as `compute_indicators` names them."""
+    return pd.DataFrame(_simple_averages(bars["close"].to_numpy(np.float64)), index=bars.index)
+
+
+def _simple_averages(prices: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"{period}_day_SMA": talib.SMA(prices, timeperiod=period) for period in SMA_PERIODS}

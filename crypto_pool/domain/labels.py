@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.indicators import closing_averages
 from crypto_pool.domain.market import Trend, has_unbroken_days
 from crypto_pool.errors import InvalidSetting
 
@@ -48,19 +49,21 @@ def label_forward_return(
 
 def label_target(
     bars: pd.DataFrame,
-    indicators: pd.DataFrame,
     trend: Trend | str,
     horizon: int = 10,
     target_pct: float = 0.05,
     *,
     target: str = "sma_shift",
 ) -> pd.Series:
-    """Label each row by the target a setting names; raises InvalidSetting."""
+    """Label each bar by the target a setting names; raises InvalidSetting.
+
+    Of the close, whatever price the features are computed from.
+    """
     if target not in TARGETS:
         raise InvalidSetting(f"target {target!r} is unknown; known: {', '.join(TARGETS)}")
     if target == "forward_return":
         return label_forward_return(bars, trend, horizon, target_pct)
-    return label_trend(indicators, trend, horizon, target_pct)
+    return label_trend(closing_averages(bars), trend, horizon, target_pct)
 
 
 def _label_change(

@@ -34,7 +34,6 @@ class TrainingTable:
 def training_table(
     bars: pd.DataFrame,
     features: pd.DataFrame,
-    indicators: pd.DataFrame,
     trend: Trend | str,
     as_of: pd.Timestamp,
     horizon: int = 10,
@@ -48,9 +47,7 @@ def training_table(
     Bars after `as_of` may be there and change nothing. A row without a reference
     forecast is left out, so that every score can be stated over it.
     """
-    labels = label_target(bars, indicators, trend, horizon, target_pct, target=target).reindex(
-        features.index
-    )
+    labels = label_target(bars, trend, horizon, target_pct, target=target).reindex(features.index)
     reference = random_walk_probability(bars, trend, horizon, target_pct, target=target).reindex(
         features.index
     )

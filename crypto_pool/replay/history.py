@@ -72,14 +72,9 @@ def observe_days(bars: pd.DataFrame, plan: ReplayPlan) -> pd.DataFrame:
 
 def realised_labels(bars: pd.DataFrame, plan: ReplayPlan) -> pd.DataFrame:
     """What became of each day, a column for each trend; NaN where it is not known."""
-    indicators = compute_indicators(
-        bars, time_period=plan.time_period, series_type=plan.series_type
-    )
     return pd.DataFrame(
         {
-            str(trend): label_target(
-                bars, indicators, trend, plan.horizon, plan.target_pct, target=plan.target
-            )
+            str(trend): label_target(bars, trend, plan.horizon, plan.target_pct, target=plan.target)
             for trend in Trend
         }
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.indicators import SeriesType
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.workflow.training import code_version
+from crypto_pool.workflow.code_version import TRAINING, code_version
 
-# What a stored piece of a replay depends on, beside the domain.
+# What a stored piece of a replay depends on, beside the domain it reaches.
 _PIECE_MAKERS = ("history.py", "rounds.py")
 
 
@@ -67,7 +67,8 @@ class ReplayPlan:
 
     def fingerprint(self, source: str) -> str:
         """Name everything but coins and policies that the stored pieces depend on."""
-        digest = sha256(json.dumps([asdict(self), source, code_version()], default=str).encode())
+        code = code_version(*TRAINING, "features")
+        digest = sha256(json.dumps([asdict(self), source, code], default=str).encode())
         for name in _PIECE_MAKERS:
             digest.update(Path(__file__).with_name(name).read_bytes())
         return digest.hexdigest()[:16]

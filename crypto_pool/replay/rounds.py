@@ -86,7 +86,6 @@ def play_round(task: RoundTask) -> str:
     table = training_table(
         task.bars,
         build_features(indicators, time_period=plan.time_period),
-        indicators,
         task.member.trend,
         pd.Timestamp(task.as_of),
         plan.horizon,

@@ -31,10 +31,10 @@ from crypto_pool.domain.promotion import (
 from crypto_pool.domain.selection import CandidateScore, choose_champion
 from crypto_pool.domain.training import TrainingTable, data_hash
 from crypto_pool.errors import CryptoPoolError
+from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.registration import PROMISED, champion_row, explain_run, version_tags
 from crypto_pool.workflow.repairing import complete_decision
 from crypto_pool.workflow.snapshots import store_snapshot
-from crypto_pool.workflow.training import code_version
 
 
 @dataclass(frozen=True)

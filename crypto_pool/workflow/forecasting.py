@@ -12,10 +12,9 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import quarantine_reason, serving_version
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.drift import InputSpan
 from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.fast_predictors import fast_probability
-from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.input_span import InputSpan
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
@@ -78,11 +77,9 @@ def member_table(
     Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
     features are computed from and whoever computed them.
     """
-    bars = store.read("daily_bars", member.symbol)
     return training_table(
-        bars,
+        store.read("daily_bars", member.symbol),
         store.read("feature_table", member.symbol),
-        compute_indicators(bars),
         member.trend,
         pd.Timestamp(as_of),
         settings["prediction_window_days"],
@@ -207,21 +204,15 @@ def _trained_rows(store: FrameStore, tags: Mapping[str, str]) -> pd.DataFrame:
     return served_rows(load_snapshot(store, tags["data_hash"])).loc[: tags["trained_through"]]
 
 
-def score_predictions(
-    store: FrameStore, predictions: pd.DataFrame, time_period: int, now: datetime
-) -> pd.DataFrame:
+def score_predictions(store: FrameStore, predictions: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """Rows of the table prediction_outcomes: the predictions whose label is known."""
     if predictions.empty:
         return pd.DataFrame()
     bars = {symbol: store.read("daily_bars", symbol) for symbol in predictions["symbol"].unique()}
-    indicators = {
-        symbol: compute_indicators(frame, time_period=time_period) for symbol, frame in bars.items()
-    }
     scored = []
     for row in predictions.to_dict("records"):
         labels = label_target(
             bars[row["symbol"]],
-            indicators[row["symbol"]],
             row["trend"],
             row["prediction_window_days"],
             row["target_pct"],

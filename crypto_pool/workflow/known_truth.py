@@ -99,14 +99,12 @@ def study_coin(task: StudyTask) -> list[MemberFinding]:
     )
     through = market.epoch + timedelta(days=task.training_rows + UNLABELLED_DAYS)
     bars = market.bars(task.symbol, through)
-    indicators = compute_indicators(bars)
-    features = build_features(indicators)
+    features = build_features(compute_indicators(bars))
     findings = []
     for trend in Trend:
         table = training_table(
             bars,
             features,
-            indicators,
             trend,
             pd.Timestamp(through),
             training_rows=task.training_rows,

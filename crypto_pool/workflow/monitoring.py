@@ -12,17 +12,16 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, quarantine_reason
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.domain.input_span import InputSpan
+from crypto_pool.domain.drift import RECENT_ROWS, InputSpan
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.outcomes import measure_realised
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.errors import CryptoPoolError
+from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.forecasting import SymbolFrames
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot
-from crypto_pool.workflow.training import code_version
 
-RECENT_ROWS = 30
 TARGET_SETTINGS = ("target", "target_pct", "prediction_window_days")
 _TRAININGS = ("promoted", "kept", "rejected", "expired")
 

@@ -14,8 +14,8 @@ from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.market import Member
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.registration import SERVED_METRICS, champion_row
-from crypto_pool.workflow.training import code_version
 
 
 @dataclass(frozen=True)

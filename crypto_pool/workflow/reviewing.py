@@ -18,8 +18,8 @@ from crypto_pool.domain.outcomes import (
     measure_realised,
     review_champion,
 )
+from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.reverting import roll_back
-from crypto_pool.workflow.training import code_version
 
 EVERYBODY = "all"
 _FRESH_STARTS = ("quarantined", "rolled back")

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-import crypto_pool.domain
 from crypto_pool.adapters.model_records import CandidateFit
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
@@ -19,6 +17,7 @@ from crypto_pool.domain.policies import policy_from_name
 from crypto_pool.domain.promise import bounds_by_name
 from crypto_pool.domain.training import TrainingTable, data_hash
 from crypto_pool.errors import UnscoredCandidate
+from crypto_pool.workflow.code_version import code_version
 
 
 @dataclass(frozen=True)
@@ -91,15 +90,6 @@ SCORE_COLUMNS = (
     "skill_over_reference_high",
     "effective_sample_size",
 )
-
-
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """Digest of the domain's sources: what a trained model depends on."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(crypto_pool.domain.__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + source.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def training_key(task: TrainingTask) -> str:

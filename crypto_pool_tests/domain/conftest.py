@@ -46,7 +46,7 @@ def market() -> Market:
     bars = synthetic_bars()
     indicators = compute_indicators(bars)
     features = build_features(indicators)
-    table = training_table(bars, features, indicators, "uptrend", AS_OF)
+    table = training_table(bars, features, "uptrend", AS_OF)
     return Market(bars, indicators, features, table)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.labels import label_trend
+from crypto_pool.domain.labels import label_target, label_trend
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.errors import InvalidSetting
@@ -33,6 +33,13 @@ def test_labels_agree_with_the_definition_worked_by_hand(market):
         assert up.iloc[day] == float(change >= 0.05)
         assert down.iloc[day] == float(change <= -0.05)
     assert {0.0, 1.0} == set(up.dropna()) == set(down.dropna())
+
+
+def test_the_default_target_is_the_trend_of_the_indicator_table(market):
+    for trend in Trend:
+        pd.testing.assert_series_equal(
+            label_target(market.bars, trend), label_trend(market.indicators, trend)
+        )
 
 
 def test_a_step_up_of_half_moves_the_average_by_half():

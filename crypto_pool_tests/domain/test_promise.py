@@ -265,7 +265,7 @@ def test_forward_return_is_close_to_close(market, trend):
     close = market.bars["close"]
     change = close.shift(-10) / close - 1
     hit = change >= 0.05 if trend == "uptrend" else change <= -0.05
-    labels = label_target(market.bars, market.indicators, trend, target="forward_return")
+    labels = label_target(market.bars, trend, target="forward_return")
     pd.testing.assert_series_equal(
         labels, hit.astype(float).where(change.notna()), check_names=False, check_freq=False
     )
@@ -280,6 +280,6 @@ def test_forward_return_is_close_to_close(market, trend):
 
 def test_an_unknown_target_is_refused(market):
     with pytest.raises(InvalidSetting, match="'close'"):
-        label_target(market.bars, market.indicators, "uptrend", target="close")
+        label_target(market.bars, "uptrend", target="close")
     with pytest.raises(InvalidSetting, match="'close'"):
         random_walk_probability(market.bars, "uptrend", target="close")

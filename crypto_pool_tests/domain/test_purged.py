@@ -62,10 +62,8 @@ def test_too_few_rows_are_said():
 def random_walk_table(seed: int, horizon: int = 10, days: int = 700) -> TrainingTable:
     """Features that only say which day it is: whoever finds skill has seen the labels."""
     bars = synthetic_bars(days, seed)
-    indicators = compute_indicators(bars)
-    table = training_table(
-        bars, build_features(indicators), indicators, "uptrend", bars.index[-1], horizon
-    )
+    features = build_features(compute_indicators(bars))
+    table = training_table(bars, features, "uptrend", bars.index[-1], horizon)
     clock = np.arange(len(table), dtype=float)
     return replace(
         table,
@@ -116,7 +114,7 @@ def test_what_is_promised_does_not_change_with_later_labels(table):
 def test_labels_shifted_into_the_future_would_be_noticed(market):
     """The last label of the table is known on the very day the table stands at."""
     now = market.bars.index[400]
-    table = training_table(market.bars, market.features, market.indicators, "uptrend", now)
+    table = training_table(market.bars, market.features, "uptrend", now)
     average = market.bars["close"].rolling(10).mean()
     change = average.shift(-10) / average - 1
     np.testing.assert_array_equal(table.labels, (change.loc[table.index] >= 0.05).astype(int))

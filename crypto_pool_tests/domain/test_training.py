@@ -12,9 +12,8 @@ T = 400
 
 
 def table_of(bars: pd.DataFrame, as_of: pd.Timestamp, trend: str = "uptrend", rows: int = 1000):
-    indicators = compute_indicators(bars)
-    features = build_features(indicators)
-    return training_table(bars, features, indicators, trend, as_of, training_rows=rows)
+    features = build_features(compute_indicators(bars))
+    return training_table(bars, features, trend, as_of, training_rows=rows)
 
 
 def with_other_future(bars: pd.DataFrame, after: int) -> pd.DataFrame:

@@ -27,11 +27,9 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def table() -> TrainingTable:
     bars = SyntheticMarket().bars("BTC", AS_OF)
-    indicators = compute_indicators(bars)
     return training_table(
         bars,
-        build_features(indicators),
-        indicators,
+        build_features(compute_indicators(bars)),
         "uptrend",
         pd.Timestamp(AS_OF),
         target="forward_return",

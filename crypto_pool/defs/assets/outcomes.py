@@ -36,10 +36,10 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -
             if store.exists("shadow_predictions", day)
             else pd.DataFrame()
         )
-        time_period, now = pool.settings.time_period, pool.now()
-        scored = score_predictions(store, predictions, time_period, now)
+        now = pool.now()
+        scored = score_predictions(store, predictions, now)
         store.write("prediction_outcomes", day, scored)
-        store.write("shadow_outcomes", day, score_predictions(store, shadow, time_period, now))
+        store.write("shadow_outcomes", day, score_predictions(store, shadow, now))
         return {
             "dagster/partition_row_count": len(scored),
             "pending": len(predictions) - len(scored),

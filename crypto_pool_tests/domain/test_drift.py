@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.input_span import InputSpan
+from crypto_pool.domain.drift import InputSpan
 
 TRAINING = pd.DataFrame(
     {"RSI": np.linspace(0, 100, 1001), "PPO": np.linspace(-1, 1, 1001), "flat": 5.0}

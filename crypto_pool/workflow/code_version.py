@@ -1,0 +1,52 @@
+"""Which code a result depends on, as a digest of the domain modules it reaches by imports."""
+
+import ast
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import crypto_pool.domain
+
+PACKAGE = crypto_pool.domain.__name__
+FOLDER = Path(crypto_pool.domain.__file__).parent
+# A model is a candidate, fitted and judged by a policy. The features reach it as data.
+TRAINING = ("candidates", "policies")
+
+
+@lru_cache
+def code_version(*roots: str) -> str:
+    """Digest the sources of domain modules and all they import; by default those of training."""
+    digest = hashlib.sha256()
+    for name in reached_modules(*(roots or TRAINING)):
+        digest.update(name.encode() + _source(name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def reached_modules(*roots: str) -> tuple[str, ...]:
+    """Name the domain modules that `roots` import, themselves included, inside functions too."""
+    reached: set[str] = set()
+    pending = list(roots)
+    while pending:
+        name = pending.pop()
+        if name not in reached:
+            reached.add(name)
+            pending += _imported(name)
+    return tuple(sorted(reached))
+
+
+def _imported(name: str) -> list[str]:
+    modules: list[str] = []
+    for node in ast.walk(ast.parse(_source(name).read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+            modules += [f"{PACKAGE}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            modules.append(node.module)
+        elif isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+    return [
+        module.removeprefix(f"{PACKAGE}.") for module in modules if module.startswith(f"{PACKAGE}.")
+    ]
+
+
+def _source(name: str) -> Path:
+    return FOLDER / f"{name}.py"
