@@ -1,8 +1,8 @@
-"""Train one candidate of one member and log it; runs inside a worker process."""
+"""Train candidates and log them, each in a worker process, or find the runs that already did."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -11,6 +11,7 @@ from typing import Any
 
 from crypto_pool.adapters.model_records import CandidateFit
 from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_from_name
@@ -18,6 +19,7 @@ from crypto_pool.domain.promise import bounds_by_name
 from crypto_pool.domain.training import TrainingTable, data_hash
 from crypto_pool.errors import UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
+from crypto_pool.workflow.isolation import Failure, map_isolated
 
 
 @dataclass(frozen=True)
@@ -113,25 +115,36 @@ def import_libraries() -> None:
         import_module(name)
 
 
+def train_candidates(
+    workers: WorkerPool, tasks: Sequence[TrainingTask]
+) -> Iterator[tuple[TrainingTask, CandidateResult | Failure]]:
+    """Each task with its result: those that are stored first, so that workers start for others."""
+    missing = []
+    for task, stored in map_isolated(WorkerPool(), reuse_candidate, tasks):
+        if stored is None:
+            missing.append(task)
+        else:
+            yield task, stored
+    if missing:
+        yield from map_isolated(workers, train_candidate, missing)
+
+
+def reuse_candidate(task: TrainingTask) -> CandidateResult | None:
+    """Give the result of the same training, if its run is stored."""
+    stored = task.registry.find_reusable(task.member.name, training_key(task))
+    if stored is None:
+        return None
+    return CandidateResult(
+        **_outcome(task), status="reused", run_id=stored.run_id, metrics=stored.metrics
+    )
+
+
 def train_candidate(task: TrainingTask) -> CandidateResult:
-    """Fit, score and log one candidate, or reuse the run that already did.
+    """Fit, score and log one candidate.
 
     A candidate that cannot be scored is a result with its reason, not an error.
     """
-    digest = data_hash(task.table)
-    outcome: dict[str, Any] = {
-        "member": task.member,
-        "algorithm": task.algorithm,
-        "as_of": task.as_of,
-        "policy": task.policy,
-        "data_hash": digest,
-    }
-    key = training_key(task)
-    known = task.registry.find_reusable(task.member.name, key)
-    if known is not None:
-        return CandidateResult(
-            **outcome, status="reused", run_id=known.run_id, metrics=known.metrics
-        )
+    outcome = _outcome(task)
     try:
         policy = policy_from_name(
             task.policy,
@@ -150,9 +163,9 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
             feature_names=tuple(task.table.features.columns),
             metrics={**fitted.metrics, **bounds_by_name(fitted.promise)},
             reference_metrics=fitted.reference_metrics,
-            data_hash=digest,
+            data_hash=outcome["data_hash"],
             code_version=code_version(),
-            training_key=key,
+            training_key=training_key(task),
             dagster_run_id=task.dagster_run_id,
             parent_run_id=task.parent_run_id,
             synthetic=task.synthetic,
@@ -178,3 +191,13 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
         )
     )
     return CandidateResult(**outcome, status="scored", run_id=run.run_id, metrics=run.metrics)
+
+
+def _outcome(task: TrainingTask) -> dict[str, Any]:
+    return {
+        "member": task.member,
+        "algorithm": task.algorithm,
+        "as_of": task.as_of,
+        "policy": task.policy,
+        "data_hash": data_hash(task.table),
+    }

@@ -10,14 +10,17 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.workflow.championing import ChampionDecision, ChampionTask, appoint_champion
+from crypto_pool.workflow.championing import ChampionDecision, appoint_champion
 from crypto_pool.workflow.forecasting import member_table
-from crypto_pool.workflow.training import TrainingTask, train_candidate
+from crypto_pool.workflow.isolation import Failure
+from crypto_pool.workflow.judging import ChampionTask
+from crypto_pool.workflow.training import TrainingTask, train_candidates
 
 MEMBER = Member("AAA", Trend.UPTREND)
 ALGORITHMS = ("LightGBM", "RidgeClassifier")
@@ -56,11 +59,12 @@ class SmallPool:
         self.store.write("feature_table", "AAA", build_features(indicators))
 
     def train(self, as_of: date) -> None:
-        for algorithm in ALGORITHMS:
-            task = TrainingTask(
+        table = member_table(self.store, MEMBER, as_of, SETTINGS, 500)
+        tasks = [
+            TrainingTask(
                 member=MEMBER,
                 algorithm=algorithm,
-                table=member_table(self.store, MEMBER, as_of, SETTINGS, 500),
+                table=table,
                 as_of=as_of,
                 policy="purged_walk_forward",
                 seed=7,
@@ -70,7 +74,10 @@ class SmallPool:
                 parent_run_id="parent",
                 dagster_run_id="run",
             )
-            result = train_candidate(task)
+            for algorithm in ALGORITHMS
+        ]
+        for _, result in train_candidates(WorkerPool(), tasks):
+            assert not isinstance(result, Failure), result
             assert result.status in ("scored", "reused"), result
 
     def task(self, as_of: date, rules: PromotionRules = STAYS) -> ChampionTask:

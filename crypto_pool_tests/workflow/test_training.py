@@ -13,7 +13,12 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.workflow.training import TrainingTask, train_candidate, training_key
+from crypto_pool.workflow.training import (
+    TrainingTask,
+    reuse_candidate,
+    train_candidate,
+    training_key,
+)
 
 AS_OF = date(2021, 12, 31)
 SETTINGS = {
@@ -82,8 +87,10 @@ def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
 
 
 def test_the_stored_model_serves_the_calibration_that_was_learned(table, registry):
-    result = train_candidate(task_of(table, registry))
+    result = reuse_candidate(task_of(table, registry))
+    assert result is not None
     assert result.status == "reused"
+    assert reuse_candidate(task_of(table, registry, calibration="platt")) is None
     values = json.loads(registry.client.get_run(result.run_id).data.params["calibration_values"])
     reference = pd.Series(table.reference_probability, index=table.index)
     rows = prediction_input(table.features, reference).iloc[-30:]

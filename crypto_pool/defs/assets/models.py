@@ -19,10 +19,11 @@ from crypto_pool.defs.pictures import judgement_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.training import TrainingTable
-from crypto_pool.workflow.championing import ChampionDecision, ChampionTask, appoint_champion
+from crypto_pool.workflow.championing import ChampionDecision, appoint_champions
 from crypto_pool.workflow.forecasting import member_table
-from crypto_pool.workflow.isolation import Failure, map_isolated
-from crypto_pool.workflow.training import TrainingTask, train_candidate
+from crypto_pool.workflow.isolation import Failure
+from crypto_pool.workflow.judging import ChampionTask
+from crypto_pool.workflow.training import TrainingTask, train_candidates
 
 LEADERBOARD = (
     "algorithm",
@@ -53,7 +54,7 @@ def _record(row: Mapping[Any, Any]) -> dg.TableRecord:
     for name in LEADERBOARD:
         value = row[name]
         is_text = isinstance(value, str)
-        shown[name] = value if is_text else "undefined" if pd.isna(value) else float(value)
+        shown[name] = value if is_text else "undefined" if pd.isna(value) else round(float(value), 4)
     return dg.TableRecord(shown)
 
 
@@ -122,7 +123,7 @@ def candidates(
         for name in algorithms
     ]
     survivors: dict[str, list[str]] = {name: [] for name in algorithms}
-    for done, (task, result) in enumerate(map_isolated(pool.workers, train_candidate, tasks), 1):
+    for done, (task, result) in enumerate(train_candidates(pool.workers, tasks), 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
         if isinstance(result, Failure):
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
@@ -173,7 +174,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
         for key, table in tables.items()
     ]
     survivors = []
-    for task, decision in map_isolated(pool.workers, appoint_champion, tasks):
+    for task, decision in appoint_champions(pool.workers, tasks):
         key = task.member.partition_key
         if isinstance(decision, Failure):
             reasons.append(f"{key}: {decision.reason}")
@@ -200,8 +201,7 @@ def champion_metadata(
         _record(row.to_dict())
         for row in sorted(
             scores,
-            key=lambda row: -1.0 if pd.isna(row["overall_score"]) else row["overall_score"],
-            reverse=True,
+            key=lambda row: row["brier_score"] if pd.notna(row["brier_score"]) else float("inf"),
         )
     ]
     return {

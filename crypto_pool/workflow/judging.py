@@ -1,0 +1,137 @@
+"""What a decision about a champion needs, and whether the winner replaces the one that serves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger, quarantine_reason
+from crypto_pool.adapters.model_aliases import ROLLED_BACK_TAG
+from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.policies import EvaluationPolicy, policy_from_name
+from crypto_pool.domain.promotion import (
+    Challenger,
+    Incumbent,
+    PromotionRules,
+    Verdict,
+    compare,
+    decide,
+)
+from crypto_pool.domain.training import TrainingTable
+from crypto_pool.errors import CryptoPoolError
+
+
+@dataclass(frozen=True)
+class ChampionTask:
+    """What a worker needs to choose one member's champion."""
+
+    member: Member
+    table: TrainingTable
+    as_of: date
+    policy: str
+    seed: int
+    explained_rows: int
+    settings: Mapping[str, Any]
+    rules: PromotionRules
+    registry: ModelRegistry
+    store: FrameStore
+    now: datetime
+    dagster_run_id: str
+
+    @property
+    def evaluation_policy(self) -> EvaluationPolicy:
+        """The policy with the horizon and the calibration of the settings."""
+        return policy_from_name(
+            self.policy,
+            horizon=self.rules.horizon,
+            calibration=str(self.settings["calibration"]),
+        )
+
+
+def judge(
+    task: ChampionTask,
+    serving: ChampionRecord | None,
+    run: RunRecord | None,
+    version: str | None,
+    selection_reason: str,
+) -> Verdict:
+    """Say whether the winner's version replaces the one that serves, and why."""
+    if serving is not None and version is not None:
+        if is_older(task, serving):
+            return Verdict(
+                "kept",
+                f"version {serving.version} keeps serving: a decision later than {task.as_of} "
+                "stands, and a build for an older date moves no alias back",
+            )
+        if task.registry.version(task.member.name, version).tags.get(ROLLED_BACK_TAG):
+            return Verdict(
+                "kept",
+                f"version {serving.version} stays: version {version} was rolled back by hand; "
+                f"`crypto-pool rollback {task.member.name} --to {version}` lets it serve again",
+            )
+    if run is None:
+        verdict = decide(_incumbent(task, serving), None, None, task.as_of, task.rules)
+        return Verdict(verdict.decision, f"{selection_reason}; {verdict.reason}")
+    champion = _incumbent(task, serving)
+    comparison = None
+    if champion is not None and not champion.fault:
+        comparison = compare(
+            task.table,
+            champion,
+            task.registry.load(task.member.name, champion.version).predict_probability,
+            CANDIDATES[run.algorithm],
+            task.evaluation_policy,
+            task.seed,
+            task.rules.horizon,
+        )
+    challenger = Challenger(run.algorithm, float(run.tags["decision_threshold"]))
+    return decide(champion, challenger, comparison, task.as_of, task.rules)
+
+
+def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent | None:
+    if serving is None:
+        return None
+    tags = serving.tags
+    trained, chosen = (
+        date.fromisoformat(tags[name]) for name in ("trained_through", "chosen_through")
+    )
+    return Incumbent(
+        version=serving.version,
+        algorithm=tags["classifier"],
+        trained_through=trained,
+        seen_through=max(trained, chosen),
+        decision_threshold=float(tags["decision_threshold"]),
+        fault=_fault(task, serving),
+    )
+
+
+def _fault(task: ChampionTask, serving: ChampionRecord) -> str:
+    """Say why a champion can serve no more, or nothing."""
+    for name in ("target", "target_pct", "prediction_window_days"):
+        if serving.tags.get(name) != str(task.settings[name]):
+            return f"its {name} is {serving.tags.get(name)}, the pool's {task.settings[name]}"
+    quarantine = quarantine_reason(Ledger(task.store).of_member(task.member), task.now)
+    if quarantine:
+        return f"it is quarantined ({quarantine})"
+    try:
+        model = task.registry.load(task.member.name, serving.version)
+    except CryptoPoolError as fault:
+        return f"it no longer loads ({fault})"
+    if list(model.feature_names) != list(task.table.features.columns):
+        return "its feature schema is not that of the feature table any more"
+    return ""
+
+
+def is_older(task: ChampionTask, serving: ChampionRecord | None) -> bool:
+    """Whether a later bar date than the task's has been decided on."""
+    if serving is None:
+        return False
+    decisions = Ledger(task.store).of_member(task.member)
+    latest = [date.fromisoformat(serving.tags["as_of"])]
+    if not decisions.empty:
+        latest.append(max(decisions["as_of"]))
+    return max(latest) > task.as_of
