@@ -10,7 +10,7 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.promotion import Decision
+from crypto_pool.domain.promotion import APPOINTMENTS, Decision
 
 TABLE = "promotions"
 
@@ -105,16 +105,12 @@ class Ledger:
         }
 
 
-# What ends a quarantine: another version serves, or a person has put one back.
-_APPOINTMENTS = ("promoted", "expired", "rolled back")
-
-
 def quarantine_reason(decisions: pd.DataFrame, moment: datetime) -> str:
     """Say why the version serving at a moment is quarantined; nothing if it is not."""
     if decisions.empty:
         return ""
     before = decisions[decisions["decided_at_utc"] <= _naive(moment)]
-    turning = before[before["decision"].isin((*_APPOINTMENTS, "quarantined"))]
+    turning = before[before["decision"].isin((*APPOINTMENTS, "quarantined"))]
     if turning.empty or turning["decision"].iloc[-1] != "quarantined":
         return ""
     return str(turning["reason"].iloc[-1])

@@ -108,6 +108,9 @@ SCHEMAS: dict[str, TableSchema] = {
             "model_version": "INTEGER",
             "algorithm": "VARCHAR",
             "run_id": "VARCHAR",
+            "target": "VARCHAR",
+            "target_pct": "DOUBLE",
+            "prediction_window_days": "INTEGER",
             "trained_through": "DATE",
             "chosen_through": "DATE",
             "as_of": "DATE",
@@ -126,6 +129,7 @@ SCHEMAS: dict[str, TableSchema] = {
             "candidates_tried": "INTEGER",
             "feature_importance": "VARCHAR",
             "registered_at_utc": "TIMESTAMP",
+            "synthetic": "BOOLEAN",
         }
     ),
     "candidate_scores": TableSchema(

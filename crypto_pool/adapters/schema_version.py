@@ -5,19 +5,16 @@ it may be interrupted and is then done again, so it must bear that.
 """
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from filelock import FileLock
 
+from crypto_pool.adapters.migrations import MIGRATIONS, Migrations
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import IncompatibleData
 
 FILE_NAME = "schema_version"
 FIRST_VERSION = 1
-Migrations = Mapping[int, Callable[[Path], None]]
-# From a version to the next; nothing stored has changed its layout so far.
-MIGRATIONS: Migrations = {}
 
 
 def known_version(migrations: Migrations = MIGRATIONS) -> int:

@@ -20,6 +20,10 @@ from crypto_pool.domain.training import REFERENCE_LOGIT, TrainingTable, predicti
 from crypto_pool.errors import UnscoredCandidate
 
 Decision = Literal["promoted", "kept", "rejected", "rolled back", "expired", "quarantined"]
+# After which of them a member was last trained, whoever won.
+TRAININGS: tuple[Decision, ...] = ("promoted", "kept", "rejected", "expired")
+# What ends a quarantine: another version serves, or a person has put one back.
+APPOINTMENTS: tuple[Decision, ...] = ("promoted", "expired", "rolled back")
 PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
 

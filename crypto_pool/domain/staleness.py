@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from enum import IntEnum
 
 from crypto_pool.domain.market import Member
@@ -32,6 +32,27 @@ class StalenessRules:
     retrain_after_days: int = 30
     retrain_after_rows: int = 60
     drift_limit: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainingCalendar:
+    """When time alone makes a member due; drift, skill, code and schema may do so earlier."""
+
+    retrain_after_days: int = 30
+    retrain_after_rows: int = 60
+    cooldown_days: int = 7
+
+    def next_training(self, trained_as_of: date | None, today: date, *, unserved: bool) -> date:
+        """Give the bar date a member is due at, by age, rows, or because nobody speaks for it.
+
+        `unserved` says that it has no champion, or a quarantined one. A labelled row is added
+        each day.
+        """
+        if trained_as_of is None:
+            return today
+        waits = 0 if unserved else min(self.retrain_after_days, self.retrain_after_rows)
+        due = trained_as_of + timedelta(days=max(waits, self.cooldown_days))
+        return max(due, today)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from crypto_pool import __version__
+from crypto_pool.domain.staleness import TrainingCalendar
 from crypto_pool.serving import api, pages
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.board import Board
@@ -41,6 +42,11 @@ def create_app(settings: Settings) -> FastAPI:
         settings.state_dir,
         settings.asked_symbols,
         settings.last_closed,
+        TrainingCalendar(
+            settings.retrain_after_days,
+            settings.retrain_after_rows,
+            settings.retrain_cooldown_days,
+        ),
         synthetic_source=settings.provider == "sandbox",
     )
 

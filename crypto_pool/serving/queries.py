@@ -5,6 +5,8 @@ from typing import Any
 
 import duckdb
 
+from crypto_pool.domain.promotion import APPOINTMENTS, TRAININGS
+
 Row = dict[str, Any]
 
 _LATEST = """
@@ -21,6 +23,13 @@ _RECORD = """
     FROM prediction_outcomes
     WHERE in_sample IS NOT TRUE AND outcome IS NOT NULL AND probability IS NOT NULL
     GROUP BY symbol, trend
+"""
+_TRAINED = f"""
+    SELECT symbol, trend,
+           max_by(as_of, decided_at_utc) FILTER (decision IN {TRAININGS}) AS trained_as_of,
+           max_by(decision, decided_at_utc) FILTER (decision IN {(*APPOINTMENTS, "quarantined")})
+               = 'quarantined' AS is_quarantined
+    FROM promotions GROUP BY symbol, trend
 """
 _PAST = """
     SELECT p.*, o.outcome
@@ -57,6 +66,11 @@ def live_records(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
 def last_decisions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return the newest ledger record of each member."""
     return _rows(cursor, "promotions", _LATEST.format(table="promotions", order="decided_at_utc"))
+
+
+def trainings(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return when each member was last trained, and whether it is quarantined."""
+    return _rows(cursor, "promotions", _TRAINED)
 
 
 def ledger(cursor: duckdb.DuckDBPyConnection, symbol: str, trend: str) -> list[Row]:

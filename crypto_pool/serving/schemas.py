@@ -56,6 +56,7 @@ class Model(Answer):
                         "accuracy": 0.79,
                         "precision": 0.66,
                     },
+                    "target": "sma_shift",
                     "target_pct": 0.05,
                     "prediction_window_days": 10,
                     "model_name": "SOL_uptrend_model",
@@ -88,7 +89,10 @@ class Model(Answer):
         description="Mean signed SHAP value a feature, in units of the predicted probability."
     )
     performance_metrics: PerformanceMetrics
-    target_pct: float | None = Field(description="Move of SMA10 that counts, as a fraction.")
+    target: str | None = Field(
+        description="What moves: sma_shift, the 10-day average, or forward_return, the close."
+    )
+    target_pct: float | None = Field(description="Move that counts, as a fraction.")
     prediction_window_days: int | None
     model_name: str | None
     model_version: int | None
@@ -242,8 +246,14 @@ class MemberState(Answer):
     forecast: Prediction | None
     record: LiveRecord
     last_decision: LedgerEntry | None
-    drift: str | None = Field(description="How far today's input is from the training span.")
-    next_retrain: date | None
+    drift: str | None = Field(
+        description="How far outside its training span the input furthest outside lies, in "
+        "widths of that span."
+    )
+    next_retrain: date = Field(
+        description="Bar date the member is due for training at, by age, new rows, or because "
+        "nobody speaks for it; drift, skill, code or schema may make it due earlier."
+    )
 
 
 class PoolState(Answer):

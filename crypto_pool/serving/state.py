@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.staleness import TrainingCalendar
 from crypto_pool.serving.queries import Row
 from crypto_pool.serving.schemas import (
     CandidateScore,
@@ -35,21 +36,34 @@ class PoolRows:
     champions: list[Row] = field(default_factory=list)
     records: list[Row] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
+    trainings: list[Row] = field(default_factory=list)
     symbols: tuple[str, ...] = ()
 
 
 def pool_state(
-    rows: PoolRows, symbols: Iterable[str], last_closed: date, *, synthetic_source: bool
+    rows: PoolRows,
+    symbols: Iterable[str],
+    last_closed: date,
+    calendar: TrainingCalendar,
+    *,
+    synthetic_source: bool,
 ) -> PoolState:
     """Join the rows by member; the coins of `symbols` are there even without a row.
 
-    `synthetic_source` counts only while no stored forecast says where it came from.
+    `synthetic_source` counts only while no stored forecast and no champion says.
     """
-    predictions, champions, records, decisions = (
+    predictions, champions, records, decisions, trainings = (
         {(row["symbol"], row["trend"]): row for row in table}
-        for table in (rows.predictions, rows.champions, rows.records, rows.decisions)
+        for table in (
+            rows.predictions,
+            rows.champions,
+            rows.records,
+            rows.decisions,
+            rows.trainings,
+        )
     )
-    said = [row["synthetic"] for row in rows.predictions if row.get("synthetic") is not None]
+    told = [row.get("synthetic") for row in (*rows.predictions, *rows.champions)]
+    said = [synthetic for synthetic in told if synthetic is not None]
     synthetic = any(said) if said else synthetic_source
     keys = {(symbol, str(trend)) for symbol in symbols for trend in Trend}
     keys |= set(predictions) | set(champions) | set(decisions)
@@ -60,7 +74,9 @@ def pool_state(
             champions.get((symbol, trend)),
             records.get((symbol, trend)),
             decisions.get((symbol, trend)),
+            trainings.get((symbol, trend)),
             last_closed,
+            calendar,
         )
         for symbol, trend in sorted(keys, key=lambda key: (key[0], key[1] != Trend.UPTREND))
     ]
@@ -120,7 +136,9 @@ def _member_state(
     champion: Row | None,
     record: Row | None,
     decision: Row | None,
+    training: Row | None,
     last_closed: date,
+    calendar: TrainingCalendar,
 ) -> MemberState:
     model = _model(champion, prediction or {}) if champion else None
     return MemberState(
@@ -131,9 +149,25 @@ def _member_state(
         forecast=_prediction(prediction, champion or {}, last_closed) if prediction else None,
         record=live_record([record] if record else []),
         last_decision=ledger_entry(decision) if decision else None,
-        drift=_first("drift", prediction),
-        next_retrain=_first("next_retrain", champion),
+        drift=_drift(prediction) if prediction else None,
+        next_retrain=calendar.next_training(
+            _first("trained_as_of", training) or _first("as_of", champion),
+            last_closed,
+            unserved=champion is None or bool(_first("is_quarantined", training)),
+        ),
     )
+
+
+def _drift(row: Row) -> str | None:
+    """Say how far outside its training span the input furthest outside lies."""
+    widths, feature = row.get("input_distance"), row.get("furthest_input")
+    if widths is None or math.isnan(widths):
+        return None
+    if widths == 0:
+        return "inside"
+    if math.isinf(widths):
+        return f"{feature} never had another value"
+    return f"{feature} {widths:.2g} widths outside"
 
 
 def _model(row: Row, prediction: Row) -> Model:
@@ -142,6 +176,7 @@ def _model(row: Row, prediction: Row) -> Model:
         "trend_type": row["trend"],
         "performance_metrics": metrics,
         "feature_importance": _json(row.get("feature_importance")),
+        "target": _first("target", row, prediction),
         "target_pct": _first("target_pct", row, prediction),
         "prediction_window_days": _first("prediction_window_days", row, prediction),
         "skill_over_reference": _skill_of(row),

@@ -15,6 +15,7 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.drift import RECENT_ROWS, InputSpan
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.outcomes import measure_realised
+from crypto_pool.domain.promotion import TRAININGS
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.errors import CryptoPoolError
 from crypto_pool.workflow.code_version import code_version
@@ -23,7 +24,6 @@ from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot
 
 TARGET_SETTINGS = ("target", "target_pct", "prediction_window_days")
-_TRAININGS = ("promoted", "kept", "rejected", "expired")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def last_training(
     """Give the bar date of a member's last training and its code version, whoever won."""
     trained = decisions
     if not decisions.empty:
-        trained = decisions[decisions["decision"].isin(_TRAININGS)]
+        trained = decisions[decisions["decision"].isin(TRAININGS)]
     if not trained.empty:
         latest = trained.iloc[-1]
         return latest["as_of"], str(latest["code_version"])

@@ -117,6 +117,9 @@ def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> di
         "model_version": champion.version,
         "algorithm": run.algorithm,
         "run_id": run.run_id,
+        "target": tags["target"],
+        "target_pct": float(tags["target_pct"]),
+        "prediction_window_days": int(tags["prediction_window_days"]),
         "trained_through": date.fromisoformat(tags["trained_through"]),
         "chosen_through": date.fromisoformat(tags["chosen_through"]),
         "as_of": date.fromisoformat(tags["as_of"]),
@@ -132,4 +135,5 @@ def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> di
         "effective_sample_size": json.loads(tags["effective_sample_size"]),
         "feature_importance": tags["feature_importance"],
         "registered_at_utc": pd.Timestamp(champion.registered_at_utc).tz_localize(None),
+        "synthetic": run.tags.get("synthetic") == "true",
     }

@@ -9,6 +9,7 @@ from crypto_pool.domain.staleness import (
     MemberState,
     StalenessRules,
     TrainingBudget,
+    TrainingCalendar,
     Urgency,
     judge_staleness,
     plan_training,
@@ -89,3 +90,24 @@ def test_a_member_that_waits_uses_up_no_budget():
     members = [stale(BTC, has_champion=False), stale(ETH, drift=0.9)]
     plan = plan_training(members, {BTC: TODAY}, 0, TODAY, TrainingBudget(daily_members=1))
     assert [one.member for one in plan.chosen] == [ETH]
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "unserved", "due_in"),
+    [(None, False, 0), (3, False, 27), (30, False, 0), (99, False, 0), (3, True, 4), (9, True, 0)],
+)
+def test_a_member_is_due_by_age_or_once_its_cooldown_is_over(days_ago, unserved, due_in):
+    trained = None if days_ago is None else TODAY - timedelta(days=days_ago)
+    due = TrainingCalendar().next_training(trained, TODAY, unserved=unserved)
+    assert due == TODAY + timedelta(days=due_in)
+
+
+def test_the_calendar_is_that_of_the_rules():
+    """On the day it names, and not before, age or rows make a fresh member stale."""
+    for rules in (StalenessRules(), StalenessRules(90, 20)):
+        calendar = TrainingCalendar(rules.retrain_after_days, rules.retrain_after_rows)
+        due = calendar.next_training(TODAY, TODAY, unserved=False)
+        for day, is_stale in ((due - timedelta(days=1), False), (due, True)):
+            rows = (day - TODAY).days
+            state = MemberState(BTC, True, trained_as_of=TODAY, new_labelled_rows=rows)
+            assert (judge_staleness(state, day, rules) is not None) == is_stale

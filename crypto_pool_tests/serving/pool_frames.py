@@ -80,6 +80,8 @@ def _prediction(symbol: str, trend: str, day: date, n: int, probability: float) 
         "trained_through": day - timedelta(days=60),
         "in_sample": n > 80,
         "features": {"7_day_RSI": 61.0},
+        "input_distance": 0.25 if trend == "uptrend" else 0.0,
+        "furthest_input": "7_day_RSI" if trend == "uptrend" else "",
         "predicted_at_utc": datetime(day.year, day.month, day.day, 2, tzinfo=UTC),
         "synthetic": True,
     }
@@ -104,6 +106,10 @@ def _champion(symbol: str, trend: str, last: date) -> dict:
         "overall_score": 0.72,
         "brier_score": 0.12,
         "reference_brier_score": 0.15,
+        "target": "sma_shift",
+        "target_pct": 0.05,
+        "prediction_window_days": HORIZON,
+        "synthetic": True,
         "feature_importance": json.dumps(
             {"7_day_RSI": 0.031, "PPO": -0.02, "2_day_SMA_10_day_SMA_pct_diff": 0.05}
         ),

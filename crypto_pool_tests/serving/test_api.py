@@ -4,14 +4,17 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
 
 from crypto_pool.adapters.prediction_schemas import SCHEMAS
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish
+from crypto_pool.serving.schemas import Model, PerformanceMetrics, Prediction
 from crypto_pool_tests.serving.conftest import Served
 from crypto_pool_tests.serving.pool_frames import DAYS, MEMBERS, pool_frames
 
@@ -38,6 +41,76 @@ def test_models_have_the_agreed_fields(pool: Served) -> None:
     assert first["feature_importance"]["7_day_RSI"] == 0.031
     assert (first["target_pct"], first["prediction_window_days"]) == (0.05, 10)
     assert first["skill_over_reference"] == pytest.approx(0.2)
+
+
+def test_what_is_served_is_what_is_published() -> None:
+    """A field without a column of its name would be null for ever, and nothing would say so."""
+    derived = {"trend_type", "performance_metrics"}
+    metrics = set(PerformanceMetrics.model_fields)
+    assert (set(Model.model_fields) - derived) | metrics <= set(SCHEMAS["champions"].columns)
+    derived = {
+        "abstained", "age_days", "prediction_probabilities", "promised_precision",
+        "promised_precision_high", "promised_precision_low", "skill_over_reference", "stale",
+        "stale_reason", "trend_type",
+    }  # fmt: skip
+    assert set(Prediction.model_fields) - derived <= set(SCHEMAS["predictions"].columns)
+    assert {"input_distance", "furthest_input"} <= set(SCHEMAS["predictions"].columns)
+
+
+def test_a_champion_without_a_forecast_says_what_it_forecasts(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    publish(tmp_path, {"champions": pool_frames()["champions"]})
+    served = serve(tmp_path, provider="directory", market_data_dir=tmp_path)
+    for model in served.get("/models").json():
+        assert (model["target"], model["target_pct"]) == ("sma_shift", 0.05)
+        assert (model["prediction_window_days"], model["synthetic"]) == (10, True)
+    assert served.get("/pool").json()["synthetic"] is True
+
+
+def test_drift_and_the_next_training_are_told(serve: Callable[..., Served], tmp_path: Path) -> None:
+    frames = pool_frames()
+    frames["predictions"].loc[frames["predictions"]["symbol"] == "ETH", "input_distance"] = np.inf
+    frames["promotions"] = pd.DataFrame(
+        [
+            _decision("BTC", "uptrend", "promoted", "2026-10-01"),
+            _decision("BTC", "uptrend", "kept", "2026-11-20"),
+            _decision("BTC", "uptrend", "rolled back", "2026-11-22"),
+            _decision("BTC", "downtrend", "promoted", "2026-10-01"),
+            _decision("ETH", "uptrend", "promoted", "2026-11-20"),
+            _decision("ETH", "uptrend", "quarantined", "2026-11-22"),
+            _decision("ETH", "downtrend", "rejected", "2026-11-21"),
+        ]
+    )
+    publish(tmp_path, frames)
+    told = {m["member"]: m for m in serve(tmp_path).get("/pool").json()["members"]}
+    assert {name: member["drift"] for name, member in told.items()} == {
+        "BTC_uptrend": "7_day_RSI 0.25 widths outside",
+        "BTC_downtrend": "inside",
+        "ETH_uptrend": "7_day_RSI never had another value",
+        "ETH_downtrend": None,
+        "SOL_uptrend": None,
+        "SOL_downtrend": None,
+    }
+    assert {name: member["next_retrain"] for name, member in told.items()} == {
+        "BTC_uptrend": "2026-12-20",  # 30 days after its last training, won or not
+        "BTC_downtrend": "2026-11-23",  # overdue since October
+        "ETH_uptrend": "2026-11-27",  # quarantined, after the cooldown
+        "ETH_downtrend": "2026-11-28",  # nobody serves, after the cooldown
+        "SOL_uptrend": "2026-11-23",
+        "SOL_downtrend": "2026-11-23",
+    }
+
+
+def _decision(symbol: str, trend: str, decision: str, as_of: str) -> dict[str, Any]:
+    day = pd.Timestamp(as_of)
+    return {
+        "decided_at_utc": day + pd.Timedelta(hours=26),
+        "as_of": day.date(),
+        "symbol": symbol,
+        "trend": trend,
+        "decision": decision,
+    }
 
 
 def test_prediction_stands_beside_its_reference(pool: Served) -> None:

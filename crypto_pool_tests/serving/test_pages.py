@@ -58,6 +58,9 @@ def test_the_pool_page_answers_both_questions(page: Page) -> None:
     expect(verdict).to_contain_text("66 % were promised")
     expect(page.get_by_role("link", name="BTC uptrend: 62 % reference 55 % signal")).to_be_visible()
     expect(page.get_by_role("link", name="SOL uptrend: no champion")).to_be_visible()
+    row = page.locator("#table tbody tr", has_text="BTC").first
+    expect(row).to_contain_text("7_day_RSI 0.25 widths outside")
+    expect(row).to_contain_text("2026-12-23")
     expect(page.get_by_text("what a random walk gives for the same day").first).to_be_visible()
     assert fits(page)
     assert serious_faults(page) == []
