@@ -1,4 +1,4 @@
-"""Small pictures for the Dagster UI, drawn without a display: what a table cannot show.
+"""Small pictures for the Dagster UI and MLflow, drawn without a display.
 
 A picture is kept with every materialisation, so it has few colours and few bytes.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DOTS_PER_INCH = 80
 COLOURS = 24
 OWN, REFERENCE, UP, DOWN, FAINT = "#1f5fbf", "#b07d12", "#1c7a4a", "#b3362b", "#9aa3af"
+JUDGEMENT_FILE = "calibration_roc_confusion.png"
 SHOWN_DAYS = 365
 CALIBRATION_BINS = 8
 
@@ -27,14 +28,16 @@ def as_markdown(png: bytes, says: str) -> str:
 
 
 def draw_judgement(evaluation: "pd.DataFrame", title: str) -> bytes:
-    """Draw calibration and ROC of a champion and of the reference, on the rows it was judged by.
+    """Draw what a champion and the reference were worth on the rows it was judged by.
 
-    `evaluation` has the columns label, probability and reference_probability.
+    Calibration and ROC of both, and the champion's confusion matrix at the threshold of each
+    row. `evaluation` has the columns label, probability, reference_probability and
+    decision_threshold.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    figure = _figure(9.0, 4.2, f"{title}\n{len(evaluation)} rows no model was fitted on")
-    calibration, roc = figure.subplots(1, 2)
+    figure = _figure(12.0, 4.2, f"{title}\n{len(evaluation)} rows no model was fitted on")
+    calibration, roc, confusion = figure.subplots(1, 3)
     for column, name, colour in (
         ("reference_probability", "reference", REFERENCE),
         ("probability", "champion", OWN),
@@ -53,6 +56,7 @@ def draw_judgement(evaluation: "pd.DataFrame", title: str) -> bytes:
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="upper left" if axes is calibration else "lower right")
+    _draw_confusion(confusion, evaluation)
     return _png(figure)
 
 
@@ -115,6 +119,20 @@ def _draw_calibration(
     axes.plot(forecast, came_true, color=colour, marker="o", markersize=4, label=name)
 
 
+def _draw_confusion(axes: "Axes", evaluation: "pd.DataFrame") -> None:
+    from sklearn.metrics import confusion_matrix
+
+    signals = evaluation["probability"] > evaluation["decision_threshold"]
+    counts = confusion_matrix(evaluation["label"], signals.astype(int), labels=[0, 1])
+    axes.imshow(counts, cmap="Blues", vmin=0, vmax=max(1, 1.6 * counts.max()))
+    axes.set_xticks([0, 1], ["no signal", "signal"])
+    axes.set_yticks([0, 1], ["did not come", "came true"], rotation=90, va="center")
+    axes.set_xlabel("champion, at its decision threshold")
+    for row in (0, 1):
+        for column in (0, 1):
+            axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=14)
+
+
 def _plain_number(value: float, _: float) -> str:
     return f"{value:g}"
 
@@ -137,8 +155,9 @@ def _png(figure: "Figure") -> bytes:
     target = io.BytesIO()
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(visible=True, color="#e3e7ec", linewidth=0.6)
-        axes.set_axisbelow(True)
+        if not axes.images:
+            axes.grid(color="#e3e7ec", linewidth=0.6)
+            axes.set_axisbelow(True)
     figure.savefig(target, format="png")
     reduced = io.BytesIO()
     Image.open(target).convert("RGB").quantize(COLOURS).save(reduced, format="png", optimize=True)

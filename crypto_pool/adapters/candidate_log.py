@@ -21,6 +21,7 @@ from crypto_pool.adapters.model_records import (
 from crypto_pool.domain.training import REFERENCE_LOGIT
 
 MODEL_NAME = "model"
+DIGEST_LENGTH = 36  # MLflow stores no longer one
 EVALUATION_FILE = "evaluation.parquet"
 MODEL_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn")
 FORMAT_PACKAGES = {
@@ -38,6 +39,7 @@ def write_candidate_run(client: Any, experiment_id: str, fit: CandidateFit) -> R
         run_id = str(client.create_run(experiment_id, tags=fit.run_tags()).info.run_id)
         tags = write_model(client, experiment_id, run_id, fit)
         _write_evaluation(client, run_id, fit)
+        _write_dataset(client, run_id, fit)
         return _finish_run(client, run_id, fit, tags)
     except BaseException as fault:
         if run_id is not None:
@@ -77,6 +79,25 @@ def _write_evaluation(client: Any, run_id: str, fit: CandidateFit) -> None:
         path = Path(folder) / EVALUATION_FILE
         fit.evaluation.to_parquet(path)
         client.log_artifact(run_id, str(path))
+
+
+def _write_dataset(client: Any, run_id: str, fit: CandidateFit) -> None:
+    """Name the rows a run was trained on; those of a registered version are stored by this hash."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    rows = Dataset(
+        name=fit.member_name,
+        digest=fit.data_hash[:DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps({"uri": f"training_snapshots/{fit.data_hash}"}),
+        schema=json.dumps({"mlflow_colspec": [_column(name) for name in fit.feature_names]}),
+    )
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(rows, tags=[context])])
+
+
+def _column(name: str) -> dict[str, object]:
+    return {"type": "double", "name": name, "required": True}
 
 
 def _finish_run(client: Any, run_id: str, fit: CandidateFit, tags: dict[str, str]) -> RunRecord:

@@ -48,7 +48,7 @@ def requests_picture(pool: PoolResource, provider: MarketDataProvider) -> Pictur
 
 
 def judgement_picture(pool: PoolResource, decision: ChampionDecision) -> Pictures:
-    """Calibration and ROC of the version that serves; nothing if none does."""
+    """How the version that serves was judged; nothing if none serves."""
     if decision.row is None:
         return {}
     from crypto_pool.adapters.asset_pictures import as_markdown, draw_judgement
@@ -56,4 +56,4 @@ def judgement_picture(pool: PoolResource, decision: ChampionDecision) -> Picture
     row = decision.row
     title = f"{decision.member.name}: version {row['model_version']}, {row['algorithm']}"
     png = draw_judgement(pool.registry.load_evaluation(str(row["run_id"])), title)
-    return {"calibration_and_roc": dg.MetadataValue.md(as_markdown(png, title))}
+    return {"calibration_roc_confusion": dg.MetadataValue.md(as_markdown(png, title))}

@@ -50,18 +50,26 @@ def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
             "label": label,
             "probability": label * 0.5 + random.uniform(0, 0.49, 300),
             "reference_probability": random.uniform(0, 1, 300),
+            "decision_threshold": 0.5,
         }
     )
     assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
-    calibration, roc = drawn[0].axes
+    calibration, roc, confusion = drawn[0].axes
     assert legend(calibration) == ["reference", "champion"]
     assert legend(roc)[1] == "champion, AUC 1.00"
+    counts = [text.get_text() for text in confusion.texts]
+    assert counts == [str(np.sum(label == 0)), "0", "0", str(np.sum(label == 1))]
     assert "300 rows" in drawn[0].get_suptitle()
 
 
 def test_a_judgement_of_one_class_has_no_roc_and_is_drawn(drawn):
     evaluation = pd.DataFrame(
-        {"label": [0] * 20, "probability": 0.3, "reference_probability": np.linspace(0, 1, 20)}
+        {
+            "label": [0] * 20,
+            "probability": 0.3,
+            "reference_probability": np.linspace(0, 1, 20),
+            "decision_threshold": 0.5,
+        }
     )
     assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
     assert drawn[0].axes[1].get_legend() is None

@@ -57,6 +57,9 @@ def test_a_candidate_run_says_all_that_was_promised(
     logged = registry.client.get_logged_model(run.outputs.model_outputs[0].model_id)
     assert logged.experiment_id == registry.experiment_id(MEMBER)
     assert logged.status == "READY"
+    (rows,) = run.inputs.dataset_inputs
+    assert (rows.dataset.name, rows.dataset.digest) == (MEMBER, "d1")
+    assert json.loads(rows.dataset.source) == {"uri": "training_snapshots/d1"}
 
 
 def test_mlflow_serves_what_was_logged(
