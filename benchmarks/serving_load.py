@@ -2,7 +2,7 @@
 
 `python benchmarks/serving_load.py` prints failed requests, p50, p99 and memory growth of the
 `/prediction` endpoint and exits with 1 if a goal is missed: none failed, p50 at most 5 ms, p99
-at most 30 ms. Each connection asks again after a pause, so that the server and not a queue in
+at most 30 ms. Each connection asks by a beat of its own, so that the server and not a queue in
 this client is measured; `--pause 0` asks as fast as answers come. Server, client and publisher
 are processes of their own.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import uvloop
 
 ROOT = Path(__file__).parent.parent
 MAX_P50_MS, MAX_P99_MS, MAX_GROWTH_MIB = 5.0, 30.0, 16.0
@@ -50,9 +51,14 @@ class Load:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-async def hold_connection(port: int, until: float, pause: float, start: float, load: Load) -> None:
-    """Ask over one connection until the time has come; a wrong answer counts as failed."""
-    await asyncio.sleep(start)
+async def hold_connection(port: int, until: float, pause: float, first: float, load: Load) -> None:
+    """Ask over one connection until the time has come; a wrong answer counts as failed.
+
+    Requests are due every `pause` seconds from `first` on: pauses that began with an answer
+    would let the connections fall into step, and queue behind each other.
+    """
+    due = first
+    await asyncio.sleep(due - time.monotonic())
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     request = (
         b"GET /prediction?symbol=BTC&trend_type=uptrend HTTP/1.1\r\n"
@@ -72,7 +78,8 @@ async def hold_connection(port: int, until: float, pause: float, start: float, l
             load.milliseconds.append(1000 * (time.perf_counter() - asked))
             if not head.startswith(b"HTTP/1.1 200") or b"prediction_probabilities" not in body:
                 load.failed += 1
-            await asyncio.sleep(pause)
+            due = max(due + pause, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
     finally:
         writer.close()
 
@@ -80,9 +87,10 @@ async def hold_connection(port: int, until: float, pause: float, start: float, l
 async def run_clients(port: int, connections: int, seconds: float, pause: float) -> Load:
     """Hold the connections, their requests spread over the pause."""
     load = Load()
-    until = time.monotonic() + seconds
+    begin = time.monotonic()
+    until = begin + seconds
     clients = (
-        hold_connection(port, until, pause, pause * number / connections, load)
+        hold_connection(port, until, pause, begin + pause * number / connections, load)
         for number in range(connections)
     )
     await asyncio.gather(*clients)
@@ -109,10 +117,10 @@ def measure(connections: int, seconds: float, pause: float, every: float) -> dic
                 serve, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True
             )
             port = read_port(server)
-            asyncio.run(run_clients(port, connections, WARM_UP_SECONDS, pause))
+            uvloop.run(run_clients(port, connections, WARM_UP_SECONDS, pause))
             process = psutil.Process(server.pid)
             before = process.memory_info().rss
-            load = asyncio.run(run_clients(port, connections, seconds, pause))
+            load = uvloop.run(run_clients(port, connections, seconds, pause))
             growth = (process.memory_info().rss - before) / 2**20
         finally:
             for child in (server, publisher):

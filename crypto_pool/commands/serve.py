@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+SWITCH_SECONDS = 0.0005
+
 
 def serve(
     host: Annotated[
@@ -14,6 +16,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the HTTP API and the pool's pages until Ctrl-C."""
+    import gc
+    import sys
+
     import uvicorn
 
     from crypto_pool.serving.app import create_app
@@ -23,8 +28,14 @@ def serve(
     settings = load_settings().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
+    app = create_app(settings)
+    # What is loaded now lives as long as the process: no collection looks at it again. And a
+    # publication, read in a thread of its own, lets go of the interpreter before it is noticed.
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.serving_host,
         port=settings.serving_port,
         access_log=False,
