@@ -17,7 +17,7 @@ from crypto_pool.sandbox.server import SandboxMarketServer, serving
 from crypto_pool.settings import DEFAULT_SYMBOLS
 
 LAST = date(2022, 6, 30)
-MARKET = SyntheticMarket(seed=3, predictability=0.5, epoch=date(2020, 6, 1))
+MARKET = SyntheticMarket(seed=6, predictability=0.5, epoch=date(2020, 6, 1))
 
 REFRESH = """
 import json
@@ -73,7 +73,6 @@ def open_exchange(new_pool, *coins: str) -> Iterator[tuple[ExchangeSandbox, obje
             sandbox,
             new_pool(
                 symbols="AAA,EEE,GONE",
-                training_rows="300",
                 provider="exchange",
                 exchange_url=url,
                 simulated_now=f"{LAST + timedelta(days=1)}T12:00:00",
@@ -118,6 +117,28 @@ def test_a_retired_coin_stays_queryable_when_its_day_is_forecast_again(built):
     )
     for table in ("daily_bars", "feature_tables", "champions", "candidate_scores"):
         assert set(built.table(table)["symbol"]) == {"AAA", "EEE"}, table
+
+
+def test_a_forecast_that_fails_on_a_rerun_leaves_the_earlier_row(built):
+    def rows_of(symbol: str) -> pd.DataFrame:
+        rows = built.table("predictions").query("symbol == @symbol")
+        return rows.sort_values("trend").reset_index(drop=True)
+
+    hurt, unhurt = rows_of("EEE"), rows_of("AAA")
+    assert len(hurt) > 0
+    features = built.data / "parquet" / "feature_table" / "EEE.parquet"
+    whole = features.read_bytes()
+    features.write_bytes(whole[: len(whole) // 2])
+    try:
+        again = built.run("predict", "--date", LAST.isoformat())
+    finally:
+        features.write_bytes(whole)
+    assert again.returncode == 1
+    assert f"EEE_{hurt['trend'][0]}: CorruptPartition" in again.stdout + again.stderr
+    pd.testing.assert_frame_equal(rows_of("EEE"), hurt)
+    made_again = rows_of("AAA")
+    assert list(made_again["trend"]) == list(unhurt["trend"])
+    assert (made_again["dagster_run_id"] != unhurt["dagster_run_id"]).all()
 
 
 def test_a_changed_past_is_refused_and_checked_and_taken_only_on_request(built):
