@@ -84,7 +84,7 @@ def test_the_commands_run_elsewhere_are_on_the_page_and_are_run_there():
     assert 'command("up"' in inspect.getsource(Services)
     assert recipe("demo", "all") == "crypto-pool demo --symbols all"
     assert recipe("demo") == "crypto-pool demo"
-    assert recipe("test") == "pytest"
+    assert recipe("test").startswith("pytest ")
 
 
 def test_every_fenced_block_is_read_as_shell():
