@@ -1,5 +1,9 @@
+import json
 import subprocess
 import sys
+from pathlib import Path
+
+from crypto_pool_tests.conftest import ROOT
 
 # Each costs a part of the three seconds in which the code location has to load.
 HEAVY = (
@@ -79,3 +83,24 @@ def test_domain_imports_no_outside_system():
         "print([n for n in ('dagster', 'mlflow', 'duckdb', 'requests') if n in sys.modules])"
     )
     assert loaded.strip() == "[]"
+
+
+def test_dagsters_own_command_checks_and_lists_the_definitions(new_pool):
+    pool = new_pool()
+    said = [
+        subprocess.run(
+            [Path(sys.executable).parent / "dg", *command.split()],
+            env=pool.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        for command in ("check defs", "list defs --json")
+    ]
+    assert [done.returncode for done in said] == [0, 0], said[0].stderr + said[1].stderr
+    assert "All definitions loaded successfully." in said[0].stdout + said[0].stderr
+    listed = json.loads(said[1].stdout)
+    assert {"daily_bars", "champion"} <= {asset["asset_key"] for asset in listed["assets"]}
+    assert {"daily_pool", "clean_up_daily"} <= {one["name"] for one in listed["schedules"]}
+    assert {"catch_up", "retrain_stale"} <= {one["name"] for one in listed["sensors"]}
