@@ -20,8 +20,8 @@ from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.staleness import StalenessRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
+from crypto_pool.workflow.code_version import domain_version
 from crypto_pool.workflow.pulling import Puller
-from crypto_pool.workflow.training import code_version
 from crypto_pool.workflow.warm_up import warm_up_worker
 
 
@@ -156,7 +156,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             self.settings.workers,
             prepare=warm_up_worker,
             scheduler=self.settings.dask_scheduler,
-            identify=code_version,
+            identify=domain_version,
         )
 
 

@@ -22,6 +22,11 @@ def code_version(*roots: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def domain_version() -> str:
+    """Digest all of the domain: what must be alike wherever a member is worked on."""
+    return code_version(*(source.stem for source in FOLDER.glob("*.py")))
+
+
 def reached_modules(*roots: str) -> tuple[str, ...]:
     """Name the domain modules that `roots` import, themselves included, inside functions too."""
     reached: set[str] = set()

@@ -1,9 +1,11 @@
 """One member with two quick candidates in a folder: real MLflow, real Parquet, synthetic bars."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +17,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.promotion import PromotionRules
+from crypto_pool.domain.training import TrainingTable
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.championing import ChampionDecision, appoint_champion
 from crypto_pool.workflow.forecasting import member_table
@@ -40,6 +43,11 @@ EXPIRES = PromotionRules(margin=0.5, expires_after_days=60)
 @dataclass(frozen=True)
 class SmallPool:
     folder: Path
+    settings: Mapping[str, Any] = field(default_factory=lambda: dict(SETTINGS))
+    algorithms: tuple[str, ...] = ALGORITHMS
+    training_rows: int = 500
+    policy: str = "purged_walk_forward"
+    predictability: float = 0.5
 
     @cached_property
     def registry(self) -> ModelRegistry:
@@ -52,29 +60,34 @@ class SmallPool:
         return FrameStore(str(self.folder / "parquet"))
 
     def write_features(self) -> None:
-        bars = SyntheticMarket(seed=3, predictability=0.5).bars("AAA", date(2022, 12, 31))
+        bars = SyntheticMarket(seed=3, predictability=self.predictability).bars(
+            "AAA", date(2022, 12, 31)
+        )
         indicators = compute_indicators(bars)
         self.store.write("daily_bars", "AAA", bars)
         self.store.write("raw_indicators", "AAA", indicators)
         self.store.write("feature_table", "AAA", build_features(indicators))
 
+    def table(self, as_of: date) -> TrainingTable:
+        return member_table(self.store, MEMBER, as_of, self.settings, self.training_rows)
+
     def train(self, as_of: date) -> None:
-        table = member_table(self.store, MEMBER, as_of, SETTINGS, 500)
+        table = self.table(as_of)
         tasks = [
             TrainingTask(
                 member=MEMBER,
                 algorithm=algorithm,
                 table=table,
                 as_of=as_of,
-                policy="purged_walk_forward",
+                policy=self.policy,
                 seed=7,
-                settings=SETTINGS,
+                settings=self.settings,
                 synthetic=True,
                 registry=self.registry,
                 parent_run_id="parent",
                 dagster_run_id="run",
             )
-            for algorithm in ALGORITHMS
+            for algorithm in self.algorithms
         ]
         for _, result in train_candidates(WorkerPool(), tasks):
             assert not isinstance(result, Failure), result
@@ -83,12 +96,12 @@ class SmallPool:
     def task(self, as_of: date, rules: PromotionRules = STAYS) -> ChampionTask:
         return ChampionTask(
             member=MEMBER,
-            table=member_table(self.store, MEMBER, as_of, SETTINGS, 500),
+            table=self.table(as_of),
             as_of=as_of,
-            policy="purged_walk_forward",
+            policy=self.policy,
             seed=7,
             explained_rows=10,
-            settings=SETTINGS,
+            settings=self.settings,
             rules=rules,
             registry=self.registry,
             store=self.store,

@@ -5,7 +5,13 @@ import pytest
 
 from crypto_pool.domain import candidates, outcomes
 from crypto_pool.workflow import code_version as versions
-from crypto_pool.workflow.code_version import PACKAGE, TRAINING, code_version, reached_modules
+from crypto_pool.workflow.code_version import (
+    PACKAGE,
+    TRAINING,
+    code_version,
+    domain_version,
+    reached_modules,
+)
 
 
 def test_what_training_depends_on_is_what_the_import_graph_says():
@@ -26,7 +32,7 @@ def test_imports_inside_functions_count_and_what_comes_after_training_does_not()
 
 @pytest.mark.parametrize(("edited", "is_another"), [(candidates, True), (outcomes, False)])
 def test_an_edit_counts_where_training_reaches_it(tmp_path, monkeypatch, edited, is_another):
-    before = code_version()
+    before, whole = code_version(), domain_version()
     for source in versions.FOLDER.glob("*.py"):
         (tmp_path / source.name).write_bytes(source.read_bytes())
     copy = tmp_path / edited.__file__.rpartition("/")[2]
@@ -35,5 +41,6 @@ def test_an_edit_counts_where_training_reaches_it(tmp_path, monkeypatch, edited,
     code_version.cache_clear()
     try:
         assert (code_version() != before) == is_another
+        assert domain_version() != whole
     finally:
         code_version.cache_clear()

@@ -62,7 +62,7 @@ def realised_performance(
     Where the version before it does better in its shadow, that one serves again.
     """
     reviewer = Reviewer(
-        pool.store, pool.registry, pool.review_rules, pool.as_of, pool.now(), context.run_id
+        pool.store, pool.registry, pool.review_rules, pool.as_of, pool.now(), context.run.run_id
     )
     outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
     decisions = Ledger(pool.store).by_member()

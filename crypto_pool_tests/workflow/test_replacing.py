@@ -1,0 +1,100 @@
+"""A champion that can serve no more gives way to whoever passes the gates, and it is said why."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.domain.reference import random_walk_probability
+from crypto_pool.workflow.forecasting import (
+    SymbolFrames,
+    choose_forecaster,
+    forecast,
+    score_predictions,
+)
+from crypto_pool.workflow.judging import judge
+from crypto_pool_tests.workflow.small_pool import (
+    MEMBER,
+    SECOND,
+    SETTINGS,
+    STAYS,
+    SmallPool,
+    noon_after,
+)
+
+
+def predict(pool: SmallPool) -> dict:
+    champion = pool.registry.champion(MEMBER.name)
+    chosen = choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, SECOND)
+    return forecast(SymbolFrames(pool.store), pool.registry, chosen, SECOND, noon_after(SECOND), 7)
+
+
+def test_the_other_target_is_trained_promoted_forecast_and_scored(tmp_path):
+    """`forward_return` end to end, where tomorrow is planted in today well enough to pass."""
+    pool = SmallPool(
+        tmp_path,
+        settings={**SETTINGS, "target": "forward_return"},
+        algorithms=("LightGBM",),
+        predictability=1.0,
+    )
+    pool.write_features()
+    pool.train(SECOND)
+    decision = pool.appoint(SECOND)
+    assert decision.decision == "promoted", decision
+    assert (pool.serving, decision.row["target"]) == ("1", "forward_return")
+
+    row = predict(pool)
+    bars = pool.store.read("daily_bars", "AAA")
+    day = pd.Timestamp(SECOND)
+    known = bars.loc[:day]
+    reference = random_walk_probability(known, MEMBER.trend, target="forward_return").loc[day]
+    assert row["reference_probability"] == pytest.approx(reference)
+    assert (row["target"], row["status"], row["model_version"]) == ("forward_return", "active", "1")
+
+    rose = bars["close"].loc[day + pd.Timedelta(days=10)] / bars["close"].loc[day] - 1 >= 0.05
+    later = noon_after(SECOND)
+    scored = score_predictions(pool.store, pd.DataFrame([row]), later).iloc[0]
+    assert scored["outcome"] == float(rose)
+    assert scored["probability"] == row["probability"]
+
+
+def test_another_feature_schema_replaces_the_champion(pool):
+    features = pool.store.read("feature_table", "AAA")
+    pool.store.write("feature_table", "AAA", features.assign(weekday=features.index.dayofweek))
+    changed = replace(pool, algorithms=("LightGBM",))
+    changed.train(SECOND)
+    decision = changed.appoint(SECOND, STAYS)
+    assert decision.decision == "promoted"
+    assert "its feature schema is not that of the feature table any more" in decision.reason
+    assert pool.serving == "2"
+    assert predict(changed)["model_version"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("target", "forward_return"), ("target_pct", 0.04), ("prediction_window_days", 12)],
+)
+def test_a_champion_for_other_terms_cannot_serve(pool, setting, value):
+    task = pool.task(SECOND)
+    serving = pool.registry.champion(MEMBER.name)
+    run = pool.registry.run(serving.run_id)
+    assert "cannot serve" not in judge(task, serving, run, None, "").reason
+    changed = replace(task, settings={**SETTINGS, setting: value})
+    verdict = judge(changed, serving, run, None, "")
+    assert verdict.replaces
+    assert f"its {setting} is {SETTINGS[setting]}, the pool's {value}" in verdict.reason
+
+
+def test_a_quarantined_champion_cannot_serve(pool):
+    serving = pool.registry.champion(MEMBER.name)
+    entry = pool.decisions.iloc[[0]].assign(decision="quarantined", reason="far off")
+    pool.store.write("promotions", f"{MEMBER.partition_key}|q", entry.assign(decided_at_utc=NOW))
+    assert list(Ledger(pool.store).of_member(MEMBER)["decision"]) == ["promoted", "quarantined"]
+    run = pool.registry.run(serving.run_id)
+    verdict = judge(pool.task(SECOND), serving, run, None, "")
+    assert verdict.replaces
+    assert "it is quarantined (far off)" in verdict.reason
+
+
+NOW = pd.Timestamp(noon_after(SECOND)).tz_localize(None) - pd.Timedelta(days=1)

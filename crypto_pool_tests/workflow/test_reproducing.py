@@ -1,0 +1,27 @@
+"""A version trained again from its stored rows predicts the same, whatever kind of model it is."""
+
+import pytest
+
+from crypto_pool.workflow.reproducing import reproduce
+from crypto_pool.workflow.snapshots import store_snapshot
+from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, SmallPool
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy"),
+    [
+        ("XGBoost", "purged_walk_forward"),
+        ("RidgeClassifier", "purged_walk_forward"),
+        ("NeuralNet", "holdout"),
+    ],
+)
+def test_each_kind_of_model_is_reproduced(tmp_path, algorithm, policy):
+    pool = SmallPool(tmp_path, algorithms=(algorithm,), training_rows=240, policy=policy)
+    pool.write_features()
+    pool.train(FIRST)
+    table = pool.table(FIRST)
+    run = pool.registry.finished_runs(MEMBER.name, store_snapshot(pool.store, table))[algorithm]
+    version = pool.registry.register(MEMBER.name, run, {})
+    done = reproduce(pool.store, pool.registry, MEMBER, version)
+    assert done.is_equal, done
+    assert (done.algorithm, done.rows, done.trained_by_other_code) == (algorithm, 240, False)
