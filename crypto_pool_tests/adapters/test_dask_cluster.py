@@ -1,0 +1,87 @@
+"""Tasks on a Dask cluster: every result, one thread each, only by workers that have the same."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from crypto_pool.adapters.dask_cluster import map_on_cluster
+from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.errors import UnscoredCandidate, WorkersUnavailable
+from crypto_pool.workflow.isolation import Failure, map_isolated
+from crypto_pool_tests.adapters.test_worker_pool import count_threads, refuse, square
+from drills._engines import dask_cluster
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A task is given up when its first worker dies; a nanny brings the worker back."""
+    with dask_cluster(1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as started:
+        yield started
+
+
+def kill_worker_of(number):
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def process_number():
+    return str(os.getpid())
+
+
+def test_every_task_gives_its_result_once_in_other_processes(cluster):
+    results = list(WorkerPool(scheduler=cluster.scheduler).map_unordered(square, range(20)))
+    assert sorted(result[:2] for result in results) == [(n, n**2) for n in range(20)]
+    assert {result[2] for result in results} <= {
+        child.pid
+        for worker in cluster.workers
+        for child in psutil.Process(worker.pid).children(recursive=True)
+    }
+
+
+def test_each_task_has_one_thread(cluster):
+    pool = WorkerPool(scheduler=cluster.scheduler)
+    assert set(pool.map_unordered(count_threads, range(3))) == {1}
+
+
+def test_error_of_a_task_reaches_the_caller(cluster):
+    pool = WorkerPool(scheduler=cluster.scheduler)
+    with pytest.raises(UnscoredCandidate, match="one class only"):
+        list(pool.map_unordered(refuse, range(3)))
+
+
+def test_a_worker_with_other_code_is_refused_with_both_versions(cluster):
+    pool = WorkerPool(scheduler=cluster.scheduler, identify=process_number)
+    with pytest.raises(WorkersUnavailable, match=rf"code \d+ instead of {os.getpid()}"):
+        list(pool.map_unordered(square, [1]))
+
+
+def test_a_task_that_kills_its_worker_fails_and_the_cluster_goes_on(cluster):
+    pool = WorkerPool(scheduler=cluster.scheduler)
+    [(task, failure)] = map_isolated(pool, kill_worker_of, [1])
+    assert task == 1
+    assert isinstance(failure, Failure)
+    assert "its worker died 1 times, at last tcp://127.0.0.1" in failure.reason
+    with pytest.raises(WorkersUnavailable, match="a task was given up: its worker died"):
+        list(pool.map_unordered(kill_worker_of, [1]))
+    assert list(pool.map_unordered(kill_worker_of, [2])) == [2]
+
+
+def test_a_scheduler_that_does_not_answer_is_named_with_the_setting():
+    nobody = "tcp://127.0.0.1:9"
+    with pytest.raises(WorkersUnavailable, match=f"{nobody}.*CRYPTO_POOL_DASK_SCHEDULER"):
+        list(map_on_cluster(nobody, None, square, [1], None, connect_seconds=0.5))
+
+
+def test_what_a_pool_without_a_cluster_imports_has_no_dask_in_it():
+    code = (
+        "import sys, crypto_pool.definitions\n"
+        "print([n for n in ('dask', 'distributed', 's3fs', 'boto3', 'psycopg2') "
+        "if n in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"

@@ -1,0 +1,24 @@
+import pytest
+
+from crypto_pool.adapters.publication_copy import copy_publication
+from crypto_pool.errors import StoreUnavailable
+
+
+def test_a_copy_takes_the_place_of_the_one_before(tmp_path):
+    for content in (b"first", b"second"):
+        (tmp_path / "made.duckdb").write_bytes(content)
+        where = copy_publication(tmp_path / "made.duckdb", str(tmp_path / "shared"))
+    assert where == str(tmp_path / "shared" / "crypto_pool.duckdb")
+    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["crypto_pool.duckdb"]
+    assert (tmp_path / "shared" / "crypto_pool.duckdb").read_bytes() == b"second"
+
+
+def test_a_store_that_takes_no_file_keeps_the_copy_before(tmp_path):
+    made = tmp_path / "made.duckdb"
+    made.write_bytes(b"first")
+    copy_publication(made, str(tmp_path))
+    with pytest.raises(StoreUnavailable, match="CRYPTO_POOL_PUBLICATION_ROOT"):
+        copy_publication(tmp_path / "gone.duckdb", str(tmp_path))
+    with pytest.raises(StoreUnavailable, match="no-such-store"):
+        copy_publication(made, "no-such-store://bucket")
+    assert (tmp_path / "crypto_pool.duckdb").read_bytes() == b"first"
