@@ -54,7 +54,9 @@ def _record(row: Mapping[Any, Any]) -> dg.TableRecord:
     for name in LEADERBOARD:
         value = row[name]
         is_text = isinstance(value, str)
-        shown[name] = value if is_text else "undefined" if pd.isna(value) else round(float(value), 4)
+        shown[name] = (
+            value if is_text else "undefined" if pd.isna(value) else round(float(value), 4)
+        )
     return dg.TableRecord(shown)
 
 
@@ -115,7 +117,7 @@ def candidates(
         "synthetic": pool.provider.synthetic,
         "registry": pool.registry,
         "parent_run_id": parent,
-        "dagster_run_id": context.run_id,
+        "dagster_run_id": context.run.run_id,
     }
     tasks = [
         TrainingTask(member=member_of(key), algorithm=name, table=table, **shared)
@@ -125,6 +127,8 @@ def candidates(
     survivors: dict[str, list[str]] = {name: [] for name in algorithms}
     for done, (task, result) in enumerate(train_candidates(pool.workers, tasks), 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
+        outcome = "failed" if isinstance(result, Failure) else result.status
+        context.log.info(f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {outcome}")
         if isinstance(result, Failure):
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
             record_failure(context, asset_key, key, result.reason)
@@ -137,9 +141,6 @@ def candidates(
             partition_key=key,
         )
         survivors[task.algorithm].append(key)
-        context.log.info(
-            f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {result.status}"
-        )
     require_survivors(context, [k for keys in survivors.values() for k in keys], reasons)
     for name in algorithms:
         if survivors[name]:
@@ -169,13 +170,15 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             registry=pool.registry,
             store=pool.store,
             now=pool.now(),
-            dagster_run_id=context.run_id,
+            dagster_run_id=context.run.run_id,
         )
         for key, table in tables.items()
     ]
     survivors = []
-    for task, decision in appoint_champions(pool.workers, tasks):
+    for done, (task, decision) in enumerate(appoint_champions(pool.workers, tasks), 1):
         key = task.member.partition_key
+        outcome = "failed" if isinstance(decision, Failure) else decision.decision
+        context.log.info(f"{done}/{len(tasks)} {task.member.name} champion: {outcome}")
         if isinstance(decision, Failure):
             reasons.append(f"{key}: {decision.reason}")
             record_failure(context, context.asset_key, key, decision.reason)

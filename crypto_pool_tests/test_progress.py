@@ -1,0 +1,74 @@
+"""Each member a batch is done with counts in its progress, whatever became of it."""
+
+from datetime import date
+from types import SimpleNamespace
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.defs.assets.models import candidate_key, candidates, champion
+from crypto_pool.defs.batches import SurvivorsIOManager
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.settings import load_settings
+
+AS_OF = date(2022, 6, 1)
+
+
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    """A coin with a feature that one candidate bears and the other does not."""
+    for name, value in {
+        "CRYPTO_POOL_DATA_DIR": str(tmp_path / "data"),
+        "CRYPTO_POOL_EVALUATION_POLICY": "holdout",
+        "CRYPTO_POOL_PROVIDER": "sandbox",
+        "CRYPTO_POOL_TRAINING_ROWS": "300",
+        "CRYPTO_POOL_WORKERS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    load_settings.cache_clear()
+    made = PoolResource(bar_date=AS_OF.isoformat())
+    bars = SyntheticMarket(seed=3, predictability=0.5).bars("BTC", AS_OF)
+    features = build_features(compute_indicators(bars))
+    features.iloc[-50, 0] = np.nan
+    made.store.write("daily_bars", "BTC", bars)
+    made.store.write("feature_table", "BTC", features)
+    yield made
+    load_settings.cache_clear()
+
+
+def test_a_failed_candidate_and_every_champion_count(pool):
+    parent = SimpleNamespace(info=SimpleNamespace(run_id="parent"))
+    resources = {
+        "pool": pool,
+        "mlflow": dg.ResourceDefinition.hardcoded_resource(
+            SimpleNamespace(active_run=lambda: parent)
+        ),
+        "survivors": SurvivorsIOManager(),
+    }
+    chosen = [candidate_key("LightGBM"), candidate_key("KNeighbors")]
+    progress = []
+    for asset, keys in ((candidates, chosen), (champion, [champion.key])):
+        with dg.DagsterInstance.ephemeral() as instance:
+            done = dg.materialize(
+                [asset],
+                instance=instance,
+                resources=resources,
+                selection=keys,
+                partition_key=dg.MultiPartitionKey({"symbol": "BTC", "trend": "uptrend"}),
+            )
+            said = [entry.user_message for entry in instance.all_logs(done.run_id)]
+        progress += [line for line in said if line[:2] in ("1/", "2/")]
+    assert progress[0].startswith("1/2 BTC_uptrend ")
+    assert progress[1].startswith("2/2 BTC_uptrend ")
+    assert sorted(line.split(" ", 2)[2] for line in progress[:2]) == [
+        "KNeighbors: failed",
+        "LightGBM: scored",
+    ]
+    assert [line.split(":")[0] for line in progress[2:]] == ["1/1 BTC_uptrend champion"]
+    store = FrameStore(pool.settings.frames_root)
+    assert store.keys("candidate_scores") == ["BTC|uptrend|LightGBM"]
