@@ -1,6 +1,6 @@
 """Which version of a member serves, which served before, and which one shadows it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from crypto_pool.adapters.mlflow_store import is_missing
@@ -11,6 +11,7 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
 ROLLED_BACK_TAG = "rolled_back_at_utc"
+PAGE_SIZE = 1000
 
 
 class ModelAliases:
@@ -41,11 +42,6 @@ class ModelAliases:
         """Give the version that forecasts in the champion's shadow, if any does."""
         return self._aliased(member_name, CHALLENGER)
 
-    def challengers(self, member_names: Iterable[str]) -> dict[str, ChampionRecord]:
-        """Give the challengers of those members that have one."""
-        found = {name: self.challenger(name) for name in member_names}
-        return {name: record for name, record in found.items() if record is not None}
-
     def version(self, member_name: str, version: str) -> ChampionRecord:
         """Give any registered version; raises ModelUnavailable with those there are."""
         from mlflow.exceptions import MlflowException
@@ -68,14 +64,11 @@ class ModelAliases:
 
     def member_names(self) -> list[str]:
         """Name every member that has a registered version."""
-        names: list[str] = []
-        token: str | None = None
-        while True:
-            page = self.client.search_registered_models(page_token=token)
-            names += [str(model.name).removesuffix(model_name("")) for model in page]
-            token = page.token
-            if not token:
-                return names
+        return list(self.aliases())
+
+    def serving_version(self, member_name: str) -> str | None:
+        """Name the version that serves a member, if any does."""
+        return self._aliases(member_name).get(CHAMPION)
 
     def champion(self, member_name: str) -> ChampionRecord | None:
         """Give the version that serves a member, if any does."""
@@ -87,8 +80,25 @@ class ModelAliases:
 
     def champions(self, member_names: Iterable[str]) -> dict[str, ChampionRecord]:
         """Give the champions of those members that have one."""
-        found = {name: self.champion(name) for name in member_names}
-        return {name: record for name, record in found.items() if record is not None}
+        return self.holders(CHAMPION, member_names)
+
+    def holders(self, alias: str, member_names: Iterable[str]) -> dict[str, ChampionRecord]:
+        """Give the version that holds an alias, of those members where one does."""
+        aliases = self.aliases()
+        return {
+            name: self._record(name, aliases[name][alias])
+            for name in member_names
+            if alias in aliases.get(name, {})
+        }
+
+    def aliases(self) -> dict[str, dict[str, str]]:
+        """Give the version behind each alias of every member; one search for all of them."""
+        return {
+            str(model.name).removesuffix(model_name("")): {
+                alias: str(version) for alias, version in model.aliases.items()
+            }
+            for model in self._registered_models()
+        }
 
     def _aliases(self, member_name: str) -> dict[str, str]:
         from mlflow.exceptions import MlflowException
@@ -103,10 +113,20 @@ class ModelAliases:
 
     def _aliased(self, member_name: str, alias: str) -> ChampionRecord | None:
         version = self._aliases(member_name).get(alias)
-        if version is None:
-            return None
+        return None if version is None else self._record(member_name, version)
+
+    def _record(self, member_name: str, version: str) -> ChampionRecord:
         found = self.client.get_model_version(model_name(member_name), version)
         return ChampionRecord.from_version(member_name, found)
+
+    def _registered_models(self) -> Iterator[Any]:
+        token: str | None = None
+        while True:
+            page = self.client.search_registered_models(max_results=PAGE_SIZE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
 
 def model_name(member_name: str) -> str:

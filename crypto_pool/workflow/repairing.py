@@ -1,7 +1,10 @@
 """Finish what a killed decision began: the ledger says who serves, the alias follows."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from crypto_pool.adapters.model_aliases import CHAMPION
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.market import Member
 
@@ -12,11 +15,22 @@ def complete_decision(registry: ModelRegistry, member: Member, decisions: pd.Dat
     A decision is recorded before its alias moves, so a process that ends in between leaves the
     two apart. `decisions` are oldest first; gives whether there was anything to finish.
     """
-    if decisions.empty:
+    named = _named_version(decisions)
+    if named is None or registry.serving_version(member.name) == named:
         return False
-    named = decisions["serving_version"].iloc[-1]
-    serving = registry.champion(member.name)
-    if pd.isna(named) or (serving is not None and serving.version == str(named)):
-        return False
-    registry.set_champion(member.name, str(named))
+    registry.set_champion(member.name, named)
     return True
+
+
+def complete_decisions(registry: ModelRegistry, decisions: Mapping[Member, pd.DataFrame]) -> None:
+    """Do so for many members, with one search where nothing has to be finished."""
+    aliases = registry.aliases()
+    for member, decided in decisions.items():
+        serving = aliases.get(member.name, {}).get(CHAMPION)
+        if _named_version(decided) not in (None, serving):
+            complete_decision(registry, member, decided)
+
+
+def _named_version(decisions: pd.DataFrame) -> str | None:
+    version = None if decisions.empty else decisions["serving_version"].iloc[-1]
+    return None if version is None or pd.isna(version) else str(version)

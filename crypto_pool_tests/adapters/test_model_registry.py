@@ -211,6 +211,10 @@ def test_the_champion_moves_and_the_previous_one_is_kept(
     assert previous.version == first
     assert list(registry.champions([MEMBER, "ETH_uptrend"])) == [MEMBER]
     assert registry.champions([MEMBER])[MEMBER].version == second
+    assert registry.serving_version(MEMBER) == second
+    assert registry.aliases() == {MEMBER: {"champion": second, "previous": first}}
+    assert registry.holders("previous", [MEMBER, "ETH_uptrend"]) == {MEMBER: previous}
+    assert registry.holders("challenger", [MEMBER]) == {}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.model_aliases import CHALLENGER, PREVIOUS
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.batches import batched_asset, process_partitions, record_failure
@@ -22,7 +24,10 @@ from crypto_pool.workflow.forecasting import (
     forecast,
     was_registered_in_time,
 )
-from crypto_pool.workflow.repairing import complete_decision
+from crypto_pool.workflow.repairing import complete_decisions
+
+MEMBER = ("symbol", "trend")
+VERSION = (*MEMBER, "model_version")
 
 
 @batched_asset(
@@ -43,15 +48,12 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
     store, registry = pool.store, pool.registry
     members = pool.members
     decisions = Ledger(store).by_member()
-    for member in members:
-        complete_decision(registry, member, decisions.get(member, pd.DataFrame()))
-    champions = registry.champions([member.name for member in members])
+    complete_decisions(registry, {m: decisions[m] for m in members if m in decisions})
+    names = [member.name for member in members]
+    champions = registry.champions(names)
+    shadows_of = [registry.holders(alias, names) for alias in (CHALLENGER, PREVIOUS)]
     shadowing = {
-        member: [
-            version
-            for version in (registry.challenger(member.name), registry.previous(member.name))
-            if version is not None
-        ]
+        member: [holders[member.name] for holders in shadows_of if member.name in holders]
         for member in members
     }
     frames = SymbolFrames(store)
@@ -101,11 +103,15 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         rows, shadow_rows = forecast_all(day, serving), forecast_all(day, shadows)
         if serving and not rows:
             raise MissingFeatures(f"no forecast for {day}: each of {len(serving)} members failed")
-        for table, made in (("daily_predictions", rows), ("shadow_predictions", shadow_rows)):
-            kept = rows_of_retired(pool, table, day)
-            store.write(table, day, pd.DataFrame([*kept, *made]))
+        kept = earlier_rows(store, "daily_predictions", day, rows)
+        store.write("daily_predictions", day, pd.DataFrame([*kept, *rows]))
+        kept_shadows = earlier_rows(
+            store, "shadow_predictions", day, [*rows, *shadow_rows], VERSION
+        )
+        store.write("shadow_predictions", day, pd.DataFrame([*kept_shadows, *shadow_rows]))
         return {
-            "dagster/partition_row_count": len(rows),
+            "dagster/partition_row_count": len(kept) + len(rows),
+            "kept_from_before": len(kept),
             "members_without_champion": len(members) - len(champions),
             "signals": sum(bool(row["signal"]) for row in rows),
             "shadow_predictions": len(shadow_rows),
@@ -115,14 +121,23 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
     return process_partitions(context, predict)
 
 
-def rows_of_retired(pool: PoolResource, table: str, day: str) -> list[Mapping[str, Any]]:
-    """What is stored of a day for members the pool no longer has; it stays queryable."""
-    if not pool.store.exists(table, day):
+def earlier_rows(
+    store: FrameStore,
+    table: str,
+    day: str,
+    made: Sequence[Mapping[str, Any]],
+    key: Sequence[str] = MEMBER,
+) -> list[Mapping[str, Any]]:
+    """What is stored of a day and was not made again; a forecast once made is never lost.
+
+    Such are members the pool no longer has, and those whose forecast fails this time.
+    """
+    if not store.exists(table, day):
         return []
-    present = {(member.symbol, str(member.trend)) for member in pool.members}
+    again = {tuple(str(row[name]) for name in key) for row in made}
     rows: list[Mapping[str, Any]] = [
         {str(name): value for name, value in row.items()}
-        for row in pool.store.read(table, day).to_dict("records")
-        if (row["symbol"], row["trend"]) not in present
+        for row in store.read(table, day).to_dict("records")
+        if tuple(str(row[name]) for name in key) not in again
     ]
     return rows
