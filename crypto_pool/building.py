@@ -14,13 +14,12 @@ from crypto_pool import errors
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
+from crypto_pool.defs.partitions import RANGE_END, RANGE_START
 from crypto_pool.domain.market import Trend
 from crypto_pool.settings import Settings
 
 PROCESS_TAG = "crypto_pool/process"
 BAR_DATE_TAG = "crypto_pool/bar_date"
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
 # A process killed between making a run and starting it leaves one that never starts.
 BEGUN = (
     dg.DagsterRunStatus.NOT_STARTED,

@@ -1,27 +1,46 @@
 """What the UI says of the members: who is stale, whose forecast is missing, who keeps up.
 
-Nothing here blocks: a member that must not speak abstains by itself.
+What concerns one member warns: one that must not speak abstains by itself, and the others go on.
+What would make the next step wrong blocks it: nothing is published of forecasts that are not
+sound, and no champion is judged by outcomes that are not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from crypto_pool.defs.assets.models import champion
-from crypto_pool.defs.assets.outcomes import realised_performance
+from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
+from crypto_pool.defs.partitions import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.domain.staleness import judge_staleness
+from crypto_pool.domain.soundness import forecast_faults, outcome_faults
+from crypto_pool.domain.staleness import Urgency, judge_staleness
 from crypto_pool.workflow.monitoring import observe_members
 
 CALIBRATION_LIMIT = 0.1
 
 
-@dg.asset_check(asset=champion, description="Names each stale member and says why it is.")
-def fresh(pool: PoolResource) -> dg.AssetCheckResult:
-    """No champion, its age, new rows, drift, skill, code and schema, by the rules of the sensor."""
+SERVED = (Urgency.NO_CHAMPION, Urgency.QUARANTINE)
+OF_CHAMPIONS: dict[str, tuple[str, Iterable[Urgency]]] = {
+    "served": ("Names members without a champion, or with a quarantined one.", SERVED),
+    "recent": ("Names members trained too long ago.", (Urgency.AGE, Urgency.ROWS)),
+    "undrifted": ("Names members whose inputs left their training span.", (Urgency.DRIFT,)),
+    "fresh": ("Names each stale member and says why it is, by the sensor's rules.", Urgency),
+}
+
+
+@dg.multi_asset_check(
+    name="champions_kept_up",
+    specs=[
+        dg.AssetCheckSpec(name, asset=champion.key, description=description)
+        for name, (description, _) in OF_CHAMPIONS.items()
+    ],
+)
+def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
+    """Champion, age, drift, and all that makes a member stale, observed once."""
     states, faults = observe_members(
         pool.store,
         pool.registry,
@@ -31,9 +50,51 @@ def fresh(pool: PoolResource) -> dg.AssetCheckResult:
         pool.as_of,
         pool.now(),
     )
-    judged = (judge_staleness(state, pool.as_of, pool.staleness_rules) for state in states)
-    told = {found.member.name: found.words for found in judged if found is not None}
-    return _finding({**told, **faults}, len(pool.members))
+    judged = [judge_staleness(state, pool.as_of, pool.staleness_rules) for state in states]
+    for name, (_, urgencies) in OF_CHAMPIONS.items():
+        told = {
+            found.member.name: words
+            for found in judged
+            if found is not None and (words := found.because_of(urgencies))
+        }
+        yield _finding({**told, **faults}, len(pool.members), name)
+
+
+@dg.asset_check(
+    asset=daily_predictions,
+    name="sound",
+    blocking=True,
+    description="Blocks the publication of a day with two rows of a member, or no probability.",
+)
+def sound_forecasts(
+    context: dg.AssetCheckExecutionContext, pool: PoolResource
+) -> dg.AssetCheckResult:
+    """Whether the forecasts just made can be published."""
+    found: dict[str, str] = {}
+    days = _days(context, pool, "daily_predictions")
+    for day in days:
+        faults = forecast_faults(pool.store.read("daily_predictions", day))
+        found |= {f"{name} {day}": fault for name, fault in faults.items()}
+    return _blocking(found, len(days))
+
+
+@dg.asset_check(
+    asset=prediction_outcomes,
+    name="sound",
+    blocking=True,
+    description="Blocks the verdict on champions by outcomes that are not those of their rows.",
+)
+def sound_outcomes(
+    context: dg.AssetCheckExecutionContext, pool: PoolResource
+) -> dg.AssetCheckResult:
+    """Whether the outcomes just scored can be judged by."""
+    found: dict[str, str] = {}
+    days = _days(context, pool, "prediction_outcomes")
+    for day in days:
+        forecasts = pool.store.read("daily_predictions", day)
+        faults = outcome_faults(pool.store.read("prediction_outcomes", day), forecasts)
+        found |= {f"{name} {day}": fault for name, fault in faults.items()}
+    return _blocking(found, len(days))
 
 
 @dg.asset_check(asset=daily_predictions, description="Names each champion without today's row.")
@@ -83,12 +144,43 @@ def _performance(pool: PoolResource) -> list[dict[str, Any]]:
     ]
 
 
-def _finding(told: Mapping[str, str], looked_at: int) -> dg.AssetCheckResult:
+def _days(context: dg.AssetCheckExecutionContext, pool: PoolResource, table: str) -> list[str]:
+    """The days of the run that are stored; of a run without partitions, the day it stands at."""
+    tags, stands_at = context.run.tags, pool.as_of.isoformat()
+    one = tags.get(PARTITION, stands_at)
+    first, last = tags.get(RANGE_START, one), tags.get(RANGE_END, one)
+    return [
+        day
+        for day in pool.store.keys(table)
+        if first <= day <= last and (not pool.only or day in pool.only)
+    ]
+
+
+def _finding(
+    told: Mapping[str, str], looked_at: int, name: str | None = None
+) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not told,
+        asset_key=None if name is None else champion.key,
+        check_name=name,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"members": looked_at, **told},
     )
 
 
-member_checks = [fresh, covered, at_par_with_reference, calibrated]
+def _blocking(found: Mapping[str, str], days: int) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"days": days, **found},
+    )
+
+
+member_checks = [
+    champions_kept_up,
+    covered,
+    sound_forecasts,
+    sound_outcomes,
+    at_par_with_reference,
+    calibrated,
+]

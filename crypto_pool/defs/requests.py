@@ -11,6 +11,7 @@ from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_perfo
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
+from crypto_pool.defs.partitions import RANGE_END, RANGE_START
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.workflow.day_plan import DayPlan, Horizon, plan_days
@@ -101,10 +102,7 @@ def partition_range(ordered: Sequence[str]) -> dict[str, str]:
     """Tags of the smallest range that holds these partitions; `only` cuts it to size."""
     if not ordered:
         return {}
-    return {
-        "dagster/asset_partition_range_start": ordered[0],
-        "dagster/asset_partition_range_end": ordered[-1],
-    }
+    return {RANGE_START: ordered[0], RANGE_END: ordered[-1]}
 
 
 def pool_config(pool: PoolResource, only: Sequence[str]) -> Mapping[str, Any]:

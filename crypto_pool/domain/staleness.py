@@ -86,7 +86,12 @@ class Staleness:
     @property
     def words(self) -> str:
         """All reasons in one line."""
-        return "; ".join(self.reasons.values())
+        return self.because_of(Urgency)
+
+    def because_of(self, urgencies: Iterable[Urgency]) -> str:
+        """Those of its reasons that are of some kinds, in one line; empty if there are none."""
+        kinds = set(urgencies)
+        return "; ".join(words for kind, words in self.reasons.items() if kind in kinds)
 
     @property
     def rank(self) -> tuple[int, ...]:
