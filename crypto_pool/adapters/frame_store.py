@@ -187,7 +187,7 @@ class FrameStore:
                 f"{self.root} does not answer or takes no files: {fault}; check "
                 "CRYPTO_POOL_PARQUET_ROOT, that the bucket exists, and the store's address and "
                 "credentials (for S3 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
-            ) from fault
+            ) from None
 
     def _put(self, path: str, content: bytes) -> None:
         if not self._is_local:

@@ -4,14 +4,14 @@ A run is marked as deleted first, so that nothing reuses it, and its folder goes
 interrupted in between is finished the next time.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
-from crypto_pool.adapters.mlflow_store import local_path
+import fsspec
+
 from crypto_pool.adapters.model_records import ALGORITHM_TAG
 from crypto_pool.adapters.model_registry import ModelRegistry
 
@@ -48,7 +48,9 @@ def remove_old_candidates(
             folder = _own_folder(registry, run.info.artifact_uri)
             if folder is None or run.info.run_id in protected:
                 continue
-            size += _remove_models(registry, ids, run.info.run_id) + _remove_folder(folder)
+            size += _remove_models(registry, ids, run.info.run_id) + _remove_folder(
+                registry, folder
+            )
             count += 1
     return Removed(count, size)
 
@@ -68,23 +70,24 @@ def _remove_models(registry: ModelRegistry, experiment_ids: list[str], run_id: s
     size = 0
     for model in list(_pages(search)):
         folder = _own_folder(registry, model.artifact_location)
-        size += 0 if folder is None else _remove_folder(folder)
+        size += 0 if folder is None else _remove_folder(registry, folder)
         registry.client.delete_logged_model(model.model_id)
     return size
 
 
-def _own_folder(registry: ModelRegistry, artifact_uri: str) -> Path | None:
+def _own_folder(registry: ModelRegistry, artifact_uri: str) -> str | None:
     """Give the existing folder of a run or a model, if it lies below the artifact root."""
-    root, artifacts = local_path(registry.artifact_root), local_path(artifact_uri)
-    if root is None or artifacts is None:
-        return None
-    folder = artifacts.parent
-    return folder if folder.is_dir() and root in folder.parents else None
+    files, root = fsspec.core.url_to_fs(registry.artifact_root)
+    files.invalidate_cache()
+    folder = PurePosixPath(fsspec.core.url_to_fs(artifact_uri)[1]).parent
+    is_below = PurePosixPath(root) in folder.parents and ".." not in folder.parts
+    return str(folder) if is_below and files.isdir(str(folder)) else None
 
 
-def _remove_folder(folder: Path) -> int:
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    shutil.rmtree(folder)
+def _remove_folder(registry: ModelRegistry, folder: str) -> int:
+    files, _ = fsspec.core.url_to_fs(registry.artifact_root)
+    size = int(files.du(folder))
+    files.rm(folder, recursive=True)
     return size
 
 

@@ -38,5 +38,5 @@ def copy_publication(publication: Path, root: str) -> str:
         raise StoreUnavailable(
             f"{publication.name} could not be copied to {address}: {fault}; the copy before stays. "
             "Check CRYPTO_POOL_PUBLICATION_ROOT and the store's credentials, then publish again"
-        ) from fault
+        ) from None
     return address

@@ -73,5 +73,18 @@ def restore(
 
 def _folders(settings: "Settings") -> "PoolFolders":
     from crypto_pool.adapters.backup import PoolFolders
+    from crypto_pool.errors import BackupError
+
+    elsewhere = [
+        f"CRYPTO_POOL_{name.upper()}"
+        for name in ("mlflow_backend_uri", "mlflow_artifact_root")
+        if getattr(settings, name) is not None
+    ]
+    if elsewhere:
+        raise BackupError(
+            f"a file holds the state of one machine, and {', '.join(elsewhere)} puts MLflow's "
+            "elsewhere: back the database up with pg_dump and the bucket by its own versions, "
+            "as docs/scale-out.md says"
+        )
 
     return PoolFolders(settings.state_dir, settings.frames_root, settings.dagster_home.resolve())

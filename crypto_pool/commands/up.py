@@ -1,5 +1,6 @@
 """The command `up`: the pool's pages, the Dagster UI, its daemon and MLflow, kept running."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,11 +47,12 @@ def up(
         Service(DAEMON, (str(scripts / DAEMON), "run", *module)),
         Service("MLflow", (
             str(scripts / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(mlflow_port),
-            "--backend-store-uri", settings.tracking_uri,
             "--default-artifact-root", settings.artifact_root, "--allowed-hosts", MLFLOW_HOSTS,
         )),
         Service("the pool's page", (str(scripts / "crypto-pool"), "serve", "--port", str(port))),
     ]  # fmt: skip
+    # Not an argument: other users of the machine see those, and the URI may hold a password.
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
     console.print(f"Pool     http://{settings.serving_host}:{port}")
     console.print(f"Dagster  http://127.0.0.1:{dagster_port}")
     console.print(f"MLflow   http://127.0.0.1:{mlflow_port}")
