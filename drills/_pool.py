@@ -12,9 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crypto_pool.adapters.model_registry import ModelRegistry
 
 ROOT = Path(__file__).parent.parent
 ALGORITHMS = ("LightGBM", "RidgeClassifier")
+ALGORITHMS_VARIABLE = "DRILL_ALGORITHMS"
 STAGES = ("build", "predict", "publish")
 SETTINGS = {
     "SYMBOLS": "BTC,ETH",
@@ -28,10 +33,15 @@ BEGUN = "begun"
 
 @dataclass(frozen=True)
 class DrillPool:
-    """A pool below `home`; `settings` come on top of those that make it quick."""
+    """A pool below `home`; `settings` come on top of those that make it quick.
+
+    `engines` is the environment of databases and stores that it uses.
+    """
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    engines: Mapping[str, str] = field(default_factory=dict)
+    algorithms: Sequence[str] = ALGORITHMS
 
     @classmethod
     def make(cls, home: Path, **settings: str) -> "DrillPool":
@@ -39,6 +49,22 @@ class DrillPool:
         home.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
         return cls(home, settings)
+
+    @property
+    def frames_root(self) -> str:
+        """Root of its Parquet files."""
+        return self.settings.get("PARQUET_ROOT", str(self.data / "parquet"))
+
+    @property
+    def registry(self) -> "ModelRegistry":
+        """Its MLflow store."""
+        from crypto_pool.adapters.model_registry import ModelRegistry
+
+        folder = self.data / "mlflow"
+        return ModelRegistry(
+            self.settings.get("MLFLOW_BACKEND_URI", f"sqlite:///{folder / 'mlflow.db'}"),
+            self.settings.get("MLFLOW_ARTIFACT_ROOT", str(folder / "artifacts")),
+        )
 
     @property
     def data(self) -> Path:
@@ -50,7 +76,14 @@ class DrillPool:
         """The environment of the pool's processes."""
         own = {f"CRYPTO_POOL_{k}": v for k, v in {**SETTINGS, **self.settings}.items()}
         others = {k: v for k, v in os.environ.items() if not k.startswith("CRYPTO_POOL_")}
-        return {**others, **own, "DAGSTER_HOME": str(self.home), "KERAS_BACKEND": "jax"}
+        return {
+            **others,
+            **self.engines,
+            **own,
+            "DAGSTER_HOME": str(self.home),
+            "KERAS_BACKEND": "jax",
+            ALGORITHMS_VARIABLE: ",".join(self.algorithms),
+        }
 
     def start(self, stages: str, *days: date) -> "subprocess.Popen[str]":
         """Start a process for stages, the leader of a group; it says when it has begun."""
@@ -121,7 +154,7 @@ def work(stages: list[str], days: list[date]) -> int:
 
 def _train(instance: object, day: date) -> list[str]:
     """Train with fewer algorithms than the job has, for time's sake alone."""
-    from crypto_pool.building import PROCESS_TAG, this_process
+    from crypto_pool.building import PROCESS_TAG, _step_errors, this_process
     from crypto_pool.definitions import defs
     from crypto_pool.defs.assets.models import candidate_key, champion
     from crypto_pool.defs.batches import recorded_failures
@@ -129,21 +162,22 @@ def _train(instance: object, day: date) -> list[str]:
     from crypto_pool.settings import load_settings
 
     symbols = load_settings().symbols
+    algorithms = os.environ.get(ALGORITHMS_VARIABLE, ",".join(ALGORITHMS)).split(",")
     result = defs.resolve_job_def("train_members").execute_in_process(
         instance=instance,
         run_config={
             "resources": {"pool": {"config": {"bar_date": day.isoformat()}}},
-            "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+            "loggers": {"console": {"config": {"log_level": "INFO"}}},
         },
         tags={
             PROCESS_TAG: this_process(),
             **partition_range([f"{symbols[0]}|uptrend", f"{symbols[-1]}|downtrend"]),
         },
-        asset_selection=[*(candidate_key(name) for name in ALGORITHMS), champion.key],
+        asset_selection=[*(candidate_key(name) for name in algorithms), champion.key],
         raise_on_error=False,
     )
     failures = [str(failure) for failure in recorded_failures(instance, result.run_id)]
-    return failures if failures or result.success else ["the training run failed"]
+    return failures if failures or result.success else _step_errors(result)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 
 from drills._pool import BEGUN, STAGES, DrillPool
@@ -111,9 +112,8 @@ def _half_written(pool: DrillPool) -> int:
     from crypto_pool.adapters.prediction_tables import LINK_NAME, query
     from crypto_pool.errors import CryptoPoolError
 
-    root = pool.data / "parquet"
-    store, broken = FrameStore(str(root)), 0
-    for table in sorted(path.name for path in root.glob("*/")):
+    store, broken = FrameStore(pool.frames_root), 0
+    for table in _tables(pool.frames_root):
         for key in store.keys(table):
             try:
                 store.read(table, key)
@@ -125,6 +125,14 @@ def _half_written(pool: DrillPool) -> int:
         except CryptoPoolError:
             broken += 1
     return broken
+
+
+def _tables(root: str) -> list[str]:
+    files, path = fsspec.core.url_to_fs(root)
+    files.invalidate_cache()
+    found = files.ls(path, detail=True) if files.exists(path) else []
+    names = (str(entry["name"]) for entry in found if entry["type"] == "directory")
+    return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in names)
 
 
 def _left_behind(pool: DrillPool) -> dict[str, int]:
@@ -144,10 +152,8 @@ def _left_behind(pool: DrillPool) -> dict[str, int]:
 def _mlflow_running(pool: DrillPool, *, owned: bool) -> list[Any]:
     """MLflow runs that are RUNNING; without an owner they may be for a minute."""
     from crypto_pool.adapters.model_records import DAGSTER_RUN_TAG, PARENT_DAGSTER_RUN_TAG
-    from crypto_pool.adapters.model_registry import ModelRegistry
 
-    folder = pool.data / "mlflow"
-    registry = ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
+    registry = pool.registry
     ids = [found.experiment_id for found in registry.client.search_experiments()]
     running = registry.client.search_runs(ids, "attributes.status = 'RUNNING'", max_results=1000)
     owners = {DAGSTER_RUN_TAG, PARENT_DAGSTER_RUN_TAG}
