@@ -13,8 +13,6 @@ from typing import Any
 from crypto_pool.errors import ModelUnavailable
 
 SQLITE_PREFIX = "sqlite:///"
-# So that the UI shows an experiment as model training, with no question asked.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 LOCK_TIMEOUT_SECONDS = 120.0
 
 
@@ -57,11 +55,7 @@ def get_or_create_experiment(client: Any, name: str, artifact_location: str) -> 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(
-                client.create_experiment(
-                    name, artifact_location=artifact_location, tags=EXPERIMENT_TAGS
-                )
-            )
+            return str(client.create_experiment(name, artifact_location=artifact_location))
         except MlflowException as fault:
             if fault.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
