@@ -23,6 +23,9 @@ from crypto_pool.domain.training import REFERENCE_LOGIT
 MODEL_NAME = "model"
 DIGEST_LENGTH = 36  # MLflow stores no longer one
 EVALUATION_FILE = "evaluation.parquet"
+FOLDS_FILE = "scores_by_fold.json"
+# As MLflow's own `log_table` names a table, without its three calls for each.
+TABLES_TAG = {"mlflow.loggedArtifacts": json.dumps([{"path": FOLDS_FILE, "type": "table"}])}
 MODEL_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn")
 FORMAT_PACKAGES = {
     ".skops": ("skops",),
@@ -38,7 +41,7 @@ def write_candidate_run(client: Any, experiment_id: str, fit: CandidateFit) -> R
     try:
         run_id = str(client.create_run(experiment_id, tags=fit.run_tags()).info.run_id)
         tags = write_model(client, experiment_id, run_id, fit)
-        _write_evaluation(client, run_id, fit)
+        tags |= _write_evaluation(client, run_id, fit)
         _write_dataset(client, run_id, fit)
         return _finish_run(client, run_id, fit, tags)
     except BaseException as fault:
@@ -71,14 +74,18 @@ def write_model(client: Any, experiment_id: str, run_id: str, fit: CandidateFit)
     }
 
 
-def _write_evaluation(client: Any, run_id: str, fit: CandidateFit) -> None:
-    """Store the rows the metrics were measured on with the run."""
+def _write_evaluation(client: Any, run_id: str, fit: CandidateFit) -> dict[str, str]:
+    """Store the rows the metrics were measured on, and the scores by fold; return their tags."""
+    import pandas as pd
+
     if fit.evaluation is None:
-        return
+        return {}
+    folds = pd.DataFrame([{"fold": fold, **scores} for fold, scores in fit.fold_metrics.items()])
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / EVALUATION_FILE
-        fit.evaluation.to_parquet(path)
-        client.log_artifact(run_id, str(path))
+        fit.evaluation.to_parquet(Path(folder) / EVALUATION_FILE)
+        folds.to_json(Path(folder) / FOLDS_FILE, orient="split", index=False)
+        client.log_artifacts(run_id, folder)
+    return TABLES_TAG
 
 
 def _write_dataset(client: Any, run_id: str, fit: CandidateFit) -> None:

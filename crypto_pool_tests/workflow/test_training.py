@@ -86,6 +86,23 @@ def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
     assert {step.step: step.value for step in steps} == pytest.approx(by_fold.to_dict())
 
 
+def test_runs_can_be_laid_side_by_side(table, registry):
+    """The scores by fold are a table as MLflow shows it, the rows a dataset it compares by."""
+    stored = reuse_candidate(task_of(table, registry))
+    assert stored is not None
+    run = registry.client.get_run(stored.run_id)
+    (named,) = json.loads(run.data.tags["mlflow.loggedArtifacts"])
+    file = Path(run.info.artifact_uri.removeprefix("file://")) / named["path"]
+    folds = pd.read_json(file, orient="split")
+    by_step = registry.client.get_metric_history(stored.run_id, "fold_brier_score")
+    assert named["type"] == "table"
+    assert list(folds["fold"]) == [2, 3, 4, 5]
+    assert list(folds["brier_score"]) == pytest.approx([step.value for step in by_step])
+    assert {"reference_brier_score", "precision"} <= set(folds.columns)
+    (given,) = run.inputs.dataset_inputs
+    assert stored.data_hash.startswith(given.dataset.digest)
+
+
 def test_the_stored_model_serves_the_calibration_that_was_learned(table, registry):
     result = reuse_candidate(task_of(table, registry))
     assert result is not None
