@@ -41,7 +41,7 @@ class Engines:
     dask: DaskCluster
 
 
-def run(symbols: str = "BTC,ETH", algorithms: str = "all", hurt: int = 6) -> dict[str, Any]:
+def run(symbols: str = "BTC,ETH", algorithms: str = "all", hurt: int = 3) -> dict[str, Any]:
     """Compare the pool on all engines with its twin, and hurt it `hurt` times by SIGKILL."""
     from crypto_pool.domain.candidates import CANDIDATES
 
