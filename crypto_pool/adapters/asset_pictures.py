@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 80
-COLOURS = 24
+COLOURS = 48
 OWN, REFERENCE, UP, DOWN, FAINT = "#1f5fbf", "#b07d12", "#1c7a4a", "#b3362b", "#9aa3af"
 JUDGEMENT_FILE = "calibration_roc_confusion.png"
 SHOWN_DAYS = 365
@@ -38,16 +38,16 @@ def draw_judgement(evaluation: "pd.DataFrame", title: str) -> bytes:
 
     figure = _figure(12.0, 4.2, f"{title}\n{len(evaluation)} rows no model was fitted on")
     calibration, roc, confusion = figure.subplots(1, 3)
-    for column, name, colour in (
-        ("reference_probability", "reference", REFERENCE),
-        ("probability", "champion", OWN),
+    for column, name, colour, style in (
+        ("probability", "champion", OWN, "-"),
+        ("reference_probability", "reference", REFERENCE, "--"),
     ):
         rows = evaluation[["label", column]].dropna()
-        _draw_calibration(calibration, rows["label"], rows[column], name, colour)
+        _draw_calibration(calibration, rows["label"], rows[column], name, colour, style)
         if rows["label"].nunique() == 2:
             false, true, _ = roc_curve(rows["label"], rows[column])
             area = roc_auc_score(rows["label"], rows[column])
-            roc.plot(false, true, color=colour, label=f"{name}, AUC {area:.2f}")
+            roc.plot(false, true, color=colour, linestyle=style, label=f"{name}, AUC {area:.2f}")
     for axes, across, up in (
         (calibration, "forecast probability", "share that came true"),
         (roc, "false positives, as a share", "true positives, as a share"),
@@ -109,14 +109,21 @@ def draw_requests(moments: Sequence[datetime], now: datetime, limit: int | None)
 
 
 def _draw_calibration(
-    axes: "Axes", labels: "pd.Series", probabilities: "pd.Series", name: str, colour: str
+    axes: "Axes",
+    labels: "pd.Series",
+    probabilities: "pd.Series",
+    name: str,
+    colour: str,
+    style: str,
 ) -> None:
     import pandas as pd
 
     bins = pd.qcut(probabilities, CALIBRATION_BINS, duplicates="drop")
     groups = [probabilities.groupby(bins, observed=True), labels.groupby(bins, observed=True)]
     forecast, came_true = (group.mean() for group in groups)
-    axes.plot(forecast, came_true, color=colour, marker="o", markersize=4, label=name)
+    axes.plot(
+        forecast, came_true, color=colour, linestyle=style, marker="o", markersize=4, label=name
+    )
 
 
 def _draw_confusion(axes: "Axes", evaluation: "pd.DataFrame") -> None:

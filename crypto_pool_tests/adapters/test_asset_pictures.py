@@ -55,8 +55,8 @@ def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
     )
     assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
     calibration, roc, confusion = drawn[0].axes
-    assert legend(calibration) == ["reference", "champion"]
-    assert legend(roc)[1] == "champion, AUC 1.00"
+    assert legend(calibration) == ["champion", "reference"]
+    assert legend(roc)[0] == "champion, AUC 1.00"
     counts = [text.get_text() for text in confusion.texts]
     assert counts == [str(np.sum(label == 0)), "0", "0", str(np.sum(label == 1))]
     assert "300 rows" in drawn[0].get_suptitle()
