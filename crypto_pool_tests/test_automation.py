@@ -113,12 +113,25 @@ def test_outcomes_alone_are_published_too(pool):
 
 
 def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
-    found = run(Plan(days=4, outages={"1": "quota"}, killed_on=2))
-    assert found["killed_workers"] == 1
+    found = run(Plan(days=4, outages={"1": "quota"}, kills={"2": "worker"}, real=False))
+    assert found["killed"] == {"worker": 1}
     assert found["days_of_predictions"] == 4
-    assert found["gaps"] == found["duplicates"] == found["unfinished_runs"] == 0
+    left = ("gaps", "duplicates", "unfinished_runs", "slots_held", "mlflow_running")
+    assert {name: found[name] for name in left} == dict.fromkeys(left, 0)
     assert found["training_runs"] == 1
     assert found["decisions"] == 4
-    assert set(found["checks"]) >= {"fresh", "covered"}
+    assert set(found["checks"]) >= {"served", "recent", "undrifted", "fresh", "covered", "sound"}
     # One initial try, the killed one, and again after the outage and after the kill.
-    assert found["runs"]["forecasts"] >= 5
+    assert found["asked_for"]["forecasts"] >= 5
+
+
+def test_a_real_life_bears_a_killed_daemon():
+    quick = {"SYMBOLS": "BTC", "EVALUATION_POLICY": "holdout"}
+    found = run(Plan(days=2, outages={}, kills={"1": "daemon"}, settings=quick))
+    assert found["killed"] == {"daemon": 1}
+    assert found["services_begun_again"] == 1
+    assert found["runs_made_again"] <= 1
+    assert found["days_of_predictions"] == 2
+    assert found["members_with_champion"] == 2
+    left = ("gaps", "duplicates", "unfinished_runs", "slots_held", "mlflow_running")
+    assert {name: found[name] for name in left} == dict.fromkeys(left, 0)

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.request_plans import UNLIMITED
 from crypto_pool.sandbox.exchange_server import ExchangeSandbox, serve_exchange
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -60,8 +61,6 @@ class Refreshed:
 
 
 def stored_bars(pool, symbol: str) -> pd.DataFrame:
-    from crypto_pool.adapters.frame_store import FrameStore
-
     return FrameStore(str(pool.data / "parquet")).read("daily_bars", symbol)
 
 
@@ -121,7 +120,8 @@ def test_a_retired_coin_stays_queryable_when_its_day_is_forecast_again(built):
 
 def test_a_forecast_that_fails_on_a_rerun_leaves_the_earlier_row(built):
     def rows_of(symbol: str) -> pd.DataFrame:
-        rows = built.table("predictions").query("symbol == @symbol")
+        stored = FrameStore(str(built.data / "parquet")).read("daily_predictions", f"{LAST}")
+        rows = stored.query("symbol == @symbol")
         return rows.sort_values("trend").reset_index(drop=True)
 
     hurt, unhurt = rows_of("EEE"), rows_of("AAA")
