@@ -1,0 +1,81 @@
+"""A pool of synthetic coins, built once in a folder of its own through the command line."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+
+import pandas as pd
+
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.training import TrainingTable, training_table
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.settings import DEFAULT_SYMBOLS
+
+LAST_DAY = date(2023, 6, 30)
+TRENDS = ("uptrend", "downtrend")
+FEWEST_EXPLAINED = "10"
+SYMBOLS = tuple(DEFAULT_SYMBOLS)
+
+
+@dataclass(frozen=True)
+class BuiltPool:
+    """Where a pool lies, the environment of its commands, and the seconds its build took."""
+
+    home: Path
+    environment: Mapping[str, str]
+    seconds: float
+
+    @property
+    def members(self) -> int:
+        return len(TRENDS) * len(SYMBOLS)
+
+
+@cache
+def built_pool(policy: str, explained_rows: str = FEWEST_EXPLAINED) -> BuiltPool:
+    """Build all coins under a policy; the folder stays until this process ends."""
+    home = Path(tempfile.mkdtemp(prefix="crypto_pool_benchmark_"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    environment = environment_of(home, LAST_DAY) | {
+        "CRYPTO_POOL_EVALUATION_POLICY": policy,
+        "CRYPTO_POOL_EXPLAINED_ROWS": explained_rows,
+    }
+    seconds = timed([str(Path(sys.executable).parent / "crypto-pool"), "build"], home, environment)
+    return BuiltPool(home, environment, seconds)
+
+
+def environment_of(home: Path, last_closed: date) -> dict[str, str]:
+    """The environment of a pool whose last closed bar is of this day."""
+    kept = {name: value for name, value in os.environ.items() if "CRYPTO_POOL_" not in name}
+    return kept | {
+        "DAGSTER_HOME": str(home),
+        "CRYPTO_POOL_SYMBOLS": ",".join(SYMBOLS),
+        "CRYPTO_POOL_SIMULATED_NOW": f"{last_closed + timedelta(days=1)}T12:00:00+00:00",
+    }
+
+
+def timed(command: list[str], home: Path, environment: Mapping[str, str]) -> float:
+    """Run a command in the pool's folder and give its seconds; a failed one ends the benchmark."""
+    started = perf_counter()
+    done = subprocess.run(
+        command, cwd=home, env=dict(environment), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    return perf_counter() - started
+
+
+def member_rows(symbol: str, trend: str) -> TrainingTable:
+    """The labelled rows the pool trains this member on."""
+    bars = SyntheticMarket().bars(symbol, LAST_DAY)
+    features = build_features(compute_indicators(bars))
+    return training_table(bars, features, trend, pd.Timestamp(LAST_DAY))
