@@ -1,8 +1,9 @@
 """What a pool of 5,000 members costs between its trainings: ticks, tables, storage.
 
-One member is trained for real; its run, registered version, tables and materialisations are then
-written for all others through MLflow, the Parquet store and Dagster's event log. So the rows are
-real in number and size, and only the model file and the training rows are shared by all.
+One member is trained for real; its MLflow run, registered version, tables and materialisations
+are then written for all others: into MLflow's own database row by row, through the Parquet store,
+and through Dagster's instance. So the rows are real in number and size, and only the model file and
+the training rows are shared by all.
 `python -m benchmarks.five_thousand [MEMBERS]` keeps the figures and renews the table in
 docs/scale-out.md.
 """
@@ -13,28 +14,22 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from benchmarks._copies import ALGORITHMS, DAY, Template, fill
+
 if TYPE_CHECKING:
     import dagster as dg
-
-    from crypto_pool.defs.resources import PoolResource
-    from crypto_pool.domain.market import Member
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "scale-out.md"
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 TABLE = re.compile(r"(?<=<!-- five_thousand -->\n).*?(?=<!-- /five_thousand -->)", re.DOTALL)
-DAY = date(2022, 6, 1)
-ALGORITHMS = ("LightGBM", "RidgeClassifier")
-FORECAST_DAYS = 30
-CHUNK = 50
 LOADED_MODELS = 100
 SETTINGS = {
     "SANDBOX_SEED": "3",
@@ -103,130 +98,6 @@ def measure() -> dict[str, float]:
         assert not published[0].failures, published[0].failures
     found |= _storage(settings.state_dir, settings.dagster_home.resolve(), len(names))
     return found
-
-
-@dataclass(frozen=True)
-class Template:
-    """The member that was really trained, as its stores hold it."""
-
-    member: "Member"
-    run: Any
-    tags: dict[str, str]
-    tables: dict[str, Any]
-    events: "Sequence[dg.AssetMaterialization]"
-
-    @classmethod
-    def train(cls, pool: "PoolResource", instance: "dg.DagsterInstance") -> "Template":
-        """Pull, train and forecast one coin through the pool's own jobs."""
-        from crypto_pool.defs.assets.models import candidate_key, champion
-        from crypto_pool.defs.assets.raw import daily_bars
-
-        member = pool.members[0]
-        key = member.partition_key
-        _execute(instance, "refresh_features", [member.symbol])
-        trained = [*(candidate_key(name) for name in ALGORITHMS), champion.key]
-        _execute(instance, "train_members", [key], trained)
-        _execute(instance, "predict_day", [DAY.isoformat()])
-        record = pool.registry.champion(member.name)
-        if record is None:
-            raise RuntimeError(f"{member.name} got no champion, so there is nothing to copy")
-        store = pool.store
-        [promotion] = [name for name in store.keys("promotions") if name.startswith(key)]
-        tables = {
-            "daily_bars": store.read("daily_bars", member.symbol),
-            "feature_table": store.read("feature_table", member.symbol),
-            "candidate_scores": store.read("candidate_scores", f"{key}|{ALGORITHMS[0]}"),
-            "champions": store.read("champions", key),
-            "promotions": store.read("promotions", promotion),
-            "daily_predictions": store.read("daily_predictions", DAY.isoformat()),
-        }
-        events = [
-            instance.fetch_materializations(asset, limit=1).records[0].asset_materialization
-            for asset in (daily_bars.key, *trained)
-        ]
-        run = pool.registry.client.get_run(record.run_id)
-        return cls(member, run, dict(record.tags), tables, events)
-
-
-def fill(pool: "PoolResource", instance: "dg.DagsterInstance", template: Template) -> None:
-    """Write for every other member what the template has."""
-    import pandas as pd
-
-    from crypto_pool.adapters.worker_pool import WorkerPool
-
-    others = [member for member in pool.members if member != template.member]
-    chunks = [others[start : start + CHUNK] for start in range(0, len(others), CHUNK)]
-    tasks = [(pool.registry, pool.store, replace(template, events=()), chunk) for chunk in chunks]
-    written = sum(WorkerPool(pool.settings.workers).map_unordered(copy_members, tasks))
-    assert written == len(others)
-    row = template.tables["daily_predictions"].iloc[[0]]
-    rows = pd.concat([row.assign(**_owner(member)) for member in pool.members], ignore_index=True)
-    for back in range(FORECAST_DAYS):
-        day = DAY - timedelta(days=back)
-        pool.store.write("daily_predictions", day.isoformat(), rows.assign(prediction_date=day))
-    for member in others:
-        for event in template.events:
-            by_symbol = "|" not in str(event.partition)
-            partition = member.symbol if by_symbol else member.partition_key
-            if not by_symbol or member.trend == pool.members[0].trend:
-                instance.report_runless_asset_event(event._replace(partition=partition))
-
-
-def copy_members(task: tuple[Any, Any, Template, Sequence["Member"]]) -> int:
-    """Runs in a worker: MLflow's run and version, and the Parquet files, of some members."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    from crypto_pool.adapters.model_records import RunRecord
-
-    registry, store, template, members = task
-    data = template.run.data
-    for member in members:
-        owner = {**_owner(member), "member": member.name}
-        experiment = registry.experiment_id(member.name)
-        run_id = registry.client.create_run(experiment, tags={**data.tags, **owner}).info.run_id
-        moment = template.run.info.end_time
-        registry.client.log_batch(
-            run_id,
-            metrics=[Metric(name, value, moment, 0) for name, value in data.metrics.items()],
-            params=[Param(name, value) for name, value in data.params.items()],
-            tags=[RunTag("copied", "true")],
-        )
-        registry.end_run(run_id, "FINISHED")
-        record = RunRecord.from_data(run_id, data.metrics, data.tags)
-        version = registry.register(member.name, record, {**template.tags, **owner})
-        registry.set_champion(member.name, version)
-        key = member.partition_key
-        rows = {name: frame.assign(**_owner(member)) for name, frame in template.tables.items()}
-        for algorithm in ALGORITHMS:
-            scores = rows["candidate_scores"].assign(algorithm=algorithm)
-            store.write("candidate_scores", f"{key}|{algorithm}", scores)
-        for table in ("champions", "promotions"):
-            store.write(table, key, rows[table])
-        if member.trend != template.member.trend:
-            for table in ("daily_bars", "feature_table"):
-                store.write(table, member.symbol, template.tables[table])
-    return len(members)
-
-
-def _owner(member: "Member") -> dict[str, str]:
-    return {"symbol": member.symbol, "trend": str(member.trend)}
-
-
-def _execute(
-    instance: "dg.DagsterInstance",
-    job: str,
-    partitions: Sequence[str],
-    assets: "Sequence[dg.AssetKey] | None" = None,
-) -> None:
-    from crypto_pool.definitions import defs
-    from crypto_pool.defs.requests import partition_range
-
-    defs.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
-        tags=partition_range(partitions),
-        asset_selection=assets,
-    )
 
 
 def _tick(repository: Any, instance: "dg.DagsterInstance", name: str) -> Any:

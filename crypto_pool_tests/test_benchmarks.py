@@ -1,5 +1,6 @@
 """The benchmarks measure something, in their short form."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import demo, serving_load
+from benchmarks import demo, five_thousand, serving_load
 
 
 @pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
@@ -39,3 +40,17 @@ def test_memory_of_a_process_counts_the_processes_below_it():
 def test_an_unknown_benchmark_is_refused_with_the_known_ones():
     with pytest.raises(SystemExit, match=r"magic; there are: .*serving_load"):
         benchmarks.main(["magic"])
+
+
+def test_figures_of_large_pools_stand_side_by_side_in_the_page():
+    kept = {"pool_of_5000_publish_s": 50.0, "pool_of_500_publish_s": 5.0, "demo_s": 1.0}
+    kept |= {"pool_of_5000_members": 5000.0, "pool_of_5000_only_there_s": 2.345}
+    assert list(five_thousand.table(kept)) == [
+        "| figure | 500 members | 5000 members |",
+        "|---|---:|---:|",
+        "| `publish_s` | 5.00 | 50.00 |",
+        "| `only_there_s` |  | 2.35 |",
+    ]
+    page = five_thousand.PAGE.read_text()
+    kept = json.loads(five_thousand.RESULTS.read_text())
+    assert "\n".join([*five_thousand.table(kept), ""]) in page

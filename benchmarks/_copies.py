@@ -1,0 +1,191 @@
+"""A member trained for real, and its rows in every store for any number of others."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.defs.resources import PoolResource
+    from crypto_pool.domain.market import Member
+
+DAY = date(2022, 6, 1)
+ALGORITHMS = ("LightGBM", "RidgeClassifier")
+FORECAST_DAYS = 30
+CHUNK = 50
+# Tables of MLflow's database, the column that says whose a row is, and others that do.
+COPIED = {
+    "experiments": "experiment_id",
+    "runs": "run_uuid",
+    **dict.fromkeys(("tags", "params", "metrics", "latest_metrics"), "run_uuid"),
+    "registered_models": "name",
+    **dict.fromkeys(("registered_model_tags", "registered_model_aliases"), "name"),
+    **dict.fromkeys(("model_versions", "model_version_tags"), "name"),
+}
+COPIED_COLUMNS = {
+    "experiments": ("experiment_id", "name"),
+    "runs": ("run_uuid", "experiment_id"),
+    "model_versions": ("name", "run_id"),
+}
+
+
+@dataclass(frozen=True)
+class Template:
+    """The member that was really trained, as its stores hold it."""
+
+    member: "Member"
+    run: Any
+    tags: dict[str, str]
+    tables: dict[str, Any]
+    events: "Sequence[dg.AssetMaterialization]"
+
+    @classmethod
+    def train(cls, pool: "PoolResource", instance: "dg.DagsterInstance") -> "Template":
+        """Pull, train and forecast one coin through the pool's own jobs."""
+        from crypto_pool.defs.assets.models import candidate_key, champion
+        from crypto_pool.defs.assets.raw import daily_bars
+
+        member = pool.members[0]
+        key = member.partition_key
+        _execute(instance, "refresh_features", [member.symbol])
+        trained = [*(candidate_key(name) for name in ALGORITHMS), champion.key]
+        _execute(instance, "train_members", [key], trained)
+        _execute(instance, "predict_day", [DAY.isoformat()])
+        record = pool.registry.champion(member.name)
+        if record is None:
+            raise RuntimeError(f"{member.name} got no champion, so there is nothing to copy")
+        store = pool.store
+        [promotion] = [name for name in store.keys("promotions") if name.startswith(key)]
+        tables = {
+            "daily_bars": store.read("daily_bars", member.symbol),
+            "feature_table": store.read("feature_table", member.symbol),
+            "candidate_scores": store.read("candidate_scores", f"{key}|{ALGORITHMS[0]}"),
+            "champions": store.read("champions", key),
+            "promotions": store.read("promotions", promotion),
+            "daily_predictions": store.read("daily_predictions", DAY.isoformat()),
+        }
+        events = [
+            instance.fetch_materializations(asset, limit=1).records[0].asset_materialization
+            for asset in (daily_bars.key, *trained)
+        ]
+        run = pool.registry.client.get_run(record.run_id)
+        return cls(member, run, dict(record.tags), tables, events)
+
+
+def fill(pool: "PoolResource", instance: "dg.DagsterInstance", template: Template) -> None:
+    """Write for every other member what the template has."""
+    import pandas as pd
+
+    from crypto_pool.adapters.worker_pool import WorkerPool
+
+    others = [member for member in pool.members if member != template.member]
+    chunks = [others[start : start + CHUNK] for start in range(0, len(others), CHUNK)]
+    tasks = [(pool.store, replace(template, events=()), chunk) for chunk in chunks]
+    written = sum(WorkerPool(pool.settings.workers).map_unordered(copy_tables, tasks))
+    assert written == len(others)
+    copy_registry(pool.settings.state_dir / "mlflow" / "mlflow.db", template, others)
+    assert pool.registry.serving_version(others[-1].name) is not None
+    row = template.tables["daily_predictions"].iloc[[0]]
+    rows = pd.concat([row.assign(**_owner(member)) for member in pool.members], ignore_index=True)
+    for back in range(FORECAST_DAYS):
+        day = DAY - timedelta(days=back)
+        pool.store.write("daily_predictions", day.isoformat(), rows.assign(prediction_date=day))
+    for member in others:
+        for event in template.events:
+            by_symbol = "|" not in str(event.partition)
+            partition = member.symbol if by_symbol else member.partition_key
+            if not by_symbol or member.trend == pool.members[0].trend:
+                instance.report_runless_asset_event(event._replace(partition=partition))
+
+
+def copy_registry(database: Path, template: Template, members: Sequence["Member"]) -> None:
+    """Copy the rows of the template's experiment, run and registered version for each member."""
+    from crypto_pool.adapters.model_aliases import model_name
+
+    run = template.run.info
+    old = {
+        "experiment_id": run.experiment_id,
+        "run_uuid": run.run_id,
+        "name": model_name(template.member.name),
+    }
+    with closing(sqlite3.connect(database)) as connection, connection:
+        [(last,)] = connection.execute(
+            "SELECT max(CAST(experiment_id AS INTEGER)) FROM experiments"
+        )
+        columns = {
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for table in COPIED
+        }
+        for number, member in enumerate(members, last + 1):
+            run_id = uuid4().hex
+            new = {
+                "experiment_id": number,
+                "run_uuid": run_id,
+                "run_id": run_id,
+                "name": model_name(member.name),
+            }
+            for table, key in COPIED.items():
+                given = {**new, "name": member.name} if table == "experiments" else new
+                wanted = COPIED_COLUMNS.get(table, (key,))
+                values = [_copied(name, wanted, member) for name in columns[table]]
+                connection.execute(
+                    f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} "
+                    f"WHERE {key} = :old",
+                    {**given, "old": old[key]},
+                )
+
+
+def _copied(column: str, replaced: Sequence[str], member: "Member") -> str:
+    """An SQL expression: the new key, the tag that names the member, or the same as before."""
+    if column in replaced:
+        return f":{column}"
+    if column != "value":
+        return f'"{column}"'
+    named = {**_owner(member), "member": member.name}
+    cases = " ".join(f"WHEN '{key}' THEN '{value}'" for key, value in named.items())
+    return f"CASE key {cases} ELSE value END"
+
+
+def copy_tables(task: tuple["FrameStore", Template, Sequence["Member"]]) -> int:
+    """Runs in a worker: the Parquet files of some members."""
+    store, template, members = task
+    for member in members:
+        key = member.partition_key
+        rows = {name: frame.assign(**_owner(member)) for name, frame in template.tables.items()}
+        for algorithm in ALGORITHMS:
+            scores = rows["candidate_scores"].assign(algorithm=algorithm)
+            store.write("candidate_scores", f"{key}|{algorithm}", scores)
+        for table in ("champions", "promotions"):
+            store.write(table, key, rows[table])
+        if member.trend != template.member.trend:
+            for table in ("daily_bars", "feature_table"):
+                store.write(table, member.symbol, template.tables[table])
+    return len(members)
+
+
+def _owner(member: "Member") -> dict[str, str]:
+    return {"symbol": member.symbol, "trend": str(member.trend)}
+
+
+def _execute(
+    instance: "dg.DagsterInstance",
+    job: str,
+    partitions: Sequence[str],
+    assets: "Sequence[dg.AssetKey] | None" = None,
+) -> None:
+    from crypto_pool.definitions import defs
+    from crypto_pool.defs.requests import partition_range
+
+    defs.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        tags=partition_range(partitions),
+        asset_selection=assets,
+    )
