@@ -11,6 +11,7 @@ import pytest
 from crypto_pool.adapters import model_pruning
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.model_pruning import remove_old_candidates
+from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.prediction_tables import (
     LINK_NAME,
     publish,
@@ -98,11 +99,11 @@ def test_a_registered_run_that_somebody_marked_as_deleted_keeps_its_files(
 def test_a_removal_that_was_interrupted_is_finished_the_next_time(
     registry, candidates, tmp_path, monkeypatch
 ):
-    def stop(folder: Path) -> None:
+    def stop(_registry: ModelRegistry, _folder: str) -> int:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(model_pruning.shutil, "rmtree", stop)
+        patched.setattr(model_pruning, "_remove_folder", stop)
         with pytest.raises(OSError, match="Input/output"):
             remove_old_candidates(registry, frozenset(), LATER)
     assert registry.find_reusable(MEMBER, "2") is None
