@@ -1,4 +1,8 @@
-"""Commands that run layers of the graph: `demo`, `build`, `train`, `predict`."""
+"""Commands that run layers of the graph: `demo`, `build`, `train`, `predict`.
+
+Options are put into the environment before `building` is imported: the partitions, which it
+brings along, read the settings once.
+"""
 
 import os
 from typing import TYPE_CHECKING
@@ -58,9 +62,9 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Run the whole graph as of a bar date; stored bars are never truncated for it."""
+    settings = chosen_settings(symbols, provider)
     from crypto_pool.building import EVERYTHING
 
-    settings = chosen_settings(symbols, provider)
     report = _run(settings, date, EVERYTHING, as_json)
     _print_forecasts(settings, report, as_json)
     _finish(report, as_json)
@@ -73,9 +77,9 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train the candidates and choose the champions, from the stored features."""
+    settings = chosen_settings(symbols, provider)
     from crypto_pool.building import PUBLICATION, TRAINING
 
-    settings = chosen_settings(symbols, provider)
     report = _run(settings, date, (TRAINING, PUBLICATION), as_json)
     if as_json:
         print_json({"failures": report.failures, "runs": report.runs})
@@ -89,9 +93,9 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Forecast a closed bar date with the champions, from the stored features."""
+    settings = chosen_settings(symbols, provider)
     from crypto_pool.building import PREDICTIONS, PUBLICATION
 
-    settings = chosen_settings(symbols, provider)
     report = _run(settings, date, (PREDICTIONS, PUBLICATION), as_json)
     _print_forecasts(settings, report, as_json)
     _finish(report, as_json)
