@@ -113,15 +113,15 @@ def _seconds(pool: DrillPool) -> float:
 def _train_while_a_worker_dies(pool: DrillPool, cluster: DaskCluster) -> float:
     """Run everything; when the first candidate is there, one of the workers is killed."""
     begun = monotonic()
-    process = pool.start(EVERYTHING, DAY)
-    assert process.stdout is not None
     printed, killed = [], False
-    for line in process.stdout:
-        printed.append(line)
-        if not killed and line.strip().startswith(TRAINED):
-            cluster.kill_worker()
-            killed = True
-    if process.wait() or not killed:
+    with pool.start(EVERYTHING, DAY) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            printed.append(line)
+            if not killed and line.strip().startswith(TRAINED):
+                cluster.kill_worker()
+                killed = True
+    if process.returncode or not killed:
         raise RuntimeError(f"killed a worker: {killed}; {''.join(printed)[-4000:]}")
     return round(monotonic() - begun, 1)
 
