@@ -160,10 +160,10 @@ def _faults(pool: DrillPool, found: Engines) -> dict[str, Any]:
     """Take engines away one by one: each is named, and the same command comes through after."""
     said = {}
     unreachable = replace(pool, engines={**pool.engines, "AWS_ENDPOINT_URL": NOBODY_LISTENS})
-    said["object_store_gone"] = (unreachable.run("predict", DAY), ("does not answer", BUCKET))
+    said["object_store_gone"] = (unreachable.run("publish", DAY), ("does not answer", BUCKET))
     found.postgres.stop()
     try:
-        said["postgres_gone"] = (pool.run("predict", DAY), (str(found.postgres.port), "refused"))
+        said["postgres_gone"] = (pool.run("publish", DAY), (str(found.postgres.port), "refused"))
     finally:
         found.postgres.start()
     faults = {
@@ -174,7 +174,7 @@ def _faults(pool: DrillPool, found: Engines) -> dict[str, Any]:
         }
         for name, ((code, text), words) in said.items()
     }
-    code, _ = pool.run("predict,publish", DAY)
+    code, _ = pool.run("publish", DAY)
     return {
         "faults": len(faults),
         "faults_named": sum(fault["failed"] and fault["named"] for fault in faults.values()),
