@@ -1,6 +1,7 @@
 """Every command of the README is run: here, or by the test that is named for it."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -32,7 +33,9 @@ TWO, ONE = "BTC,ETH", "BTC"
 def recipe(target: str, symbols: str = "") -> str:
     """The command behind a target of the Makefile, without the installation before it."""
     asked = ["make", "--dry-run", target, *([f"SYMBOLS={symbols}"] if symbols else [])]
-    shown = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    # Within `make test` a make is told to speak of its directory too.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    shown = subprocess.run(asked, cwd=ROOT, env=alone, capture_output=True, text=True, check=True)
     return shown.stdout.splitlines()[-1].replace(".venv/bin/", "").strip()
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,11 +16,14 @@ from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool_tests.adapters.test_worker_pool import count_threads, refuse, square
 from drills._engines import dask_cluster
 
+ROOT = Path(__file__).parents[2]  # the workers import this module
+
 
 @pytest.fixture(scope="module")
 def cluster():
     """A task is given up when its first worker dies; a nanny brings the worker back."""
-    with dask_cluster(1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as started:
+    own = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0", "PYTHONPATH": str(ROOT)}
+    with dask_cluster(1, **own) as started:
         yield started
 
 
