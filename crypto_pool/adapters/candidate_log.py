@@ -92,6 +92,7 @@ def _write_dataset(client: Any, run_id: str, fit: CandidateFit) -> None:
     """Name the rows a run was trained on; those of a registered version are stored by this hash."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import IntegrityError
 
     rows = Dataset(
         name=fit.member_name,
@@ -104,7 +105,7 @@ def _write_dataset(client: Any, run_id: str, fit: CandidateFit) -> None:
     try:
         client.log_inputs(run_id, inputs)
     except MlflowException as fault:
-        if "gkpj" not in str(fault):  # SQLAlchemy's sign of a violated constraint
+        if not isinstance(fault.__cause__, IntegrityError):
             raise
         # A sister run named the same rows at the same moment; now they are found.
         client.log_inputs(run_id, inputs)

@@ -5,7 +5,7 @@ What would make the next step wrong blocks it: nothing is published of forecasts
 sound, and no champion is judged by outcomes that are not.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -21,8 +21,6 @@ from crypto_pool.domain.staleness import Urgency, judge_staleness
 from crypto_pool.workflow.monitoring import observe_members
 
 CALIBRATION_LIMIT = 0.1
-
-
 SERVED = (Urgency.NO_CHAMPION, Urgency.QUARANTINE)
 OF_CHAMPIONS: dict[str, tuple[str, Iterable[Urgency]]] = {
     "served": ("Names members without a champion, or with a quarantined one.", SERVED),
@@ -70,12 +68,11 @@ def sound_forecasts(
     context: dg.AssetCheckExecutionContext, pool: PoolResource
 ) -> dg.AssetCheckResult:
     """Whether the forecasts just made can be published."""
-    found: dict[str, str] = {}
-    days = _days(context, pool, "daily_predictions")
-    for day in days:
-        faults = forecast_faults(pool.store.read("daily_predictions", day))
-        found |= {f"{name} {day}": fault for name, fault in faults.items()}
-    return _blocking(found, len(days))
+
+    def faults(day: str) -> Mapping[str, str]:
+        return forecast_faults(pool.store.read("daily_predictions", day))
+
+    return _blocking(faults, _days(context, pool, "daily_predictions"))
 
 
 @dg.asset_check(
@@ -88,13 +85,12 @@ def sound_outcomes(
     context: dg.AssetCheckExecutionContext, pool: PoolResource
 ) -> dg.AssetCheckResult:
     """Whether the outcomes just scored can be judged by."""
-    found: dict[str, str] = {}
-    days = _days(context, pool, "prediction_outcomes")
-    for day in days:
+
+    def faults(day: str) -> Mapping[str, str]:
         forecasts = pool.store.read("daily_predictions", day)
-        faults = outcome_faults(pool.store.read("prediction_outcomes", day), forecasts)
-        found |= {f"{name} {day}": fault for name, fault in faults.items()}
-    return _blocking(found, len(days))
+        return outcome_faults(pool.store.read("prediction_outcomes", day), forecasts)
+
+    return _blocking(faults, _days(context, pool, "prediction_outcomes"))
 
 
 @dg.asset_check(asset=daily_predictions, description="Names each champion without today's row.")
@@ -168,11 +164,14 @@ def _finding(
     )
 
 
-def _blocking(found: Mapping[str, str], days: int) -> dg.AssetCheckResult:
+def _blocking(
+    faults_of: Callable[[str], Mapping[str, str]], days: list[str]
+) -> dg.AssetCheckResult:
+    found = {f"{name} {day}": why for day in days for name, why in faults_of(day).items()}
     return dg.AssetCheckResult(
         passed=not found,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"days": days, **found},
+        metadata={"days": len(days), **found},
     )
 
 

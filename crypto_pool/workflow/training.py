@@ -54,7 +54,7 @@ class CandidateResult:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """One row of the table candidate_scores."""
+        """One row of the table candidate_scores, the same whether its run is new or reused."""
         metrics = dict(self.metrics)
         return {
             "symbol": self.member.symbol,
@@ -64,7 +64,7 @@ class CandidateResult:
             "as_of": self.as_of,
             "evaluation_policy": self.policy,
             "data_hash": self.data_hash,
-            "status": self.status,
+            "status": "unscored" if self.status == "unscored" else "scored",
             "reason": self.reason,
             **{name: metrics.get(name) for name in SCORE_COLUMNS},
         }

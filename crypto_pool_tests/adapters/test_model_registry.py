@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -261,6 +262,42 @@ def test_workers_get_the_registry_and_not_its_client(
 
     assert copy.__dict__["_client"] is None
     assert copy.find_reusable(MEMBER, "k-XGBoost") == record
+
+
+class MeetingClient:
+    """A client that waits for its sisters before it first names a run's rows."""
+
+    def __init__(self, client: Any, meeting: Barrier) -> None:
+        self._client, self._meeting, self._has_met = client, meeting, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def log_inputs(self, *arguments: Any) -> None:
+        if not self._has_met:
+            self._has_met = True
+            self._meeting.wait(timeout=60)
+        self._client.log_inputs(*arguments)
+
+
+def test_runs_that_name_the_same_rows_at_once_all_end_well(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    meeting = Barrier(4)
+    fit = candidate_fit()
+
+    def log(_: int) -> str:
+        own = pickle.loads(pickle.dumps(registry))  # noqa: S301 - our own bytes
+        own._client = MeetingClient(own.client, meeting)
+        return str(own.log_candidate(fit).run_id)
+
+    registry.experiment_id(MEMBER)
+    with ThreadPoolExecutor(4) as threads:
+        runs = list(threads.map(log, range(4)))
+
+    found = [registry.client.get_run(run).inputs.dataset_inputs for run in runs]
+    assert len({inputs[0].dataset.digest for inputs in found}) == 1
+    assert [len(inputs) for inputs in found] == [1] * 4
 
 
 def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:

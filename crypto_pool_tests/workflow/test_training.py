@@ -108,6 +108,7 @@ def test_the_stored_model_serves_the_calibration_that_was_learned(table, registr
     assert result is not None
     assert result.status == "reused"
     assert reuse_candidate(task_of(table, registry, calibration="platt")) is None
+    assert result.row()["status"] == "scored"
     values = json.loads(registry.client.get_run(result.run_id).data.params["calibration_values"])
     reference = pd.Series(table.reference_probability, index=table.index)
     rows = prediction_input(table.features, reference).iloc[-30:]
