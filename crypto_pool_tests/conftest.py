@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -11,8 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 ROOT = Path(__file__).parent.parent
+HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+os.environ.setdefault("KERAS_BACKEND", "jax")
+# A shell starts what runs in its background with SIGINT ignored; Dagster then ignores SIGTERM
+# too, and so would every command that a test starts and means to stop.
+for number in (signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, HANDLERS[number])
 
 
 @dataclass
