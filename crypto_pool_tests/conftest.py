@@ -66,8 +66,8 @@ class PoolFolder:
 def new_pool(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PoolFolder]:
     """Make an empty pool; keyword arguments are its settings.
 
-    It judges candidates by `holdout`, a fifth of the work: the tests of the default policy and
-    the commands of the README run that one.
+    It judges candidates by `holdout`, a fifth of the work, in the process that asks for it: what
+    tests the default policy, or worker processes, says so.
     """
 
     def make(**settings: str) -> PoolFolder:
@@ -77,6 +77,7 @@ def new_pool(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PoolFold
             "training_rows": "500",
             "explained_rows": "10",
             "evaluation_policy": "holdout",
+            "workers": "1",
         }
         return PoolFolder(home, {**quick, **settings})
 

@@ -26,7 +26,7 @@ assert not failures, failures
 
 @pytest.fixture(scope="module")
 def services(new_pool) -> Iterator[Services]:
-    pool = new_pool(symbols="BTC,ETH", evaluation_policy="holdout")
+    pool = new_pool(symbols="BTC,ETH")
     filled = [sys.executable, "-c", FILL]
     subprocess.run(filled, env=pool.environment, cwd=pool.home, check=True, timeout=120)
     running = Services(pool)

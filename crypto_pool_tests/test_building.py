@@ -160,7 +160,8 @@ def test_one_corrupt_coin_stops_no_other(built, table, tmp_path):
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, tmp_path, built, stop):
-    pool = new_pool(symbols="EEE", market_data_dir=built.settings["market_data_dir"])
+    market = built.settings["market_data_dir"]
+    pool = new_pool(symbols="EEE", market_data_dir=market, workers="2")
     pool.settings["provider"] = "directory"
     process = subprocess.Popen(
         pool.command("build", "--date", BAR_DATE),

@@ -111,7 +111,7 @@ def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
             simulated_now=noon.isoformat(),
         )
         pool.settings["request_budget_dir"] = str(pool.home / "request_budget")
-        pool.settings.update(training_rows="200", evaluation_policy="holdout")
+        pool.settings.update(training_rows="200")
         yield market, pool
 
 

@@ -47,7 +47,7 @@ def runnable(line: str) -> str:
 @pytest.fixture(scope="module")
 def pool(new_pool):
     """An empty pool, quick to train, and beside it the reader's own bars."""
-    made = new_pool(evaluation_policy="holdout", training_rows="300")
+    made = new_pool(training_rows="300")
     market = SyntheticMarket(seed=3, predictability=0.5)
     (made.home / "my_bars").mkdir()
     bars = market.bars("AAA", date(2021, 12, 31))

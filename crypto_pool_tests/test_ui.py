@@ -33,7 +33,7 @@ query Repository($selector: RepositorySelector!) {
 
 @pytest.fixture
 def services(new_pool):
-    running = Services(new_pool(symbols="BTC,ETH", evaluation_policy="holdout"))
+    running = Services(new_pool(symbols="BTC,ETH", workers="2"))
     yield running
     running.stop()
 
