@@ -11,15 +11,17 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 
 from crypto_pool.adapters.prediction_schemas import SCHEMAS, TableSchema, feature_tables_schema
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
 from crypto_pool.errors import NothingPublished, QueryError
+
+if TYPE_CHECKING:
+    import duckdb
 
 LINK_NAME = "crypto_pool.duckdb"
 _PUBLICATIONS = "crypto_pool-*.duckdb"
@@ -69,6 +71,8 @@ def query(data_dir: Path, sql: str) -> pd.DataFrame:
 
     Raises NothingPublished, or QueryError with the database's own message.
     """
+    import duckdb
+
     link = data_dir / LINK_NAME
     if not link.exists():
         raise NothingPublished(f"{link} does not exist; run `crypto-pool build` first")
@@ -86,6 +90,8 @@ def query(data_dir: Path, sql: str) -> pd.DataFrame:
 
 
 def _write_tables(path: Path, frames: Mapping[str, pd.DataFrame]) -> None:
+    import duckdb
+
     with duckdb.connect(str(path)) as connection:
         for table, fixed in SCHEMAS.items():
             frame = _flatten_index(frames.get(table, pd.DataFrame()))
@@ -110,8 +116,10 @@ def _create_statement(table: str, schema: TableSchema) -> str:
 
 
 def _insert(
-    connection: duckdb.DuckDBPyConnection, table: str, schema: TableSchema, frame: pd.DataFrame
+    connection: "duckdb.DuckDBPyConnection", table: str, schema: TableSchema, frame: pd.DataFrame
 ) -> None:
+    import duckdb
+
     given = [name for name in schema.columns if name in frame.columns]
     names = ", ".join(map(_quote, given))
     values = ", ".join(f"CAST({_quote(name)} AS {schema.columns[name]})" for name in given)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import joblib
 import psutil
 from threadpoolctl import threadpool_limits
 
@@ -57,6 +56,8 @@ class WorkerPool:
             return map_on_cluster(self.scheduler, self.identify, function, tasks, lost)
         if self.n_jobs == 1:
             return _map_in_process(function, tasks)
+        import joblib
+
         with joblib.parallel_config(
             backend="loky",
             inner_max_num_threads=1,
