@@ -66,7 +66,12 @@ def _feature_schema(time_period: int) -> "pandera.DataFrameSchema":
 
     bounded = {*PERCENTAGES, *(f"{time_period}_day_{name}" for name in PERIOD_PERCENTAGES)}
     percentage = pandera.Check.in_range(-ROUNDING, 100 + ROUNDING)
-    spread = pandera.Check.ge(-ROUNDING)
+    # (upper - lower) / lower: after a price has soared the lower band is negative, and as the
+    # bands lie around a positive mean, the distance then is below -200 %.
+    spread = pandera.Check(
+        lambda distance: (distance >= -ROUNDING) | (distance < -200 + ROUNDING),
+        name="around_a_positive_mean",
+    )
     ranges = {**dict.fromkeys(bounded, percentage), "BBANDS_distance_pct": spread}
     return pandera.DataFrameSchema(
         {name: pandera.Column(float, ranges.get(name)) for name in feature_names(time_period)},

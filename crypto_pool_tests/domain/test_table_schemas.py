@@ -45,7 +45,8 @@ def test_each_insane_bar_table_is_refused(spoil, named):
     [
         ("7_day_RSI", 101.0, "7_day_RSI fails in_range"),
         ("SlowK", -1.0, "SlowK fails in_range"),
-        ("BBANDS_distance_pct", -5.0, "BBANDS_distance_pct fails greater_than_or_equal_to"),
+        ("BBANDS_distance_pct", -5.0, "BBANDS_distance_pct fails around_a_positive_mean"),
+        ("BBANDS_distance_pct", -199.0, "BBANDS_distance_pct fails around_a_positive_mean"),
         ("PPO", np.inf, "finite values"),
         ("MACD", np.nan, "MACD fails not_nullable"),
     ],
@@ -55,6 +56,15 @@ def test_each_feature_outside_its_definition_is_refused_by_day(column, value, na
     spoilt.loc[spoilt.index[5], column] = value
     with pytest.raises(InvalidFeatures, match=named):
         require_sane_features(spoilt, "BTC")
+
+
+def test_a_price_that_soared_has_sane_features_below_a_negative_band():
+    soared = BARS.copy()
+    prices = ["open", "high", "low", "close"]
+    soared.loc[soared.index[-5] :, prices] *= 8
+    features = build_features(compute_indicators(soared))
+    assert features["BBANDS_distance_pct"].min() < -200
+    require_sane_features(features, "BTC")
 
 
 def test_a_missing_feature_is_refused():
