@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from crypto_pool.defs.assets.models import candidate_key
-from crypto_pool_tests.browser import browser
+from crypto_pool_tests.browser import PATIENCE_MS, browser
 from crypto_pool_tests.running_pool import Services, materialised
 
 __all__ = ["browser"]
@@ -38,7 +38,7 @@ def services(new_pool) -> Iterator[Services]:
 def page(services: Services, browser: Browser) -> Iterator[Page]:
     services.wait_for(f"http://127.0.0.1:{services.dagster}/server_info", 60)
     opened = browser.new_page(viewport={"width": 1600, "height": 1000})
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(PATIENCE_MS)
     yield opened
     opened.close()
 
@@ -77,7 +77,7 @@ def test_a_subset_of_a_candidates_partitions_is_materialised_by_clicks_and_logge
     page.get_by_role("button", name="All", exact=True).last.click()
     expect(page.get_by_text("2 partitions", exact=True)).to_be_visible()
     page.get_by_role("button", name="Launch backfill").click()
-    expect(page.get_by_text("Created backfill")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Created backfill")).to_be_visible()
     page.goto(f"{asset}?view=partitions")
     # The daemon looks at backfills every 30 s.
     expect(page.get_by_text("Materialized (2)")).to_be_visible(timeout=300_000)
