@@ -17,10 +17,31 @@ from typing import Any
 
 import psutil
 
+from benchmarks._pages import DOCS, figure_table, goal_text, growth_table, renew
+
 FOLDER = Path(__file__).parent
 MODULES = sorted(module.name for module in pkgutil.iter_modules([str(FOLDER)]))
 BENCHMARKS = [name for name in MODULES if not name.startswith("_")]
 RESULTS = FOLDER / "results" / "latest.json"
+PAGE = DOCS / "benchmarks.md"
+# The most a figure may be; below 0, the least.
+GOALS = {
+    "pool_build_ratio": 1.25,
+    "classic_speedup": -30.0,
+    "classic_speedup_without_explanations": -7.0,
+    "daily_job_s": 15.0,
+    "code_location_load_s": 3.0,
+    "cli_start_s": 0.5,
+    "demo_s": 180.0,
+    "demo_mib": 3072.0,
+    "demo_of_all_s": 720.0,
+    "training_cost_ratio": 6.0,
+    "explanation_s": 15.0,
+    "explanation_error": 0.01,
+    "serving_failed": 0.0,
+    "serving_p50_ms": 5.0,
+    "serving_p99_ms": 30.0,
+}
 
 
 def main(chosen: list[str]) -> None:
@@ -29,18 +50,38 @@ def main(chosen: list[str]) -> None:
     if unknown:
         sys.exit(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
     results: dict[str, Any] = {"commit": _commit(), "machine": _machine()}
-    measured: dict[str, float] = {}
+    measured: dict[str, Any] = {}
     for name in chosen or BENCHMARKS:
         print(f"{name} ...", flush=True)
         measured |= import_module(f"benchmarks.{name}").figures()
     print(f"\ncommit {results['commit']}")
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
+    growth = measured.pop("growth", None)
     for name, value in measured.items():
-        print(f"{name:<28}{value:>12.2f}")
+        goal = goal_text(GOALS.get(name))
+        missed = "  MISSED" if misses(name, value) else ""
+        print(f"{name:<44}{value:>12.2f}  {goal}{missed}")
+    if growth is not None:
+        print("\n".join(growth_table(growth)))
     if not chosen:
-        RESULTS.parent.mkdir(exist_ok=True)
-        rounded = {name: round(value, 4) for name, value in measured.items()}
-        RESULTS.write_text(json.dumps(results | _larger_pools() | rounded, indent=2) + "\n")
+        rounded = {name: round(float(value), 4) for name, value in measured.items()}
+        keep(results | rounded | {"growth": growth})
+
+
+def misses(name: str, value: float) -> bool:
+    """Say whether a figure is beyond its goal."""
+    goal = GOALS.get(name)
+    if goal is None:
+        return False
+    return value < -goal if goal < 0 else value > goal
+
+
+def keep(results: dict[str, Any]) -> None:
+    """Write the results beside those of larger pools, and their tables into the page."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results | _larger_pools(), indent=2) + "\n")
+    renew(PAGE, "benchmarks", figure_table(results, GOALS))
+    renew(PAGE, "growth", growth_table(results["growth"]))
 
 
 def _larger_pools() -> dict[str, float]:

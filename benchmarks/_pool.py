@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from time import perf_counter
 
 import pandas as pd
 
+from benchmarks._memory import peak_of
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.training import TrainingTable, training_table
@@ -29,38 +30,48 @@ SYMBOLS = tuple(DEFAULT_SYMBOLS)
 
 @dataclass(frozen=True)
 class BuiltPool:
-    """Where a pool lies, the environment of its commands, and the seconds its build took."""
+    """Where a pool lies, the environment of its commands, and what its build took."""
 
     home: Path
     environment: Mapping[str, str]
+    symbols: tuple[str, ...]
     seconds: float
+    peak_mib: float
 
     @property
     def members(self) -> int:
-        return len(TRENDS) * len(SYMBOLS)
+        return len(TRENDS) * len(self.symbols)
+
+    def environment_on(self, last_closed: date) -> dict[str, str]:
+        """The environment when the last closed bar is of this day."""
+        now = f"{last_closed + timedelta(days=1)}T12:00:00+00:00"
+        return {**self.environment, "CRYPTO_POOL_SIMULATED_NOW": now}
 
 
 @cache
-def built_pool(policy: str, explained_rows: str = FEWEST_EXPLAINED) -> BuiltPool:
-    """Build all coins under a policy; the folder stays until this process ends."""
+def built_pool(
+    policy: str, explained_rows: str = FEWEST_EXPLAINED, symbols: tuple[str, ...] = SYMBOLS
+) -> BuiltPool:
+    """Build coins under a policy; the folder stays until this process ends."""
     home = Path(tempfile.mkdtemp(prefix="crypto_pool_benchmark_"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    environment = environment_of(home, LAST_DAY) | {
-        "CRYPTO_POOL_EVALUATION_POLICY": policy,
-        "CRYPTO_POOL_EXPLAINED_ROWS": explained_rows,
-    }
-    seconds = timed([str(Path(sys.executable).parent / "crypto-pool"), "build"], home, environment)
-    return BuiltPool(home, environment, seconds)
-
-
-def environment_of(home: Path, last_closed: date) -> dict[str, str]:
-    """The environment of a pool whose last closed bar is of this day."""
     kept = {name: value for name, value in os.environ.items() if "CRYPTO_POOL_" not in name}
-    return kept | {
-        "DAGSTER_HOME": str(home),
-        "CRYPTO_POOL_SYMBOLS": ",".join(SYMBOLS),
-        "CRYPTO_POOL_SIMULATED_NOW": f"{last_closed + timedelta(days=1)}T12:00:00+00:00",
-    }
+    pool = BuiltPool(
+        home,
+        kept
+        | {
+            "DAGSTER_HOME": str(home),
+            "CRYPTO_POOL_SYMBOLS": ",".join(symbols),
+            "CRYPTO_POOL_EVALUATION_POLICY": policy,
+            "CRYPTO_POOL_EXPLAINED_ROWS": explained_rows,
+        },
+        symbols,
+        seconds=0.0,
+        peak_mib=0.0,
+    )
+    command = [str(Path(sys.executable).parent / "crypto-pool"), "build"]
+    seconds, peak = peak_of(command, home, pool.environment_on(LAST_DAY))
+    return replace(pool, seconds=seconds, peak_mib=peak)
 
 
 def timed(command: list[str], home: Path, environment: Mapping[str, str]) -> float:

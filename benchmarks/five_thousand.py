@@ -10,26 +10,21 @@ docs/scale-out.md.
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
 
 from benchmarks._copies import ALGORITHMS, DAY, Template, fill
-
-if TYPE_CHECKING:
-    import dagster as dg
+from benchmarks._inside import seconds_of, storage, tick
+from benchmarks._pages import DOCS, renew, size_table
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "scale-out.md"
+PAGE = DOCS / "scale-out.md"
 RESULTS = Path(__file__).parent / "results" / "latest.json"
-TABLE = re.compile(r"(?<=<!-- five_thousand -->\n).*?(?=<!-- /five_thousand -->)", re.DOTALL)
 LOADED_MODELS = 100
 SETTINGS = {
     "SANDBOX_SEED": "3",
@@ -73,75 +68,32 @@ def measure() -> dict[str, float]:
     settings, pool = load_settings(), PoolResource(bar_date="", only=[])
     with open_instance(settings) as instance:
         template = Template.train(pool, instance)
-        found["fill_s"] = _seconds(lambda: fill(pool, instance, template))
+        found["fill_s"] = seconds_of(lambda: fill(pool, instance, template))
         names = [member.name for member in pool.members]
         for key in (champion.key, candidate_key(ALGORITHMS[0])):
             assert len(instance.get_materialized_partitions(key)) == len(names)
-        found["partition_status_s"] = _seconds(
+        found["partition_status_s"] = seconds_of(
             lambda: instance.get_materialized_partitions(champion.key)
         )
         registry = pool.registry
-        found["registry_aliases_s"] = _seconds(registry.aliases)
-        found["registry_champions_s"] = _seconds(lambda: registry.champions(names))
+        found["registry_aliases_s"] = seconds_of(registry.aliases)
+        found["registry_champions_s"] = seconds_of(lambda: registry.champions(names))
         loaded = names[:LOADED_MODELS]
         found["model_load_ms"] = (
-            _seconds(lambda: [registry.load(name, "1") for name in loaded]) / len(loaded) * 1000
+            seconds_of(lambda: [registry.load(name, "1") for name in loaded]) / len(loaded) * 1000
         )
         for name in ("retrain_stale", "catch_up", "daily_pool"):
-            found[f"{name}_tick_s"] = _seconds(lambda name=name: _tick(repository, instance, name))
+            found[f"{name}_tick_s"] = seconds_of(lambda name=name: tick(repository, instance, name))
         published = []
-        found["publish_s"] = _seconds(
+        found["publish_s"] = seconds_of(
             lambda: published.append(
                 run_layers(instance, settings, DAY, (PUBLICATION,), lambda _: None)
             )
         )
         assert not published[0].failures, published[0].failures
-    found |= _storage(settings.state_dir, settings.dagster_home.resolve(), len(names))
-    return found
-
-
-def _tick(repository: Any, instance: "dg.DagsterInstance", name: str) -> Any:
-    """Evaluate a schedule or a sensor as the daemon does."""
-    import dagster as dg
-
-    from crypto_pool.defs.resources import PoolResource
-    from crypto_pool.settings import load_settings
-
-    resources = {"pool": PoolResource(bar_date="", only=[])}
-    if repository.has_schedule_def(name):
-        at = dg.build_schedule_context(
-            instance, scheduled_execution_time=load_settings().now(), resources=resources
-        )
-        return repository.get_schedule_def(name).evaluate_tick(at)
-    context = dg.build_sensor_context(instance, resources=resources)
-    return repository.get_sensor_def(name).evaluate_tick(context)
-
-
-def _storage(state: Path, home: Path, members: int) -> dict[str, float]:
-    files = [path for path in (state / "parquet").rglob("*") if path.is_file()]
-    databases = [path for path in home.rglob("*.db") if state not in path.parents]
-    published = (state / "crypto_pool.duckdb").resolve().stat().st_size
-    return {
-        "parquet_files": float(len(files)),
-        "parquet_mib": sum(path.stat().st_size for path in files) / 2**20,
-        "dagster_mib": sum(path.stat().st_size for path in databases) / 2**20,
-        "mlflow_mib": (state / "mlflow" / "mlflow.db").stat().st_size / 2**20,
-        "duckdb_mib": published / 2**20,
-        "artifacts_kib_a_candidate": _size(state / "mlflow" / "artifacts")
-        / 2**10
-        / len(ALGORITHMS),
-        "members": float(members),
-    }
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _seconds(act: Callable[[], Any]) -> float:
-    begun = perf_counter()
-    act()
-    return perf_counter() - begun
+    kept = storage(settings.state_dir, settings.dagster_home.resolve())
+    candidate_kib = kept.pop("artifacts_mib") * 2**10 / len(ALGORITHMS)  # of the template alone
+    return {**found, **kept, "artifacts_kib_a_candidate": candidate_kib, "members": len(names)}
 
 
 def keep(members: int, found: dict[str, float]) -> None:
@@ -150,24 +102,7 @@ def keep(members: int, found: dict[str, float]) -> None:
     results |= {name: round(value, 4) for name, value in found.items()}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    PAGE.write_text(TABLE.sub(lambda _: "\n".join([*table(results), ""]), PAGE.read_text()))
-
-
-def table(results: dict[str, Any]) -> Iterator[str]:
-    """Rows of the page's table, one figure a row and one size of pool a column."""
-    sizes: dict[int, dict[str, float]] = {}
-    for key, value in results.items():
-        named = re.fullmatch(r"pool_of_(\d+)_(.+)", key)
-        if named is not None:
-            sizes.setdefault(int(named[1]), {})[named[2]] = value
-    columns = sorted(sizes)
-    yield "| figure | " + " | ".join(f"{size} members" for size in columns) + " |"
-    yield "|---|" + "---:|" * len(columns)
-    for name in sizes[columns[-1]]:
-        if name != "members":
-            values = (sizes[size].get(name) for size in columns)
-            cells = ("" if value is None else f"{value:.2f}" for value in values)
-            yield f"| `{name}` | " + " | ".join(cells) + " |"
+    renew(PAGE, "five_thousand", size_table(results))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import demo, five_thousand, serving_load
+from benchmarks import _memory, _pages, five_thousand, growth, serving_load
 
 
 @pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
@@ -27,14 +27,14 @@ def test_a_server_under_load_answers_every_request_while_predictions_are_publish
 
 
 def test_memory_of_a_process_counts_the_processes_below_it():
-    alone = demo._proportional_bytes(os.getpid())
+    alone = _memory.proportional_bytes(os.getpid())
     code = "held = b'x' * (64 * 2**20); print('held', flush=True); input()"
     child = [sys.executable, "-c", code]
     with subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
-        assert demo._proportional_bytes(os.getpid()) > alone + 60 * 2**20
+        assert _memory.proportional_bytes(os.getpid()) > alone + 60 * 2**20
         process.communicate(b"\n")
-    assert demo._proportional_bytes(2**30) == 0
+    assert _memory.proportional_bytes(2**30) == 0
 
 
 def test_an_unknown_benchmark_is_refused_with_the_known_ones():
@@ -45,7 +45,7 @@ def test_an_unknown_benchmark_is_refused_with_the_known_ones():
 def test_figures_of_large_pools_stand_side_by_side_in_the_page():
     kept = {"pool_of_5000_publish_s": 50.0, "pool_of_500_publish_s": 5.0, "demo_s": 1.0}
     kept |= {"pool_of_5000_members": 5000.0, "pool_of_5000_only_there_s": 2.345}
-    assert list(five_thousand.table(kept)) == [
+    assert list(_pages.size_table(kept)) == [
         "| figure | 500 members | 5000 members |",
         "|---|---:|---:|",
         "| `publish_s` | 5.00 | 50.00 |",
@@ -53,4 +53,40 @@ def test_figures_of_large_pools_stand_side_by_side_in_the_page():
     ]
     page = five_thousand.PAGE.read_text()
     kept = json.loads(five_thousand.RESULTS.read_text())
-    assert "\n".join([*five_thousand.table(kept), ""]) in page
+    assert "\n".join([*_pages.size_table(kept), ""]) in page
+
+
+def test_the_peak_of_a_command_is_that_of_all_its_processes(tmp_path):
+    held = "held = b'x' * (64 * 2**20); import time; time.sleep(1.5)"
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {held!r}])"
+    seconds, peak = _memory.peak_of([sys.executable, "-c", nested], tmp_path, os.environ)
+    assert seconds > 1.5
+    assert peak > 64
+    with pytest.raises(SystemExit, match="exit code 3"):
+        _memory.peak_of([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, os.environ)
+
+
+def test_a_figure_beyond_its_goal_is_said_to_miss_it():
+    assert benchmarks.misses("pool_build_ratio", 1.26)
+    assert not benchmarks.misses("pool_build_ratio", 1.25)
+    assert benchmarks.misses("classic_speedup", 29.9)
+    assert not benchmarks.misses("classic_speedup", 30.1)
+    assert not benchmarks.misses("peak_rss_mib", 1e9)
+
+
+def test_growth_says_where_each_part_would_stop():
+    small = {name: 1.0 for name in growth.LIMITS}
+    large = {**small, "retrain_stale_tick_s": 4.0}
+    found = growth.stops({"5": small, "10": small, "20": large})
+    assert found == {"retrain_stale_tick_s": 20 + round((60 - 4) / 0.3)}
+    lines = list(_pages.growth_table({"5": small, "20": large, "stops_at_symbols": found}))
+    assert lines[0] == "| figure | 5 coins | 20 coins | stops at |"
+    assert "| `retrain_stale_tick_s` | 1.00 | 4.00 | 207 coins |" in lines
+
+
+def test_the_page_of_benchmarks_shows_what_was_kept():
+    page = benchmarks.PAGE.read_text()
+    kept = json.loads(benchmarks.RESULTS.read_text())
+    assert "\n".join([*_pages.figure_table(kept, benchmarks.GOALS), ""]) in page
+    assert "\n".join([*_pages.growth_table(kept["growth"]), ""]) in page
+    assert kept["commit"] in page

@@ -4,7 +4,7 @@ Schedule and sensors are evaluated in its code location, through the web server;
 goes into its queue, and its daemon launches it through the launcher of `dagster.yaml`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from time import sleep
 from typing import Any
@@ -37,17 +37,7 @@ class RealLife(Life):
         else:
             found = self.services.tick_sensor(name, self.cursor)
             self.cursor = found["cursor"] or self.cursor
-        return [
-            dg.RunRequest(
-                run_key=request["runKey"],
-                run_config=yaml.load(request["runConfigYaml"], yaml.BaseLoader),
-                tags={tag["key"]: tag["value"] for tag in request["tags"]},
-                asset_selection=[dg.AssetKey(key["path"]) for key in request["assetSelection"]]
-                if request["assetSelection"]
-                else None,
-            )
-            for request in found["runRequests"] or []
-        ]
+        return requested(found)
 
     def execute(self, requests: Sequence[dg.RunRequest], victim: str = "") -> None:
         """Queue the runs and wait for their end, and for that of those made again."""
@@ -82,3 +72,18 @@ class RealLife(Life):
     def _has_new_daemon(self, old: psutil.Process) -> bool:
         new = self.services.process("dagster-daemon")
         return new is not None and new.pid != old.pid
+
+
+def requested(found: Mapping[str, Any]) -> list[dg.RunRequest]:
+    """The run requests of an evaluated schedule or sensor, as the web server gives it."""
+    return [
+        dg.RunRequest(
+            run_key=request["runKey"],
+            run_config=yaml.load(request["runConfigYaml"], yaml.BaseLoader),
+            tags={tag["key"]: tag["value"] for tag in request["tags"]},
+            asset_selection=[dg.AssetKey(key["path"]) for key in request["assetSelection"]]
+            if request["assetSelection"]
+            else None,
+        )
+        for request in found["runRequests"] or []
+    ]

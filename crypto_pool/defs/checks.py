@@ -6,6 +6,7 @@ from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes
 from crypto_pool.defs.assets.predictions import daily_predictions
+from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
 from crypto_pool.defs.batches import recorded_failures
 from crypto_pool.domain.candidates import CANDIDATES
@@ -15,6 +16,7 @@ ISOLATED = [
     *(asset.key for asset in (daily_bars, raw_indicators, feature_table)),
     *(candidate_key(name) for name in CANDIDATES),
     *(asset.key for asset in (champion, daily_predictions, prediction_outcomes)),
+    prediction_tables.key,
 ]
 
 

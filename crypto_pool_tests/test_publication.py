@@ -1,0 +1,70 @@
+"""What is published when a coin's file cannot be read, by real runs over real files."""
+
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.prediction_tables import query
+from crypto_pool.defs.assets.publication import prediction_tables
+from crypto_pool.defs.checks import every_partition_processed
+from crypto_pool.defs.resources import PoolResource
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.settings import load_settings
+
+DAYS_STORED = "SELECT symbol, count(*) AS days FROM daily_bars GROUP BY symbol"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRYPTO_POOL_DATA_DIR", str(tmp_path))
+    load_settings.cache_clear()
+    yield tmp_path
+    load_settings.cache_clear()
+
+
+def write_bars(data, symbol, days):
+    bars = SyntheticMarket().bars(symbol, date(2022, 1, 1)).tail(days)
+    return FrameStore(str(data / "parquet")).write("daily_bars", symbol, bars)
+
+
+def published():
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [prediction_tables, every_partition_processed(prediction_tables.key)],
+            resources={"pool": PoolResource(bar_date="", only=[])},
+            instance=instance,
+            raise_on_error=False,
+        )
+
+
+def test_a_coin_that_cannot_be_read_keeps_its_rows_and_stops_no_other(data):
+    victim = write_bars(data, "BTC", 5)
+    write_bars(data, "ETH", 5)
+    assert published().success
+    before = query(data, "SELECT * FROM daily_bars WHERE symbol = 'BTC' ORDER BY date")
+    with open(victim, "wb") as file:
+        file.write(b"half a file")
+    write_bars(data, "ETH", 7)
+
+    result = published()
+
+    assert dict(query(data, DAYS_STORED).to_numpy()) == {"BTC": 5, "ETH": 7}
+    after = query(data, "SELECT * FROM daily_bars WHERE symbol = 'BTC' ORDER BY date")
+    assert after.equals(before)
+    assert not result.success
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    assert "prediction_tables [BTC]: CorruptPartition" in str(failed.step_failure_data.error)
+    assert "delete it and materialise daily_bars for BTC again" in str(
+        failed.step_failure_data.error
+    )
+
+
+def test_a_coin_that_never_could_be_read_has_no_rows(data):
+    victim = write_bars(data, "BTC", 5)
+    write_bars(data, "ETH", 5)
+    with open(victim, "wb") as file:
+        file.write(b"half a file")
+    assert not published().success
+    assert dict(query(data, DAYS_STORED).to_numpy()) == {"ETH": 5}
