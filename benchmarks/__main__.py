@@ -1,7 +1,7 @@
 """Run every benchmark, print the figures and keep them with the commit and the machine.
 
 A benchmark is a module with `figures() -> dict`: figures by name, with their unit in the name.
-`python -m benchmarks start demo` runs some and keeps nothing.
+`python -m benchmarks start demo` runs some and keeps nothing; an unknown name lists them all.
 """
 
 import json
