@@ -1,9 +1,11 @@
 """Run the whole graph in this process, one Dagster run a layer, recorded in the instance."""
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -13,6 +15,7 @@ import psutil
 from crypto_pool import errors
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.schema_version import open_data_folder
+from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
 from crypto_pool.defs.partitions import RANGE_END, RANGE_START
 from crypto_pool.domain.market import Trend
@@ -20,6 +23,7 @@ from crypto_pool.settings import Settings
 
 PROCESS_TAG = "crypto_pool/process"
 BAR_DATE_TAG = "crypto_pool/bar_date"
+DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
 # A process killed between making a run and starting it leaves one that never starts.
 BEGUN = (
     dg.DagsterRunStatus.NOT_STARTED,
@@ -54,10 +58,18 @@ class BuildReport:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open the data folder, and the Dagster instance of DAGSTER_HOME; made if not there."""
+    """Open the data folder, and the Dagster instance of DAGSTER_HOME; made if not there.
+
+    A home without a dagster.yaml gets the pool's own.
+    """
     open_data_folder(settings.state_dir)
     home = settings.dagster_home.resolve()
     home.mkdir(parents=True, exist_ok=True)
+    config = home / DAGSTER_YAML.name
+    if not config.exists():
+        beside = name_unfinished(config)
+        shutil.copyfile(DAGSTER_YAML, beside)
+        os.replace(beside, config)
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.from_config(str(home))
 
