@@ -17,12 +17,10 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
-from crypto_pool.defs.partitions import RANGE_END, RANGE_START
+from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, RANGE_END, RANGE_START
 from crypto_pool.domain.market import Trend
 from crypto_pool.settings import Settings
 
-PROCESS_TAG = "crypto_pool/process"
-BAR_DATE_TAG = "crypto_pool/bar_date"
 DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
 # A process killed between making a run and starting it leaves one that never starts.
 BEGUN = (

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from crypto_pool.building import BEGUN, PROCESS_TAG, open_instance, recover, this_process
+from crypto_pool.building import BEGUN, open_instance, recover, this_process
+from crypto_pool.defs.run_tags import PROCESS_TAG
 from crypto_pool.settings import Settings
 from crypto_pool_tests.adapters.conftest import empty_store  # a fixture
 

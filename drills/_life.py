@@ -142,8 +142,9 @@ class InProcessLife(Life):
 
 def execute(instance: dg.DagsterInstance, request: dg.RunRequest) -> None:
     """Execute one run request in this process; a failed run is the pool's to bear."""
-    from crypto_pool.building import PROCESS_TAG, this_process
+    from crypto_pool.building import this_process
     from crypto_pool.definitions import defs
+    from crypto_pool.defs.run_tags import PROCESS_TAG
 
     defs.get_repository_def().get_job(job_of(request)).execute_in_process(
         instance=instance,

@@ -1,8 +1,4 @@
-"""Commands that run layers of the graph: `demo`, `build`, `train`, `predict`.
-
-Options are put into the environment before `building` is imported: the partitions, which it
-brings along, read the settings once.
-"""
+"""Commands that run layers of the graph: `demo`, `build`, `train`, `predict`."""
 
 import os
 from typing import TYPE_CHECKING

@@ -89,7 +89,7 @@ def _runs_of_the_daemon(instance: "DagsterInstance") -> "list[DagsterRun]":
     """Runs of the UI, schedule and sensors that have begun; those of a command have a process."""
     from dagster import DagsterRunStatus, RunsFilter
 
-    from crypto_pool.building import PROCESS_TAG
+    from crypto_pool.defs.run_tags import PROCESS_TAG
 
     begun = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     return [

@@ -8,8 +8,9 @@ from pydantic import SecretStr
 from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.batches import first_causes, recorded_failures
-from crypto_pool.defs.requests import BAR_DATE_TAG, owed_days
+from crypto_pool.defs.requests import owed_days
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.incidents import failed_run, late_forecasts, quarantines
 

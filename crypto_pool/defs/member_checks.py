@@ -14,8 +14,8 @@ import pandas as pd
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.partitions import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.run_tags import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.domain.soundness import forecast_faults, outcome_faults
 from crypto_pool.domain.staleness import Urgency, judge_staleness
 from crypto_pool.workflow.monitoring import observe_members

@@ -5,11 +5,6 @@ import dagster as dg
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.settings import load_settings
 
-# How Dagster names the partitions of a run in its tags.
-PARTITION = "dagster/partition"
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
-
 _settings = load_settings()
 
 symbols = dg.StaticPartitionsDefinition(list(_settings.symbols))

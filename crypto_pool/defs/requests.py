@@ -11,15 +11,13 @@ from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_perfo
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
-from crypto_pool.defs.partitions import RANGE_END, RANGE_START
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, RANGE_END, RANGE_START
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.workflow.day_plan import DayPlan, Horizon, plan_days
 
 # Dagster's own job of all assets: a job of our own cannot hold assets cut in different ways.
 ALL_ASSETS = "__ASSET_JOB"
-ASKED_BY_TAG = "crypto_pool/asked_by"
-BAR_DATE_TAG = "crypto_pool/bar_date"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
