@@ -20,7 +20,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.settings import DEFAULT_SYMBOLS
+from crypto_pool.setting_groups import DEFAULT_SYMBOLS
 
 LAST_DAY = date(2023, 6, 30)
 TRENDS = ("uptrend", "downtrend")

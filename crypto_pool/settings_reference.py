@@ -11,62 +11,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.setting_groups import GROUPS
 from crypto_pool.settings import Settings
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "What the pool is about": ("symbols", "time_period", "series_type", "interval", "indicator_"),
-    "Where bars come from": (
-        "provider",
-        "market_data_dir",
-        "exchange",
-        "quote_currency",
-        "alpha_vantage_",
-        "api_",
-        "request_",
-        "requests_",
-        "daily_requests",
-    ),
-    "What is forecast": ("target", "prediction_", "first_prediction_date"),
-    "Training and judging": (
-        "training_rows",
-        "min_history_bars",
-        "evaluation_policy",
-        "calibration",
-        "seed",
-        "workers",
-        "dask_",
-        "explained_rows",
-    ),
-    "The life of a champion": (
-        "review_",
-        "abstain_",
-        "promotion_",
-        "champion_",
-        "quarantine_",
-        "rollback_",
-        "live_",
-    ),
-    "Schedule and staleness": (
-        "daily_at_utc",
-        "automation_on",
-        "retrain_",
-        "drift_",
-        "schedule_",
-        "catch_up_",
-        "sensor_",
-    ),
-    "Where state lives": (
-        "dagster_home",
-        "data_dir",
-        "parquet_root",
-        "mlflow_",
-        "publication_",
-    ),
-    "Backup, alerts, retention": ("backup_", "alert_", "keep_", "retention_", "disk_"),
-    "The API and the pages": ("serving_",),
-    "The synthetic market and the clock": ("sandbox_", "simulated_now"),
-}
-ANY_OTHER = "Everything else"
 INTRODUCTION = """\
 # Configuration
 
@@ -89,26 +36,12 @@ def settings_page() -> str:
 
 def grouped_settings() -> dict[str, list[str]]:
     """Give the names of all settings by group, in the order of their definition."""
-    grouped: dict[str, list[str]] = {title: [] for title in (*GROUPS, ANY_OTHER)}
-    for name in Settings.model_fields:
-        grouped[_group_of(name)].append(name)
-    return {title: names for title, names in grouped.items() if names}
+    return {str(group.__doc__).rstrip("."): list(group.model_fields) for group in GROUPS}
 
 
 def variable_name(name: str) -> str:
     """Give the environment variable of a setting."""
     return "DAGSTER_HOME" if name == "dagster_home" else f"CRYPTO_POOL_{name.upper()}"
-
-
-def _group_of(name: str) -> str:
-    """Give the group with the longest matching name or beginning of a name."""
-    found = [
-        (len(start), title)
-        for title, starts in GROUPS.items()
-        for start in starts
-        if name.startswith(start)
-    ]
-    return max(found)[1] if found else ANY_OTHER
 
 
 def _row(name: str, field: FieldInfo) -> str:

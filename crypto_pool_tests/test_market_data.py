@@ -15,7 +15,7 @@ from crypto_pool.domain.request_plans import UNLIMITED
 from crypto_pool.sandbox.exchange_server import ExchangeSandbox, serve_exchange
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.sandbox.server import SandboxMarketServer, serving
-from crypto_pool.settings import DEFAULT_SYMBOLS
+from crypto_pool.setting_groups import DEFAULT_SYMBOLS
 
 LAST = date(2022, 6, 30)
 MARKET = SyntheticMarket(seed=6, predictability=0.5, epoch=date(2020, 6, 1))

@@ -3,7 +3,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.settings import DEFAULT_SYMBOLS, load_settings
+from crypto_pool.setting_groups import DEFAULT_SYMBOLS
+from crypto_pool.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,8 @@ DateOption = Annotated[
 
 def chosen_settings(symbols: str | None = None, provider: str | None = None) -> "Settings":
     """Let options win over the environment, for this process and those it starts."""
-    from crypto_pool.settings import DEFAULT_SYMBOLS, load_settings
+    from crypto_pool.setting_groups import DEFAULT_SYMBOLS
+    from crypto_pool.settings import load_settings
 
     if symbols:
         chosen = ",".join(DEFAULT_SYMBOLS) if symbols.lower() == "all" else symbols
