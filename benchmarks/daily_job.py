@@ -23,7 +23,7 @@ settings = load_settings()
 with open_instance(settings) as instance:
     layers = (FEATURES, PREDICTIONS, PUBLICATION)
     report = run_layers(instance, settings, settings.last_closed(), layers, print)
-raise SystemExit("; ".join(report.failures))
+raise SystemExit("; ".join(report.failures) or 0)
 """
 
 
