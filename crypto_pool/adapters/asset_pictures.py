@@ -20,6 +20,7 @@ OWN, REFERENCE, UP, DOWN, FAINT = "#1f5fbf", "#b07d12", "#1c7a4a", "#b3362b", "#
 JUDGEMENT_FILE = "calibration_roc_confusion.png"
 SHOWN_DAYS = 365
 CALIBRATION_BINS = 8
+MARGINS = {"left": 0.08, "right": 0.96, "bottom": 0.19, "top": 0.9}
 
 
 def as_markdown(png: bytes, says: str) -> str:
@@ -63,7 +64,7 @@ def draw_judgement(evaluation: "pd.DataFrame", title: str) -> bytes:
 def draw_labelled_price(bars: "pd.DataFrame", labels: "dict[str, pd.Series]", title: str) -> bytes:
     """Draw the last year of closes and the days whose label is 1; one series a trend."""
     recent = bars.tail(SHOWN_DAYS)
-    figure = _figure(9.0, 3.6, title)
+    figure = _figure(9.0, 3.6, title, MARGINS)
     axes = figure.subplots()
     axes.plot(recent.index, recent["close"], color=OWN, linewidth=1.2, label="close")
     for trend, colour in (("uptrend", UP), ("downtrend", DOWN)):
@@ -144,28 +145,38 @@ def _plain_number(value: float, _: float) -> str:
     return f"{value:g}"
 
 
-def _figure(width: float, height: float, title: str) -> "Figure":
-    """Make a figure pyplot does not know, so that nothing is shared or left open."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _figure(
+    width: float, height: float, title: str, margins: dict[str, float] | None = None
+) -> "Figure":
+    """Make a figure pyplot does not know, so that nothing is shared or left open.
+
+    Margins are computed, which takes as long as all the drawing, unless they are given.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(
+        figsize=(width, height), dpi=DOTS_PER_INCH, layout="none" if margins else "constrained"
+    )
+    if margins:
+        figure.subplots_adjust(**margins)
     figure.suptitle(title, fontsize=11)
     return figure
 
 
 def _png(figure: "Figure") -> bytes:
     """Write the figure with few colours: a quarter of the bytes of a plain PNG."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    target = io.BytesIO()
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         if not axes.images:
             axes.grid(color="#e3e7ec", linewidth=0.6)
             axes.set_axisbelow(True)
-    figure.savefig(target, format="png")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # once; savefig would draw a second time, for the layout alone
     reduced = io.BytesIO()
-    Image.open(target).convert("RGB").quantize(COLOURS).save(reduced, format="png", optimize=True)
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn.quantize(COLOURS).save(reduced, format="png", optimize=True)
     return reduced.getvalue()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from crypto_pool.adapters.asset_pictures import (
@@ -22,15 +22,15 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures, as they are written."""
+    """The figures, as they are drawn."""
     figures = []
-    write = Figure.savefig
+    draw = FigureCanvasAgg.draw
 
-    def keeping(figure, *args, **kwargs):
-        figures.append(figure)
-        write(figure, *args, **kwargs)
+    def keeping(canvas):
+        figures.append(canvas.figure)
+        draw(canvas)
 
-    monkeypatch.setattr(Figure, "savefig", keeping)
+    monkeypatch.setattr(FigureCanvasAgg, "draw", keeping)
     return figures
 
 
