@@ -10,6 +10,7 @@ import pkgutil
 import platform
 import subprocess
 import sys
+import traceback
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -50,22 +51,34 @@ def main(chosen: list[str]) -> None:
     if unknown:
         sys.exit(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
     results: dict[str, Any] = {"commit": _commit(), "machine": _machine()}
-    measured: dict[str, Any] = {}
+    print(f"commit {results['commit']}")
+    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
+    failed = []
     for name in chosen or BENCHMARKS:
         print(f"{name} ...", flush=True)
-        measured |= import_module(f"benchmarks.{name}").figures()
-    print(f"\ncommit {results['commit']}")
-    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
-    growth = measured.pop("growth", None)
-    for name, value in measured.items():
-        goal = goal_text(GOALS.get(name))
+        try:
+            found = import_module(f"benchmarks.{name}").figures()
+        except (Exception, SystemExit) as fault:  # hours of measuring are not lost by one fault
+            traceback.print_exc()
+            failed.append(f"{name}: {fault}")
+            continue
+        growth = found.pop("growth", None)
+        say(found, growth)
+        results |= {name: round(float(value), 4) for name, value in found.items()}
+        results |= {} if growth is None else {"growth": growth}
+        if not chosen:
+            keep(results)
+    if failed:
+        sys.exit("\n".join(["not measured:", *failed]))
+
+
+def say(found: dict[str, float], growth: dict[str, Any] | None) -> None:
+    """Print figures beside their goals."""
+    for name, value in found.items():
         missed = "  MISSED" if misses(name, value) else ""
-        print(f"{name:<44}{value:>12.2f}  {goal}{missed}")
+        print(f"{name:<44}{value:>12.2f}  {goal_text(GOALS.get(name))}{missed}", flush=True)
     if growth is not None:
-        print("\n".join(growth_table(growth)))
-    if not chosen:
-        rounded = {name: round(float(value), 4) for name, value in measured.items()}
-        keep(results | rounded | {"growth": growth})
+        print("\n".join(growth_table(growth)), flush=True)
 
 
 def misses(name: str, value: float) -> bool:
@@ -77,11 +90,11 @@ def misses(name: str, value: float) -> bool:
 
 
 def keep(results: dict[str, Any]) -> None:
-    """Write the results beside those of larger pools, and their tables into the page."""
+    """Write what was measured beside the figures of larger pools, and the tables of the page."""
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results | _larger_pools(), indent=2) + "\n")
     renew(PAGE, "benchmarks", figure_table(results, GOALS))
-    renew(PAGE, "growth", growth_table(results["growth"]))
+    renew(PAGE, "growth", growth_table(results.get("growth", {})))
 
 
 def _larger_pools() -> dict[str, float]:

@@ -20,7 +20,11 @@ def renew(page: Path, name: str, lines: Iterable[str]) -> None:
 
 
 def figure_table(results: Mapping[str, Any], goals: Mapping[str, float]) -> Iterator[str]:
-    """A row for each figure, beside the most it may be, or the least where that is below 0."""
+    """The machine, then a row for each figure with its goal: the most; below 0, the least."""
+    machine = results["machine"]
+    yield f"Commit {results['commit']}, {machine['cores']} cores, {machine['platform']}, "
+    yield f"Python {machine['python']}, {machine['measured_at_utc'][:10]}."
+    yield ""
     yield "| figure | measured | goal |"
     yield "|---|---:|---:|"
     for name, value in results.items():
@@ -38,6 +42,8 @@ def goal_text(goal: float | None) -> str:
 def growth_table(growth: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     """A row for each figure, a column for each number of coins, and where it would stop."""
     sizes = sorted((size for size in growth if GROWTH_SIZE.fullmatch(size)), key=int)
+    if not sizes:
+        return
     stops = growth.get("stops_at_symbols", {})
     yield "| figure | " + " | ".join(f"{size} coins" for size in sizes) + " | stops at |"
     yield "|---|" + "---:|" * (len(sizes) + 1)
