@@ -7,7 +7,7 @@ import base64
 import io
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def _figure(
     from matplotlib.figure import Figure
 
     figure = Figure(
-        figsize=(width, height), dpi=DOTS_PER_INCH, layout="none" if margins else "constrained"
+        figsize=(width, height), dpi=DOTS_PER_INCH, layout=None if margins else "constrained"
     )
     if margins:
         figure.subplots_adjust(**margins)
@@ -174,7 +174,7 @@ def _png(figure: "Figure") -> bytes:
         if not axes.images:
             axes.grid(color="#e3e7ec", linewidth=0.6)
             axes.set_axisbelow(True)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()  # once; savefig would draw a second time, for the layout alone
     reduced = io.BytesIO()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

@@ -7,8 +7,8 @@ from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from crypto_pool.serving.pool_schemas import MemberDetail, PastPrediction
 from crypto_pool.serving.queries import Row
-from crypto_pool.serving.schemas import MemberDetail, PastPrediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,7 +20,7 @@ from crypto_pool.serving.charts import (
     calibration_rows,
     draw,
 )
-from crypto_pool.serving.schemas import MemberState
+from crypto_pool.serving.pool_schemas import MemberState
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"

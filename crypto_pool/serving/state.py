@@ -9,19 +9,16 @@ from typing import Any
 
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.staleness import TrainingCalendar
-from crypto_pool.serving.queries import Row
-from crypto_pool.serving.schemas import (
+from crypto_pool.serving.pool_schemas import (
     CandidateScore,
-    Contribution,
     LedgerEntry,
     LiveRecord,
     MemberState,
-    Model,
     PastPrediction,
-    PerformanceMetrics,
     PoolState,
-    Prediction,
 )
+from crypto_pool.serving.queries import Row
+from crypto_pool.serving.schemas import Contribution, Model, PerformanceMetrics, Prediction
 
 FRESH_DAYS = 1  # the day's job has until the next bar closes
 

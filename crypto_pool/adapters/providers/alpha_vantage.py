@@ -20,6 +20,7 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
     parse_indicator,
     redact,
 )
+from crypto_pool.adapters.providers.alpha_vantage_indicators import IndicatorPull, indicator_pulls
 from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget, most_stale_first
 from crypto_pool.adapters.response_cache import ResponseCache
 from crypto_pool.domain.indicators import SeriesType
@@ -41,15 +42,6 @@ ANSWER_SECONDS = 60.0
 ATTEMPTS = 4
 _BURST_WAITS = 3
 _CHUNK = 65_536
-
-
-@dataclass(frozen=True)
-class _Pull:
-    """One indicator request: our columns by the provider's fields, and its parameters."""
-
-    function: str
-    columns: Mapping[str, str]
-    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ class AlphaVantage:
         self.synthetic = synthetic
         self.time_period = time_period
         self.interval = interval
-        self._pulls = _indicator_pulls(time_period, series_type)
+        self._pulls = indicator_pulls(time_period, series_type)
         self._key = api_key
         self._timeouts = timeouts or Timeouts()
         self._sleep = sleep
@@ -131,7 +123,7 @@ class AlphaVantage:
             }
         )
 
-    def _indicator(self, pull: _Pull, symbol: str) -> pd.DataFrame:
+    def _indicator(self, pull: IndicatorPull, symbol: str) -> pd.DataFrame:
         def parse(body: bytes) -> pd.DataFrame:
             return parse_indicator(body, pull.function, symbol, dict(pull.columns))
 
@@ -243,7 +235,7 @@ class AlphaVantage:
     def _bars_parameters(self, symbol: str) -> dict[str, str]:
         return {"function": BARS_FUNCTION, "symbol": symbol, "market": "USD"}
 
-    def _parameters(self, pull: _Pull, symbol: str) -> dict[str, str]:
+    def _parameters(self, pull: IndicatorPull, symbol: str) -> dict[str, str]:
         return {
             "function": pull.function,
             "symbol": f"{symbol}USDT",
@@ -276,36 +268,3 @@ def silence_connection_log() -> None:
     import logging
 
     logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
-
-
-def _indicator_pulls(time_period: int, series_type: SeriesType) -> tuple[_Pull, ...]:
-    """The 15 requests."""
-    period = {"time_period": str(time_period)}
-    series = {"series_type": series_type}
-
-    def named(function: str, parameters: Mapping[str, str], *fields: str) -> _Pull:
-        columns = {field.replace("Aroon ", "Aroon").replace(" ", "_"): field for field in fields}
-        return _Pull(function, columns, parameters)
-
-    def daily(function: str, parameters: Mapping[str, str]) -> _Pull:
-        return _Pull(function, {f"{time_period}_day_{function}": function}, parameters)
-
-    averages = [
-        _Pull("SMA", {f"{days}_day_SMA": "SMA"}, {"time_period": str(days), **series})
-        for days in (10, 2, 20)
-    ]
-    return (
-        *averages,
-        _Pull("OBV", {"OBV": "OBV"}, {}),
-        _Pull("AD", {"Chaikin A/D": "Chaikin A/D"}, {}),
-        daily("ADX", period),
-        named("AROON", period, "Aroon Down", "Aroon Up"),
-        named("MACD", series, "MACD", "MACD_Signal", "MACD_Hist"),
-        daily("RSI", {**period, **series}),
-        named("STOCH", {}, "SlowK", "SlowD"),
-        daily("MFI", period),
-        daily("DX", period),
-        _Pull("TRIX", {"TRIX": "TRIX"}, {**period, **series}),
-        named("BBANDS", {**period, **series}, "Real Upper Band", "Real Lower Band"),
-        _Pull("PPO", {"PPO": "PPO"}, series),
-    )
