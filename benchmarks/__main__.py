@@ -18,7 +18,15 @@ from typing import Any
 
 import psutil
 
-from benchmarks._pages import DOCS, figure_table, goal_text, growth_table, renew
+from benchmarks import five_thousand
+from benchmarks._pages import (
+    DOCS,
+    figure_table,
+    goal_text,
+    growth_table,
+    renew,
+    size_table,
+)
 
 FOLDER = Path(__file__).parent
 MODULES = sorted(module.name for module in pkgutil.iter_modules([str(FOLDER)]))
@@ -92,9 +100,11 @@ def misses(name: str, value: float) -> bool:
 def keep(results: dict[str, Any]) -> None:
     """Write what was measured beside the figures of larger pools, and the tables of the page."""
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results | _larger_pools(), indent=2) + "\n")
+    everything = _larger_pools() | results
+    RESULTS.write_text(json.dumps(everything, indent=2) + "\n")
     renew(PAGE, "benchmarks", figure_table(results, GOALS))
     renew(PAGE, "growth", growth_table(results.get("growth", {})))
+    renew(five_thousand.PAGE, "five_thousand", size_table(everything))
 
 
 def _larger_pools() -> dict[str, float]:
