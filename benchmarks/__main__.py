@@ -1,7 +1,8 @@
 """Run every benchmark, print the figures and keep them with the commit and the machine.
 
 A benchmark is a module with `figures() -> dict`: figures by name, with their unit in the name.
-`python -m benchmarks start demo` runs some and keeps nothing; an unknown name lists them all.
+`python -m benchmarks start demo` runs some, and puts their figures in place of those kept, with
+the commit they were measured at; an unknown name lists them all.
 """
 
 import json
@@ -58,9 +59,10 @@ def main(chosen: list[str]) -> None:
     unknown = sorted(set(chosen) - set(BENCHMARKS))
     if unknown:
         sys.exit(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
-    results: dict[str, Any] = {"commit": _commit(), "machine": _machine()}
-    print(f"commit {results['commit']}")
-    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
+    commit, machine = _commit(), _machine()
+    results = _kept() if chosen else {"commit": commit, "machine": machine}
+    print(f"commit {commit}")
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
     failed = []
     for name in chosen or BENCHMARKS:
         print(f"{name} ...", flush=True)
@@ -74,8 +76,9 @@ def main(chosen: list[str]) -> None:
         say(found, growth)
         results |= {name: round(float(value), 4) for name, value in found.items()}
         results |= {} if growth is None else {"growth": growth}
-        if not chosen:
-            keep(results)
+        if chosen:
+            results["measured_again"] = {**results.get("measured_again", {}), name: commit}
+        keep(results)
     if failed:
         sys.exit("\n".join(["not measured:", *failed]))
 
@@ -107,10 +110,14 @@ def keep(results: dict[str, Any]) -> None:
     renew(five_thousand.PAGE, "five_thousand", size_table(everything))
 
 
-def _larger_pools() -> dict[str, float]:
+def _kept() -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return kept
+
+
+def _larger_pools() -> dict[str, Any]:
     """Give the kept figures of pools that take longer than all the other benchmarks."""
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    return {name: value for name, value in kept.items() if name.startswith("pool_of_")}
+    return {name: value for name, value in _kept().items() if name.startswith("pool_of_")}
 
 
 def _commit() -> str:

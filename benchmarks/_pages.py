@@ -24,6 +24,10 @@ def figure_table(results: Mapping[str, Any], goals: Mapping[str, float]) -> Iter
     machine = results["machine"]
     yield f"Commit {results['commit']}, {machine['cores']} cores, {machine['platform']}, "
     yield f"Python {machine['python']}, {machine['measured_at_utc'][:10]}."
+    again = results.get("measured_again", {})
+    if again:
+        said = ", ".join(f"{name} at {commit}" for name, commit in sorted(again.items()))
+        yield f"Measured again since: {said}."
     yield ""
     yield "| figure | measured | goal |"
     yield "|---|---:|---:|"
