@@ -14,7 +14,7 @@ demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOL
 	$(BIN)/crypto-pool demo $(if $(SYMBOLS),--symbols $(SYMBOLS))
 
 test: .venv/installed ## run the tests, two files at a time
-	$(BIN)/pytest -n 2 --dist loadfile --durations 25
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 lint: .venv/installed ## ruff, mypy and the layer contracts
 	$(BIN)/ruff check .

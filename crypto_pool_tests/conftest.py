@@ -21,6 +21,26 @@ for number in (signal.SIGINT, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, HANDLERS[number])
 
+# What takes a minute or more begins first, so that no worker is left alone with it at the end.
+LONG = (
+    "test_readme.py",
+    "test_building.py",
+    "test_ui.py",
+    "test_automation.py",
+    "test_scale_out.py",
+    "test_key_secrecy.py",
+    "test_market_data.py",
+    "test_drills.py",
+    "test_browser_dagster.py",
+    "test_wheel.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first; the order within a file stays."""
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
 
 @dataclass
 class PoolFolder:
