@@ -45,7 +45,7 @@ def test_the_wheel_is_the_package_whole_and_nothing_else(wheel):
     assert files == expected
 
 
-def test_a_forecast_is_made_where_the_wheel_alone_is_installed(wheel, tmp_path):
+def test_a_pool_is_built_where_the_wheel_alone_is_installed(wheel, tmp_path):
     site, folder = tmp_path / "site", tmp_path / "elsewhere"
     folder.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
@@ -60,7 +60,8 @@ def test_a_forecast_is_made_where_the_wheel_alone_is_installed(wheel, tmp_path):
         "PYTHONPATH": str(site),
         "CRYPTO_POOL_EVALUATION_POLICY": "holdout",
         "CRYPTO_POOL_EXPLAINED_ROWS": "10",
-        "CRYPTO_POOL_SANDBOX_PREDICTABILITY": "0.5",
+        "CRYPTO_POOL_TRAINING_ROWS": "300",
+        "CRYPTO_POOL_WORKERS": "1",
     }
     where = [sys.executable, "-c", "import crypto_pool; print(crypto_pool.__file__)"]
     found = subprocess.run(
@@ -76,8 +77,12 @@ def test_a_forecast_is_made_where_the_wheel_alone_is_installed(wheel, tmp_path):
     assert (made / "dagster.yaml").read_text() == (
         ROOT / "dagster_home" / "dagster.yaml"
     ).read_text()
-    asked = [str(site / "bin" / "crypto-pool"), "query", "SELECT count(*) AS n FROM predictions"]
+    asked = [
+        str(site / "bin" / "crypto-pool"),
+        "query",
+        "SELECT count(*) AS n FROM candidate_scores",
+    ]
     answer = subprocess.run(
         asked, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60
     )
-    assert int(answer.stdout.split()[-1]) > 0
+    assert int(answer.stdout.split()[-1]) == 20
