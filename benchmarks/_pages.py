@@ -11,18 +11,29 @@ GROWTH_SIZE = re.compile(r"\d+")
 
 def renew(page: Path, name: str, lines: Iterable[str]) -> None:
     """Put a table in place of the page's old one."""
-    table = "".join(f"{line}\n" for line in lines)
-    marked = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
-    text, found = marked.subn(lambda _: table, page.read_text())
-    if not found:
-        raise ValueError(f"{page} has no place for {name}: <!-- {name} --> and <!-- /{name} -->")
-    page.write_text(text)
+    text = page.read_text()
+    start, end = _place(text, name)
+    page.write_text(text[:start] + "".join(f"{line}\n" for line in lines) + text[end:])
+
+
+def shown(page: Path, name: str) -> list[str]:
+    """The lines of a table as the page has them."""
+    text = page.read_text()
+    start, end = _place(text, name)
+    return text[start:end].splitlines()
+
+
+def _place(text: str, name: str) -> tuple[int, int]:
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    if begin not in text or end not in text:
+        raise ValueError(f"the page has no place for {name}: {begin.strip()} and {end}")
+    return text.index(begin) + len(begin), text.index(end)
 
 
 def figure_table(results: Mapping[str, Any], goals: Mapping[str, float]) -> Iterator[str]:
     """The machine, then a row for each figure with its goal: the most; below 0, the least."""
     machine = results["machine"]
-    yield f"Commit {results['commit']}, {machine['cores']} cores, {machine['platform']}, "
+    yield f"Commit {results['commit']}, {machine['cores']} cores, {machine['platform']},"
     yield f"Python {machine['python']}, {machine['measured_at_utc'][:10]}."
     again = results.get("measured_again", {})
     if again:
@@ -40,7 +51,7 @@ def goal_text(goal: float | None) -> str:
     """A goal in words."""
     if goal is None:
         return ""
-    return f"at most {goal:g}" if goal > 0 else f"at least {-goal:g}"
+    return f"at most {goal:g}" if goal >= 0 else f"at least {-goal:g}"
 
 
 def growth_table(growth: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

@@ -16,6 +16,9 @@ DEFAULT_SYMBOLS = (
     "UNI", "STX", "FIL", "ETC", "ATOM", "GRT", "RUNE", "XTZ", "ALGO", "AAVE",
 )
 # fmt: on
+Plan = Literal[
+    "free", "premium_75", "premium_150", "premium_300", "premium_600", "premium_1200", "custom"
+]
 
 
 class Scope(BaseModel):
@@ -48,15 +51,9 @@ class MarketData(BaseModel):
     alpha_vantage_base_url: str = Field(
         "https://www.alphavantage.co/query", description="Address of the alpha_vantage provider."
     )
-    alpha_vantage_plan: Literal[
-        "free",
-        "premium_75",
-        "premium_150",
-        "premium_300",
-        "premium_600",
-        "premium_1200",
-        "custom",
-    ] = Field("free", description="The key's plan, which sets the request budget.")
+    alpha_vantage_plan: Plan = Field(
+        "free", description="The key's plan, which sets the request budget."
+    )
     alpha_vantage_per_second: int | None = Field(
         None, ge=1, description="Requests a second of a custom plan; empty: no limit."
     )
@@ -300,17 +297,3 @@ class Simulation(BaseModel):
         description="File with the UTC time, read whenever the time is asked for: one clock that "
         "all processes of a drill follow.",
     )
-
-
-GROUPS: tuple[type[BaseModel], ...] = (
-    Scope,
-    MarketData,
-    Target,
-    Training,
-    ChampionLife,
-    Automation,
-    State,
-    Upkeep,
-    Serving,
-    Simulation,
-)

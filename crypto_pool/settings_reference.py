@@ -7,11 +7,11 @@ import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.setting_groups import GROUPS
 from crypto_pool.settings import Settings
 
 INTRODUCTION = """\
@@ -36,7 +36,11 @@ def settings_page() -> str:
 
 def grouped_settings() -> dict[str, list[str]]:
     """Give the names of all settings by group, in the order of their definition."""
-    return {str(group.__doc__).rstrip("."): list(group.model_fields) for group in GROUPS}
+    return {
+        str(group.__doc__).rstrip("."): list(group.model_fields)
+        for group in Settings.__bases__
+        if issubclass(group, BaseModel) and not issubclass(group, BaseSettings)
+    }
 
 
 def variable_name(name: str) -> str:
