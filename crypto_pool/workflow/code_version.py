@@ -1,9 +1,10 @@
 """Which code a result depends on, as a digest of the domain modules it reaches by imports."""
 
-import ast
+import dis
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 
 import crypto_pool.domain
 
@@ -40,17 +41,19 @@ def reached_modules(*roots: str) -> tuple[str, ...]:
 
 
 def _imported(name: str) -> list[str]:
+    """Read the imports off the bytecode: `ast.parse` fails where two threads are in it at once.
+
+    That holds before Python 3.11.8 and 3.12.2: https://github.com/python/cpython/issues/106905
+    """
+    pending = [compile(_source(name).read_bytes(), name, "exec")]
     modules: list[str] = []
-    for node in ast.walk(ast.parse(_source(name).read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
-            modules += [f"{PACKAGE}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            modules.append(node.module)
-        elif isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
-    return [
-        module.removeprefix(f"{PACKAGE}.") for module in modules if module.startswith(f"{PACKAGE}.")
-    ]
+    while pending:
+        code = pending.pop()
+        pending += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        steps = dis.get_instructions(code)
+        modules += [step.argval for step in steps if step.opname == "IMPORT_NAME"]
+    prefix = f"{PACKAGE}."
+    return [module.removeprefix(prefix) for module in modules if module.startswith(prefix)]
 
 
 def _source(name: str) -> Path:
