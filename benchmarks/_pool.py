@@ -21,7 +21,9 @@ from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
+from drills._pool import ALGORITHMS_VARIABLE, STAGES
 
+ROOT = Path(__file__).parent.parent
 LAST_DAY = date(2023, 6, 30)
 TRENDS = ("uptrend", "downtrend")
 FEWEST_EXPLAINED = "10"
@@ -50,9 +52,12 @@ class BuiltPool:
 
 @cache
 def built_pool(
-    policy: str, explained_rows: str = FEWEST_EXPLAINED, symbols: tuple[str, ...] = SYMBOLS
+    policy: str,
+    explained_rows: str = FEWEST_EXPLAINED,
+    symbols: tuple[str, ...] = SYMBOLS,
+    algorithms: tuple[str, ...] = (),
 ) -> BuiltPool:
-    """Build coins under a policy; the folder stays until this process ends."""
+    """Build coins under a policy, of all algorithms or of some; the folder stays until the end."""
     home = Path(tempfile.mkdtemp(prefix="crypto_pool_benchmark_"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     kept = {name: value for name, value in os.environ.items() if "CRYPTO_POOL_" not in name}
@@ -64,12 +69,16 @@ def built_pool(
             "CRYPTO_POOL_SYMBOLS": ",".join(symbols),
             "CRYPTO_POOL_EVALUATION_POLICY": policy,
             "CRYPTO_POOL_EXPLAINED_ROWS": explained_rows,
+            ALGORITHMS_VARIABLE: ",".join(algorithms),
+            "PYTHONPATH": str(ROOT),
         },
         symbols,
         seconds=0.0,
         peak_mib=0.0,
     )
     command = [str(Path(sys.executable).parent / "crypto-pool"), "build"]
+    if algorithms:
+        command = [sys.executable, "-m", "drills._pool", ",".join(STAGES), f"{LAST_DAY}"]
     seconds, peak = peak_of(command, home, pool.environment_on(LAST_DAY))
     return replace(pool, seconds=seconds, peak_mib=peak)
 
