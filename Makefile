@@ -22,10 +22,10 @@ lint: .venv/installed ## ruff, mypy and the layer contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-up: .venv/installed ## web server, daemon and MLflow on loopback, until Ctrl-C
+up: .venv/installed ## the pool's page, Dagster, its daemon and MLflow on loopback, until Ctrl-C
 	$(BIN)/crypto-pool up
 
-bench: .venv/installed ## measure start, demo, training, explanation and serving; keep the figures
+bench: .venv/installed ## measure everything, for hours; keep the figures
 	$(BIN)/python -m benchmarks
 
 drills: .venv/installed ## break things on purpose and measure how the pool bears it

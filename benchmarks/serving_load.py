@@ -1,6 +1,6 @@
 """Hold 50 connections to the API while predictions are published underneath.
 
-`python benchmarks/serving_load.py` prints failed requests, p50, p99 and memory growth of the
+`python -m benchmarks.serving_load` prints failed requests, p50, p99 and memory growth of the
 `/prediction` endpoint and exits with 1 if a goal is missed: none failed, p50 at most 5 ms, p99
 at most 30 ms. Each connection asks by a beat of its own, so that the server and not a queue in
 this client is measured; `--pause 0` asks as fast as answers come. Server, client and publisher

@@ -1,6 +1,6 @@
 """What a member costs under purged_walk_forward, in units of ten bare holdout fits.
 
-Run `python benchmarks/training_cost.py`; it ends with 1 if the ratio is above the limit.
+Run `python -m benchmarks.training_cost`; it ends with 1 if the ratio is above the limit.
 """
 
 import os

@@ -23,7 +23,7 @@ from crypto_pool.errors import CryptoPoolError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="A pool of crypto trend forecasters that runs itself and keeps its promises.",
+    help="A pool of crypto trend forecasters that runs itself.",
 )
 for command in (
     demo,

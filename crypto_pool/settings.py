@@ -7,12 +7,13 @@ directory is read too. `DAGSTER_HOME` is Dagster's own name and has no prefix.
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -65,16 +66,11 @@ class Settings(
             value = value.replace(",", " ").split()
         return tuple(str(symbol).upper() for symbol in value)
 
-    @field_validator(
-        "abstain_beyond_widths",
-        "keep_runs_days",
-        "keep_candidates_days",
-        "keep_raw_answers_days",
-        mode="before",
-    )
+    @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_never(cls, value: Any) -> Any:
-        return None if value == "" else value
+    def _empty_is_none(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        return None if value == "" and type(None) in get_args(kind) else value
 
     @field_validator("serving_allowed_hosts", mode="before")
     @classmethod

@@ -1,7 +1,6 @@
 """A pool in a folder of its own, driven through its command line as a user does."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,14 +24,12 @@ for number in (signal.SIGINT, signal.SIGTERM):
 LONG = (
     "test_readme.py",
     "test_building.py",
-    "test_ui.py",
     "test_automation.py",
     "test_scale_out.py",
     "test_key_secrecy.py",
     "test_market_data.py",
     "test_drills.py",
     "test_browser_dagster.py",
-    "test_wheel.py",
 )
 
 
@@ -92,7 +89,6 @@ def new_pool(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PoolFold
 
     def make(**settings: str) -> PoolFolder:
         home = tmp_path_factory.mktemp("home")
-        shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
         quick = {
             "training_rows": "500",
             "explained_rows": "10",

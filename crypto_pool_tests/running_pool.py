@@ -43,6 +43,7 @@ class Services:
 
     def __init__(self, pool):
         self.pool = pool
+        self._seen = []
         self.dagster, self.mlflow = free_port(), free_port()
         self.log_file = pool.home / "up.log"
         ports = ["--dagster-port", str(self.dagster), "--mlflow-port", str(self.mlflow)]
@@ -62,9 +63,10 @@ class Services:
 
     def children(self):
         try:
-            return psutil.Process(self.process.pid).children(recursive=True)
+            self._seen = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
+        return self._seen
 
     def wait_for(self, url, seconds):
         deadline = time.monotonic() + seconds
@@ -111,7 +113,8 @@ class Services:
 
     def stop(self):
         """Kill whatever a failed test left; nothing is left after a clean end."""
-        left = [*self.children(), *([self.process] if self.process.poll() is None else [])]
+        left = [*self._seen, *self.children()]
+        left += [self.process] if self.process.poll() is None else []
         for process in left:
             try:
                 process.kill()

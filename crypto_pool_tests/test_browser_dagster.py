@@ -1,46 +1,85 @@
-"""The Dagster UI and MLflow in a browser, as a person uses them: one `up` serves the module."""
+"""The Dagster UI and MLflow as a person uses them, by its GraphQL and in a browser.
+
+One `up` serves the module, and ends with Ctrl-C in its last test.
+"""
 
 import re
+import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import dagster as dg
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from crypto_pool.defs.assets.models import candidate_key
+from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool_tests.browser import PATIENCE_MS, browser
 from crypto_pool_tests.running_pool import Services, materialised
 
 __all__ = ["browser"]
-FILL = """
-from crypto_pool.building import FEATURES, open_instance, run_layers
-from crypto_pool.settings import load_settings
-settings = load_settings()
-with open_instance(settings) as instance:
-    failures = run_layers(instance, settings, settings.last_closed(), (FEATURES,), print).failures
-assert not failures, failures
+LOCATION = {
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "crypto_pool.definitions",
+}
+BY_SYMBOL = [dg.AssetKey(name) for name in ("daily_bars", "raw_indicators", "feature_table")]
+CHOSEN = [candidate_key("GaussianNB"), candidate_key("KNeighbors")]
+# Two corners of symbol x trend: no range and no rectangle covers them without a third.
+CORNERS = {"BTC|uptrend", "ETH|downtrend"}
+REPOSITORY = """
+query Repository($selector: RepositorySelector!) {
+  repositoryOrError(repositorySelector: $selector) {
+    __typename
+    ... on Repository { assetNodes { assetKey { path } } }
+    ... on PythonError { message }
+  }
+}
 """
 
 
 @pytest.fixture(scope="module")
 def services(new_pool) -> Iterator[Services]:
-    pool = new_pool(symbols="BTC,ETH")
-    filled = [sys.executable, "-c", FILL]
-    subprocess.run(filled, env=pool.environment, cwd=pool.home, check=True, timeout=120)
-    running = Services(pool)
+    running = Services(new_pool(symbols="BTC,ETH", workers="2"))
+    running.wait_for(f"http://127.0.0.1:{running.dagster}/server_info", 60)
+    running.wait_for(f"http://127.0.0.1:{running.mlflow}/health", 60)
     yield running
     running.stop()
 
 
+@pytest.fixture(scope="module")
+def features(services: Services) -> None:
+    """Bars and features of both coins, materialised by the UI's own mutation."""
+    both = {key.to_user_string(): {"BTC", "ETH"} for key in BY_SYMBOL}
+    launched = services.launch(BY_SYMBOL, ["BTC", "ETH"])
+    # The daemon looks at backfills every 30 s: the features are there before it says so.
+    services.wait_until(
+        lambda: services.is_done(launched) or materialised(services.pool, BY_SYMBOL) == both,
+        "the features of two coins",
+        180,
+    )
+    assert materialised(services.pool, BY_SYMBOL) == both, services.log()
+
+
+@pytest.fixture(scope="module")
+def corners(services: Services, features: None) -> str:
+    """The backfill that makes two algorithms' candidates of partitions that are no rectangle."""
+    return services.launch(CHOSEN, sorted(CORNERS))
+
+
 @pytest.fixture
-def page(services: Services, browser: Browser) -> Iterator[Page]:
-    services.wait_for(f"http://127.0.0.1:{services.dagster}/server_info", 60)
+def page(services: Services, corners: str, browser: Browser) -> Iterator[Page]:
     opened = browser.new_page(viewport={"width": 1600, "height": 1000})
     opened.set_default_timeout(PATIENCE_MS)
     yield opened
     opened.close()
+
+
+def test_the_code_location_shows_every_candidate(services: Services):
+    repository = services.ask(REPOSITORY, selector=LOCATION)
+    assert repository["__typename"] == "Repository", f"{repository}; {services.log()}"
+    shown = {tuple(node["assetKey"]["path"]) for node in repository["assetNodes"]}
+    assert {tuple(candidate_key(name).path) for name in CANDIDATES} <= shown
 
 
 def test_the_graph_reads_from_bars_to_forecasts(services: Services, page: Page):
@@ -106,3 +145,30 @@ def find_its_run_in_mlflow(services: Services, page: Page) -> None:
         expect(page.get_by_role("link", name=metric, exact=True)).to_be_visible()
     page.get_by_role("tab", name="Artifacts").click()
     expect(page.get_by_text("evaluation.parquet").first).to_be_visible()
+
+
+def test_any_partitions_of_any_algorithms_are_built(services: Services, corners: str):
+    services.wait_until(lambda: services.is_done(corners), f"{CHOSEN} of {CORNERS}", 300)
+    clicked = candidate_key("RidgeClassifier")
+    others = [key for name in CANDIDATES if (key := candidate_key(name)) != clicked]
+    made = materialised(services.pool, [*others, dg.AssetKey("champion")])
+    assert {key: partitions for key, partitions in made.items() if partitions} == {
+        key.to_user_string(): CORNERS for key in CHOSEN
+    }, services.log()
+
+
+def test_ctrl_c_ends_all(services: Services):
+    children = services.children()
+    assert len(children) >= 3
+    services.process.send_signal(signal.SIGINT)
+    try:
+        code = services.process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"`up` still runs 30 s after Ctrl-C; {services.log()}")
+    left = [
+        process.cmdline()
+        for process in children
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+    assert left == [], services.log()
+    assert code == 0, services.log()

@@ -158,11 +158,8 @@ def test_one_corrupt_coin_stops_no_other(built, table, tmp_path):
         shutil.copy(tmp_path / "good", victim)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, tmp_path, built, stop):
-    market = built.settings["market_data_dir"]
-    pool = new_pool(symbols="EEE", market_data_dir=market, workers="2")
-    pool.settings["provider"] = "directory"
+def stop_in_training(pool, stop):
+    """Start the build and send it a signal once a candidate is scored."""
     process = subprocess.Popen(
         pool.command("build", "--date", BAR_DATE),
         env=pool.environment,
@@ -177,6 +174,14 @@ def test_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, tmp_p
     process.send_signal(stop)
     process.communicate(timeout=60)
     assert process.returncode != 0
+
+
+def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, built):
+    market = built.settings["market_data_dir"]
+    pool = new_pool(symbols="EEE", market_data_dir=market, workers="2")
+    pool.settings["provider"] = "directory"
+    for stop in (signal.SIGINT, signal.SIGKILL):
+        stop_in_training(pool, stop)
     again = pool.run("build", "--date", BAR_DATE)
     assert again.returncode == 0, again.stdout + again.stderr
     undisturbed = built.table("predictions").query("symbol == 'EEE'")

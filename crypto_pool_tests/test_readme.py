@@ -1,19 +1,23 @@
-"""Every command of the README is run: here, or by the test that is named for it."""
+"""Every command of the README is run: here, or by the test that is named for it.
+
+They run from the installed wheel, in a folder that knows nothing of the clone.
+"""
 
 import inspect
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from datetime import date
-from pathlib import Path
 
 import pytest
 
 from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool_tests.conftest import ROOT
 from crypto_pool_tests.running_pool import Services
+from crypto_pool_tests.wheel import build_wheel, install_wheel
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = [
     line
     for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
@@ -24,7 +28,7 @@ RUN_ELSEWHERE = {
     "make demo": "the same target as `SYMBOLS=BTC,ETH make demo`",
     "SYMBOLS=all make demo": "the same target as `SYMBOLS=BTC,ETH make demo`",
     "make test": "what runs this",
-    "make up": "what test_ui.py and test_browser_dagster.py drive",
+    "make up": "what test_browser_dagster.py drives",
 }
 # One coin goes through the same as the two on the page, in half the time.
 TWO, ONE = "BTC,ETH", "BTC"
@@ -45,9 +49,15 @@ def runnable(line: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def pool(new_pool):
-    """An empty pool, quick to train, and beside it the reader's own bars."""
+def wheel(tmp_path_factory):
+    return build_wheel(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def pool(new_pool, wheel):
+    """A folder with the reader's own bars, quick to train in; the wheel is beside it."""
     made = new_pool(training_rows="300")
+    install_wheel(wheel, made.home / "site")
     market = SyntheticMarket(seed=3, predictability=0.5)
     (made.home / "my_bars").mkdir()
     bars = market.bars("AAA", date(2021, 12, 31))
@@ -55,18 +65,24 @@ def pool(new_pool):
     return made
 
 
+def test_the_wheel_is_the_package_whole_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert files == {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "crypto_pool").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
 def test_every_command_runs_in_the_order_of_the_page(pool):
-    environment = dict(pool.environment)
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    site = pool.home / "site"
+    environment = {**pool.environment, "PYTHONPATH": str(site)}
+    environment["PATH"] = f"{site / 'bin'}:{environment['PATH']}"
+    del environment["DAGSTER_HOME"]
     said = {}
-    for line in COMMANDS:
-        if line in RUN_ELSEWHERE:
-            continue
-        if line.startswith("export "):
-            name, value = line.removeprefix("export ").split("=", 1)
-            environment[name] = value.replace(TWO, ONE)
-            continue
-        command = runnable(line.replace(TWO, ONE)) if "make " in line else line
+
+    def run(command, line):
         done = subprocess.run(
             ["bash", "-c", command],
             env=environment,
@@ -76,9 +92,22 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
             timeout=600,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        said[line] = done.stdout
+        return done.stdout
+
+    where = f'{sys.executable} -c "import crypto_pool; print(crypto_pool.__file__)"'
+    assert run(where, where).startswith(str(site))
+    for line in COMMANDS:
+        if line in RUN_ELSEWHERE:
+            continue
+        if line.startswith("export "):
+            name, value = line.removeprefix("export ").split("=", 1)
+            environment[name] = value.replace(TWO, ONE)
+            continue
+        said[line] = run(runnable(line.replace(TWO, ONE)) if "make " in line else line, line)
     assert "version 1 serves, version 2 does no more" in said["crypto-pool rollback BTC_uptrend"]
     assert "predictions are equal" in said["crypto-pool reproduce BTC_uptrend 1"]
+    made = pool.home / "dagster_home" / "dagster.yaml"
+    assert made.read_text() == (ROOT / "dagster_home" / "dagster.yaml").read_text()
 
 
 def test_the_commands_run_elsewhere_are_on_the_page_and_are_run_there():

@@ -1,10 +1,11 @@
 from datetime import UTC, date, datetime
+from typing import get_args
 
 import pytest
 
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
-from crypto_pool.settings import load_settings
+from crypto_pool.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,19 @@ def test_every_fault_is_listed_in_one_message(monkeypatch):
     for name in ("PREDICTION_WINDOW_DAYS", "TARGET_PCT", "SYMBOLS"):
         assert f"CRYPTO_POOL_{name}" in str(caught.value)
     assert "'five'" in str(caught.value)
+
+
+def test_an_empty_value_takes_back_every_setting_that_may_be_unset(monkeypatch):
+    optional = [
+        name
+        for name, field in Settings.model_fields.items()
+        if type(None) in get_args(field.annotation)
+    ]
+    for name in optional:
+        monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", "")
+    settings = load_settings()
+    assert {"abstain_beyond_widths", "keep_runs_days", "sandbox_url"} <= set(optional)
+    assert [name for name in optional if getattr(settings, name) is not None] == []
 
 
 def test_directory_without_a_folder_names_the_setting(monkeypatch):

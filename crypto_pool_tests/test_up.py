@@ -99,7 +99,7 @@ def test_a_service_that_cannot_run_is_a_failure_and_stops_the_others(supervisor)
     assert alive == []
 
 
-def test_the_oftener_a_service_ends_quickly_the_longer_is_the_pause():
+def test_the_pause_is_longer_after_each_quick_end():
     running = Running(Service("one", ("true",)), subprocess.Popen(["true"]), monotonic())
     running.process.wait()
     pauses = []

@@ -5,7 +5,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,7 +46,6 @@ class DrillPool:
     def make(cls, home: Path, **settings: str) -> "DrillPool":
         """Make an empty pool."""
         home.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
         return cls(home, settings)
 
     @property

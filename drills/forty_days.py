@@ -39,7 +39,7 @@ run_coordinator:
   config:
     dequeue_interval_seconds: 1
 """
-UP_SAYS_AGAIN = "it is begun again"
+UP_SAYS_AGAIN = "it is started again"
 
 
 @dataclass(frozen=True)

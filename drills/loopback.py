@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,7 +27,6 @@ START_SECONDS = 120
 def run() -> dict[str, Any]:
     """Give what listens where, and which Host headers are answered."""
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(ROOT / "dagster_home" / "dagster.yaml", folder)
         ports = {name: _free_port() for name in PATHS}
         command = [str(Path(sys.executable).parent / "crypto-pool"), "up"]
         for name, port in ports.items():

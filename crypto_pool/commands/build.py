@@ -44,7 +44,7 @@ def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         report = _run(load_settings(), None, EVERYTHING, as_json)
     _print_forecasts(settings, report, as_json)
     speak(
-        "Next: [bold]crypto-pool up[/bold] (Dagster and MLflow in the browser), "
+        "Next: [bold]crypto-pool up[/bold] (the pool's page, Dagster and MLflow in the browser), "
         "[bold]crypto-pool status[/bold], "
         '[bold]crypto-pool query "SELECT * FROM predictions"[/bold].'
     )

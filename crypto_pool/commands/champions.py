@@ -128,7 +128,10 @@ def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) 
     if not rows.empty:
         rows = rows[(rows["symbol"] == found.symbol) & (rows["trend"] == str(found.trend))]
     if rows.empty:
-        raise ModelUnavailable(f"{found.name} has no prediction for {day}.")
+        raise ModelUnavailable(
+            f"{found.name} has no prediction for {day}: "
+            f"make it with `crypto-pool predict --date {day}`"
+        )
     row = rows.iloc[0]
     contributions = json.loads(row["top_contributions"])
     if as_json:

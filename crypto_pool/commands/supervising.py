@@ -1,4 +1,4 @@
-"""Services kept running: one that dies is begun again, and all end together."""
+"""Services kept running: one that dies is started again, and all end together."""
 
 import os
 import signal
@@ -70,14 +70,14 @@ class Running:
 
     @property
     def pause_seconds(self) -> float:
-        """How long to wait before it is begun again: the oftener it ended quickly, the longer."""
+        """How long to wait before it is started again: longer after each quick end."""
         return float(min(FIRST_PAUSE_SECONDS * 2**self.quick_ends, LONGEST_PAUSE_SECONDS))
 
 
 def supervise(services: Sequence[Service], mend: Callable[[Service, str], None]) -> int:
     """Keep services running until a signal comes; stop all, return the exit code.
 
-    One that ends is begun again after a pause, and after `mend` has been given the service and
+    One that ends is started again after a pause, and after `mend` has been given the service and
     how it ended. One that ends by itself without ever having run for a minute cannot run here:
     then all are stopped, with exit code 1. They end with this process even when it is killed
     without notice.
@@ -107,7 +107,7 @@ def supervise(services: Sequence[Service], mend: Callable[[Service, str], None])
                 console.print(f"{ended.service.name} {how} and cannot run; stopping the others.")
                 return 1
             pause = ended.pause_seconds
-            console.print(f"{ended.service.name} {how}; it is begun again in {pause:g} s.")
+            console.print(f"{ended.service.name} {how}; it is started again in {pause:g} s.")
             mend(ended.service, how)
             sleep(pause)
             ended.begin_again()

@@ -100,7 +100,7 @@ def _alpha_vantage(settings: Settings) -> MarketDataProvider:
     if key is None or budget is None:
         raise InvalidSetting(
             "the alpha_vantage provider needs CRYPTO_POOL_ALPHA_VANTAGE_API_KEY; "
-            "a free key is to be had at www.alphavantage.co"
+            "get a free key at www.alphavantage.co"
         )
     standard = settings.alpha_vantage_base_url == ALPHA_VANTAGE
     source = "alpha_vantage" if standard else f"alpha_vantage:at={settings.alpha_vantage_base_url}"

@@ -100,7 +100,7 @@ def _another_history(before: pd.DataFrame, now: pd.DataFrame, changed: int) -> s
     if changed > allowed:
         return (
             f"prices of {changed} of {days} days in common are restated, "
-            f"at most {allowed} are put up with: another venue or a rewritten past"
+            f"at most {allowed} are tolerated: another venue or a rewritten past"
         )
     traded = (before["volume"] > 0) & (now["volume"] > 0)
     if int(traded.sum()) >= FEWEST_COMPARED_DAYS:

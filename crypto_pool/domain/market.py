@@ -84,7 +84,7 @@ class ValidatedBars:
 def validate_bars(
     bars: pd.DataFrame, symbol: str, last_closed: date, min_history_bars: int
 ) -> ValidatedBars:
-    """Check daily bars at the door; the frame given is left as it was.
+    """Validate daily bars; the frame given is left as it was.
 
     A refused row becomes a missing day; missing days are noted, never filled.
     Raises InvalidBars for missing columns, an unusable index or two different bars

@@ -41,7 +41,7 @@ class CoinHistory:
 def read_history(
     provider: MarketDataProvider, symbol: str, plan: ReplayPlan, last_closed: date
 ) -> CoinHistory:
-    """Pull a coin's bars and check them at the door, as a live pool does.
+    """Pull a coin's bars and validate them as a live pool does.
 
     Raises CryptoPoolError for a coin that is unknown, bad, or too short throughout.
     """

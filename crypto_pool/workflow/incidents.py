@@ -61,7 +61,7 @@ def failed_run(
 
 
 def ended_service(name: str, how: str, now: datetime) -> list[Alert]:
-    """A service of `up` that died and is begun again; one incident an hour."""
+    """A service of `up` that died and is started again; one incident an hour."""
     return [
-        Alert(f"service:{name}:{now:%Y-%m-%dT%H}", f"{name} {how}, and is begun again by itself")
+        Alert(f"service:{name}:{now:%Y-%m-%dT%H}", f"{name} {how}, and is started again by itself")
     ]

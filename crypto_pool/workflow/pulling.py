@@ -1,4 +1,4 @@
-"""Pull a coin: ask the provider, check at the door, join what is stored."""
+"""Pull a coin: ask the provider, validate the bars, join what is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

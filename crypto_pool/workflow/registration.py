@@ -76,7 +76,7 @@ def version_tags(
     correction: SelectionCorrection,
     registered_at: datetime,
 ) -> dict[str, str]:
-    """Tags of a registered version, as SPEC 8 names them, and what its choice cost."""
+    """Tags of a registered version, and what its choice cost."""
     return {
         **{name: json.dumps(run.metrics.get(name)) for name in SERVED_METRICS},
         "symbol": member.symbol,

@@ -33,7 +33,7 @@ def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
     },
 )
 def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
-    """Closed daily bars of each coin, validated at the door; stored history never shrinks."""
+    """Closed daily bars of each coin, validated when pulled; stored history never shrinks."""
     puller = pool.puller
     plan = puller.plan(batch_keys(context), pool.settings.indicator_source == "provider")
     if plan is not None:
