@@ -1,4 +1,4 @@
-"""What is published when a coin's file cannot be read, by real runs over real files."""
+"""What is published when a coin's file or a member cannot be read, by real runs."""
 
 from datetime import date
 
@@ -6,9 +6,12 @@ import dagster as dg
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.prediction_tables import query
+from crypto_pool.defs.assets.outcomes import realised_performance
 from crypto_pool.defs.assets.publication import prediction_tables
-from crypto_pool.defs.checks import every_partition_processed
+from crypto_pool.defs.batches import recorded_failures
+from crypto_pool.defs.checks import ISOLATED, every_partition_processed
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.settings import load_settings
@@ -68,3 +71,32 @@ def test_a_coin_that_never_could_be_read_has_no_rows(data):
         file.write(b"half a file")
     assert not published().success
     assert dict(query(data, DAYS_STORED).to_numpy()) == {"ETH": 5}
+
+
+def test_a_member_that_cannot_be_reviewed_holds_up_no_publication(data, monkeypatch):
+    """The registry of one member answers with an error of MLflow's own."""
+    from mlflow.exceptions import MlflowException
+
+    def champion(registry, name):
+        if name == "ETH_uptrend":
+            raise MlflowException("its version is gone")
+
+    monkeypatch.setattr(ModelRegistry, "champion", champion)
+    write_bars(data, "ETH", 5)
+    assert realised_performance.key in ISOLATED
+    keys = [realised_performance.key, prediction_tables.key]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [realised_performance, prediction_tables, *map(every_partition_processed, keys)],
+            resources={"pool": PoolResource(bar_date="", only=[])},
+            instance=instance,
+            raise_on_error=False,
+        )
+        failures = recorded_failures(instance, result.run_id)
+
+    assert list(map(str, failures)) == [
+        "realised_performance [ETH|uptrend]: MlflowException: its version is gone"
+    ]
+    assert not result.success
+    assert dict(query(data, DAYS_STORED).to_numpy()) == {"ETH": 5}
+    assert list(query(data, "SELECT symbol FROM realised_performance")["symbol"]) == ["all"]

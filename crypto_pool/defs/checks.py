@@ -4,7 +4,7 @@ import dagster as dg
 
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
-from crypto_pool.defs.assets.outcomes import prediction_outcomes
+from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
@@ -16,7 +16,7 @@ ISOLATED = [
     *(asset.key for asset in (daily_bars, raw_indicators, feature_table)),
     *(candidate_key(name) for name in CANDIDATES),
     *(asset.key for asset in (champion, daily_predictions, prediction_outcomes)),
-    prediction_tables.key,
+    *(asset.key for asset in (realised_performance, prediction_tables)),
 ]
 
 

@@ -17,7 +17,6 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.outcomes import measure_realised
 from crypto_pool.domain.promotion import TRAININGS
 from crypto_pool.domain.staleness import MemberState
-from crypto_pool.errors import CryptoPoolError
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.forecasting import SymbolFrames
 from crypto_pool.workflow.reviewing import Outcomes
@@ -116,8 +115,8 @@ def observe_members(
         decided = decisions.get(member, pd.DataFrame())
         try:
             states.append(observer.observe(member, champions.get(member.name), decided))
-        except CryptoPoolError as error:  # one coin's stored data never stops the others
-            faults[member.name] = f"cannot be observed: {error}"
+        except Exception as error:  # the boundary that isolates one member from the others
+            faults[member.name] = f"cannot be observed: {type(error).__name__}: {error}"
     return states, faults
 
 

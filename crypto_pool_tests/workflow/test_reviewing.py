@@ -1,11 +1,13 @@
 """A champion is held to its outcomes: quarantined, replaced, or its predecessor back."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
 from crypto_pool.adapters.ledger import quarantine_reason
+from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.workflow.forecasting import SymbolFrames, choose_forecaster, forecast
 from crypto_pool.workflow.monitoring import observe_members
@@ -21,6 +23,7 @@ from crypto_pool_tests.workflow.small_pool import (
 
 TODAY = SECOND - timedelta(days=1)
 BAD, GOOD = 0.9, 0.1
+OTHER = Member(MEMBER.symbol, Trend.DOWNTREND)
 
 
 def write_outcomes(pool, table, version, *, error, days=200):
@@ -139,3 +142,20 @@ def test_a_fresh_member_is_observed_as_such(pool):
         pool.store, pool.registry, [MEMBER], changed, 240, TODAY, noon_after(TODAY)
     )
     assert "target_pct was 0.05 and is 0.1" in states[0].schema_change
+
+
+def test_a_member_that_cannot_be_observed_stops_no_other(pool):
+    """Its champion's tags are gone, which is no error of the pool's own."""
+    registry = pool.registry
+    champion = registry.champion(MEMBER.name)
+    bare = replace(champion, member_name=OTHER.name, tags={})
+
+    class Registry:
+        def champions(self, names):
+            return {MEMBER.name: champion, OTHER.name: bare}
+
+    states, faults = observe_members(
+        pool.store, Registry(), [OTHER, MEMBER], SETTINGS, 240, TODAY, noon_after(TODAY)
+    )
+    assert [state.member for state in states] == [MEMBER]
+    assert faults == {OTHER.name: "cannot be observed: KeyError: 'data_hash'"}

@@ -8,10 +8,14 @@ import pandas as pd
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.batches import OWNERS, batched_asset, process_partitions
+from crypto_pool.defs.batches import (
+    OWNERS,
+    batched_asset,
+    process_partitions,
+    record_failure,
+)
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.errors import CryptoPoolError, MembersFailed
 from crypto_pool.workflow.forecasting import score_predictions
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 
@@ -59,24 +63,24 @@ def realised_performance(
 ) -> dg.MaterializeResult[None]:
     """What champions delivered; one worse than the reference beyond chance is quarantined.
 
-    Where the version before it does better in its shadow, that one serves again.
+    Where the version before it does better in its shadow, that one serves again. A member
+    that cannot be reviewed goes on record, and holds up neither the others nor the publication.
     """
     reviewer = Reviewer(
         pool.store, pool.registry, pool.review_rules, pool.as_of, pool.now(), context.run.run_id
     )
     outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
     decisions = Ledger(pool.store).by_member()
-    rows, failures = [reviewer.review_pool(outcomes)], []
+    rows = [reviewer.review_pool(outcomes)]
     for member in pool.members:
         try:
             row = reviewer.review(member, outcomes, decisions.get(member, pd.DataFrame()))
-        except CryptoPoolError as error:  # one member never stops the others
-            failures.append(f"{member.name}: {type(error).__name__}: {error}")
+        except Exception as error:  # the boundary that isolates one member from the others
+            reason = f"{type(error).__name__}: {error}"
+            record_failure(context, context.asset_key, member.partition_key, reason)
             continue
         rows.extend([row] if row is not None else [])
     pool.store.write("realised_performance", pool.as_of.isoformat(), pd.DataFrame(rows))
-    if failures:
-        raise MembersFailed(f"{len(failures)} not reviewed:\n" + "\n".join(failures))
     whole = {name: value for name, value in rows[0].items() if isinstance(value, int | float)}
     acted = [row["reason"] for row in rows if row["action"] not in (None, "keep")]
     return dg.MaterializeResult(metadata={**whole, "members": len(rows) - 1, "acted_on": acted})
