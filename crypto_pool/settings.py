@@ -34,9 +34,11 @@ from crypto_pool.setting_groups import (
 )
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from crypto_pool.sandbox.market import SyntheticMarket
 
-POSTGRES = ("postgresql://", "postgresql+psycopg2://")
+POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg2://")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -188,7 +190,7 @@ def load_settings() -> Settings:
         return Settings()  # type: ignore[call-arg]
     except ValidationError as error:
         faults = [
-            f"  {_variable(fault['loc'])}: {fault['msg']} (got {_shown(fault['input'])})"
+            f"  {_variable(fault['loc'])}: {fault['msg']} (got {_shown(fault)})"
             for fault in error.errors()
         ]
         message = "These settings are wrong:\n" + "\n".join(faults)
@@ -212,5 +214,8 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return name if name == "DAGSTER_HOME" else f"CRYPTO_POOL_{name.upper()}"
 
 
-def _shown(value: object) -> str:
-    return "a combination of settings" if isinstance(value, dict) else repr(value)
+def _shown(fault: "ErrorDetails") -> str:
+    field = Settings.model_fields.get(str(fault["loc"][0]) if fault["loc"] else "")
+    if field is not None and SecretStr in (field.annotation, *get_args(field.annotation)):
+        return "a secret, not shown"
+    return "a combination of settings" if isinstance(fault["input"], dict) else repr(fault["input"])

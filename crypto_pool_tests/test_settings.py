@@ -36,6 +36,22 @@ def test_every_fault_is_listed_in_one_message(monkeypatch):
     assert "'five'" in str(caught.value)
 
 
+def test_a_wrong_secret_is_not_shown(monkeypatch):
+    monkeypatch.setenv("CRYPTO_POOL_MLFLOW_BACKEND_URI", "mysql://pool:pass-word@db/mlflow")
+    with pytest.raises(InvalidSetting) as caught:
+        load_settings()
+    said = str(caught.value)
+    assert "CRYPTO_POOL_MLFLOW_BACKEND_URI" in said
+    assert "postgresql://user@host/database (got a secret, not shown)" in said
+    assert "pass-word" not in said
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_each_spelling_of_postgres_names_the_driver(scheme):
+    found = Settings(mlflow_backend_uri=f"{scheme}://pool:pass-word@db/mlflow")
+    assert found.tracking_uri == "postgresql+psycopg2://pool:pass-word@db/mlflow"
+
+
 def test_an_empty_value_takes_back_every_setting_that_may_be_unset(monkeypatch):
     optional = [
         name
