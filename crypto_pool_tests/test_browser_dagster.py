@@ -24,7 +24,7 @@ LOCATION = {
     "repositoryLocationName": "crypto_pool.definitions",
 }
 BY_SYMBOL = [dg.AssetKey(name) for name in ("daily_bars", "raw_indicators", "feature_table")]
-CHOSEN = [candidate_key("GaussianNB"), candidate_key("KNeighbors")]
+CHOSEN = [candidate_key("HistGradientBoosting"), candidate_key("KNeighbors")]
 # Two corners of symbol x trend: no range and no rectangle covers them without a third.
 CORNERS = {"BTC|uptrend", "ETH|downtrend"}
 REPOSITORY = """
