@@ -55,6 +55,7 @@ def replay(
     from crypto_pool.defs.market_data import build_provider
     from crypto_pool.domain.candidates import CANDIDATES
     from crypto_pool.domain.policies import policy_from_name
+    from crypto_pool.domain.promotion import PromotionRules
     from crypto_pool.replay.account import Costs
     from crypto_pool.replay.page import render_page
     from crypto_pool.replay.plan import ReplayPlan
@@ -95,7 +96,13 @@ def replay(
         console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
     console.print(f"State, from which a stopped replay goes on: {played.folder}", markup=False)
     _play(played, WorkerPool(workers or settings.workers), console)
-    report = build_report(played, Costs(fee, slippage))
+    rules = PromotionRules(
+        margin=settings.promotion_margin,
+        min_rows=settings.promotion_min_rows,
+        expires_after_days=settings.champion_expires_after_days,
+        horizon=plan.horizon,
+    )
+    report = build_report(played, rules, Costs(fee, slippage))
     if json_file is not None:
         json_file.write_text(json.dumps(report.document, indent=2, allow_nan=False) + "\n")
     if html_file is not None:

@@ -26,8 +26,8 @@ class ReplayReport:
     returns: Mapping[str, pd.Series]
 
 
-def build_report(replay: Replay, costs: Costs) -> ReplayReport:
-    """Promote, serve and score over everything that was played."""
+def build_report(replay: Replay, rules: PromotionRules, costs: Costs) -> ReplayReport:
+    """Promote by the rules, serve and score over everything that was played."""
     plan = replay.plan
     labels = {history.symbol: realised_labels(history.bars, plan) for history in replay.histories}
     bars = {
@@ -39,7 +39,7 @@ def build_report(replay: Replay, costs: Costs) -> ReplayReport:
     returns = {"buy and hold": buy_and_hold(bars, costs)}
     policies = {}
     for policy in replay.policies:
-        lives = _live_all(replay, policy, labels)
+        lives = _live_all(replay, policy, rules, labels)
         forecasts = pd.concat([life.forecasts for life in lives])
         returns[policy] = follow_signals(forecasts, bars, plan.horizon, costs)
         policies[policy] = _describe(lives, forecasts, plan.horizon)
@@ -56,16 +56,16 @@ def build_report(replay: Replay, costs: Costs) -> ReplayReport:
         "policies": policies,
         "buy_and_hold": account_statistics(returns["buy and hold"]),
         "costs": asdict(costs),
+        "promotion_rules": asdict(rules),
     }
     return ReplayReport(_json_ready(document), returns)
 
 
 def _live_all(
-    replay: Replay, policy_name: str, labels: Mapping[str, pd.DataFrame]
+    replay: Replay, policy_name: str, rules: PromotionRules, labels: Mapping[str, pd.DataFrame]
 ) -> list[MemberLife]:
     plan, store = replay.plan, replay.store
     policy = policy_from_name(policy_name, horizon=plan.horizon, calibration=plan.calibration)
-    rules = PromotionRules(horizon=plan.horizon)
     stored = set(store.keys(CANDIDATE_TABLE))
     rounds: dict[Member, dict[date, Mapping[str, Contender]]] = {}
     for name, member, as_of in replay.rounds():

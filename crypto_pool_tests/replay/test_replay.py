@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -54,6 +55,16 @@ def stored_rounds(pool: PoolFolder) -> dict[Path, int]:
     }
 
 
+def decisions(report: dict) -> Counter[str]:
+    """How often was decided what, over all policies and members."""
+    return Counter(
+        decision["decision"]
+        for policy in report["policies"].values()
+        for member in policy["members"].values()
+        for decision in member["decisions"]
+    )
+
+
 def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]) -> None:
     pool = new_pool()
     process = subprocess.Popen(
@@ -93,6 +104,17 @@ def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]
     assert page.count("<svg") == 3
     assert "<script" not in page
     assert 'src="http' not in page
+
+    rules = {"promotion_margin": 0.9, "promotion_min_rows": 7, "champion_expires_after_days": 1}
+    strict = {f"CRYPTO_POOL_{name.upper()}": str(value) for name, value in rules.items()}
+    again = pool.run(*ARGUMENTS, "--json", "strict.json", environment=strict)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert stored_rounds(pool) == after
+    held_to = json.loads((pool.home / "strict.json").read_text())
+    assert held_to["promotion_rules"] == {
+        "margin": 0.9, "min_rows": 7, "expires_after_days": 1, "horizon": 10
+    }  # fmt: skip
+    assert decisions(held_to)["expired"] > decisions(report)["expired"] == 0
 
 
 def test_what_comes_later_changes_no_earlier_forecast(tmp_path: Path) -> None:
