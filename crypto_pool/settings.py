@@ -4,7 +4,7 @@ Each field is the environment variable `CRYPTO_POOL_<FIELD>`; a `.env` file in t
 directory is read too. `DAGSTER_HOME` is Dagster's own name and has no prefix.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -177,6 +177,17 @@ class Settings(
     def last_closed(self) -> date:
         """The latest UTC day whose bar is closed."""
         return self.now().astimezone(UTC).date() - timedelta(days=1)
+
+    @property
+    def daily_time(self) -> time:
+        """The UTC time of the daily run."""
+        return time.fromisoformat(self.daily_at_utc)
+
+    def daily_begun(self) -> datetime:
+        """When the latest daily run was to begin; after midnight that may be yesterday."""
+        now = self.now().astimezone(UTC)
+        begun = datetime.combine(now.date(), self.daily_time, UTC)
+        return begun if begun <= now else begun - timedelta(days=1)
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
@@ -139,14 +140,28 @@ def test_an_exhausted_quota_is_one_incident_a_day_whatever_runs_it_fails():
 
 def test_forecasts_are_late_only_after_they_were_due():
     day = date(2023, 6, 1)
-    due = forecasts_due_at(
-        Settings(simulated_now=NOW, daily_at_utc="00:20", alert_deadline_hours=6)
-    )
+    due_at = partial(forecasts_due_at, Settings(daily_at_utc="00:20", alert_deadline_hours=6))
+    due = due_at(day)
     assert due == datetime(2023, 6, 2, 6, 20, tzinfo=UTC)
-    assert late_forecasts([day], day, due, due - timedelta(minutes=1)) == []
-    assert late_forecasts([date(2023, 5, 31)], day, due, due) == []
-    (alert,) = late_forecasts([day], day, due, due)
+    assert late_forecasts([day], day, due_at, due - timedelta(minutes=1)) == []
+    assert late_forecasts([date(2023, 5, 30)], day, due_at, due) == []
+    (alert,) = late_forecasts([day], day, due_at, due)
     assert "forecasts of 2023-06-01 are missing" in alert.text
+
+
+@pytest.mark.parametrize(
+    ("daily_at_utc", "due"),
+    [("18:00", "2023-06-03T00:00"), ("23:00", "2023-06-03T05:00")],
+)
+def test_forecasts_of_a_late_daily_run_fall_due_after_midnight(daily_at_utc, due):
+    """By then another day has closed, whose own forecasts are not due yet."""
+    day, last_closed = date(2023, 6, 1), date(2023, 6, 2)
+    settings = Settings(daily_at_utc=daily_at_utc, alert_deadline_hours=6)
+    due_at = partial(forecasts_due_at, settings)
+    moment = datetime.fromisoformat(due).replace(tzinfo=UTC)
+    assert due_at(day) == moment
+    (alert,) = late_forecasts([day, last_closed], last_closed, due_at, moment)
+    assert alert.key == "late forecast:2023-06-01"
 
 
 @pytest.fixture
@@ -242,6 +257,9 @@ def test_the_watch_tells_a_quarantine_and_a_missing_forecast_once(settings, webh
         with dg.build_sensor_context(resources={"pool": pool}) as context:
             alert_incidents(context)
 
+    rows = pd.DataFrame({"symbol": ["BTC"], "trend": ["uptrend"]})
+    forecasts = FrameStore(settings.frames_root)
+    forecasts.write("daily_predictions", "2023-05-31", rows)
     look()
     look()
     assert webhook.texts == [
@@ -249,8 +267,7 @@ def test_the_watch_tells_a_quarantine_and_a_missing_forecast_once(settings, webh
         "forecasts of 2023-06-01 are missing, due at 2023-06-02 06:20 UTC; "
         "the latest runs in the Dagster UI say why, `crypto-pool predict` makes them",
     ]
-    rows = pd.DataFrame({"symbol": ["BTC"], "trend": ["uptrend"]})
-    FrameStore(settings.frames_root).write("daily_predictions", "2023-06-01", rows)
+    forecasts.write("daily_predictions", "2023-06-01", rows)
     look()
     assert len(webhook.texts) == 2
 

@@ -14,12 +14,13 @@ from crypto_pool.defs.assets.raw import daily_bars
 from crypto_pool.defs.freshness import MARGIN, due_daily
 from crypto_pool.defs.requests import day_requests, training_request
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.defs.sensors import attempts_due
+from crypto_pool.defs.sensors import attempts_due, catch_up
 from crypto_pool.domain.market import Member
-from crypto_pool.settings import Settings
+from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.day_plan import DayPlan
 from drills.forty_days import Plan, run
 
+QUICK = {"SYMBOLS": "BTC", "EVALUATION_POLICY": "holdout"}
 SWITCHES = """
 import json
 from crypto_pool.definitions import defs
@@ -62,12 +63,43 @@ def test_the_daily_run_is_at_the_time_of_the_settings():
 
 @pytest.mark.parametrize(
     ("clock", "attempts"),
-    [("00:10", 0), ("01:19", 0), ("01:20", 1), ("02:19", 1), ("02:20", 2), ("04:20", 3),
+    [("00:20", 0), ("01:19", 0), ("01:20", 1), ("02:19", 1), ("02:20", 2), ("04:20", 3),
      ("08:20", 4), ("16:20", 5), ("23:59", 5)],
 )  # fmt: skip
 def test_a_day_is_tried_again_less_and_less_often(clock, attempts):
     moment = datetime.fromisoformat(f"2023-05-02T{clock}").replace(tzinfo=UTC)
     assert attempts_due(Settings(simulated_now=moment, daily_at_utc="00:20")) == attempts
+
+
+@pytest.mark.parametrize(
+    ("daily_at_utc", "moment", "attempts", "through"),
+    [
+        ("23:00", "2023-05-02T23:59", 0, "2023-05-01"),
+        ("23:00", "2023-05-03T00:00", 1, "2023-05-01"),
+        ("23:00", "2023-05-03T15:00", 5, "2023-05-01"),
+        ("18:00", "2023-05-03T09:59", 4, "2023-05-01"),
+        ("18:00", "2023-05-03T10:00", 5, "2023-05-01"),
+        ("18:00", "2023-05-03T18:00", 0, "2023-05-02"),
+    ],
+)
+def test_what_a_late_daily_run_could_not_do_is_tried_again_after_midnight(
+    daily_at_utc, moment, attempts, through, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CRYPTO_POOL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CRYPTO_POOL_DAILY_AT_UTC", daily_at_utc)
+    monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", moment)
+    load_settings.cache_clear()
+    try:
+        assert attempts_due(load_settings()) == attempts
+        resources = {"pool": PoolResource(bar_date="", only=[])}
+        with dg.DagsterInstance.ephemeral() as instance:
+            context = dg.build_sensor_context(instance, resources=resources)
+            asked = catch_up.evaluate_tick(context).run_requests or []
+    finally:
+        load_settings.cache_clear()
+    keys = [request.run_key for request in asked]
+    assert keys == [f"catch_up:{through}:{attempts}:features"][: len(keys)]
+    assert bool(keys) == bool(attempts)
 
 
 @pytest.fixture
@@ -113,21 +145,28 @@ def test_outcomes_alone_are_published_too(pool):
 
 
 def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
-    found = run(Plan(days=4, outages={"1": "quota"}, kills={"2": "worker"}, real=False))
+    found = run(
+        Plan(
+            days=4,
+            outages={"1": "quota"},
+            kills={"2": "worker"},
+            real=False,
+            settings=QUICK,
+        )
+    )
     assert found["killed"] == {"worker": 1}
     assert found["days_of_predictions"] == 4
     left = ("gaps", "duplicates", "unfinished_runs", "slots_held", "mlflow_running")
     assert {name: found[name] for name in left} == dict.fromkeys(left, 0)
     assert found["training_runs"] == 1
-    assert found["decisions"] == 4
+    assert found["decisions"] == 2
     assert set(found["checks"]) >= {"served", "recent", "undrifted", "fresh", "covered", "sound"}
     # One initial try, the killed one, and again after the outage and after the kill.
     assert found["asked_for"]["forecasts"] >= 5
 
 
 def test_a_real_life_bears_a_killed_daemon():
-    quick = {"SYMBOLS": "BTC", "EVALUATION_POLICY": "holdout"}
-    found = run(Plan(days=2, outages={}, kills={"1": "daemon"}, settings=quick))
+    found = run(Plan(days=2, outages={}, kills={"1": "daemon"}, settings=QUICK))
     assert found["killed"] == {"daemon": 1}
     assert found["services_begun_again"] == 1
     assert found["runs_made_again"] <= 1

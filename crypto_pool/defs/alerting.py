@@ -1,6 +1,7 @@
 """Who is told, and when: failed runs, an exhausted quota, quarantines, forecasts that are late."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 from pydantic import SecretStr
@@ -72,16 +73,16 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     """Look at the ledger and at what is owed."""
     settings, now = pool.settings, pool.now().astimezone(UTC)
     alerts = quarantines(Ledger(pool.store).by_member(), now)
-    due = forecasts_due_at(settings)
-    alerts += late_forecasts(owed_days(pool).forecast, settings.last_closed(), due, now)
+    last_closed = settings.last_closed()
+    owed = owed_days(pool, last_closed).forecast
+    alerts += late_forecasts(owed, last_closed, partial(forecasts_due_at, settings), now)
     told = pool_alerts(settings).tell(alerts)
     return dg.SkipReason("; ".join(alert.text for alert in told) or "nothing new to tell")
 
 
-def forecasts_due_at(settings: Settings) -> datetime:
-    """When the forecasts of the last closed day have to be there."""
-    hour, minute = map(int, settings.daily_at_utc.split(":"))
-    begun = datetime.combine(settings.last_closed() + timedelta(days=1), time(hour, minute), UTC)
+def forecasts_due_at(settings: Settings, bar_date: date) -> datetime:
+    """When the forecasts of a bar date have to be there."""
+    begun = datetime.combine(bar_date + timedelta(days=1), settings.daily_time, UTC)
     return begun + timedelta(hours=settings.alert_deadline_hours)
 
 

@@ -1,6 +1,7 @@
 """Runs that the schedule and the sensors ask for, each over exactly the partitions it needs."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -27,15 +28,15 @@ UNFINISHED = [
 ]
 
 
-def owed_days(pool: PoolResource) -> DayPlan:
-    """What the pool owes by now."""
+def owed_days(pool: PoolResource, through: date) -> DayPlan:
+    """What the pool owes of the days through a closed one."""
     settings = pool.settings
     return plan_days(
         pool.store,
         pool.members,
         Ledger(pool.store).by_member(),
         Horizon(
-            settings.last_closed(),
+            through,
             settings.first_prediction_date,
             settings.prediction_window_days,
             settings.catch_up_days,

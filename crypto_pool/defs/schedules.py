@@ -28,10 +28,11 @@ def daily_pool(
     context: dg.ScheduleEvaluationContext, pool: PoolResource
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for what the pool owes."""
-    plan = owed_days(pool)
+    last_closed = pool.settings.last_closed()
+    plan = owed_days(pool, last_closed)
     if plan.is_empty:
-        return dg.SkipReason(f"nothing is owed through {pool.settings.last_closed()}")
-    return day_requests(pool, plan, DAILY, pool.settings.last_closed().isoformat())
+        return dg.SkipReason(f"nothing is owed through {last_closed}")
+    return day_requests(pool, plan, DAILY, last_closed.isoformat())
 
 
 schedules = [daily_pool]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 
 import dagster as dg
 
@@ -101,19 +101,16 @@ def catch_up(
     attempt = attempts_due(pool.settings)
     if attempt == 0:
         return dg.SkipReason("the first attempt is due an hour after the daily run")
-    plan = owed_days(pool)
+    through = pool.settings.daily_begun().date() - timedelta(days=1)
+    plan = owed_days(pool, through)
     if plan.is_empty:
-        return dg.SkipReason(f"nothing is owed through {pool.settings.last_closed()}")
-    key = f"{pool.settings.last_closed()}:{attempt}"
-    return day_requests(pool, plan, CATCH_UP, key)
+        return dg.SkipReason(f"nothing is owed through {through}")
+    return day_requests(pool, plan, CATCH_UP, f"{through}:{attempt}")
 
 
 def attempts_due(settings: Settings) -> int:
-    """How many times the last closed day should have been tried again by now."""
-    now = settings.now().astimezone(UTC)
-    hour, minute = map(int, settings.daily_at_utc.split(":"))
-    begun = datetime.combine(now.date(), time(hour, minute), UTC)
-    hours = int(max(now - begun, timedelta()) / timedelta(hours=1))
+    """How many times what the latest daily run was to do should have been tried again by now."""
+    hours = (settings.now().astimezone(UTC) - settings.daily_begun()) // timedelta(hours=1)
     return hours.bit_length()
 
 

@@ -1,6 +1,6 @@
 """What of the pool's state somebody should be told of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 import pandas as pd
@@ -27,17 +27,21 @@ def quarantines(decisions: Mapping[Member, pd.DataFrame], now: datetime) -> list
 
 
 def late_forecasts(
-    owed: Iterable[date], last_closed: date, due_at: datetime, now: datetime
+    owed: Iterable[date], last_closed: date, due_at: Callable[[date], datetime], now: datetime
 ) -> list[Alert]:
-    """The forecast of the last closed day, if it is owed although it was due."""
-    if now < due_at or last_closed not in set(owed):
-        return []
+    """The forecasts of the last two closed days that are owed although they were due.
+
+    Two, since those of a late daily run fall due only once the next day has closed.
+    """
+    recent = [day for day in owed if day >= last_closed - timedelta(days=1)]
     return [
         Alert(
-            f"late forecast:{last_closed}",
-            f"forecasts of {last_closed} are missing, due at {due_at:%Y-%m-%d %H:%M} UTC; "
+            f"late forecast:{day}",
+            f"forecasts of {day} are missing, due at {due_at(day):%Y-%m-%d %H:%M} UTC; "
             "the latest runs in the Dagster UI say why, `crypto-pool predict` makes them",
         )
+        for day in recent
+        if now >= due_at(day)
     ]
 
 
