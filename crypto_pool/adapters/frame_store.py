@@ -72,28 +72,29 @@ class FrameStore:
         self._files.invalidate_cache()
         return bool(self._files.exists(self.path(table, key)))
 
-    def keys(self, table: str) -> list[str]:
-        """Sorted keys of all partitions of a table; unfinished files are none."""
+    def keys(self, table: str, prefix: str = "") -> list[str]:
+        """Sorted keys of a table's partitions that begin so; unfinished files are none."""
         self._files.invalidate_cache()
         try:
             paths = self._files.ls(f"{self._root}/{table}", detail=False)
         except FileNotFoundError:
             return []
         names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in paths)
-        return sorted(
+        keys = (
             unquote(name.removesuffix(_SUFFIX))
             for name in names
             if name.endswith(_SUFFIX) and not name.startswith(".")
         )
+        return sorted(key for key in keys if key.startswith(prefix))
 
-    def read_all(self, table: str, key_column: str | None = None) -> pd.DataFrame:
+    def read_all(self, table: str, key_column: str | None = None, prefix: str = "") -> pd.DataFrame:
         """All partitions of a table one below the other, in the order of their keys.
 
-        `key_column` adds the key under that name. Without partitions the frame
-        is empty and has no columns. Joined in Arrow, where a column that is all
-        null in one partition takes its type from the others.
+        `prefix` reads those alone whose key begins so; `key_column` adds the key under that
+        name. Without partitions the frame is empty and has no columns. Joined in Arrow, where
+        a column that is all null in one partition takes its type from the others.
         """
-        parts = self._read_tables(table, self.keys(table))
+        parts = self._read_tables(table, self.keys(table, prefix))
         if not parts:
             return pd.DataFrame()
         # Empty partitions may lack columns and types, so they say nothing beside full ones.

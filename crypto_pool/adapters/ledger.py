@@ -91,17 +91,17 @@ class Ledger:
 
     def of_member(self, member: Member) -> pd.DataFrame:
         """Give all decisions about a member, oldest first; empty without columns if none."""
-        return self.by_member().get(member, pd.DataFrame())
+        rows = self.store.read_all(TABLE, prefix=f"{member.partition_key}|")
+        return rows if rows.empty else _oldest_first(rows).reset_index(drop=True)
 
     def by_member(self) -> dict[Member, pd.DataFrame]:
         """Give all decisions by member, oldest first; the ledger is read once."""
         everything = self.store.read_all(TABLE)
         if everything.empty:
             return {}
-        ordered = everything.sort_values("decided_at_utc", kind="stable")
         return {
             Member.parse(f"{symbol}|{trend}"): rows.reset_index(drop=True)
-            for (symbol, trend), rows in ordered.groupby(["symbol", "trend"])
+            for (symbol, trend), rows in _oldest_first(everything).groupby(["symbol", "trend"])
         }
 
 
@@ -123,6 +123,10 @@ def serving_version(decisions: pd.DataFrame, moment: datetime) -> str | None:
     before = decisions[decisions["decided_at_utc"] <= _naive(moment)]
     version = None if before.empty else before["serving_version"].iloc[-1]
     return None if version is None or pd.isna(version) else str(version)
+
+
+def _oldest_first(decisions: pd.DataFrame) -> pd.DataFrame:
+    return decisions.sort_values("decided_at_utc", kind="stable")
 
 
 def _naive(moment: datetime) -> pd.Timestamp:

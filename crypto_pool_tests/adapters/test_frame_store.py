@@ -77,6 +77,16 @@ def test_missing_and_corrupt_partitions_name_path_and_way_out(store: FrameStore)
             store.read("daily_bars", "BTC")
 
 
+def test_a_prefix_names_the_partitions_that_are_read(store: FrameStore) -> None:
+    """The prefix is of the key, not of the file name it is encoded in."""
+    for key in ("BTC|uptrend|1", "BTC|uptrend|2", "BTC|downtrend|1", "XBTC|uptrend|1"):
+        store.write("promotions", key, make_frame(1))
+    chosen = ["BTC|uptrend|1", "BTC|uptrend|2"]
+    assert store.keys("promotions", "BTC|uptrend|") == chosen
+    assert list(store.read_all("promotions", "key", prefix="BTC|uptrend|")["key"]) == chosen
+    assert store.read_all("promotions", prefix="ETH|").empty
+
+
 def test_read_all_joins_partitions(store: FrameStore) -> None:
     """In key order, with the key as a column; an all-null column takes the others' type."""
     store.write("t", "B|up", make_frame(2).assign(reason=None))
