@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 
 import pandas as pd
@@ -82,11 +82,19 @@ class Ledger:
         self.store = store
 
     def record(self, promotion: Promotion) -> bool:
-        """Add a decision; False if it is there already, which changes nothing."""
-        key = promotion.key()
-        if self.store.exists(TABLE, key):
+        """Add a decision; False if it is there already, which changes nothing.
+
+        It is dated after all that stands about its member: a batch is given its time when it is
+        laid out, and somebody may have decided since.
+        """
+        if promotion.decision != "rolled back" and self.store.exists(TABLE, promotion.key()):
             return False
-        self.store.write(TABLE, key, pd.DataFrame([promotion.row()]))
+        last = self.of_member(promotion.member)
+        if not last.empty:
+            after = last["decided_at_utc"].iloc[-1].tz_localize(UTC) + timedelta(microseconds=1)
+            decided = max(promotion.decided_at_utc, after.to_pydatetime())
+            promotion = replace(promotion, decided_at_utc=decided)
+        self.store.write(TABLE, promotion.key(), pd.DataFrame([promotion.row()]))
         return True
 
     def of_member(self, member: Member) -> pd.DataFrame:

@@ -1,11 +1,12 @@
 """The ledger of promotions: what it reads, and in which order decisions stand."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import TABLE, Ledger, Promotion
+from crypto_pool.adapters.ledger import TABLE, Ledger, Promotion, serving_version
 from crypto_pool.domain.market import Member
 
 NOON = datetime(2023, 6, 2, 12, tzinfo=UTC)
@@ -48,3 +49,30 @@ def test_a_member_s_decisions_are_read_from_its_own_files(ledger):
     rows = ledger.of_member(BTC)
     assert list(map(tuple, rows[["symbol", "trend"]].to_numpy())) == [("BTC", "uptrend")]
     assert ledger.of_member(Member.parse("SOL_uptrend")).empty
+
+
+def test_a_decision_stands_after_those_written_before_it(ledger):
+    """Somebody rolled back while the batch that promotes, laid out before, was at work."""
+    hour = timedelta(hours=1)
+    ledger.record(promotion("1", at=NOON - hour))
+    ledger.record(promotion("1", decision="rolled back", at=NOON + hour))
+    assert ledger.record(promotion("2", at=NOON))
+    rows = ledger.of_member(BTC)
+    assert list(rows["decision"]) == ["promoted", "rolled back", "promoted"]
+    assert rows["decided_at_utc"].iloc[-1] - rows["decided_at_utc"].iloc[-2] == timedelta(
+        microseconds=1
+    )
+    assert serving_version(rows, NOON + 2 * hour) == "2"
+    assert not ledger.record(promotion("2", at=NOON + 3 * hour))
+
+
+def test_decisions_under_a_clock_that_stands_still_do_not_tie(ledger):
+    """Each rollback is an act of its own, also where it repeats an earlier one."""
+    ledger.record(promotion("2"))
+    for version in ("1", "2", "1"):
+        assert ledger.record(promotion(version, decision="rolled back"))
+    ledger.record(promotion("9", ETH))
+    rows = ledger.of_member(BTC)
+    assert list(rows["serving_version"]) == ["2", "1", "2", "1"]
+    assert rows["decided_at_utc"].is_unique
+    assert ledger.of_member(ETH)["decided_at_utc"].iloc[0] == pd.Timestamp("2023-06-02 12:00")
