@@ -86,11 +86,13 @@ def decide(
     comparison: pd.DataFrame | None,
     as_of: date,
     rules: PromotionRules,
+    incomparable: str = "",
 ) -> Verdict:
     """Decide between the champion and a challenger that passed the gates.
 
     `comparison` holds label, champion_probability and challenger_probability on rows
-    neither has seen, as `compare` gives it; None where no comparison can be made.
+    neither has seen, as `compare` gives it; None where there are none, or where no comparison
+    can be made, and `incomparable` says why.
     """
     if challenger is None:
         serving = "nobody serves" if champion is None else f"version {champion.version} stays"
@@ -108,7 +110,9 @@ def decide(
     rows = 0 if comparison is None else len(comparison)
     gain = _brier_gain(ours, theirs)
     enough = rows >= rules.min_rows and gain is not None
-    if not enough:
+    if incomparable:
+        found = f"no comparison with it on rows that neither has seen: {incomparable}"
+    elif not enough:
         found = f"{rows} rows that neither has seen, {rules.min_rows} are needed"
     else:
         found = (
@@ -152,18 +156,22 @@ def compare(
     """Let both forecast the rows neither has seen; None if there are none.
 
     The candidate is evaluated on the rows up to the champion's trained_through alone.
-    None too where those are too few to evaluate it.
+
+    Raises:
+        UnscoredCandidate: those do not allow it.
     """
     index = table.index
     first_unseen = pd.Timestamp(champion.seen_through) + pd.Timedelta(days=label_gap(horizon))
     unseen = np.asarray(index > first_unseen)
     known_then = np.asarray(index <= pd.Timestamp(champion.trained_through))
-    if not unseen.any() or not known_then.any():
+    if not unseen.any():
         return None
-    try:
-        fitted = policy.evaluate(candidate, _rows(table, known_then), seed)
-    except UnscoredCandidate:
-        return None
+    if not known_then.any():
+        raise UnscoredCandidate(
+            f"{candidate.name}: the rows begin on {index[0]:%Y-%m-%d}, and version "
+            f"{champion.version} was trained through {champion.trained_through}"
+        )
+    fitted = policy.evaluate(candidate, _rows(table, known_then), seed)
     judged = _rows(table, unseen)
     rows = prediction_input(
         judged.features, pd.Series(judged.reference_probability, index=judged.index)

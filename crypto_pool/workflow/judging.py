@@ -22,7 +22,7 @@ from crypto_pool.domain.promotion import (
     decide,
 )
 from crypto_pool.domain.training import TrainingTable
-from crypto_pool.errors import CryptoPoolError
+from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,22 @@ def judge(
         verdict = decide(_incumbent(task, serving), None, None, task.as_of, task.rules)
         return Verdict(verdict.decision, f"{selection_reason}; {verdict.reason}")
     champion = _incumbent(task, serving)
-    comparison = None
+    comparison, incomparable = None, ""
     if champion is not None and not champion.fault:
-        comparison = compare(
-            task.table,
-            champion,
-            task.registry.load(task.member.name, champion.version).predict_probability,
-            CANDIDATES[run.algorithm],
-            task.evaluation_policy,
-            task.seed,
-            task.rules.horizon,
-        )
+        try:
+            comparison = compare(
+                task.table,
+                champion,
+                task.registry.load(task.member.name, champion.version).predict_probability,
+                CANDIDATES[run.algorithm],
+                task.evaluation_policy,
+                task.seed,
+                task.rules.horizon,
+            )
+        except UnscoredCandidate as error:
+            incomparable = str(error)
     challenger = Challenger(run.algorithm, float(run.tags["decision_threshold"]))
-    return decide(champion, challenger, comparison, task.as_of, task.rules)
+    return decide(champion, challenger, comparison, task.as_of, task.rules, incomparable)
 
 
 def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent | None:

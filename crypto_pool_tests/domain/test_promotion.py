@@ -15,10 +15,12 @@ from crypto_pool.domain.promotion import (
     compare,
     decide,
 )
+from crypto_pool.errors import UnscoredCandidate
 
 RULES = PromotionRules(margin=0.01, min_rows=30, expires_after_days=60)
 CHALLENGER = Challenger("LightGBM", 0.5)
 TRAINED = date(2021, 6, 30)
+FEW_ROWS = date(2020, 11, 15)
 
 
 def incumbent(fault: str = "", seen: date = TRAINED) -> Incumbent:
@@ -99,5 +101,21 @@ def test_the_challenger_of_the_comparison_knows_nothing_later(table):
 def test_no_comparison_without_rows(table):
     seen = table.index.max().date()
     assert compared(table, incumbent(seen=seen), lambda rows: np.zeros(len(rows))) is None
-    early = Incumbent("3", "LightGBM", date(2019, 1, 1), TRAINED, 0.5)
-    assert compared(table, early, lambda rows: np.zeros(len(rows))) is None
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"),
+    [
+        (date(2019, 1, 1), "and version 3 was trained through 2019-01-01"),
+        (FEW_ROWS, "labelled rows are too few for 5 time-ordered folds"),
+    ],
+)
+def test_what_stops_a_comparison_is_the_reason_on_record(table, trained, said):
+    champion = Incumbent("3", "LightGBM", trained, TRAINED, 0.5)
+    policy = policy_from_name("purged_walk_forward")
+    with pytest.raises(UnscoredCandidate, match=said) as caught:
+        compare(table, champion, np.zeros, CANDIDATES["LightGBM"], policy, 7)
+    verdict = decide(champion, CHALLENGER, None, TRAINED, RULES, str(caught.value))
+    assert "LightGBM has no comparison with it on rows" in verdict.reason
+    assert said in verdict.reason
+    assert "0 rows" not in verdict.reason
