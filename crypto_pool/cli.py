@@ -12,7 +12,7 @@ from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.exit_codes import ExitCode, exit_code
 from crypto_pool.commands.history import restart_history
 from crypto_pool.commands.known_truth import known_truth
-from crypto_pool.commands.look import query
+from crypto_pool.commands.query import query
 from crypto_pool.commands.replay import replay
 from crypto_pool.commands.sandbox import sandbox
 from crypto_pool.commands.serve import serve

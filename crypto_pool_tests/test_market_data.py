@@ -12,10 +12,10 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.request_plans import UNLIMITED
-from crypto_pool.sandbox.exchange_server import ExchangeSandbox, serve_exchange
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.sandbox.server import SandboxMarketServer, serving
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
+from crypto_pool_tests.exchange_server import ExchangeSandbox, serve_exchange
 
 LAST = date(2022, 6, 30)
 MARKET = SyntheticMarket(seed=6, predictability=0.5, epoch=date(2020, 6, 1))

@@ -9,8 +9,8 @@ import pytest
 from crypto_pool.adapters.providers.exchange import ExchangeProvider
 from crypto_pool.domain.market import validate_bars
 from crypto_pool.errors import BurstLimit, MalformedAnswer, ProviderUnavailable, UnknownSymbol
-from crypto_pool.sandbox.exchange_server import ExchangeSandbox, serve_exchange
 from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool_tests.exchange_server import ExchangeSandbox, serve_exchange
 
 LAST = date(2023, 6, 30)
 MARKET = SyntheticMarket()
