@@ -19,6 +19,7 @@ DEFAULT_SYMBOLS = (
 Plan = Literal[
     "free", "premium_75", "premium_150", "premium_300", "premium_600", "premium_1200", "custom"
 ]
+Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
 class Scope(BaseModel):
@@ -48,7 +49,7 @@ class MarketData(BaseModel):
     alpha_vantage_api_key: SecretStr | None = Field(
         None, description="Key of the alpha_vantage provider."
     )
-    alpha_vantage_base_url: str = Field(
+    alpha_vantage_base_url: Url = Field(
         "https://www.alphavantage.co/query", description="Address of the alpha_vantage provider."
     )
     alpha_vantage_plan: Plan = Field(
@@ -84,7 +85,7 @@ class MarketData(BaseModel):
         None,
         description="Currency of the exchange's prices; default: USDT on Binance, else USD.",
     )
-    exchange_url: str | None = Field(
+    exchange_url: Url | None = Field(
         None, description="Another address that answers as the exchange does, such as a sandbox."
     )
 
@@ -115,7 +116,7 @@ class Training(BaseModel):
     calibration: Literal["anchored", "platt", "isotonic"] = Field(
         "anchored", description="How purged_walk_forward turns scores into probabilities."
     )
-    seed: int = Field(7, ge=0, description="Seed of every candidate.")
+    seed: int = Field(7, ge=0, le=2**31 - 1, description="Seed of every candidate.")
     workers: int = Field(2, ge=1, le=64, description="Training processes.")
     dask_scheduler: str | None = Field(
         None,
@@ -277,10 +278,8 @@ class Serving(BaseModel):
 class Simulation(BaseModel):
     """The synthetic market and the clock."""
 
-    sandbox_url: str | None = Field(
-        None,
-        description="Address of a running `crypto-pool sandbox`; empty: the synthetic market "
-        "is made in the process that needs it.",
+    sandbox_url: Url | None = Field(
+        None, description="Address of a running `crypto-pool sandbox`; empty: none is needed."
     )
     sandbox_seed: int = Field(7, ge=0, description="Seed of the synthetic market.")
     sandbox_predictability: float = Field(

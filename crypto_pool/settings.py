@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
-from urllib.parse import urlsplit
 
 from pydantic import (
     SecretStr,
@@ -17,9 +16,15 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    SettingsConfigDict,
+)
 
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.setting_checks import PREFIX, conflicts, unknown_names, variable_name
 from crypto_pool.setting_groups import (
     Automation,
     ChampionLife,
@@ -39,7 +44,6 @@ if TYPE_CHECKING:
     from crypto_pool.sandbox.market import SyntheticMarket
 
 POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg2://")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(
@@ -58,7 +62,7 @@ class Settings(
     """All settings; wrong values are reported together by `load_settings`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CRYPTO_POOL_", env_file=".env", extra="ignore", frozen=True
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True
     )
 
     @field_validator("symbols", mode="before")
@@ -74,6 +78,11 @@ class Settings(
         kind = cls.model_fields[str(info.field_name)].annotation
         return None if value == "" and type(None) in get_args(kind) else value
 
+    @field_validator("dagster_home", mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, value: Any) -> Any:
+        return cls.model_fields["dagster_home"].default if value == "" else value
+
     @field_validator("serving_allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
@@ -87,14 +96,6 @@ class Settings(
             raise ValueError(f"needs distinct alphanumeric symbols such as BTC,ETH; got {value}")
         return value
 
-    @model_validator(mode="after")
-    def _check_directory(self) -> "Settings":
-        if self.provider == "directory" and self.market_data_dir is None:
-            raise ValueError(
-                "the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, a folder of SYMBOL.csv"
-            )
-        return self
-
     @field_validator("mlflow_backend_uri")
     @classmethod
     def _check_backend(cls, value: SecretStr | None) -> SecretStr | None:
@@ -103,19 +104,10 @@ class Settings(
         return value
 
     @model_validator(mode="after")
-    def _check_cluster(self) -> "Settings":
-        if self.dask_scheduler is None or urlsplit(self.dask_scheduler).hostname in LOOPBACK:
-            return self
-        local = [
-            f"CRYPTO_POOL_{name.upper()}"
-            for name in ("parquet_root", "mlflow_backend_uri", "mlflow_artifact_root")
-            if getattr(self, name) is None
-        ]
-        if local:
-            raise ValueError(
-                f"workers of {self.dask_scheduler} cannot reach state of this machine; set "
-                f"{', '.join(local)} to what they reach too"
-            )
+    def _check_together(self) -> "Settings":
+        found = list(conflicts(self))
+        if found:
+            raise ValueError("; ".join(found))
         return self
 
     def synthetic_market(self) -> "SyntheticMarket":
@@ -197,15 +189,18 @@ def load_settings() -> Settings:
     Raises:
         InvalidSetting: one message that lists every fault.
     """
+    given = {**DotEnvSettingsSource(Settings).env_vars, **EnvSettingsSource(Settings).env_vars}
+    faults = list(unknown_names(given, Settings.model_fields))
     try:
-        return Settings()  # type: ignore[call-arg]
+        settings = Settings()  # type: ignore[call-arg]
     except ValidationError as error:
-        faults = [
-            f"  {_variable(fault['loc'])}: {fault['msg']} (got {_shown(fault)})"
+        faults += [
+            f"{_variable(fault['loc'])}: {fault['msg']} (got {_shown(fault)})"
             for fault in error.errors()
         ]
-        message = "These settings are wrong:\n" + "\n".join(faults)
-    raise InvalidSetting(message)
+    if faults:
+        raise InvalidSetting("\n  ".join(["These settings are wrong:", *faults]))
+    return settings
 
 
 def _time_in(clock: Path) -> datetime:
@@ -219,10 +214,7 @@ def _time_in(clock: Path) -> datetime:
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
-    if not location:
-        return "settings"
-    name = str(location[0])
-    return name if name == "DAGSTER_HOME" else f"CRYPTO_POOL_{name.upper()}"
+    return variable_name(str(location[0]).lower()) if location else "settings"
 
 
 def _shown(fault: "ErrorDetails") -> str:

@@ -12,14 +12,15 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.setting_checks import variable_name
 from crypto_pool.settings import Settings
 
 INTRODUCTION = """\
 # Configuration
 
 Every setting is an environment variable, or a line of a `.env` file in the working directory;
-the environment wins. A wrong value stops a command with exit code 2 and a message that lists
-every fault. Written by `python -m crypto_pool.settings_reference`; a test fails when this page
+the environment wins. A wrong value, or a name that is no setting, stops a command with exit code 2
+and a message that lists every fault. Written by `python -m crypto_pool.settings_reference`; a test fails when this page
 and the settings differ.
 """
 
@@ -41,11 +42,6 @@ def grouped_settings() -> dict[str, list[str]]:
         for group in Settings.__bases__
         if issubclass(group, BaseModel) and not issubclass(group, BaseSettings)
     }
-
-
-def variable_name(name: str) -> str:
-    """Give the environment variable of a setting."""
-    return "DAGSTER_HOME" if name == "dagster_home" else f"CRYPTO_POOL_{name.upper()}"
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -71,7 +67,7 @@ def _allowed(field: FieldInfo) -> list[str]:
     said = [f"One of {', '.join(f'`{choice}`' for choice in choices)}."] if choices else []
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     bounds = [
-        f"{word} {getattr(limit, name):g}"
+        f"{word} {getattr(limit, name)}"
         for limit in field.metadata
         for name, word in words.items()
         if isinstance(getattr(limit, name, None), int | float)

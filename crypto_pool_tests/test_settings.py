@@ -1,9 +1,14 @@
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import get_args
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.domain.outcomes import chance_of_excess_loss, review_days_needed
+from crypto_pool.domain.splits import rows_needed, walk_forward_folds
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
 from crypto_pool.settings import Settings, load_settings
 
@@ -100,3 +105,106 @@ def test_a_clock_file_is_read_whenever_the_time_is_asked_for(monkeypatch, tmp_pa
     clock.write_text("tomorrow")
     with pytest.raises(InvalidSetting, match=r"CRYPTO_POOL_SIMULATED_NOW_FILE: .*clock must hold"):
         settings.now()
+
+
+def refused(monkeypatch, **values):
+    """What is said of these settings."""
+    for name, value in values.items():
+        monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", value)
+    with pytest.raises(InvalidSetting) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("horizon", [10, 33, 90])
+def test_a_review_window_without_room_for_a_verdict_is_refused(monkeypatch, horizon):
+    """The number named is the first with which the review finds five blocks that have matured."""
+    enough = review_days_needed(horizon)
+    today = pd.Timestamp("2024-06-30")
+    for window in (enough - 1, enough):
+        days = pd.date_range(
+            today - pd.Timedelta(days=window - 1), today - pd.Timedelta(days=horizon)
+        )
+        excess = pd.Series(np.arange(len(days)) % 7 / 7)
+        is_told = chance_of_excess_loss(excess, pd.Series(days), horizon) is not None
+        assert is_told == (window == enough)
+    terms = {"prediction_window_days": str(horizon), "training_rows": "5000"}
+    said = refused(monkeypatch, **terms, review_window_days=str(enough - 1))
+    assert f"CRYPTO_POOL_REVIEW_WINDOW_DAYS={enough - 1} never holds enough" in said
+    assert f"{enough} does: raise it, or lower CRYPTO_POOL_PREDICTION_WINDOW_DAYS={horizon}" in said
+    monkeypatch.setenv("CRYPTO_POOL_REVIEW_WINDOW_DAYS", str(enough))
+    assert load_settings().review_window_days == enough
+
+
+@pytest.mark.parametrize("horizon", [10, 90])
+def test_rows_too_few_for_the_folds_are_refused_with_the_number_that_is_enough(
+    monkeypatch, horizon
+):
+    enough = rows_needed(horizon)
+    index = pd.date_range("2020-01-01", periods=2 * enough)
+    for rows in range(enough, 2 * enough):
+        assert len(walk_forward_folds(index[:rows], horizon)) == 5
+    with pytest.raises(UnscoredCandidate):
+        walk_forward_folds(index[: enough - 6], horizon)
+    terms = {"prediction_window_days": str(horizon), "review_window_days": "900"}
+    said = refused(monkeypatch, **terms, training_rows=str(enough - 1))
+    assert f"CRYPTO_POOL_TRAINING_ROWS={enough - 1} are too few" in said
+    assert f"{enough} are enough" in said
+    monkeypatch.setenv("CRYPTO_POOL_EVALUATION_POLICY", "holdout")
+    assert load_settings().training_rows == enough - 1
+
+
+def test_limits_of_a_plan_that_is_not_custom_are_refused(monkeypatch):
+    said = refused(monkeypatch, alpha_vantage_per_minute="75")
+    assert "CRYPTO_POOL_ALPHA_VANTAGE_PER_MINUTE are limits of a custom plan" in said
+    assert "the plan is free: set CRYPTO_POOL_ALPHA_VANTAGE_PLAN=custom" in said
+    monkeypatch.setenv("CRYPTO_POOL_ALPHA_VANTAGE_PLAN", "custom")
+    assert load_settings().alpha_vantage_per_minute == 75
+
+
+def test_a_custom_plan_without_a_limit_is_refused(monkeypatch):
+    said = refused(monkeypatch, alpha_vantage_plan="custom", alpha_vantage_per_day="")
+    assert "needs at least one of CRYPTO_POOL_ALPHA_VANTAGE_PER_SECOND" in said
+
+
+@pytest.mark.parametrize("name", ["alpha_vantage_base_url", "exchange_url", "sandbox_url"])
+def test_an_address_without_a_scheme_is_refused(monkeypatch, name):
+    said = refused(monkeypatch, **{name: "127.0.0.1:8000"})
+    assert f"CRYPTO_POOL_{name.upper()}: String should match pattern '^https?://'" in said
+
+
+def test_a_seed_no_library_takes_is_refused(monkeypatch):
+    assert "less than or equal to 2147483647" in refused(monkeypatch, seed=str(2**31))
+
+
+def test_an_empty_home_is_no_home(monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    assert load_settings().dagster_home == Path("dagster_home")
+
+
+@pytest.mark.parametrize("source", ["environment", "file"])
+def test_a_misspelt_setting_is_refused_with_the_nearest(monkeypatch, tmp_path, source):
+    if source == "environment":
+        monkeypatch.setenv("CRYPTO_POOL_SYMBOL", "BTC")
+    else:
+        (tmp_path / ".env").write_text("crypto_pool_symbol=BTC\n")
+    said = refused(monkeypatch, seed="x", qwertz="1")
+    assert "CRYPTO_POOL_SYMBOL: there is no such setting; did you mean CRYPTO_POOL_SYMBOLS?" in said
+    assert "CRYPTO_POOL_QWERTZ: there is no such setting; docs/configuration.md lists all" in said
+    assert "CRYPTO_POOL_SEED: " in said
+
+
+def test_variables_that_are_of_others_are_let_through(monkeypatch):
+    """Of the tests, of a shell, and of a Kubernetes service that is named after the pool."""
+    for name, value in {
+        "CRYPTO_POOL_TEST_BROWSER": "chromium",
+        "_CRYPTO_POOL_COMPLETE": "bash_source",
+        "CRYPTO_POOL_COMPLETE": "bash_source",
+        "CRYPTO_POOL_SERVICE_HOST": "10.0.0.1",
+        "CRYPTO_POOL_SERVICE_PORT_GRPC": "3030",
+        "CRYPTO_POOL_PORT": "tcp://10.0.0.1:3030",
+        "CRYPTO_POOL_DAGSTER_WEBSERVER_PORT_80_TCP_ADDR": "10.0.0.2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().symbols == DEFAULT_SYMBOLS
+    assert "CRYPTO_POOL_SERVIN_PORT" in refused(monkeypatch, servin_port="8000")

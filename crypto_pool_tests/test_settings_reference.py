@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from crypto_pool.setting_checks import variable_name
 from crypto_pool.settings import Settings
-from crypto_pool.settings_reference import grouped_settings, variable_name
+from crypto_pool.settings_reference import grouped_settings
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"

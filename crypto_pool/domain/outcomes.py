@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.intervals import MIN_BLOCKS
 from crypto_pool.domain.splits import label_gap
 
-MIN_BLOCKS = 5
 _KEY = ["prediction_date", "symbol", "trend"]
 
 Action = Literal["keep", "quarantine", "roll back"]
@@ -54,6 +54,11 @@ class Review:
     action: Action
     reason: str
     performance: RealisedPerformance
+
+
+def review_days_needed(horizon: int) -> int:
+    """Give the shortest window within which as many blocks as a verdict needs can mature."""
+    return MIN_BLOCKS * label_gap(horizon) + horizon
 
 
 def live_outcomes(outcomes: pd.DataFrame, through: date, window_days: int) -> pd.DataFrame:

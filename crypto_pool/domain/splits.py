@@ -29,6 +29,14 @@ def label_gap(horizon: int) -> int:
     return horizon + SMA_DAYS
 
 
+def rows_needed(horizon: int, folds: int = FOLDS) -> int:
+    """Give the rows from which on folds of that number always leave rows to train on.
+
+    The first fold's training rows and its gap lie in the first of `folds` + 1 equal parts.
+    """
+    return (folds + 1) * (label_gap(horizon) + 1)
+
+
 def walk_forward_folds(
     index: pd.DatetimeIndex, horizon: int = 10, folds: int = FOLDS
 ) -> tuple[Fold, ...]:

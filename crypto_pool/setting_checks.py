@@ -1,0 +1,105 @@
+"""Settings that do not go together, and names of the environment that are no settings."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from crypto_pool.settings import Settings
+
+PREFIX = "CRYPTO_POOL_"
+PAGE = "docs/configuration.md"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LIMITS = ("alpha_vantage_per_second", "alpha_vantage_per_minute", "alpha_vantage_per_day")
+# A test's own, and a shell's that completes `crypto-pool`.
+NO_SETTING = re.compile(r"CRYPTO_POOL_(TEST_.+|COMPLETE)")
+# Kubernetes tells each pod of a service `crypto-pool` or `crypto-pool-ui` in such variables.
+OF_A_SERVICE = re.compile(
+    r"CRYPTO_POOL_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_.+)?)"
+)
+
+
+def conflicts(settings: "Settings") -> Iterator[str]:
+    """Say which settings do not go together, and what would."""
+    if settings.provider == "directory" and settings.market_data_dir is None:
+        yield "the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, a folder of SYMBOL.csv"
+    yield from _request_limits(settings)
+    yield from _too_short(settings)
+    yield from _out_of_reach(settings)
+
+
+def variable_name(name: str) -> str:
+    """Give the environment variable of a setting."""
+    return "DAGSTER_HOME" if name == "dagster_home" else f"{PREFIX}{name.upper()}"
+
+
+def unknown_names(given: Mapping[str, str | None], settings: Iterable[str]) -> Iterator[str]:
+    """Say which variables of the pool's prefix are no settings, and what they may stand for."""
+    known = {variable_name(name): name for name in settings}
+    for name in sorted(given):
+        variable = name.upper()
+        if not variable.startswith(PREFIX) or variable in known:
+            continue
+        if _is_foreign(variable, given[name]):
+            continue
+        near = get_close_matches(variable.removeprefix(PREFIX).lower(), known.values(), n=1)
+        meant = f"did you mean {variable_name(near[0])}?" if near else f"{PAGE} lists all"
+        yield f"{variable}: there is no such setting; {meant}"
+
+
+def _is_foreign(name: str, value: str | None) -> bool:
+    if NO_SETTING.fullmatch(name) or OF_A_SERVICE.fullmatch(name):
+        return True
+    return name.endswith("_PORT") and "://" in (value or "")
+
+
+def _request_limits(settings: "Settings") -> Iterator[str]:
+    given = [variable_name(name) for name in LIMITS if getattr(settings, name) is not None]
+    plan = settings.alpha_vantage_plan
+    if given and plan != "custom":
+        yield (
+            f"{', '.join(given)} are limits of a custom plan and the plan is {plan}: set "
+            "CRYPTO_POOL_ALPHA_VANTAGE_PLAN=custom, or take them away"
+        )
+    if plan == "custom" and not given:
+        names = ", ".join(map(variable_name, LIMITS))
+        yield f"a custom plan of alpha_vantage needs at least one of {names}"
+
+
+def _too_short(settings: "Settings") -> Iterator[str]:
+    from crypto_pool.domain.outcomes import review_days_needed
+    from crypto_pool.domain.splits import rows_needed
+
+    horizon = settings.prediction_window_days
+    way_out = f"raise it, or lower CRYPTO_POOL_PREDICTION_WINDOW_DAYS={horizon}"
+    days = review_days_needed(horizon)
+    if settings.review_window_days < days:
+        yield (
+            f"CRYPTO_POOL_REVIEW_WINDOW_DAYS={settings.review_window_days} never holds enough "
+            f"outcomes for a verdict on a champion, {days} does: {way_out}"
+        )
+    rows = rows_needed(horizon)
+    if settings.evaluation_policy == "purged_walk_forward" and settings.training_rows < rows:
+        yield (
+            f"CRYPTO_POOL_TRAINING_ROWS={settings.training_rows} are too few for the folds of "
+            f"purged_walk_forward, {rows} are enough: {way_out}"
+        )
+
+
+def _out_of_reach(settings: "Settings") -> Iterator[str]:
+    """What the workers of a Dask scheduler on another machine could not read."""
+    scheduler = settings.dask_scheduler
+    if scheduler is None or urlsplit(scheduler).hostname in LOOPBACK:
+        return
+    local = [
+        variable_name(name)
+        for name in ("parquet_root", "mlflow_backend_uri", "mlflow_artifact_root")
+        if getattr(settings, name) is None
+    ]
+    if local:
+        yield (
+            f"workers of {scheduler} cannot reach state of this machine; set "
+            f"{', '.join(local)} to what they reach too"
+        )
