@@ -20,8 +20,8 @@ INTRODUCTION = """\
 
 Every setting is an environment variable, or a line of a `.env` file in the working directory;
 the environment wins. A wrong value, or a name that is no setting, stops a command with exit code 2
-and a message that lists every fault. Written by `python -m crypto_pool.settings_reference`; a test fails when this page
-and the settings differ.
+and a message that lists every fault. Written by `python -m crypto_pool.settings_reference`; a test
+fails when this page and the settings differ.
 """
 
 

@@ -20,7 +20,6 @@ from crypto_pool.domain.table_schemas import require_sane_bars, require_sane_fea
 from crypto_pool.errors import CryptoPoolError
 from crypto_pool.workflow.pulling import REPORTS
 
-DRIFT_LIMIT = 0.5
 DROPPED_LIMIT = 0.2
 
 Finding = Callable[[FrameStore, str, PoolResource], str]
@@ -67,7 +66,7 @@ def insane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
 def drifted(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     """Features whose latest rows lie outside what came before."""
     shares = unseen_share(store.read("feature_table", symbol))
-    far = shares[shares > DRIFT_LIMIT]
+    far = shares[shares > pool.settings.drift_limit]
     return ", ".join(f"{name} {share:.0%} outside" for name, share in far.items())
 
 
