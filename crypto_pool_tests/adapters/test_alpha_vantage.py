@@ -1,6 +1,7 @@
 """Alpha Vantage's client, budget and cache against the sandbox server."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +122,8 @@ def test_each_fault_is_its_error_without_the_key(
     with pytest.raises(error) as raised:
         desk.client().daily_bars("BTC", date(2024, 5, 31))
     assert raised.value.__cause__ is None
+    passing = error in (BurstLimit, ProviderUnavailable)
+    assert len(desk.server.arrivals) == (4 if passing else 1)
     assert CANARY not in f"{raised.value!r}{caplog.text}"
     for path in desk.folder.rglob("*"):
         assert path.is_dir() or CANARY.encode() not in path.read_bytes(), path
@@ -131,3 +134,40 @@ def test_a_passing_fault_is_waited_out(desk: Desk) -> None:
         desk.server.switched.append(SwitchedFault(fault, remaining=1))
     assert len(desk.client().daily_bars("BTC", date(2024, 5, 31))) == 1000
     assert len(desk.slept) == 2
+
+
+def test_a_premium_function_is_asked_for_once_and_not_for_every_coin(desk: Desk) -> None:
+    desk.server.switched.append(SwitchedFault(Fault.PREMIUM, function="MACD"))
+    client = desk.client()
+    with pytest.raises(PremiumEndpoint, match="BTC"):
+        client.indicators("BTC")
+    asked = len(desk.server.arrivals)
+    with pytest.raises(PremiumEndpoint, match=r"^ETH MACD: the key's plan does not"):
+        client.indicators("ETH")
+    assert len(desk.server.arrivals) == asked
+
+
+def test_a_wrong_key_is_tried_once_and_not_for_every_coin(desk: Desk) -> None:
+    desk.server.switched.append(SwitchedFault(Fault.WRONG_KEY))
+    client = desk.client()
+    for symbol in ("BTC", "ETH", "SOL"):
+        said = f"^{symbol} DIGITAL_CURRENCY_DAILY: the provider refuses the API key"
+        with pytest.raises(InvalidApiKey, match=said):
+            client.daily_bars(symbol, date(2024, 5, 31))
+    assert len(desk.server.arrivals) == 1
+
+
+def test_an_address_that_is_none_is_not_asked_again(desk: Desk) -> None:
+    desk.url = "www.alphavantage.co/query"
+    with pytest.raises(ProviderUnavailable, match=r"MissingSchema.*_BASE_URL") as raised:
+        desk.client().daily_bars("BTC", date(2024, 5, 31))
+    assert not raised.value.transient
+    assert desk.slept == []
+
+
+def test_two_that_ask_the_same_at_once_pay_once(desk: Desk) -> None:
+    clients = [desk.client(), desk.client()]
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda c: c.daily_bars("BTC", date(2024, 5, 31)), clients)
+    pd.testing.assert_frame_equal(one, other)
+    assert len(desk.server.arrivals) == 1

@@ -29,6 +29,7 @@ from crypto_pool.errors import (
     DailyQuotaExhausted,
     InvalidApiKey,
     PremiumEndpoint,
+    ProviderError,
     ProviderUnavailable,
 )
 
@@ -101,7 +102,7 @@ class AlphaVantage:
         """
         for pull in self._pulls:
             if pull.function in self._premium:
-                raise PremiumEndpoint(f"{symbol}: {self._premium[pull.function]}")
+                raise PremiumEndpoint(f"{symbol} {pull.function}: {self._premium[pull.function]}")
         parts = [self._indicator(pull, symbol) for pull in self._pulls]
         return pd.concat(parts, axis=1, join="outer").sort_index()[self._column_order()]
 
@@ -130,7 +131,7 @@ class AlphaVantage:
         try:
             return self._answer(self._parameters(pull, symbol), parse)
         except PremiumEndpoint as refusal:
-            self._premium[pull.function] = str(refusal)
+            self._premium[pull.function] = _reason(refusal)
             raise
 
     def _answer(
@@ -142,7 +143,7 @@ class AlphaVantage:
             if stored is not None:
                 return parse(stored.body)
             if self._refused_key is not None:
-                raise InvalidApiKey(self._refused_key)
+                raise InvalidApiKey(f"{_what(parameters)}: {self._refused_key}")
             try:
                 body, frame = self._ask(parameters, parse)
             except DailyQuotaExhausted:
@@ -150,7 +151,7 @@ class AlphaVantage:
                     self.budget.close_for_today()
                 raise
             except InvalidApiKey as refusal:
-                self._refused_key = str(refusal)
+                self._refused_key = _reason(refusal)
                 raise
             self.cache.keep(parameters, body)
             return frame
@@ -189,7 +190,6 @@ class AlphaVantage:
         import requests
         from urllib3.exceptions import HTTPError
 
-        what = f"{parameters['symbol']} {parameters['function']}"
         key = self._key.get_secret_value()
         try:
             with self.budget.request():
@@ -207,8 +207,9 @@ class AlphaVantage:
                 problem = f"HTTP status {response.status_code}"
                 transient = response.status_code >= 500
         except (requests.RequestException, HTTPError) as fault:
-            problem, transient = type(fault).__name__, True
-        raise _unavailable(what, problem, transient) from None
+            # An address that is none is a ValueError too, and none a moment later either.
+            problem, transient = type(fault).__name__, not isinstance(fault, ValueError)
+        raise _unavailable(_what(parameters), problem, transient) from None
 
     def _read(self, response: "requests.Response", begun: float) -> bytes:
         """The whole body, within the time an answer may take."""
@@ -252,6 +253,15 @@ class AlphaVantage:
 
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _what(parameters: Mapping[str, str]) -> str:
+    return f"{parameters['symbol']} {parameters['function']}"
+
+
+def _reason(refusal: ProviderError) -> str:
+    """What a refusal says for any coin, without the request it begins with."""
+    return str(refusal).partition(": ")[2]
 
 
 def _unavailable(what: str, problem: str, transient: bool) -> ProviderUnavailable:
