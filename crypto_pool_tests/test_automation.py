@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import dagster as dg
 import pytest
@@ -33,11 +33,11 @@ print(json.dumps([schedule.cron_schedule, schedule.execution_timezone,
 
 
 def test_bars_and_forecasts_are_due_two_hours_after_the_daily_run():
-    policy = due_daily("23:30")
+    policy = due_daily(time(23, 30))
     assert policy.deadline_cron == "30 1 * * *"
     assert policy.lower_bound_delta == MARGIN
     for asset in (daily_bars, daily_predictions):
-        assert asset.specs_by_key[asset.key].freshness_policy == due_daily("00:20")
+        assert asset.specs_by_key[asset.key].freshness_policy == due_daily(time(0, 20))
 
 
 def switches(**settings):

@@ -9,7 +9,9 @@ from hashlib import sha256
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.model_aliases import model_name
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.promotion import APPOINTMENTS, Decision
 
 TABLE = "promotions"
@@ -40,11 +42,11 @@ class Promotion:
     def row(self) -> dict[str, object]:
         """One row of the table promotions."""
         return {
-            "decided_at_utc": _naive(self.decided_at_utc),
+            "decided_at_utc": naive_utc(self.decided_at_utc),
             "as_of": self.as_of,
             "symbol": self.member.symbol,
             "trend": str(self.member.trend),
-            "model_name": f"{self.member.name}_model",
+            "model_name": model_name(self.member.name),
             "model_version": self.model_version,
             "algorithm": self.algorithm,
             "decision": self.decision,
@@ -117,7 +119,7 @@ def quarantine_reason(decisions: pd.DataFrame, moment: datetime) -> str:
     """Say why the version serving at a moment is quarantined; nothing if it is not."""
     if decisions.empty:
         return ""
-    before = decisions[decisions["decided_at_utc"] <= _naive(moment)]
+    before = decisions[decisions["decided_at_utc"] <= naive_utc(moment)]
     turning = before[before["decision"].isin((*APPOINTMENTS, "quarantined"))]
     if turning.empty or turning["decision"].iloc[-1] != "quarantined":
         return ""
@@ -128,14 +130,10 @@ def serving_version(decisions: pd.DataFrame, moment: datetime) -> str | None:
     """Give the version that served at a moment, by the decisions about one member."""
     if decisions.empty:
         return None
-    before = decisions[decisions["decided_at_utc"] <= _naive(moment)]
+    before = decisions[decisions["decided_at_utc"] <= naive_utc(moment)]
     version = None if before.empty else before["serving_version"].iloc[-1]
     return None if version is None or pd.isna(version) else str(version)
 
 
 def _oldest_first(decisions: pd.DataFrame) -> pd.DataFrame:
     return decisions.sort_values("decided_at_utc", kind="stable")
-
-
-def _naive(moment: datetime) -> pd.Timestamp:
-    return pd.Timestamp(moment.astimezone(UTC)).tz_localize(None).as_unit("us")

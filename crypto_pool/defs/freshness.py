@@ -1,6 +1,6 @@
 """How late is too late: bars and forecasts are due each day, soon after the daily run."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 
@@ -9,12 +9,12 @@ from crypto_pool.settings import load_settings
 MARGIN = timedelta(hours=2)
 
 
-def due_daily(at_utc: str) -> dg.FreshnessPolicy:
+def due_daily(at_utc: time) -> dg.FreshnessPolicy:
     """Fails when nothing was made between a time of the day and two hours after it."""
-    deadline = datetime.strptime(at_utc, "%H:%M") + MARGIN
+    deadline = datetime.combine(date.min, at_utc) + MARGIN
     return dg.FreshnessPolicy.cron(
         deadline_cron=f"{deadline.minute} {deadline.hour} * * *", lower_bound_delta=MARGIN
     )
 
 
-daily_freshness = due_daily(load_settings().daily_at_utc)
+daily_freshness = due_daily(load_settings().daily_time)

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.market import Trend
 from crypto_pool.settings import load_settings
 
 _settings = load_settings()
@@ -11,9 +11,3 @@ symbols = dg.StaticPartitionsDefinition(list(_settings.symbols))
 trends = dg.StaticPartitionsDefinition([str(trend) for trend in Trend])
 members = dg.MultiPartitionsDefinition({"symbol": symbols, "trend": trends})
 days = dg.DailyPartitionsDefinition(start_date=_settings.first_prediction_date.isoformat())
-
-
-def member_of(partition_key: str) -> Member:
-    """The member of a `symbol|trend` partition key."""
-    symbol, trend = partition_key.split("|")
-    return Member(symbol, Trend(trend))

@@ -19,7 +19,7 @@ from crypto_pool.workflow.retention import (
 )
 
 _settings = load_settings()
-_hour, _minute = map(int, _settings.daily_at_utc.split(":"))
+_at = _settings.daily_time
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 500
 
@@ -104,7 +104,7 @@ def clean_up() -> None:
 clean_up_daily = dg.ScheduleDefinition(
     name="clean_up_daily",
     job=clean_up,
-    cron_schedule=f"{_minute} {(_hour + 12) % 24} * * *",
+    cron_schedule=f"{_at.minute} {(_at.hour + 12) % 24} * * *",
     execution_timezone="UTC",
     default_status=(
         dg.DefaultScheduleStatus.RUNNING

@@ -7,14 +7,14 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.settings import load_settings
 
 _settings = load_settings()
-_hour, _minute = _settings.daily_at_utc.split(":")
+_at = _settings.daily_time
 DAILY = "daily_pool"
 
 
 @dg.schedule(
     name=DAILY,
     job_name=ALL_ASSETS,
-    cron_schedule=f"{int(_minute)} {int(_hour)} * * *",
+    cron_schedule=f"{_at.minute} {_at.hour} * * *",
     execution_timezone="UTC",
     default_status=(
         dg.DefaultScheduleStatus.RUNNING

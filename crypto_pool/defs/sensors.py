@@ -23,8 +23,8 @@ from crypto_pool.domain.staleness import (
     plan_training,
 )
 from crypto_pool.settings import Settings, load_settings
-from crypto_pool.workflow.day_plan import last_bar
 from crypto_pool.workflow.monitoring import observe_members
+from crypto_pool.workflow.pulling import last_bar
 
 RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
 STATUS = (

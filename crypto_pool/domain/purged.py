@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.calibration import Calibration
+from crypto_pool.domain.calibration import MIN_FOLDS, Calibration
 from crypto_pool.domain.calibration_fitting import calibration_fitter
 from crypto_pool.domain.candidates import Candidate, ClassBalance
 from crypto_pool.domain.evaluation import Metric
@@ -24,8 +24,6 @@ from crypto_pool.domain.splits import Fold, known_before, label_gap, walk_forwar
 from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import UnscoredCandidate
-
-MIN_FOLDS = 2
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.labels import SMA_DAYS
 from crypto_pool.domain.market import Trend, has_unbroken_days
 from crypto_pool.errors import InvalidSetting
 
-SMA_DAYS = 10
 VOLATILITY_DAYS = 60
 # Variance, in days, of the 10-day average of a random walk over its last ten steps:
 # the sum of (k / 10) squared for k = 1..10.

@@ -10,6 +10,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import serving_version
 from crypto_pool.domain.market import Member
 from crypto_pool.workflow.forecasting import deadline_of
+from crypto_pool.workflow.pulling import last_bar
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,6 @@ def plan_days(
         ),
         score=tuple(day for day in horizon.scored_days if _owes_outcomes(store, day)),
     )
-
-
-def last_bar(store: FrameStore, symbol: str) -> date | None:
-    """The latest stored bar date of a coin."""
-    if not store.exists("daily_bars", symbol):
-        return None
-    latest: date = store.read("daily_bars", symbol).index.max().date()
-    return latest
 
 
 def _is_behind(store: FrameStore, symbol: str, last_closed: date) -> bool:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import quarantine_reason, serving_version
+from crypto_pool.adapters.model_aliases import model_name
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.drift import InputSpan
@@ -17,6 +18,7 @@ from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
 from crypto_pool.domain.training import (
@@ -184,7 +186,7 @@ def forecast(
         "furthest_input": distance.feature,
         "decision_threshold": threshold,
         "reference_probability": float(reference),
-        "model_name": f"{member.name}_model",
+        "model_name": model_name(member.name),
         "model_version": str(forecaster.version.version),
         "algorithm": tags["classifier"],
         "target": tags["target"],
@@ -196,7 +198,7 @@ def forecast(
             {str(k): v for k, v in features.loc[[day]].to_dict("records")[0].items()}
         ),
         "top_contributions": json.dumps([asdict(largest) for largest in explained]),
-        "predicted_at_utc": pd.Timestamp(now).tz_convert("UTC").tz_localize(None),
+        "predicted_at_utc": naive_utc(now),
     }
 
 
@@ -225,7 +227,7 @@ def score_predictions(store: FrameStore, predictions: pd.DataFrame, now: datetim
             {
                 **{name: row[name] for name in OUTCOME_COLUMNS},
                 "outcome": float(outcome),
-                "scored_at_utc": pd.Timestamp(now).tz_convert("UTC").tz_localize(None),
+                "scored_at_utc": naive_utc(now),
             }
         )
     return pd.DataFrame(scored)

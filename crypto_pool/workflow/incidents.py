@@ -7,6 +7,7 @@ import pandas as pd
 
 from crypto_pool.adapters.alerts import Alert
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.moments import naive_utc
 
 QUARANTINES_TOLD = timedelta(days=30)
 QUOTA = "DailyQuotaExhausted"
@@ -14,7 +15,7 @@ QUOTA = "DailyQuotaExhausted"
 
 def quarantines(decisions: Mapping[Member, pd.DataFrame], now: datetime) -> list[Alert]:
     """Champions that were quarantined in the last thirty days; `decisions` are the ledger's."""
-    since = pd.Timestamp(now - QUARANTINES_TOLD).tz_convert("UTC").tz_localize(None)
+    since = naive_utc(now - QUARANTINES_TOLD)
     return [
         Alert(
             f"quarantine:{member.name}:{row['decided_at_utc']}",

@@ -23,6 +23,7 @@ from crypto_pool.domain.promotion import (
 )
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
+from crypto_pool.workflow.training import TARGET_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent 
 
 def _fault(task: ChampionTask, serving: ChampionRecord) -> str:
     """Say why a champion can serve no more, or nothing."""
-    for name in ("target", "target_pct", "prediction_window_days"):
+    for name in TARGET_SETTINGS:
         if serving.tags.get(name) != str(task.settings[name]):
             return f"its {name} is {serving.tags.get(name)}, the pool's {task.settings[name]}"
     quarantine = quarantine_reason(Ledger(task.store).of_member(task.member), task.now)

@@ -21,8 +21,7 @@ from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.forecasting import SymbolFrames
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot
-
-TARGET_SETTINGS = ("target", "target_pct", "prediction_window_days")
+from crypto_pool.workflow.training import TARGET_SETTINGS
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.adapters.rate_limit import PullPlan
 from crypto_pool.domain.bar_history import Merge, merge_bars
 from crypto_pool.domain.market import validate_bars
+from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.table_schemas import require_sane_bars
 from crypto_pool.errors import DailyQuotaExhausted, HistoryChanged, MissingPartition
 
@@ -32,7 +33,7 @@ class Puller:
         """What of a batch fits today's requests; None where nobody counts them."""
         if not isinstance(self.provider, MeteredProvider):
             return None
-        last_bars = {symbol: last for symbol in symbols if (last := self._last_bar(symbol))}
+        last_bars = {symbol: last for symbol in symbols if (last := last_bar(self.store, symbol))}
         return self.provider.plan_pull(symbols, last_bars, with_indicators)
 
     def pull(self, symbol: str) -> tuple[Merge, tuple[str, ...]]:
@@ -44,8 +45,7 @@ class Puller:
         raw = self.provider.daily_bars(symbol, self.last_closed)
         checked = validate_bars(raw, symbol, self.last_closed, self.min_history_bars)
         require_sane_bars(checked.bars, symbol)
-        stored = self._stored(symbol)
-        merge = merge_bars(stored, checked.bars)
+        merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
         faults = tuple(fault.message for fault in checked.faults)
         self.store.write(REPORTS, symbol, self._report(symbol, merge, faults))
         if merge.verdict == "refused":
@@ -70,20 +70,12 @@ class Puller:
             )
         return self.provider.indicators(symbol)
 
-    def _stored(self, symbol: str) -> pd.DataFrame | None:
-        exists = self.store.exists("daily_bars", symbol)
-        return self.store.read("daily_bars", symbol) if exists else None
-
-    def _last_bar(self, symbol: str) -> date | None:
-        stored = self._stored(symbol)
-        return None if stored is None else stored.index.max().date()
-
     def _report(self, symbol: str, merge: Merge, faults: tuple[str, ...]) -> pd.DataFrame:
         return pd.DataFrame(
             [
                 {
                     "symbol": symbol,
-                    "pulled_at_utc": pd.Timestamp(self.now).tz_convert("UTC").tz_localize(None),
+                    "pulled_at_utc": naive_utc(self.now),
                     "source": self.provider.source,
                     "verdict": merge.verdict,
                     "added": merge.added,
@@ -95,6 +87,17 @@ class Puller:
                 }
             ]
         )
+
+
+def stored_bars(store: FrameStore, symbol: str) -> pd.DataFrame | None:
+    """The stored bars of a coin, if there are any."""
+    return store.read("daily_bars", symbol) if store.exists("daily_bars", symbol) else None
+
+
+def last_bar(store: FrameStore, symbol: str) -> date | None:
+    """The latest stored bar date of a coin."""
+    stored = stored_bars(store, symbol)
+    return None if stored is None else stored.index.max().date()
 
 
 def require_fits(plan: PullPlan | None, symbol: str) -> None:

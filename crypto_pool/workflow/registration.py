@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from crypto_pool.adapters.model_aliases import model_name
 from crypto_pool.adapters.model_records import REGISTERED_AT_TAG, ChampionRecord, RunRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.explanation import Explanation, explain
 from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.overfitting import SelectionCorrection
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
 from crypto_pool.domain.training import TrainingTable, prediction_input
@@ -113,7 +115,7 @@ def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> di
     return {
         "symbol": member.symbol,
         "trend": str(member.trend),
-        "model_name": f"{member.name}_model",
+        "model_name": model_name(member.name),
         "model_version": champion.version,
         "algorithm": run.algorithm,
         "run_id": run.run_id,
@@ -134,6 +136,6 @@ def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> di
         "candidates_tried": int(tags["candidates_tried"]),
         "effective_sample_size": json.loads(tags["effective_sample_size"]),
         "feature_importance": tags["feature_importance"],
-        "registered_at_utc": pd.Timestamp(champion.registered_at_utc).tz_localize(None),
+        "registered_at_utc": naive_utc(champion.registered_at_utc),
         "synthetic": run.tags.get("synthetic") == "true",
     }

@@ -21,6 +21,9 @@ from crypto_pool.errors import UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.isolation import Failure, map_isolated
 
+# What a forecast is of; a champion for other terms cannot serve.
+TARGET_SETTINGS = ("target", "target_pct", "prediction_window_days")
+
 
 @dataclass(frozen=True)
 class TrainingTask:

@@ -14,10 +14,11 @@ from crypto_pool.defs.batches import (
     record_failure,
     require_survivors,
 )
-from crypto_pool.defs.partitions import member_of, members
+from crypto_pool.defs.partitions import members
 from crypto_pool.defs.pictures import judgement_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.market import Member
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.workflow.championing import ChampionDecision, appoint_champions
 from crypto_pool.workflow.forecasting import member_table
@@ -69,7 +70,7 @@ def training_tables(
         try:
             tables[key] = member_table(
                 pool.store,
-                member_of(key),
+                Member.parse(key),
                 pool.as_of,
                 pool.training_settings,
                 pool.settings.training_rows,
@@ -120,7 +121,7 @@ def candidates(
         "dagster_run_id": context.run.run_id,
     }
     tasks = [
-        TrainingTask(member=member_of(key), algorithm=name, table=table, **shared)
+        TrainingTask(member=Member.parse(key), algorithm=name, table=table, **shared)
         for key, table in tables.items()
         for name in algorithms
     ]
@@ -159,7 +160,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
     tables, reasons = training_tables(context, pool, [context.asset_key])
     tasks = [
         ChampionTask(
-            member=member_of(key),
+            member=Member.parse(key),
             table=table,
             as_of=pool.as_of,
             policy=pool.settings.evaluation_policy,
