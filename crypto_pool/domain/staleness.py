@@ -96,7 +96,8 @@ class Staleness:
     @property
     def rank(self) -> tuple[int, ...]:
         """Sorts the worst first, then whoever has more reasons."""
-        return tuple(-urgency for urgency in self.reasons)
+        # The 0 sorts behind every reason, so that fewer of them do.
+        return (*(-urgency for urgency in self.reasons), 0)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def judge(**changes):
 
 def test_a_fresh_member_is_not_stale():
     assert judge() is None
-    assert judge(performance=replace(POOR, chance=0.6), drift=0.5, new_labelled_rows=59) is None
+    assert judge(performance=replace(POOR, chance=0.2), drift=0.5, new_labelled_rows=59) is None
     assert judge(performance=replace(POOR, chance=None)) is None
 
 
@@ -76,6 +76,12 @@ def test_the_worst_are_trained_first_within_the_daily_budget():
     assert "retrain_daily_members is 2" in plan.waiting[BTC]
     spent = plan_training(members, {}, 2, TODAY, TrainingBudget(daily_members=2))
     assert spent.chosen == ()
+
+
+def test_of_two_as_badly_off_the_one_with_more_reasons_is_first():
+    members = [stale(ADA, has_champion=False), stale(BTC, has_champion=False, code_changed=True)]
+    plan = plan_training(members, {}, 0, TODAY, TrainingBudget())
+    assert [one.member for one in plan.chosen] == [BTC, ADA]
 
 
 def test_none_is_trained_twice_within_the_cooldown():
