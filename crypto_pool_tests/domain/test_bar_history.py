@@ -59,6 +59,22 @@ def test_a_few_restated_days_are_reported_and_the_stored_ones_stay():
     assert merge.added == len(ALL) - 400
 
 
+def test_a_price_that_differs_by_rounding_is_not_restated():
+    pulled = ALL.copy()
+    pulled.iloc[10, 0] *= 1 + 5e-5
+    assert merge_bars(STORED, pulled).restated == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "verdict"),
+    [(0, 40, "restated"), (0, 41, "refused"), (380, 5, "restated"), (380, 6, "refused")],
+)
+def test_a_tenth_of_the_days_in_common_or_five_may_be_restated(start, days, verdict):
+    pulled = ALL.iloc[start:].copy()
+    pulled.iloc[:days, 0] *= 1.001
+    assert merge_bars(STORED, pulled).verdict == verdict
+
+
 def scaled(factor: float, columns: list[str]) -> pd.DataFrame:
     return ALL.assign(**{name: ALL[name] * factor for name in columns})
 
@@ -72,12 +88,14 @@ PRICES = ["open", "high", "low", "close"]
         (scaled(1000, PRICES), "closes are now 1000 times"),
         (scaled(1.002, PRICES), "400 of 400 days in common are restated"),
         (scaled(7, ["volume"]), "volumes are now 7 times"),
+        (scaled(0.4, ["volume"]), "volumes are now 0.4 times"),
+        (scaled(1.03, PRICES).iloc[396:], "closes are now 1.03 times"),
         (SyntheticMarket().bars("ETH", date(2021, 6, 30)), "another coin under the old name"),
         (ALL.iloc[420:], "no day in common"),
         (ALL.iloc[400:], "no day in common"),
     ],
-    ids=["redenominated", "another venue's prices", "another venue's volume", "renamed",
-         "gap", "adjacent"],
+    ids=["redenominated", "another venue's prices", "more volume", "less volume", "another level",
+         "renamed", "gap", "adjacent"],
 )  # fmt: skip
 def test_another_history_is_refused_as_a_whole(pulled, reason):
     merge = merge_bars(STORED, pulled)
@@ -85,3 +103,16 @@ def test_another_history_is_refused_as_a_whole(pulled, reason):
     assert reason in merge.reason
     pd.testing.assert_frame_equal(merge.bars, STORED)
     assert merge.added == 0
+
+
+@pytest.mark.parametrize(
+    ("stored", "pulled"),
+    [
+        (STORED, scaled(1.9, ["volume"])),
+        (STORED.assign(volume=0.0), ALL),
+        (STORED, scaled(7, ["volume"]).iloc[381:]),
+    ],
+    ids=["below twice", "none stored", "19 days in common"],
+)
+def test_another_volume_alone_is_no_other_history(stored, pulled):
+    assert merge_bars(stored, pulled).verdict == "extended"

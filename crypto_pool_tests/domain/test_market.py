@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.market import Member, Trend, ValidatedBars, validate_bars
+from crypto_pool.domain.market import (
+    PRICE_COLUMNS,
+    Member,
+    Trend,
+    ValidatedBars,
+    validate_bars,
+)
 from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting
 
 DAY = 100
@@ -22,8 +28,9 @@ def test_a_member_is_read_back_from_its_name_and_its_key():
     member = Member("BTC", Trend.UPTREND)
     assert (member.name, member.partition_key) == ("BTC_uptrend", "BTC|uptrend")
     assert Member.parse(member.name) == Member.parse(member.partition_key) == member
-    with pytest.raises(InvalidSetting, match="BTC_sideways"):
-        Member.parse("BTC_sideways")
+    for name in ("BTC_sideways", "_uptrend"):
+        with pytest.raises(InvalidSetting, match=f"'{name}' names no member"):
+            Member.parse(name)
 
 
 def test_sound_bars_pass_unchanged(bars):
@@ -70,10 +77,18 @@ def test_a_row_with_a_non_finite_value_becomes_a_missing_day(bars, value):
 
 
 @pytest.mark.parametrize(
-    ("column", "factor"), [("high", 0.5), ("low", 2.0), ("close", -1.0), ("volume", -1.0)]
+    "impossible",
+    [
+        lambda row: {"high": (row["open"] + row["close"]) / 2},
+        lambda row: {"low": (row["open"] + row["close"]) / 2},
+        lambda row: dict.fromkeys(PRICE_COLUMNS, 0.0),
+        lambda row: {"volume": -1.0},
+    ],
+    ids=["high below a price", "low above a price", "prices of 0", "negative volume"],
 )
-def test_an_impossible_row_becomes_a_missing_day(bars, column, factor):
-    bars.loc[bars.index[DAY], column] *= factor
+def test_an_impossible_row_becomes_a_missing_day(bars, impossible):
+    for column, value in impossible(bars.iloc[DAY]).items():
+        bars.loc[bars.index[DAY], column] = value
     result = check(bars)
     assert actions(result) == {"impossible": "refused", "gap": "noted"}
     assert result.faults[0].dates == (bars.index[DAY].date(),)
@@ -91,7 +106,7 @@ def test_zero_volume_is_noted_and_kept(bars):
 def test_missing_days_are_noted_and_never_filled(bars):
     result = check(bars.drop(bars.index[DAY : DAY + 5]))
     assert actions(result) == {"gap": "noted"}
-    assert result.faults[0].count == 5
+    assert len(result.faults[0].dates) == 5
     assert "and 2 more" in result.faults[0].message
     assert len(result.bars) == len(bars) - 5
 
@@ -108,6 +123,12 @@ def test_bars_without_a_needed_column_or_without_dates_are_refused(bars):
         check(bars.drop(columns="volume"))
     with pytest.raises(InvalidBars, match="bar dates"):
         check(bars.reset_index(drop=True))
+    days = bars.index.to_series()
+    days.iloc[DAY] = pd.NaT
+    with pytest.raises(InvalidBars, match="1 bars have no date"):
+        check(bars.set_axis(pd.DatetimeIndex(days)))
+    with pytest.raises(InvalidBars, match="within the day"):
+        check(bars.shift(6, freq="h"))
     with_text = bars.astype(object)
     with_text.iloc[3, 0] = "n/a"
     with pytest.raises(InvalidBars, match="no number"):
@@ -119,6 +140,7 @@ def test_an_empty_frame_is_too_short_and_no_crash(bars):
         check(bars.iloc[:0])
 
 
-def test_dates_with_a_zone_become_utc_days(bars):
-    result = check(bars.tz_localize("UTC"))
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_dates_with_a_zone_become_utc_days(bars, zone):
+    result = check(bars.tz_localize("UTC").tz_convert(zone))
     pd.testing.assert_frame_equal(result.bars, bars, check_freq=False)
