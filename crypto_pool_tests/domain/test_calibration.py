@@ -59,6 +59,7 @@ def test_probabilities_are_calibrated_and_not_a_disguised_answer():
     assert len(np.unique(probability)) == 500
     truth = 1 / (1 + np.exp(-2 * rows["score"][1500:]))
     assert np.abs(probability - truth).mean() < 0.05
+    np.testing.assert_array_equal(model.predict(rows[1500:]), (probability > 0.5).astype(int))
 
 
 @pytest.mark.parametrize("name", ["SupportVectorMachine", "RidgeClassifier"])

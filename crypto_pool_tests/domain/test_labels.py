@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.labels import label_target, label_trend
+from crypto_pool.domain.labels import label_forward_return, label_target, label_trend
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.errors import InvalidSetting
@@ -111,3 +112,36 @@ def test_a_horizon_below_ten_is_refused(bars):
 def test_logits_are_of_clipped_probabilities():
     odds = logit(pd.Series([0.0, 0.5, 1.0]))
     np.testing.assert_allclose(odds, [-math.log(99), 0, math.log(99)])
+
+
+@pytest.mark.parametrize("trend", list(Trend))
+def test_forward_return_is_close_to_close(market, trend):
+    close = market.bars["close"]
+    change = close.shift(-10) / close - 1
+    hit = change >= 0.05 if trend is Trend.UPTREND else change <= -0.05
+    labels = label_target(market.bars, trend, target="forward_return")
+    pd.testing.assert_series_equal(
+        labels, hit.astype(float).where(change.notna()), check_names=False, check_freq=False
+    )
+    gone = market.bars.index[100]
+    assert np.isnan(label_forward_return(market.bars.drop(gone), trend).iloc[90])
+    spread = np.log(close).diff().rolling(60).std()
+    ends = -np.log(1.05) if trend is Trend.UPTREND else np.log(0.95)
+    expected = pd.Series(norm.cdf(ends / (np.sqrt(10) * spread)), index=close.index)
+    actual = random_walk_probability(market.bars, trend, target="forward_return")
+    pd.testing.assert_series_equal(actual, expected, check_names=False, check_freq=False)
+
+
+def test_an_unknown_target_is_refused(market):
+    with pytest.raises(InvalidSetting, match="'close'"):
+        label_target(market.bars, "uptrend", target="close")
+    with pytest.raises(InvalidSetting, match="'close'"):
+        random_walk_probability(market.bars, "uptrend", target="close")
+
+
+def test_a_move_of_exactly_the_target_counts():
+    fall = flat_bars(np.where(np.arange(60) < 30, 100.0, 50.0))
+    assert label_target(fall, "downtrend", target_pct=0.2).iloc[33 - 10] == 1.0
+    rise = flat_bars(np.where(np.arange(60) < 30, 100.0, 150.0))
+    forward = label_target(rise, "uptrend", target_pct=0.5, target="forward_return")
+    assert forward.iloc[25] == 1.0

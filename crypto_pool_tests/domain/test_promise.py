@@ -1,47 +1,13 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import expit
 from scipy.stats import norm
 
-from crypto_pool.domain.calibration import calibration_from_dict
-from crypto_pool.domain.calibration_fitting import CALIBRATION_FITTERS, fit_anchored
-from crypto_pool.domain.evaluation import classification_metrics
 from crypto_pool.domain.intervals import metric_intervals, resampled_sums
-from crypto_pool.domain.labels import label_forward_return, label_target
 from crypto_pool.domain.overfitting import correct_selection, probability_of_overfitting
 from crypto_pool.domain.promise import bounds_by_name, measure_promise
-from crypto_pool.domain.reference import random_walk_probability
-from crypto_pool.domain.thresholds import choose_threshold
-from crypto_pool.errors import InvalidSetting, UnscoredCandidate, UntrustedModel
-
-
-def smooth(random: np.random.Generator, rows: int, width: int = 20) -> np.ndarray:
-    noise = random.normal(size=rows + width - 1)
-    return np.convolve(noise, np.full(width, width**-0.5), mode="valid")
-
-
-def frame(seed: int, rows: int = 660, noise: float = 0.15) -> pd.DataFrame:
-    """Labels that overlap, a calibrated reference, and a candidate that is it with noise."""
-    random = np.random.default_rng(seed)
-    reference = np.clip(norm.cdf(0.8 * smooth(random, rows) - 0.8), 0.02, 0.98)
-    label = (norm.cdf(smooth(random, rows)) < reference).astype(int)
-    return pd.DataFrame(
-        {
-            "label": label,
-            "probability": blurred(reference, random, noise),
-            "reference_probability": reference,
-            "decision_threshold": 0.5,
-            "fold": np.repeat([2, 3, 4, 5], -(-rows // 4))[:rows],
-        },
-        index=pd.date_range("2020-01-01", periods=rows),
-    )
-
-
-def blurred(reference: np.ndarray, random: np.random.Generator, noise: float) -> np.ndarray:
-    return expit(np.log(reference / (1 - reference)) + noise * smooth(random, len(reference)))
+from crypto_pool.errors import UnscoredCandidate
+from crypto_pool_tests.domain.evaluations import blurred, frame
 
 
 def candidates(seed: int, count: int = 6) -> dict[str, pd.DataFrame]:
@@ -59,109 +25,6 @@ def best_of(evaluations: dict[str, pd.DataFrame]) -> str:
         evaluations,
         key=lambda n: ((evaluations[n].probability - evaluations[n].label) ** 2).mean(),
     )
-
-
-# Calibration
-
-
-def test_a_candidate_that_knows_nothing_leaves_the_reference():
-    rows = frame(0, 800)
-    logit = np.log(rows.reference_probability / (1 - rows.reference_probability)).to_numpy()
-    noise = np.random.default_rng(1).uniform(0.05, 0.95, len(rows))
-    fitted = fit_anchored(noise, logit, rows.label.to_numpy(), 20)
-    served = fitted.apply(noise, logit)
-    assert np.abs(served - rows.reference_probability).max() < 0.12
-    assert fitted.candidate_weight < 0.15
-
-
-def test_a_candidate_that_knows_is_believed_the_more_the_more_rows_say_so():
-    random = np.random.default_rng(2)
-    logit, better = random.normal(size=6000), random.normal(size=6000)
-    label = (random.uniform(size=6000) < expit(logit + better)).astype(int)
-    weights = [
-        fit_anchored(expit(better)[:rows], logit[:rows], label[:rows], 20).candidate_weight
-        for rows in (100, 1000, 6000)
-    ]
-    assert 0 <= weights[0] < weights[1] < weights[2]
-    assert weights[2] > 0.6
-    assert fit_anchored(expit(-better), logit, label, 20).candidate_weight == 0.0
-
-
-def test_overlapping_labels_count_for_less():
-    random = np.random.default_rng(3)
-    logit, better = random.normal(size=1000), random.normal(size=1000)
-    label = (random.uniform(size=1000) < expit(better)).astype(int)
-    loose, careful = (fit_anchored(expit(better), logit, label, n) for n in (1, 50))
-    assert loose.candidate_weight > careful.candidate_weight
-
-
-def test_without_rows_it_is_the_reference():
-    none = np.array([])
-    assert fit_anchored(none, none, none, 20).to_dict() == {
-        "kind": "anchored",
-        "reference_weight": 1.0,
-        "candidate_weight": 0.0,
-        "intercept": 0.0,
-    }
-
-
-@pytest.mark.parametrize("kind", ["anchored", "platt", "isotonic"])
-def test_a_calibration_survives_being_stored(kind):
-    rows = frame(4)
-    logit = np.log(rows.reference_probability / (1 - rows.reference_probability)).to_numpy()
-    raw = rows.probability.to_numpy()
-    fitted = CALIBRATION_FITTERS[kind](raw, logit, rows.label.to_numpy(), 20)
-    stored = calibration_from_dict(json.loads(json.dumps(fitted.to_dict())))
-    np.testing.assert_array_equal(stored.apply(raw, logit), fitted.apply(raw, logit))
-    served = fitted.apply(np.array([0.0, 0.5, 1.0]), np.zeros(3))
-    assert (np.diff(served) >= 0).all()
-    assert np.isfinite(served).all()
-
-
-@pytest.mark.parametrize(
-    "stored",
-    [
-        {"kind": "anchored", "reference_weight": 1.0, "candidate_weight": 0.0},
-        {"kind": "platt", "slope": float("nan"), "intercept": 0.0},
-        {"kind": "platt", "slope": "1", "intercept": 0.0},
-        {"kind": "platt", "slope": True, "intercept": 0.0},
-        {"kind": "isotonic", "candidate": [0.1, 0.1], "served": [0.1, 0.2]},
-        {"kind": "isotonic", "candidate": [0.1, 0.2], "served": [0.3, 0.2]},
-        {"kind": "isotonic", "candidate": [0.1, 0.2], "served": [0.3]},
-        {"kind": "isotonic", "candidate": [0.1], "served": [1.3]},
-        {"kind": "isotonic", "candidate": [], "served": []},
-        {"kind": "unheard-of"},
-    ],
-)
-def test_a_stored_calibration_that_is_not_ours_is_refused(stored):
-    with pytest.raises(UntrustedModel):
-        calibration_from_dict(stored)
-
-
-# Threshold
-
-
-def test_the_threshold_is_the_best_within_bounds():
-    random = np.random.default_rng(5)
-    probability = random.uniform(size=4000)
-    label = (random.uniform(size=4000) < probability).astype(int)
-    chosen = choose_threshold(label, probability)
-    assert 0.4 <= chosen <= 0.6
-    scores = {
-        threshold: classification_metrics(label, probability, threshold)["overall_score"]
-        for threshold in np.arange(0.4, 0.61, 0.01)
-    }
-    assert classification_metrics(label, probability, chosen)["overall_score"] == pytest.approx(
-        max(scores.values()), abs=0.01
-    )
-
-
-def test_a_degenerate_threshold_is_never_chosen():
-    low = np.linspace(0.0, 0.2, 100)
-    assert choose_threshold(np.zeros(100), low) == 0.5  # nothing would be flagged
-    assert choose_threshold(np.array([]), np.array([])) == 0.5
-    few = np.concatenate([np.full(97, 0.4), np.full(3, 0.9)])
-    assert choose_threshold((few > 0.5).astype(int), few) == 0.5  # 3 % or all flagged elsewhere
 
 
 # Intervals
@@ -196,12 +59,27 @@ def test_every_metric_lies_in_its_interval_and_more_rows_narrow_it():
 
 
 def test_few_rows_and_undefined_metrics_have_no_interval():
+    assert metric_intervals(frame(7, 150), 20)["brier_score"] is not None
+    assert metric_intervals(frame(7, 149), 20)["brier_score"] is None
     short = measure_promise(frame(7, 100), 10)
     assert set(short.intervals.values()) == {None}
     assert bounds_by_name(short)["brier_score_low"] is None
     silent = metric_intervals(frame(7).assign(decision_threshold=0.999), 20)
     assert silent["precision"] is None
     assert silent["brier_score"] is not None
+
+
+def test_each_fold_has_the_figures_of_its_own_rows():
+    rows = frame(14)
+    folds = measure_promise(rows, 10).folds
+    for number, own in rows.groupby("fold"):
+        for name, column in (
+            ("brier_score", "probability"),
+            ("reference_brier_score", "reference_probability"),
+        ):
+            expected = ((own[column] - own["label"]) ** 2).mean()
+            assert folds[number][name] == pytest.approx(expected)
+        assert folds[number]["slice_size"] == len(own)
 
 
 # Selection
@@ -257,29 +135,21 @@ def test_too_few_rows_correct_nothing():
     assert probability_of_overfitting(np.ones((400, 1)), 20) is None
 
 
-# The other target
+@pytest.mark.parametrize(
+    ("rows", "has_interval", "has_pbo"),
+    [(199, False, False), (200, True, False), (239, True, False), (240, True, True)],
+)
+def test_five_blocks_make_an_interval_and_four_parts_a_probability(rows, has_interval, has_pbo):
+    short = {name: frame.head(rows) for name, frame in candidates(11, 3).items()}
+    correction = correct_selection(short, "0")
+    assert (correction.skill_interval is not None) == has_interval
+    assert (correction.pbo is not None) == has_pbo
 
 
-@pytest.mark.parametrize("trend", ["uptrend", "downtrend"])
-def test_forward_return_is_close_to_close(market, trend):
-    close = market.bars["close"]
-    change = close.shift(-10) / close - 1
-    hit = change >= 0.05 if trend == "uptrend" else change <= -0.05
-    labels = label_target(market.bars, trend, target="forward_return")
-    pd.testing.assert_series_equal(
-        labels, hit.astype(float).where(change.notna()), check_names=False, check_freq=False
-    )
-    gone = market.bars.index[100]
-    assert np.isnan(label_forward_return(market.bars.drop(gone), trend).iloc[90])
-    spread = np.log(close).diff().rolling(60).std()
-    ends = -np.log(1.05) if trend == "uptrend" else np.log(0.95)
-    expected = pd.Series(norm.cdf(ends / (np.sqrt(10) * spread)), index=close.index)
-    actual = random_walk_probability(market.bars, trend, target="forward_return")
-    pd.testing.assert_series_equal(actual, expected, check_names=False, check_freq=False)
-
-
-def test_an_unknown_target_is_refused(market):
-    with pytest.raises(InvalidSetting, match="'close'"):
-        label_target(market.bars, "uptrend", target="close")
-    with pytest.raises(InvalidSetting, match="'close'"):
-        random_walk_probability(market.bars, "uptrend", target="close")
+def test_errors_in_the_last_label_window_of_a_part_do_not_count():
+    """The next part's labels share prices with them."""
+    errors = np.column_stack([np.ones(480), np.full(480, 0.9)])
+    errors[40:60, 1] = 1000  # the last 20 of the first of eight parts
+    assert probability_of_overfitting(errors, 20) == 0.0
+    errors[39, 1] = 1000
+    assert probability_of_overfitting(errors, 20) == 1.0

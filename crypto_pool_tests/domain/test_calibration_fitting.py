@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from crypto_pool.domain.calibration import calibration_from_dict, clipped_logit
+from crypto_pool.domain.calibration_fitting import CALIBRATION_FITTERS, fit_anchored
+from crypto_pool.errors import UntrustedModel
+from crypto_pool_tests.domain.evaluations import frame
+
+
+def test_a_candidate_that_knows_nothing_leaves_the_reference():
+    rows = frame(0, 800)
+    logit = np.log(rows.reference_probability / (1 - rows.reference_probability)).to_numpy()
+    noise = np.random.default_rng(1).uniform(0.05, 0.95, len(rows))
+    fitted = fit_anchored(noise, logit, rows.label.to_numpy(), 20)
+    served = fitted.apply(noise, logit)
+    assert np.abs(served - rows.reference_probability).max() < 0.12
+    assert fitted.candidate_weight < 0.15
+
+
+def test_a_candidate_that_knows_is_believed_the_more_the_more_rows_say_so():
+    random = np.random.default_rng(2)
+    logit, better = random.normal(size=6000), random.normal(size=6000)
+    label = (random.uniform(size=6000) < expit(logit + better)).astype(int)
+    weights = [
+        fit_anchored(expit(better)[:rows], logit[:rows], label[:rows], 20).candidate_weight
+        for rows in (100, 1000, 6000)
+    ]
+    assert 0 <= weights[0] < weights[1] < weights[2]
+    assert weights[2] > 0.6
+    assert fit_anchored(expit(-better), logit, label, 20).candidate_weight == 0.0
+
+
+def test_overlapping_labels_count_for_less():
+    random = np.random.default_rng(3)
+    logit, better = random.normal(size=1000), random.normal(size=1000)
+    label = (random.uniform(size=1000) < expit(better)).astype(int)
+    loose, careful = (fit_anchored(expit(better), logit, label, n) for n in (1, 50))
+    assert loose.candidate_weight > careful.candidate_weight
+
+
+def test_without_rows_it_is_the_reference():
+    none = np.array([])
+    assert fit_anchored(none, none, none, 20).to_dict() == {
+        "kind": "anchored",
+        "reference_weight": 1.0,
+        "candidate_weight": 0.0,
+        "intercept": 0.0,
+    }
+
+
+@pytest.mark.parametrize("kind", ["anchored", "platt", "isotonic"])
+def test_a_calibration_survives_being_stored(kind):
+    rows = frame(4)
+    logit = np.log(rows.reference_probability / (1 - rows.reference_probability)).to_numpy()
+    raw = rows.probability.to_numpy()
+    fitted = CALIBRATION_FITTERS[kind](raw, logit, rows.label.to_numpy(), 20)
+    stored = calibration_from_dict(json.loads(json.dumps(fitted.to_dict())))
+    np.testing.assert_array_equal(stored.apply(raw, logit), fitted.apply(raw, logit))
+    served = fitted.apply(np.array([0.0, 0.5, 1.0]), np.zeros(3))
+    assert (np.diff(served) >= 0).all()
+    assert np.isfinite(served).all()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"kind": "anchored", "reference_weight": 1.0, "candidate_weight": 0.0},
+        {"kind": "platt", "slope": float("nan"), "intercept": 0.0},
+        {"kind": "platt", "slope": "1", "intercept": 0.0},
+        {"kind": "platt", "slope": True, "intercept": 0.0},
+        {"kind": "isotonic", "candidate": [0.1, 0.1], "served": [0.1, 0.2]},
+        {"kind": "isotonic", "candidate": [0.1, 0.2], "served": [0.3, 0.2]},
+        {"kind": "isotonic", "candidate": [0.1, 0.2], "served": [0.3]},
+        {"kind": "isotonic", "candidate": [0.1], "served": [1.3]},
+        {"kind": "isotonic", "candidate": [0.1], "served": [-0.1]},
+        {"kind": "isotonic", "candidate": [], "served": []},
+        {"kind": "unheard-of"},
+    ],
+)
+def test_a_stored_calibration_that_is_not_ours_is_refused(stored):
+    with pytest.raises(UntrustedModel):
+        calibration_from_dict(stored)
+
+
+def test_anchored_is_where_likelihood_and_prior_balance():
+    random = np.random.default_rng(12)
+    logit, better = random.normal(size=600), random.normal(size=600)
+    label = (random.uniform(size=600) < expit(logit + better)).astype(int)
+    fitted = fit_anchored(expit(better), logit, label, 20)
+    served = fitted.apply(expit(better), logit)
+    inputs = np.column_stack([logit, clipped_logit(expit(better)), np.ones(600)])
+    moved = np.array(
+        [fitted.reference_weight - 1, fitted.candidate_weight - 0, fitted.intercept - 0]
+    )
+    np.testing.assert_allclose(inputs.T @ (label - served) / 20, moved / 0.2**2, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_what_is_calibrated_already_is_hardly_changed(kind):
+    random = np.random.default_rng(13)
+    probability = random.uniform(size=4000)
+    label = (random.uniform(size=4000) < probability).astype(int)
+    fitted = CALIBRATION_FITTERS[kind](probability, np.zeros(4000), label, 20)
+    assert np.abs(fitted.apply(probability, np.zeros(4000)) - probability).mean() < 0.04
