@@ -74,6 +74,13 @@ def test_rows_a_model_has_seen_and_rows_before_the_window_do_not_count():
     assert not kept["in_sample"].any()
 
 
+def test_rows_after_the_day_do_not_count():
+    rows = scored(50)
+    through = rows["prediction_date"].iloc[29]
+    kept = live_outcomes(rows, through, 20)
+    assert list(kept["prediction_date"]) == list(rows["prediction_date"].iloc[10:30])
+
+
 def test_one_worse_than_the_reference_is_quarantined_and_the_reason_has_the_figures():
     review = review_champion(opposite(200), NOBODY, NOBODY, RULES)
     assert review.action == "quarantine"
@@ -85,6 +92,17 @@ def test_ninety_days_are_too_few_to_condemn_even_the_worst():
     review = review_champion(opposite(90), NOBODY, NOBODY, RULES)
     assert review.action == "keep"
     assert "too few" in review.reason
+
+
+def test_five_whole_label_windows_make_a_verdict():
+    assert measure_realised(opposite(99), 10).chance is None
+    assert measure_realised(opposite(100), 10).chance is not None
+
+
+@pytest.mark.parametrize(("probability", "chance"), [(0.4, 0.0), (0.5, 1.0), (0.6, 1.0)])
+def test_the_same_loss_every_day_leaves_no_doubt(probability, chance):
+    rows = scored(120).assign(outcome=1.0, reference_probability=0.5, probability=probability)
+    assert measure_realised(rows, 10).chance == pytest.approx(chance, abs=1e-12)
 
 
 def test_one_just_as_good_as_the_reference_is_quarantined_about_as_often_as_said():
@@ -100,7 +118,9 @@ def test_one_just_as_good_as_the_reference_is_quarantined_about_as_often_as_said
 def test_many_coins_of_one_day_are_not_many_observations():
     one = scored(120, bias=0.02)
     same = pd.concat([one.assign(symbol=f"C{i}") for i in range(20)])
-    assert measure_realised(same, 10).chance == pytest.approx(measure_realised(one, 10).chance)
+    found = measure_realised(same, 10)
+    assert found.chance == pytest.approx(measure_realised(one, 10).chance)
+    assert found.separate_windows == 6.0
 
 
 def test_a_previous_version_that_does_better_on_the_same_days_returns():
@@ -115,3 +135,9 @@ def test_a_previous_version_is_judged_on_days_both_forecast():
     champion = scored(150, bias=0.0, version="2")
     earlier = scored(150, bias=0.0, start="2021-01-01")
     assert review_champion(champion, champion, earlier, RULES).action == "keep"
+
+
+def test_a_previous_version_that_does_the_same_does_not_return():
+    champion = opposite(150, version="2")
+    previous = champion.assign(model_version="1")
+    assert review_champion(NOBODY, champion, previous, RULES).action == "keep"

@@ -1,11 +1,15 @@
 """Who serves: decided on rows neither side has seen."""
 
+from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 
+from crypto_pool.domain.calibration import AnchoredCalibration
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.policies import policy_from_name
 from crypto_pool.domain.promotion import (
@@ -14,7 +18,9 @@ from crypto_pool.domain.promotion import (
     PromotionRules,
     compare,
     decide,
+    served_probability,
 )
+from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import UnscoredCandidate
 
 RULES = PromotionRules(margin=0.01, min_rows=30, expires_after_days=60)
@@ -48,6 +54,7 @@ def comparison(champion: float, challenger: float, rows: int = 40) -> pd.DataFra
         (incumbent(), CHALLENGER, None, date(2021, 8, 1), "kept", "0 rows"),
         (incumbent(), CHALLENGER, None, date(2021, 8, 29), "expired", "60 days ago"),
         (incumbent(), CHALLENGER, (0.5, 0.9, 40), date(2021, 8, 1), "promoted", "+0.2400 on 40"),
+        (incumbent(), CHALLENGER, (0.5, 0.9, 30), date(2021, 8, 1), "promoted", "on 30"),
         (incumbent(), CHALLENGER, (0.5, 0.9, 29), date(2021, 8, 1), "kept", "29 rows"),
         (incumbent(), CHALLENGER, (0.9, 0.904, 40), date(2021, 8, 1), "kept", "+0.0008"),
         (incumbent(), CHALLENGER, (0.9, 0.5, 40), date(2021, 8, 1), "kept", "-0.2400"),
@@ -67,6 +74,28 @@ def test_both_sides_metrics_are_kept_with_the_verdict():
     assert verdict.champion_metrics["brier_score"] == pytest.approx(0.25)
     assert verdict.challenger_metrics["brier_score"] == pytest.approx(0.01)
     assert verdict.champion_metrics["slice_size"] == 40
+
+
+def test_each_side_signals_at_its_own_threshold():
+    champion, challenger = replace(incumbent(), decision_threshold=0.6), Challenger("A", 0.3)
+    verdict = decide(champion, challenger, comparison(0.5, 0.5), date(2021, 8, 1), RULES)
+    assert verdict.champion_metrics["true_positives"] == 0
+    assert verdict.challenger_metrics["true_positives"] == 40
+
+
+def test_a_margin_that_is_just_met_is_enough():
+    rules = replace(RULES, margin=0.5**2 - 0.25**2)
+    verdict = decide(incumbent(), CHALLENGER, comparison(0.5, 0.75), date(2021, 8, 1), rules)
+    assert verdict.decision == "promoted"
+
+
+def test_a_candidate_that_is_calibrated_to_the_reference_serves_it(table):
+    estimator = DummyClassifier().fit(table.features, table.labels)
+    fitted = SimpleNamespace(estimator=estimator, calibration=AnchoredCalibration())
+    reference = pd.Series(table.reference_probability, table.index)
+    rows = prediction_input(table.features, reference)
+    served = served_probability(CANDIDATES["LightGBM"], fitted, rows)
+    np.testing.assert_allclose(served, reference.clip(0.01, 0.99))
 
 
 def compared(table, champion, probability):

@@ -10,12 +10,15 @@ from sklearn.preprocessing import StandardScaler
 
 from crypto_pool.domain import splits
 from crypto_pool.domain.calibration import AnchoredCalibration
+from crypto_pool.domain.calibration_fitting import fit_anchored
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.policies import policy_from_name
 from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+from crypto_pool.domain.reference import logit
 from crypto_pool.domain.splits import known_before, walk_forward_folds
+from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool_tests.domain.conftest import synthetic_bars
@@ -137,6 +140,24 @@ def test_what_serves_is_fitted_on_every_row_and_promised_on_the_folds(table):
     assert fitted.metrics["precision"] == pytest.approx(fitted.evaluation["label"][flagged].mean())
     assert set(fitted.promise.folds) == {2, 3, 4, 5}
     assert isinstance(fitted.calibration, AnchoredCalibration)
+
+
+def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
+    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, table, 0)
+    tested, own = [], []
+    for fold in walk_forward_folds(table.index):
+        scorer = LOGISTIC.build(None, 0)
+        scorer.fit(table.features.iloc[fold.train], table.labels[fold.train])
+        own.append(scorer.predict_proba(table.features.iloc[fold.test])[:, 1])
+        tested.append(fold.test)
+    rows, probability = np.concatenate(tested), np.concatenate(own)
+    labels = table.labels[rows]
+    reference = logit(pd.Series(table.reference_probability[rows])).to_numpy()
+    expected = fit_anchored(probability, reference, labels, 20)
+    found = list(fitted.calibration.to_dict().values())[1:]
+    assert found == pytest.approx(list(expected.to_dict().values())[1:])
+    threshold = choose_threshold(labels, expected.apply(probability, reference))
+    assert fitted.decision_threshold == threshold
 
 
 def test_the_classifiers_that_calibrate_themselves_leave_the_same_gap(table):

@@ -72,15 +72,25 @@ def test_certain_and_wrong_is_a_finite_log_loss():
     assert np.isfinite(classification_metrics(np.array([1, 0]), np.array([0.0, 0.0]))["log_loss"])
 
 
-def test_gates_must_be_exceeded():
-    at_the_limit = {"positive_accuracy": 0.5, "negative_accuracy": 0.51, "overall_score": 0.61}
-    assert Gates().failures(at_the_limit) == ("positive_accuracy 0.500 is not above 0.5",)
-    assert Gates(positive_accuracy=0.4).failures(at_the_limit) == ()
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("positive_accuracy", 0.5), ("negative_accuracy", 0.5), ("overall_score", 0.6)],
+)
+def test_each_gate_must_be_exceeded(name, limit):
+    passing = {"positive_accuracy": 0.51, "negative_accuracy": 0.51, "overall_score": 0.61}
+    assert Gates().failures(passing) == ()
+    at_the_limit = {**passing, name: limit}
+    said = f"{name} {limit:.3f} is not above {limit}"
+    assert Gates().failures(at_the_limit) == (said,)
+    assert Gates(**{name: 0.4}).failures(at_the_limit) == ()
+    said = f"{name} is undefined, it must be above {limit}"
+    assert Gates().failures({**passing, name: None}) == (said,)
 
 
 def test_skill_is_stated_over_the_reference():
     assert skill_over_reference({"brier_score": 0.1}, {"brier_score": 0.2}) == 0.5
     assert skill_over_reference({"brier_score": None}, {"brier_score": 0.2}) is None
+    assert skill_over_reference({"brier_score": 0.1}, {"brier_score": 0.0}) is None
 
 
 def score(name: str, overall: float | None, recall: float = 0.8) -> CandidateScore:
@@ -117,6 +127,8 @@ def test_holdout_trains_on_the_first_rows_and_judges_by_the_last(table):
     assert fitted.evaluation.index.equals(table.index[boundary:])
     assert fitted.background.index.isin(table.index[:boundary]).all()
     assert len(fitted.background) == 200
+    ends = (table.index[0], table.index[boundary - 1])
+    assert (fitted.background.index[0], fitted.background.index[-1]) == ends
     np.testing.assert_array_equal(
         fitted.evaluation["reference_probability"], table.reference_probability[boundary:]
     )
@@ -168,9 +180,19 @@ def test_what_a_library_warned_of_is_kept_as_a_note(table):
     assert any(note.startswith("ConvergenceWarning") for note in notes)
 
 
+def test_calibration_folds_that_were_skipped_are_kept_as_a_note(table):
+    labels = table.labels.copy()
+    labels[:60], labels[60:70] = 0, 1  # the first fold trains on 46 rows, the second on 112
+    late = TrainingTable(table.features, labels, table.reference_probability)
+    fitted = HoldoutPolicy().evaluate(CANDIDATES["RidgeClassifier"], late, seed=0)
+    assert len(fitted.estimator.skipped_folds_) == 1
+    assert fitted.notes == ("1 calibration folds skipped: one class in their training rows",)
+
+
 def test_ranking_is_by_overall_score_and_policies_are_named():
     policy = policy_from_name("holdout")
     assert policy.rank({"overall_score": 0.7}) > policy.rank({"overall_score": 0.6})
     assert policy.rank({"overall_score": 0.0}) > policy.rank({"overall_score": None})
     with pytest.raises(InvalidSetting, match="'hold-out'"):
         policy_from_name("hold-out")
+    assert policy_from_name("holdout", horizon=14).horizon == 14
