@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import skops.io
@@ -47,9 +49,40 @@ def test_class_balance_makes_both_classes_count_the_same():
     assert balance.weights == {0: pytest.approx(2 / 3), 1: 2.0}
     assert balance.negatives_per_positive == pytest.approx(3)
     assert CANDIDATES["XGBoost"].build(balance, 0).scale_pos_weight == pytest.approx(3)
-    assert CANDIDATES["RandomForest"].build(balance, 0).class_weight == balance.weights
     with pytest.raises(UnscoredCandidate, match="one class"):
         _ = ClassBalance(5, 0).weights
+
+
+def parameters(name: str, ending: str) -> list:
+    built = CANDIDATES[name].build(ClassBalance(3, 1), 5).get_params()
+    return [value for key, value in built.items() if key.endswith(ending)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_that_takes_class_weights_is_given_them(name):
+    takes_none = ("XGBoost", "AdaBoost", "KNeighbors", "MLPClassifier")
+    expected = [] if name in takes_none else [ClassBalance(3, 1).weights]
+    assert parameters(name, "class_weight") == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_that_draws_lots_is_given_the_seed(name):
+    expected = [] if name == "KNeighbors" else [5]
+    assert parameters(name, "random_state") + parameters(name, "seed") == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["SupportVectorMachine", "RidgeClassifier", "KNeighbors", "MLPClassifier"]
+)
+def test_the_unit_of_a_feature_does_not_matter_to_those_that_measure_distances(
+    name, fitted, market
+):
+    table = replace(
+        market.table, features=market.table.features.assign(MACD=lambda rows: rows["MACD"] * 1024)
+    )
+    other = HoldoutPolicy().evaluate(CANDIDATES[name], table, seed=3)
+    ours = fitted[name].evaluation["probability"]
+    np.testing.assert_allclose(other.evaluation["probability"], ours, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,6 +17,11 @@ BARS = SyntheticMarket().bars("BTC", date(2021, 12, 31))
 FEATURES = build_features(compute_indicators(BARS))
 
 
+PERCENTAGES = (
+    "AroonDown", "AroonUp", "SlowK", "SlowD", "7_day_ADX", "7_day_RSI", "7_day_MFI", "7_day_DX",
+)  # fmt: skip
+
+
 def test_good_tables_pass():
     require_sane_bars(BARS, "BTC")
     require_sane_features(FEATURES, "BTC")
@@ -27,6 +32,9 @@ def test_good_tables_pass():
     [
         (lambda b: b.assign(high=b["low"] * 0.99), "high bounds the prices"),
         (lambda b: b.assign(low=b["high"] * 1.01), "low bounds the prices"),
+        (lambda b: b.assign(low=0.0), "low fails greater_than"),
+        (lambda b: b.assign(low=0.0, open=0.0), "open fails greater_than"),
+        (lambda b: b.assign(low=0.0, close=0.0), "close fails greater_than"),
         (lambda b: b.assign(volume=-1.0), "volume fails"),
         (lambda b: b.assign(volume=np.inf), "finite values"),
         (lambda b: b.assign(close=np.nan), "close fails not_nullable"),
@@ -43,7 +51,7 @@ def test_each_insane_bar_table_is_refused(spoil, named):
 @pytest.mark.parametrize(
     ("column", "value", "named"),
     [
-        ("7_day_RSI", 101.0, "7_day_RSI fails in_range"),
+        *((name, 101.0, f"{name} fails in_range") for name in PERCENTAGES),
         ("SlowK", -1.0, "SlowK fails in_range"),
         ("BBANDS_distance_pct", -5.0, "BBANDS_distance_pct fails around_a_positive_mean"),
         ("BBANDS_distance_pct", -199.0, "BBANDS_distance_pct fails around_a_positive_mean"),
@@ -67,9 +75,18 @@ def test_a_price_that_soared_has_sane_features_below_a_negative_band():
     require_sane_features(features, "BTC")
 
 
-def test_a_missing_feature_is_refused():
-    with pytest.raises(InvalidFeatures, match="PPO"):
-        require_sane_features(FEATURES.drop(columns="PPO"), "BTC")
+@pytest.mark.parametrize(
+    ("spoilt", "named"),
+    [
+        (FEATURES.drop(columns="PPO"), "PPO"),
+        (FEATURES.assign(extra=1.0), "extra"),
+        (FEATURES[FEATURES.columns[::-1]], "column_ordered"),
+    ],
+    ids=["missing", "extra", "another order"],
+)
+def test_other_columns_than_the_features_are_refused(spoilt, named):
+    with pytest.raises(InvalidFeatures, match=f"BTC: .*{named}"):
+        require_sane_features(spoilt, "BTC")
 
 
 def test_features_beyond_anything_seen_are_drift():
@@ -78,4 +95,5 @@ def test_features_beyond_anything_seen_are_drift():
     shares = unseen_share(moved)
     assert shares["PPO"] == 1.0
     pd.testing.assert_series_equal(shares.drop("PPO"), unseen_share(FEATURES).drop("PPO"))
-    assert unseen_share(FEATURES.head(100)).empty
+    assert unseen_share(FEATURES.head(229)).empty
+    assert not unseen_share(FEATURES.head(230)).empty

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.labels import label_trend
-from crypto_pool.domain.reference import random_walk_probability
+from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.domain.training import data_hash, prediction_input, training_table
 
 T = 400
@@ -81,8 +83,22 @@ def test_the_hash_moves_with_everything_a_fit_can_see(bars):
     assert len(hashes) == 5
 
 
+def test_the_hash_moves_with_each_part_alone(table):
+    features = table.features
+    tables = [
+        table,
+        replace(table, labels=1 - table.labels),
+        replace(table, reference_probability=table.reference_probability / 2),
+        replace(table, features=features * 1.000001),
+        replace(table, features=features.rename(columns={"MACD": "macd"})),
+        replace(table, features=features.shift(1, freq="D")),
+    ]
+    assert len({data_hash(each) for each in tables}) == 6
+
+
 def test_prediction_input_is_the_features_and_the_reference_logit(market):
     rows = market.features.iloc[-3:]
     given = prediction_input(rows, random_walk_probability(market.bars, "uptrend"))
     assert list(given.columns) == [*rows.columns, "reference_logit"]
-    assert given["reference_logit"].between(-np.log(99) - 1e-9, np.log(99) + 1e-9).all()
+    reference = random_walk_probability(market.bars, "uptrend").loc[rows.index]
+    pd.testing.assert_series_equal(given["reference_logit"], logit(reference), check_names=False)
