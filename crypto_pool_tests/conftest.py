@@ -6,11 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from drills._pool import ALGORITHMS_VARIABLE, STAGES
+
+FEW = ("LightGBM", "RidgeClassifier", "RandomForest")
 ROOT = Path(__file__).parent.parent
 HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -71,6 +75,17 @@ class PoolFolder:
             capture_output=True,
             text=True,
             timeout=timeout,
+        )
+
+    def build_few(self, day: date) -> subprocess.CompletedProcess[str]:
+        """Build and forecast a day with FEW of the algorithms, as the drills do."""
+        return subprocess.run(
+            [sys.executable, "-m", "drills._pool", ",".join(STAGES), f"{day}"],
+            env={**self.environment, ALGORITHMS_VARIABLE: ",".join(FEW)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
 
     def table(self, name: str) -> pd.DataFrame:

@@ -45,9 +45,11 @@ import json, os, sys
 from datetime import datetime, timedelta
 import requests
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
 from crypto_pool.building import FEATURES, open_instance, run_layers
 from crypto_pool.settings import load_settings
 
+AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
 faults, noon = sys.argv[2:], datetime.fromisoformat(sys.argv[1])
 server = load_settings().alpha_vantage_base_url.removesuffix("/query") + "/sandbox"
 http = requests.Session()
@@ -107,7 +109,7 @@ def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
             alpha_vantage_api_key=KEY,
             alpha_vantage_base_url=url,
             alpha_vantage_plan="premium_1200",
-            alpha_vantage_timeout_seconds="1",
+            alpha_vantage_timeout_seconds="0.5",
             simulated_now=noon.isoformat(),
         )
         pool.settings["request_budget_dir"] = str(pool.home / "request_budget")
@@ -171,7 +173,8 @@ def test_the_key_is_nowhere_after_any_fault(lived):
 def test_the_key_is_nowhere_after_a_whole_build(new_pool):
     with metered_pool(new_pool) as (market, pool):
         market.switched.append(SwitchedFault(Fault.QUOTA, symbol="BBB"))
-        built = pool.run("build", "--provider", "alpha_vantage")
+        # The clock of a drill's day is the noon after it.
+        built = pool.build_few(FIRST_DAY - timedelta(days=1))
         told = pool.run("status", "--json")
     said = built.stdout + built.stderr
     assert built.returncode == 1, said

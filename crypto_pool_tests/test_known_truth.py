@@ -11,7 +11,7 @@ from crypto_pool.workflow.known_truth import MemberFinding, study_known_truth, s
 def test_skill_is_found_where_it_is_planted_and_hardly_claimed_elsewhere(tmp_path):
     report = tmp_path / "truth.json"
     options = ["--seeds", "2", "--candidates", "RidgeClassifier,KNeighbors"]
-    options += ["--training-rows", "700"]
+    options += ["--training-rows", "700", "--workers", "1"]
     answer = CliRunner().invoke(app, ["known-truth", *options, "--json", str(report)])
     assert answer.exit_code == 0, answer.output
     walk, weaker, stronger = json.loads(report.read_text())["strengths"]

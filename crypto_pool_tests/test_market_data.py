@@ -15,6 +15,7 @@ from crypto_pool.domain.request_plans import UNLIMITED
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.sandbox.server import SandboxMarketServer, serving
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
+from crypto_pool_tests.conftest import FEW
 from crypto_pool_tests.exchange_server import ExchangeSandbox, serve_exchange
 
 LAST = date(2022, 6, 30)
@@ -81,9 +82,9 @@ def open_exchange(new_pool, *coins: str) -> Iterator[tuple[ExchangeSandbox, obje
 
 @pytest.fixture(scope="module")
 def built(new_pool):
-    """Two coins of an exchange, and one it lacks, built through the command line."""
+    """Two coins of an exchange, and one it lacks, built with some of the algorithms."""
     with open_exchange(new_pool, "AAA", "EEE") as (sandbox, pool):
-        pool.first = pool.run("build", "--provider", "exchange", timeout=600)
+        pool.first = pool.build_few(LAST)
         pool.sandbox = sandbox
         yield pool
 
@@ -92,7 +93,7 @@ def test_an_exchange_is_built_end_to_end_and_a_coin_it_lacks_is_named(built):
     said = built.first.stdout + built.first.stderr
     assert "daily_bars [GONE]: UnknownSymbol: GONE: binance has no GONE/USDT" in said
     assert built.first.returncode == 1, said
-    assert len(built.table("candidate_scores")) == 2 * 2 * 10
+    assert len(built.table("candidate_scores")) == 2 * 2 * len(FEW)
     predictions, champions = built.table("predictions"), built.table("champions")
     assert len(predictions) == len(champions) > 0
     assert predictions["synthetic"].all()
@@ -225,6 +226,7 @@ def test_twenty_coins_fit_the_free_day_and_a_second_run_asks_nothing(new_pool, t
         assert sorted(pulled(market)) == sorted(DEFAULT_SYMBOLS)
         assert "20 requests needed, 25 left of 25 today" in first.said
         assert max(made["requests_spent_today"] for made in first.made.values()) == 20
+        pool.settings["symbols"] = "BTC,ETH"
         second = Refreshed(pool)
         assert second.failures == []
         assert "0 requests needed, 5 left of 25 today" in second.said
