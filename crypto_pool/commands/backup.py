@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where to, for example pool.tar.gz.")],
+    file: Annotated[
+        Path, typer.Argument(dir_okay=False, help="Where to, for example pool.tar.gz.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Write all state of the pool into one file; jobs may go on meanwhile."""
@@ -41,7 +43,10 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file written by `crypto-pool backup`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="A file written by `crypto-pool backup`."),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Unpack a backup into the empty pool of DAGSTER_HOME and CRYPTO_POOL_DATA_DIR."""

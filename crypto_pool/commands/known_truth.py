@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from crypto_pool.commands.options import read_names, require_writable
+
 DEFAULT_CANDIDATES = "RidgeClassifier,LightGBM,KNeighbors,RandomForest"
 
 
@@ -30,9 +32,10 @@ def known_truth(
     from crypto_pool.domain.candidates import CANDIDATES
     from crypto_pool.workflow.known_truth import study_known_truth
 
-    names = tuple(CANDIDATES) if candidates == "all" else tuple(candidates.split(","))
+    require_writable("--json", json_file)
+    names = tuple(CANDIDATES) if candidates == "all" else read_names(candidates)
     strengths, members = study_known_truth(
-        seeds, tuple(symbols.split(",")), names, training_rows, workers
+        seeds, read_names(symbols), names, training_rows, workers
     )
     print_frame(pd.DataFrame([asdict(finding) for finding in strengths]))
     if json_file is not None:

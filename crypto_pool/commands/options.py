@@ -2,6 +2,7 @@
 
 import os
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,9 +46,42 @@ def chosen_date(text: str | None, settings: "Settings") -> date:
     Raises:
         InvalidSetting: the text is not a date.
     """
-    if text is None:
-        return settings.last_closed()
+    return settings.last_closed() if text is None else read_date("--date", text)
+
+
+def read_date(option: str, text: str) -> date:
+    """Read a day from an option.
+
+    Raises:
+        InvalidSetting: the text is not a date.
+    """
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise InvalidSetting(f"--date {text!r} is not a date; use YYYY-MM-DD.") from None
+        raise InvalidSetting(f"{option} {text!r} is not a date; use YYYY-MM-DD.") from None
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Read a list from an option, by commas or spaces; each name counts once."""
+    return tuple(dict.fromkeys(text.replace(",", " ").split()))
+
+
+def require_writable(option: str, file: Path | None) -> None:
+    """Make sure that a file can be written, before the work whose result it is to hold.
+
+    Raises:
+        InvalidSetting: it is a folder, its folder is missing, or one of them is write-protected.
+    """
+    if file is None:
+        return
+    if file.is_dir():
+        raise InvalidSetting(f"{option} {file} is a folder; name a file in it.")
+    if not file.parent.is_dir():
+        raise InvalidSetting(
+            f"{option} {file}: there is no folder {file.parent}; make it with "
+            f"`mkdir -p {file.parent}`, or name another file."
+        )
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise InvalidSetting(
+            f"{option} {file} may not be written; mend its rights or name another."
+        )

@@ -1,14 +1,19 @@
 """The command that replays the pool's life over history."""
 
 import json
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import ProviderOption, SymbolsOption, chosen_settings
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.commands.options import (
+    ProviderOption,
+    SymbolsOption,
+    chosen_settings,
+    read_date,
+    read_names,
+    require_writable,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,15 +67,17 @@ def replay(
     from crypto_pool.replay.play import prepare_replay
     from crypto_pool.replay.report import build_report
 
+    require_writable("--json", json_file)
+    require_writable("--html", html_file)
     settings = chosen_settings(symbols, provider)
-    chosen = _names(policies)
+    chosen = read_names(policies)
     for name in chosen:
         policy_from_name(name)
     plan = ReplayPlan(
-        start=_day("--from", start),
-        end=_day("--to", end),
+        start=read_date("--from", start),
+        end=read_date("--to", end),
         retrain_every_days=retrain_every_days,
-        algorithms=_names(algorithms) if algorithms else tuple(CANDIDATES),
+        algorithms=read_names(algorithms) if algorithms else tuple(CANDIDATES),
         horizon=settings.prediction_window_days,
         target=settings.target,
         target_pct=settings.target_pct,
@@ -159,14 +166,3 @@ def _print_summary(document: "dict[str, object]", console: "Console") -> None:
     held = document["buy_and_hold"]
     assert isinstance(held, dict)
     console.print(f"Buy and hold of the same coins: {show_figure(held['total_return'])}")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text.replace(",", " ").split()))
-
-
-def _day(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InvalidSetting(f"{option} {text!r} is not a date; use YYYY-MM-DD.") from None

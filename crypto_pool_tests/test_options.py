@@ -1,0 +1,64 @@
+"""What an option names is looked at before the work begins that needs it."""
+
+from datetime import date
+
+import pytest
+from typer.testing import CliRunner
+
+from crypto_pool.cli import app
+from crypto_pool.commands.options import read_date, read_names
+from crypto_pool.errors import InvalidSetting
+
+REPLAY = ("replay", "--from", "2021-06-01", "--to", "2021-08-10", "--retrain-every-days", "40")
+WORK = ("crypto_pool.workflow.known_truth.study_known_truth", "crypto_pool.replay.play.play_rounds")
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """Arguments of the work that was begun; none of it is done."""
+    calls = []
+
+    def begin(*arguments):
+        calls.append(arguments)
+        return [], []
+
+    for work in WORK:
+        monkeypatch.setattr(work, begin)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "command", [("known-truth", "--json"), (*REPLAY, "--json"), (*REPLAY, "--html")]
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    command, begun, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    for file, way_out in ((tmp_path / "gone" / "report", "mkdir -p"), (tmp_path, "name a file")):
+        answer = CliRunner().invoke(app, [*command, str(file)])
+        assert isinstance(answer.exception, InvalidSetting)
+        assert f"{command[-1]} {file}" in str(answer.exception)
+        assert way_out in str(answer.exception)
+    assert begun == []
+
+
+def test_a_list_may_have_spaces(begun):
+    options = ["--symbols", "BTC, ETH", "--candidates", "LightGBM, KNeighbors"]
+    CliRunner().invoke(app, ["known-truth", *options])
+    assert begun == [(10, ("BTC", "ETH"), ("LightGBM", "KNeighbors"), 1000, 2)]
+
+
+def test_lists_and_days_are_read_the_same_everywhere():
+    assert read_names(" BTC,ETH BTC,, ") == ("BTC", "ETH")
+    assert read_date("--from", "2021-06-01") == date(2021, 6, 1)
+    with pytest.raises(InvalidSetting, match="--to '1 June' is not a date; use YYYY-MM-DD"):
+        read_date("--to", "1 June")
+
+
+@pytest.mark.parametrize(("command", "said"), [("restore", "not exist"), ("backup", "directory")])
+def test_an_archive_that_cannot_be_one_is_wrong_input(command, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    file = tmp_path / "gone.tar.gz" if command == "restore" else tmp_path
+    answer = CliRunner().invoke(app, [command, str(file)])
+    assert answer.exit_code == 2
+    assert said in answer.output.replace("\n", " ")
