@@ -60,7 +60,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
     A home without a dagster.yaml gets the pool's own.
     """
-    open_data_folder(settings.state_dir)
+    open_data_folder(settings.state_dir, settings.frames_root)
     home = settings.dagster_home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     config = home / DAGSTER_YAML.name

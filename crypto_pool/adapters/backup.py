@@ -87,7 +87,7 @@ def save_backup(folders: PoolFolders, target: Path, made_at: datetime) -> Archiv
             f"{folders.data_dir} holds no pool to back up; run `crypto-pool build` first, "
             "or set CRYPTO_POOL_DATA_DIR to the folder of one"
         )
-    open_data_folder(folders.data_dir)
+    open_data_folder(folders.data_dir, folders.frames_root)
     stage = folders.data_dir / _STAGE
     with maintenance(folders.data_dir):
         shutil.rmtree(stage, ignore_errors=True)  # left by a killed backup

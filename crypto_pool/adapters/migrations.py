@@ -1,4 +1,7 @@
-"""The steps that bring the data folder of an older crypto_pool up to date."""
+"""The steps that bring the data folder of an older crypto_pool up to date.
+
+Each is given the data folder and the root of the Parquet files, which may lie elsewhere.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,16 +10,16 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 
-Migrations = Mapping[int, Callable[[Path], None]]
+Migrations = Mapping[int, Callable[[Path, str], None]]
 CHAMPION_TERMS = ("target", "target_pct", "prediction_window_days", "synthetic")
 
 
-def tell_what_champions_forecast(data_dir: Path) -> None:
+def tell_what_champions_forecast(data_dir: Path, frames_root: str) -> None:
     """Give rows of `champions` the terms that their version's latest forecast was made on.
 
     One that has not forecast yet gets them at its member's next training.
     """
-    store = FrameStore(str(data_dir / "parquet"))
+    store = FrameStore(frames_root)
     keys = store.keys("champions")
     forecasts = store.read_all("daily_predictions") if keys else pd.DataFrame()
     for key in keys:

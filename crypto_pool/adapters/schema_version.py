@@ -50,11 +50,17 @@ def check_version(version: int, what: str, migrations: Migrations = MIGRATIONS) 
         )
 
 
-def open_data_folder(data_dir: Path, migrations: Migrations = MIGRATIONS) -> None:
+def open_data_folder(
+    data_dir: Path, frames_root: str | None = None, migrations: Migrations = MIGRATIONS
+) -> None:
     """Make sure that the folder has the layout this code knows, and migrate it if it is older.
 
+    `frames_root` is where its Parquet files lie; who does not say so opens a folder that has
+    them itself.
+
     Raises:
-        IncompatibleData: the folder is from a later crypto_pool.
+        IncompatibleData: the folder is from a later crypto_pool, or its Parquet files are to be
+            migrated and not there.
     """
     if stored_version(data_dir) == known_version(migrations):
         return
@@ -67,8 +73,18 @@ def open_data_folder(data_dir: Path, migrations: Migrations = MIGRATIONS) -> Non
             _write(data_dir, version)
         check_version(version, str(data_dir), migrations)
         for step in range(version, known_version(migrations)):
-            migrations[step](data_dir)
+            migrations[step](data_dir, frames_root or _own_frames(data_dir))
             _write(data_dir, step + 1)
+
+
+def _own_frames(data_dir: Path) -> str:
+    root = data_dir / "parquet"
+    if not root.is_dir():
+        raise IncompatibleData(
+            f"{data_dir} is to be migrated, and its Parquet files are not in {root}: run "
+            "`crypto-pool build`, which finds them by CRYPTO_POOL_PARQUET_ROOT"
+        )
+    return str(root)
 
 
 def _write(data_dir: Path, version: int) -> None:

@@ -26,9 +26,16 @@ def forecast(day: str, version: str, target_pct: float) -> dict:
     }
 
 
+@pytest.fixture(params=["below the data folder", "elsewhere"])
+def frames_root(request, tmp_path) -> str:
+    elsewhere = request.param == "elsewhere"
+    return f"memory://{tmp_path.name}" if elsewhere else str(tmp_path / "parquet")
+
+
 @pytest.fixture
-def store(tmp_path) -> FrameStore:
-    made = FrameStore(str(tmp_path / "parquet"))
+def store(frames_root, tmp_path) -> FrameStore:
+    (tmp_path / "provenance.json").write_text("{}")
+    made = FrameStore(frames_root)
     made.write("champions", "BTC|uptrend", champion("BTC", "2"))
     made.write("champions", "ETH|uptrend", champion("ETH", "1"))
     for day, version, target_pct in (("2023-01-01", "1", 0.07), ("2023-01-02", "2", 0.05)):
@@ -37,8 +44,8 @@ def store(tmp_path) -> FrameStore:
     return made
 
 
-def test_champions_of_a_first_folder_say_what_they_forecast(store, tmp_path):
-    open_data_folder(tmp_path)
+def test_champions_of_a_first_folder_say_what_they_forecast(store, frames_root, tmp_path):
+    open_data_folder(tmp_path, frames_root)
     assert stored_version(tmp_path) == known_version() == 2
     told = store.read("champions", "BTC|uptrend").iloc[0]
     assert [told[name] for name in TERMS] == ["sma_shift", 0.05, 10, True]

@@ -11,15 +11,20 @@ from crypto_pool.adapters.schema_version import (
 )
 from crypto_pool.errors import IncompatibleData
 
+FRAMES = "memory://frames"
+
 
 def chain(done):
-    """Two migrations that write down what they did."""
-    return {1: lambda folder: done.append((1, folder)), 2: lambda folder: done.append((2, folder))}
+    """Two migrations that write down what they did, and where."""
+    return {
+        1: lambda folder, frames: done.append((1, folder, frames)),
+        2: lambda folder, frames: done.append((2, folder, frames)),
+    }
 
 
 def test_a_new_folder_gets_the_known_version_and_no_migration(tmp_path):
     done = []
-    open_data_folder(tmp_path / "data", chain(done))
+    open_data_folder(tmp_path / "data", FRAMES, chain(done))
     assert stored_version(tmp_path / "data") == 3
     assert done == []
 
@@ -27,25 +32,37 @@ def test_a_new_folder_gets_the_known_version_and_no_migration(tmp_path):
 def test_a_folder_from_before_the_file_is_migrated_from_the_first_version(tmp_path):
     (tmp_path / "provenance.json").write_text("{}")
     done = []
-    open_data_folder(tmp_path, chain(done))
-    assert done == [(1, tmp_path), (2, tmp_path)]
+    open_data_folder(tmp_path, FRAMES, chain(done))
+    assert done == [(1, tmp_path, FRAMES), (2, tmp_path, FRAMES)]
     assert stored_version(tmp_path) == 3
-    open_data_folder(tmp_path, chain(done))
+    open_data_folder(tmp_path, FRAMES, chain(done))
     assert len(done) == 2
+
+
+def test_who_does_not_say_where_the_frames_are_migrates_only_a_folder_that_has_them(tmp_path):
+    (tmp_path / "provenance.json").write_text("{}")
+    done = []
+    with pytest.raises(IncompatibleData, match=r"crypto-pool build.*CRYPTO_POOL_PARQUET_ROOT"):
+        open_data_folder(tmp_path, migrations=chain(done))
+    assert (done, stored_version(tmp_path)) == ([], 1)
+    frames = tmp_path / "parquet"
+    frames.mkdir()
+    open_data_folder(tmp_path, migrations=chain(done))
+    assert done == [(1, tmp_path, str(frames)), (2, tmp_path, str(frames))]
 
 
 def test_an_interrupted_chain_goes_on_with_the_step_that_was_not_finished(tmp_path):
     (tmp_path / FILE_NAME).write_text("1\n")
     done = []
 
-    def fail(folder):
+    def fail(folder, frames):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        open_data_folder(tmp_path, {**chain(done), 2: fail})
+        open_data_folder(tmp_path, FRAMES, {**chain(done), 2: fail})
     assert stored_version(tmp_path) == 2
-    open_data_folder(tmp_path, chain(done))
-    assert [step for step, _ in done] == [1, 2]
+    open_data_folder(tmp_path, FRAMES, chain(done))
+    assert [step for step, *_ in done] == [1, 2]
 
 
 def test_a_folder_of_a_later_version_is_refused_with_the_way_out(tmp_path):
