@@ -10,30 +10,17 @@ from time import monotonic
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from crypto_pool import errors
-from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, RANGE_END, RANGE_START
 from crypto_pool.domain.market import Trend
+from crypto_pool.recovery import this_process
 from crypto_pool.settings import Settings
 
 DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
-# A process killed between making a run and starting it leaves one that never starts.
-BEGUN = (
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
-ENDED = (
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-)
 
 Layer = tuple[str, str]
 FEATURES: Layer = ("refresh_features", "bars and features")
@@ -70,23 +57,6 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         os.replace(beside, config)
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.from_config(str(home))
-
-
-def recover(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
-    """End what a killed process left behind: Dagster runs, pool slots, MLflow runs."""
-    ended = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=list(BEGUN))):
-        owner = run.tags.get(PROCESS_TAG) or _worker_of(instance, run.run_id)
-        if owner is not None and not _is_running(owner):
-            instance.report_run_failed(run, f"its process {owner} is gone")
-            ended.append(run.run_id)
-    for run_id in instance.event_log_storage.get_concurrency_run_ids():
-        if not _is_alive(instance, run_id):
-            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
-    registry.prepare()
-    registry.close_orphans(lambda run_id: _is_alive(instance, run_id))
-    return ended
 
 
 def run_layers(
@@ -163,33 +133,3 @@ def _step_errors(result: dg.ExecuteInProcessResult) -> list[str]:
                 error = error.cause
             messages.append(f"{event.step_key}: {error.message.strip() if error else 'failed'}")
     return messages or ["the run failed; see its log in the Dagster UI"]
-
-
-def this_process() -> str:
-    """This process, as the tag of its runs names it."""
-    return f"{os.getpid()}:{psutil.Process().create_time():.0f}"
-
-
-def _worker_of(instance: dg.DagsterInstance, run_id: str) -> str | None:
-    """The process a run of the UI said it works in, with the time it said so."""
-    events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records
-    for record in reversed(events):
-        event = record.event_log_entry.dagster_event
-        pid = event.engine_event_data.metadata.get("pid") if event else None
-        if pid is not None:
-            return f"{pid.value}:{record.event_log_entry.timestamp:.0f}"
-    return None
-
-
-def _is_running(owner: str) -> bool:
-    """Whether the process lives; one begun after the time of the owner only has its number."""
-    pid, known_at = owner.split(":")
-    try:
-        return bool(psutil.Process(int(pid)).create_time() < float(known_at) + 2)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _is_alive(instance: dg.DagsterInstance, run_id: str) -> bool:
-    run = instance.get_run_by_id(run_id)
-    return run is not None and run.status not in ENDED

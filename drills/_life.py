@@ -129,7 +129,7 @@ class InProcessLife(Life):
 
     def execute(self, requests: Sequence[dg.RunRequest], victim: str = "") -> None:
         """Execute one after the other; the victim is the worker of the last."""
-        from crypto_pool.building import recover
+        from crypto_pool.recovery import recover
         from crypto_pool.settings import load_settings
 
         unhurt = requests[:-1] if victim else requests
@@ -142,9 +142,9 @@ class InProcessLife(Life):
 
 def execute(instance: dg.DagsterInstance, request: dg.RunRequest) -> None:
     """Execute one run request in this process; a failed run is the pool's to bear."""
-    from crypto_pool.building import this_process
     from crypto_pool.definitions import defs
     from crypto_pool.defs.run_tags import PROCESS_TAG
+    from crypto_pool.recovery import this_process
 
     defs.get_repository_def().get_job(job_of(request)).execute_in_process(
         instance=instance,

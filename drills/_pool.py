@@ -121,9 +121,9 @@ def work(stages: list[str], days: list[date]) -> int:
         PREDICTIONS,
         PUBLICATION,
         open_instance,
-        recover,
         run_layers,
     )
+    from crypto_pool.recovery import recover
     from crypto_pool.settings import load_settings
 
     layers = {
@@ -152,12 +152,13 @@ def work(stages: list[str], days: list[date]) -> int:
 
 def _train(instance: object, day: date) -> list[str]:
     """Train with fewer algorithms than the job has, for time's sake alone."""
-    from crypto_pool.building import _step_errors, this_process
+    from crypto_pool.building import _step_errors
     from crypto_pool.definitions import defs
     from crypto_pool.defs.assets.models import candidate_key, champion
     from crypto_pool.defs.batches import recorded_failures
     from crypto_pool.defs.requests import partition_range
     from crypto_pool.defs.run_tags import PROCESS_TAG
+    from crypto_pool.recovery import this_process
     from crypto_pool.settings import load_settings
 
     symbols = load_settings().symbols

@@ -100,8 +100,9 @@ def predict(
 def _run(
     settings: "Settings", bar_date: str | None, layers: "tuple[Layer, ...]", as_json: bool
 ) -> "BuildReport":
-    from crypto_pool.building import FEATURES, open_instance, recover, run_layers
+    from crypto_pool.building import FEATURES, open_instance, run_layers
     from crypto_pool.defs.market_data import build_provider
+    from crypto_pool.recovery import recover
 
     day = chosen_date(bar_date, settings)
     speak = messages(as_json).print

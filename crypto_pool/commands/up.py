@@ -31,10 +31,12 @@ def up(
     ] = None,
 ) -> None:
     """Serve the pool's pages, the Dagster UI, its daemon and MLflow until Ctrl-C."""
-    from crypto_pool.building import open_instance, recover
+    from crypto_pool.building import open_instance
+    from crypto_pool.recovery import record_daemon_host, recover
 
     settings = chosen_settings()
     with open_instance(settings) as instance:
+        record_daemon_host(instance)
         for run_id in recover(instance, settings):
             console.print(f"ended run {run_id}, left by a killed process")
     port = settings.serving_port if pool_port is None else pool_port
@@ -70,8 +72,9 @@ def mend(settings: "Settings", service: Service, how: str) -> None:
 
     The runs of a dead daemon would block the queue as started; failed, they are retried.
     """
-    from crypto_pool.building import open_instance, recover
+    from crypto_pool.building import open_instance
     from crypto_pool.defs.alerting import pool_alerts
+    from crypto_pool.recovery import recover
     from crypto_pool.workflow.incidents import ended_service
 
     try:
