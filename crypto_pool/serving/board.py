@@ -118,8 +118,10 @@ class Board:
             rows = _read(publication)
             latest = publication, rows, self._state(rows)
         except (duckdb.Error, OSError, ValueError, KeyError) as error:
-            self.fault = f"{target.name} cannot be read: {error}"
-            _logger.exception("publication %s cannot be read", target)
+            fault = f"{target.name} cannot be read: {error}"
+            if fault != self.fault:  # it is met again every few seconds until it is mended
+                _logger.exception("publication %s cannot be read", target)
+            self.fault = fault
             return
         self._replace(latest)
         self.fault = None
