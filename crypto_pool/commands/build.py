@@ -1,6 +1,5 @@
 """Commands that run layers of the graph: `demo`, `build`, `train`, `predict`."""
 
-import os
 from typing import TYPE_CHECKING
 
 import typer
@@ -32,12 +31,13 @@ FORECASTS = """
 
 def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
     """Run the whole pool once on the synthetic market: no key, no network."""
-    settings = chosen_settings(
-        symbols or os.environ.get("CRYPTO_POOL_SYMBOLS") or DEMO_SYMBOLS, "sandbox"
-    )
     from crypto_pool.building import EVERYTHING
     from crypto_pool.settings import load_settings
 
+    settings = chosen_settings(symbols, "sandbox")
+    if settings.asked_symbols is None:
+        load_settings.cache_clear()
+        settings = chosen_settings(DEMO_SYMBOLS, "sandbox")
     speak = messages(as_json).print
     speak("[bold]Synthetic market[/bold]: nothing below is about real coins.")
     with running_sandbox(settings):

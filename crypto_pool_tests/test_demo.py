@@ -1,0 +1,42 @@
+"""Which coins `crypto-pool demo` takes."""
+
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from crypto_pool.cli import app
+from crypto_pool.commands import build
+from crypto_pool.settings import load_settings
+
+
+class Begun(Exception):
+    """The demo has begun, and is to go no further."""
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """Run the demo until it begins, and give its coins."""
+    outside = {k: v for k, v in os.environ.items() if not k.startswith("CRYPTO_POOL_")}
+    monkeypatch.chdir(tmp_path)
+
+    def stop(settings):
+        raise Begun
+
+    monkeypatch.setattr(build, "running_sandbox", stop)
+
+    def run(*options):
+        monkeypatch.setattr(os, "environ", {**outside, "DAGSTER_HOME": str(tmp_path)})
+        load_settings.cache_clear()
+        assert isinstance(CliRunner().invoke(app, ["demo", *options]).exception, Begun)
+        return load_settings().symbols
+
+    yield run
+    load_settings.cache_clear()
+
+
+def test_an_option_wins_over_the_file_and_the_file_over_the_few_of_the_demo(demo, tmp_path):
+    assert demo() == tuple(build.DEMO_SYMBOLS.split(","))
+    (tmp_path / ".env").write_text("CRYPTO_POOL_SYMBOLS=UNI,GRT\n")
+    assert demo() == ("UNI", "GRT")
+    assert demo("--symbols", "ADA") == ("ADA",)
