@@ -145,6 +145,6 @@ def test_what_stops_a_comparison_is_the_reason_on_record(table, trained, said):
     with pytest.raises(UnscoredCandidate, match=said) as caught:
         compare(table, champion, np.zeros, CANDIDATES["LightGBM"], policy, 7)
     verdict = decide(champion, CHALLENGER, None, TRAINED, RULES, str(caught.value))
-    assert "LightGBM has no comparison with it on rows" in verdict.reason
+    assert "no comparison with it on rows that neither has seen: " in verdict.reason
     assert said in verdict.reason
-    assert "0 rows" not in verdict.reason
+    assert "0 rows that neither" not in verdict.reason

@@ -158,4 +158,4 @@ def test_a_member_that_cannot_be_observed_stops_no_other(pool):
         pool.store, Registry(), [OTHER, MEMBER], SETTINGS, 240, TODAY, noon_after(TODAY)
     )
     assert [state.member for state in states] == [MEMBER]
-    assert faults == {OTHER.name: "cannot be observed: KeyError: 'data_hash'"}
+    assert faults == {OTHER.name: "cannot be observed: KeyError: 'as_of'"}
