@@ -30,7 +30,7 @@ from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import contributions, explain
 from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
-from crypto_pool.workflow.registration import served_rows
+from crypto_pool.domain.training import served_rows
 
 SECONDS_LIMIT = 15.0
 ERROR_LIMIT = 0.01

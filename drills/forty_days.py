@@ -198,14 +198,14 @@ def _owed(days: int) -> tuple[date, ...]:
     """Days that lack the forecast of a member that had a champion then."""
     from crypto_pool.adapters.ledger import Ledger
     from crypto_pool.defs.resources import PoolResource
-    from crypto_pool.workflow.day_plan import Horizon, plan_days
+    from crypto_pool.workflow.day_plan import CatchUpWindow, plan_days
 
     pool = PoolResource(bar_date="", only=[])
     settings = pool.settings
-    horizon = Horizon(
+    window = CatchUpWindow(
         settings.last_closed(), FIRST_DAY, settings.prediction_window_days, catch_up_days=days
     )
-    return plan_days(pool.store, pool.members, Ledger(pool.store).by_member(), horizon).forecast
+    return plan_days(pool.store, pool.members, Ledger(pool.store).by_member(), window).forecast
 
 
 @contextmanager

@@ -45,8 +45,6 @@ class PullPlan:
 
     fits: tuple[str, ...]
     deferred: tuple[str, ...]
-    requests_needed: int
-    requests_left: int | None
     message: str
 
 
@@ -151,7 +149,7 @@ class RequestBudget:
             message += f"; {len(fits)} of {len(needed)} can be pulled today" + self._deferral(
                 {item: needed[item] for item in deferred}, used
             )
-        return PullPlan(tuple(fits), deferred, total, left, message)
+        return PullPlan(tuple(fits), deferred, message)
 
     def close(self) -> None:
         """Let go of the files."""

@@ -15,7 +15,7 @@ from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, RANGE_END, RANGE_START
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.workflow.day_plan import DayPlan, Horizon, plan_days
+from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
 
 # Dagster's own job of all assets: a job of our own cannot hold assets cut in different ways.
 ALL_ASSETS = "__ASSET_JOB"
@@ -35,7 +35,7 @@ def owed_days(pool: PoolResource, through: date) -> DayPlan:
         pool.store,
         pool.members,
         Ledger(pool.store).by_member(),
-        Horizon(
+        CatchUpWindow(
             through,
             settings.first_prediction_date,
             settings.prediction_window_days,

@@ -67,11 +67,6 @@ class BarFault:
     action: FaultAction
     message: str
 
-    @property
-    def count(self) -> int:
-        """How many dates it concerns."""
-        return len(self.dates)
-
 
 @dataclass(frozen=True)
 class ValidatedBars:

@@ -16,7 +16,7 @@ from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metric, Metrics, classification_metrics
 from crypto_pool.domain.policies import EvaluationPolicy, FittedCandidate, positive_probability
 from crypto_pool.domain.splits import label_gap
-from crypto_pool.domain.training import REFERENCE_LOGIT, TrainingTable, prediction_input
+from crypto_pool.domain.training import REFERENCE_LOGIT, TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
 Decision = Literal["promoted", "kept", "rejected", "rolled back", "expired", "quarantined"]
@@ -173,15 +173,12 @@ def compare(
         )
     fitted = policy.evaluate(candidate, _rows(table, known_then), seed)
     judged = _rows(table, unseen)
-    rows = prediction_input(
-        judged.features, pd.Series(judged.reference_probability, index=judged.index)
-    )
+    rows = served_rows(judged)
     return pd.DataFrame(
         {
             "label": judged.labels,
             "champion_probability": champion_probability(rows),
             "challenger_probability": served_probability(candidate, fitted, rows),
-            "reference_probability": judged.reference_probability,
         },
         index=judged.index,
     )

@@ -67,6 +67,13 @@ def prediction_input(features: pd.DataFrame, reference: pd.Series) -> pd.DataFra
     return features.assign(**{REFERENCE_LOGIT: logit(reference.reindex(features.index))})
 
 
+def served_rows(table: TrainingTable) -> pd.DataFrame:
+    """The rows of a training table as a served model takes them."""
+    return prediction_input(
+        table.features, pd.Series(table.reference_probability, index=table.index)
+    )
+
+
 def data_hash(table: TrainingTable) -> str:
     """Fingerprint everything a fit can see: dates, names, features, labels, reference."""
     digest = sha256("\n".join(map(str, table.features.columns)).encode())

@@ -28,7 +28,7 @@ class DayPlan:
 
 
 @dataclass(frozen=True)
-class Horizon:
+class CatchUpWindow:
     """How far the plan looks: days are caught up within `catch_up_days` of the last closed one."""
 
     last_closed: date
@@ -55,7 +55,7 @@ def plan_days(
     store: FrameStore,
     members: Sequence[Member],
     decisions: Mapping[Member, pd.DataFrame],
-    horizon: Horizon,
+    window: CatchUpWindow,
 ) -> DayPlan:
     """Find what is owed; reads the store and changes nothing.
 
@@ -64,13 +64,13 @@ def plan_days(
     """
     symbols = list(dict.fromkeys(member.symbol for member in members))
     return DayPlan(
-        behind=tuple(s for s in symbols if _is_behind(store, s, horizon.last_closed)),
+        behind=tuple(s for s in symbols if _is_behind(store, s, window.last_closed)),
         forecast=tuple(
             day
-            for day in horizon.forecast_days
+            for day in window.forecast_days
             if _owed(members, decisions, day) - _present(store, "daily_predictions", day)
         ),
-        score=tuple(day for day in horizon.scored_days if _owes_outcomes(store, day)),
+        score=tuple(day for day in window.scored_days if _owes_outcomes(store, day)),
     )
 
 

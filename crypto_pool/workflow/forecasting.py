@@ -21,14 +21,8 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
-from crypto_pool.domain.training import (
-    REFERENCE_LOGIT,
-    TrainingTable,
-    prediction_input,
-    training_table,
-)
+from crypto_pool.domain.training import REFERENCE_LOGIT, prediction_input, served_rows
 from crypto_pool.errors import MissingFeatures
-from crypto_pool.workflow.registration import served_rows
 from crypto_pool.workflow.snapshots import load_snapshot
 
 TOP_CONTRIBUTIONS = 3
@@ -69,26 +63,6 @@ class SymbolFrames:
         if (table, symbol) not in self._read:
             self._read[table, symbol] = self.store.read(table, symbol)
         return self._read[table, symbol]
-
-
-def member_table(
-    store: FrameStore, member: Member, as_of: date, settings: Mapping[str, Any], training_rows: int
-) -> TrainingTable:
-    """The labelled rows of one member that were known when the bar of `as_of` closed.
-
-    Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
-    features are computed from and whoever computed them.
-    """
-    return training_table(
-        store.read("daily_bars", member.symbol),
-        store.read("feature_table", member.symbol),
-        member.trend,
-        pd.Timestamp(as_of),
-        settings["prediction_window_days"],
-        settings["target_pct"],
-        training_rows,
-        target=settings["target"],
-    )
 
 
 def choose_forecaster(

@@ -12,7 +12,6 @@ from crypto_pool.adapters.rate_limit import PullPlan
 from crypto_pool.domain.bar_history import Merge, merge_bars
 from crypto_pool.domain.market import validate_bars
 from crypto_pool.domain.moments import naive_utc
-from crypto_pool.domain.table_schemas import require_sane_bars
 from crypto_pool.errors import DailyQuotaExhausted, HistoryChanged, MissingPartition
 
 REPORTS = "bar_reports"
@@ -44,7 +43,6 @@ class Puller:
         """
         raw = self.provider.daily_bars(symbol, self.last_closed)
         checked = validate_bars(raw, symbol, self.last_closed, self.min_history_bars)
-        require_sane_bars(checked.bars, symbol)
         merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
         faults = tuple(fault.message for fault in checked.faults)
         self.store.write(REPORTS, symbol, self._report(symbol, merge, faults))

@@ -17,7 +17,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.overfitting import SelectionCorrection
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
-from crypto_pool.domain.training import TrainingTable, prediction_input
+from crypto_pool.domain.training import TrainingTable, served_rows
 
 PROMISED = (
     "accuracy",
@@ -59,13 +59,6 @@ def explain_run(
         background,
         rows.loc[evaluation.index[-explained_rows:]],
         seed,
-    )
-
-
-def served_rows(table: TrainingTable) -> pd.DataFrame:
-    """The rows of a training table as a served model takes them."""
-    return prediction_input(
-        table.features, pd.Series(table.reference_probability, index=table.index)
     )
 
 

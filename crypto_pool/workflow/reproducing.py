@@ -11,8 +11,8 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_from_name
 from crypto_pool.domain.promotion import served_probability
+from crypto_pool.domain.training import served_rows
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.registration import served_rows
 from crypto_pool.workflow.snapshots import load_snapshot
 
 # A stored model is read back from text or another float width: the last digits may differ.

@@ -9,6 +9,9 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.model_records import CandidateFit
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
@@ -16,7 +19,7 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_from_name
 from crypto_pool.domain.promise import bounds_by_name
-from crypto_pool.domain.training import TrainingTable, data_hash
+from crypto_pool.domain.training import TrainingTable, data_hash, training_table
 from crypto_pool.errors import UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.isolation import Failure, map_isolated
@@ -95,6 +98,26 @@ SCORE_COLUMNS = (
     "skill_over_reference_high",
     "effective_sample_size",
 )
+
+
+def member_table(
+    store: FrameStore, member: Member, as_of: date, settings: Mapping[str, Any], training_rows: int
+) -> TrainingTable:
+    """The labelled rows of one member that were known when the bar of `as_of` closed.
+
+    Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
+    features are computed from and whoever computed them.
+    """
+    return training_table(
+        store.read("daily_bars", member.symbol),
+        store.read("feature_table", member.symbol),
+        member.trend,
+        pd.Timestamp(as_of),
+        settings["prediction_window_days"],
+        settings["target_pct"],
+        training_rows,
+        target=settings["target"],
+    )
 
 
 def training_key(task: TrainingTask) -> str:

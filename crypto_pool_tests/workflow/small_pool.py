@@ -20,10 +20,9 @@ from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.championing import ChampionDecision, appoint_champion
-from crypto_pool.workflow.forecasting import member_table
 from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.judging import ChampionTask
-from crypto_pool.workflow.training import TrainingTask, train_candidates
+from crypto_pool.workflow.training import TrainingTask, member_table, train_candidates
 
 MEMBER = Member("AAA", Trend.UPTREND)
 ALGORITHMS = ("LightGBM", "RidgeClassifier")

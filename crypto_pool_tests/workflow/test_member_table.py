@@ -10,7 +10,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.workflow.forecasting import member_table
+from crypto_pool.workflow.training import member_table
 
 LAST = date(2021, 12, 31)
 SETTINGS = {"prediction_window_days": 10, "target_pct": 0.05, "target": "sma_shift"}

@@ -26,10 +26,6 @@ class DirectoryProvider:
         """The folder, by its full path."""
         return f"directory:{Path(self.folder).resolve()}"
 
-    def symbols(self) -> list[str]:
-        """Symbols that have a file."""
-        return sorted(self._files())
-
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
         """Every row of the coin's file as it stands there; `last_closed` cuts nothing."""
         files = self._files()

@@ -21,10 +21,9 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.workflow.championing import ChampionDecision, appoint_champions
-from crypto_pool.workflow.forecasting import member_table
 from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.judging import ChampionTask
-from crypto_pool.workflow.training import TrainingTask, train_candidates
+from crypto_pool.workflow.training import TrainingTask, member_table, train_candidates
 
 LEADERBOARD = (
     "algorithm",
