@@ -84,13 +84,14 @@ def test_two_processes_know_of_each_other(alerts, tmp_path, webhook):
     assert webhook.texts == ["first"]
 
 
-def test_what_the_webhook_refused_is_offered_again_and_logged_without_its_address(
-    alerts, webhook, caplog
+@pytest.mark.parametrize("status", [500, 302])
+def test_what_the_webhook_did_not_take_is_offered_again_and_logged_without_its_address(
+    alerts, webhook, caplog, status
 ):
-    webhook.status = 500
+    webhook.status = status
     alerts.tell([Alert("a", "first")])
     assert webhook.texts == []
-    assert "did not take an alert (status 500)" in caplog.text
+    assert f"did not take an alert (status {status})" in caplog.text
     webhook.status = 200
     assert alerts.tell([]) == []
     alerts.tell([])
@@ -126,6 +127,13 @@ def test_a_damaged_memory_is_put_aside(alerts, tmp_path, caplog):
     assert alerts.tell([Alert("a", "first")]) == [Alert("a", "first")]
     assert (tmp_path / "alerts.damaged").read_text() == "{"
     assert "is damaged and was moved" in caplog.text
+
+
+def test_an_incident_is_remembered_for_half_a_year(alerts, tmp_path, webhook):
+    alerts.tell([Alert("a", "first")])
+    for age, told in ((timedelta(days=180), 0), (timedelta(days=180, seconds=1), 1)):
+        later = Alerts(tmp_path / "alerts.json", webhook.url, [], lambda age=age: NOW + age)
+        assert len(later.tell([Alert("a", "first")])) == told
 
 
 def test_an_exhausted_quota_is_one_incident_a_day_whatever_runs_it_fails():

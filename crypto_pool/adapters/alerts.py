@@ -97,7 +97,7 @@ class Alerts:
         except requests.RequestException as fault:  # its text holds the address, which is secret
             fault_name = type(fault).__name__
         else:
-            if answer.ok:
+            if 200 <= answer.status_code < 300:  # `ok` is true of a redirect too
                 return True
             fault_name = f"status {answer.status_code}"
         logger.error(
