@@ -112,6 +112,18 @@ def test_a_removal_that_was_interrupted_is_finished_the_next_time(
     assert run_folders(registry, tmp_path, candidates) == [True, False, False]
 
 
+def test_files_outside_the_artifact_root_are_never_removed(registry, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    experiment = registry.client.create_experiment("other", artifact_location=elsewhere.as_uri())
+    run = registry.client.create_run(experiment, tags={"algorithm": "XGBoost"}).info.run_id
+    kept = elsewhere / run / "artifacts" / "kept.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of somebody else")
+    registry.end_run(run, "FINISHED")
+    assert remove_old_candidates(registry, frozenset(), LATER).count == 0
+    assert kept.exists()
+
+
 def test_parent_runs_stay(registry, candidates):
     parent = registry.client.create_run(registry.experiment_id("crypto_pool_training")).info.run_id
     registry.end_run(parent, "FINISHED")

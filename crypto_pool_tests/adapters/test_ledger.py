@@ -1,12 +1,18 @@
 """The ledger of promotions: what it reads, and in which order decisions stand."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import TABLE, Ledger, Promotion, serving_version
+from crypto_pool.adapters.ledger import (
+    TABLE,
+    Ledger,
+    Promotion,
+    quarantine_reason,
+    serving_version,
+)
 from crypto_pool.domain.market import Member
 
 NOON = datetime(2023, 6, 2, 12, tzinfo=UTC)
@@ -76,3 +82,37 @@ def test_decisions_under_a_clock_that_stands_still_do_not_tie(ledger):
     assert list(rows["serving_version"]) == ["2", "1", "2", "1"]
     assert rows["decided_at_utc"].is_unique
     assert ledger.of_member(ETH)["decided_at_utc"].iloc[0] == pd.Timestamp("2023-06-02 12:00")
+
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+
+
+def told(ledger: Ledger, last: str) -> pd.DataFrame:
+    """A promotion at noon, a quarantine a day later, and a last decision the day after."""
+    for number, decision in enumerate(("promoted", "quarantined", last)):
+        ledger.record(promotion(str(number + 1), decision=decision, at=NOON + number * DAY))
+    return ledger.of_member(BTC)
+
+
+@pytest.mark.parametrize("decision", ["promoted", "expired", "rolled back"])
+def test_a_quarantine_ends_the_moment_a_version_is_appointed(ledger, decision):
+    decisions = told(ledger, decision)
+    assert quarantine_reason(decisions, NOON + DAY - SECOND) == ""
+    assert quarantine_reason(decisions, NOON + DAY) == "it is better"
+    assert quarantine_reason(decisions, NOON + 2 * DAY - SECOND) == "it is better"
+    assert quarantine_reason(decisions, NOON + 2 * DAY) == ""
+
+
+@pytest.mark.parametrize("decision", ["kept", "rejected"])
+def test_a_decision_that_appoints_nobody_ends_no_quarantine(ledger, decision):
+    assert quarantine_reason(told(ledger, decision), NOON + 9 * DAY) == "it is better"
+
+
+def test_a_version_serves_from_the_moment_of_its_decision(ledger):
+    decisions = told(ledger, "promoted")
+    assert serving_version(decisions, NOON - SECOND) is None
+    for zone in (UTC, timezone(timedelta(hours=9))):
+        decided = (NOON + 2 * DAY).astimezone(zone)
+        assert serving_version(decisions, decided) == "3"
+        assert serving_version(decisions, decided - SECOND) == "2"
+    assert serving_version(pd.DataFrame(), NOON) is None
