@@ -1,6 +1,7 @@
 """The frame store: whole files or none, reversible keys, one source a store."""
 
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters import unfinished_files
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import CorruptPartition, MissingPartition, ProviderMismatch
@@ -30,6 +32,13 @@ def kill_while_writing(path: Path) -> None:
         "name_unfinished(pathlib.Path(sys.argv[1])).write_bytes(b'half'); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
+
+
+def ended_process() -> int:
+    """The id of a process that is no more."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -151,6 +160,19 @@ def test_leftover_of_a_killed_writer_is_no_partition(tmp_path: Path) -> None:
         "ETH.parquet",
         alive.name,
     }
+
+
+def test_what_another_machine_is_writing_is_left_alone(tmp_path: Path, monkeypatch) -> None:
+    """Whether its writer lives cannot be known here."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(unfinished_files.socket, "gethostname", lambda: "another")
+        theirs = name_unfinished(tmp_path / "BTC.parquet")
+    theirs = theirs.with_name(theirs.name.replace(f".{os.getpid()}.", f".{ended_process()}."))
+    ours = theirs.with_name(theirs.name.replace("another", socket.gethostname()))
+    for path in (theirs, ours):
+        path.write_bytes(b"half")
+    unfinished_files.remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == [theirs]
 
 
 def test_providers_never_mix(store: FrameStore) -> None:

@@ -1,5 +1,7 @@
+import io
 import json
 import pickle
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,6 +111,14 @@ def test_a_swapped_file_is_refused_before_it_is_deserialised(
         load_model(folder, hashes)
 
 
+def test_a_file_whose_hash_was_not_noted_is_refused(saved: SaveModel) -> None:
+    folder, hashes = saved("XGBoost")
+    del hashes["calibration.json"]
+
+    with pytest.raises(UntrustedModel, match=r"calibration\.json is not what was logged"):
+        load_model(folder, hashes)
+
+
 @pytest.mark.parametrize("algorithm", ["RandomForest", "XGBoost", "LightGBM", "NeuralNet"])
 def test_a_pickle_under_the_right_name_is_refused(algorithm: str, saved: SaveModel) -> None:
     folder, hashes = saved(algorithm)
@@ -160,6 +170,16 @@ def test_a_keras_lambda_is_refused(
 
     with pytest.raises(UntrustedModel, match="Lambda"):
         load_model(folder, None)
+
+
+@pytest.mark.parametrize("module", ["evil.layers", "kerastoo.layers"])
+def test_a_namesake_of_a_keras_layer_is_refused(module: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Dense", "module": module}))
+
+    with pytest.raises(UntrustedModel, match=rf"{module}\.Dense"):
+        FORMATS["keras"].read(packed.getvalue(), (), (0.0, 1.0))
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One key's budget: across processes, restarts and clocks; and the server's own limits."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -124,6 +125,15 @@ def test_what_does_not_fit_today_is_named_with_the_time_it_fits(opened, clock: C
     assert "C needs 30 requests, more than the plan allows in a day" in planned.message
 
 
+def test_what_is_free_within_the_patience_is_left_today(opened, clock: Clock) -> None:
+    budget = opened(RequestPlan(per_day=1))
+    spend(budget, 1)
+    clock.time = NOON + DAY - timedelta(minutes=11)
+    assert budget.left_today() == 0
+    clock.time = NOON + DAY - timedelta(minutes=9)
+    assert budget.left_today() == 1
+
+
 def test_a_day_the_provider_closed_ends_at_midnight(opened, clock: Clock) -> None:
     budget = opened(RequestPlan())
     budget.close_for_today()
@@ -164,8 +174,24 @@ def test_plans_are_those_of_the_provider() -> None:
     for name, plan in PLANS.items():
         if name != "free":
             assert (plan.per_minute, plan.per_day) == (int(name.removeprefix("premium_")), None)
+            assert plan.per_second == math.ceil(plan.per_minute / 60 * 1.5)
     with pytest.raises(InvalidSetting, match="per_day=0"):
         RequestPlan(per_day=0)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "per_minute", "pace"),
+    [
+        (None, None, {}),
+        (2, 75, {1: 2, 60: 75}),
+        (2, 2, {60: 2}),
+        (5, 3, {60: 3}),
+        (1, 60, {1: 1}),
+        (1, 59, {1: 1, 60: 59}),
+    ],
+)
+def test_a_pace_leaves_out_the_limit_that_the_other_implies(per_second, per_minute, pace) -> None:
+    assert RequestPlan(per_second, per_minute).pace == pace
 
 
 @pytest.mark.parametrize(
