@@ -282,9 +282,8 @@ def test_a_promise_belongs_to_the_version_that_forecast(
     assert kept["top_contributions"] == [{"feature": "reference_logit", "contribution": 0.2}]
     assert replaced["promised_precision"] is None
     assert replaced["model_version"] == 3
-    if "precision_low" in SCHEMAS["champions"].columns:
-        assert (kept["promised_precision_low"], kept["promised_precision_high"]) == (0.5, 0.8)
-        assert kept["skill_over_reference"] == 0.0
+    assert (kept["promised_precision_low"], kept["promised_precision_high"]) == (0.5, 0.8)
+    assert kept["skill_over_reference"] == 0.0
 
 
 def test_metrics_count_requests_by_route(pool: Served) -> None:

@@ -1,11 +1,15 @@
 """A daily forecast: by whom, and what it rests on."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, timedelta
 
+import pandas as pd
 import pytest
 
+from crypto_pool.domain.training import prediction_input
 from crypto_pool.workflow.forecasting import (
+    Forecaster,
     SymbolFrames,
     choose_forecaster,
     forecast,
@@ -54,11 +58,31 @@ def test_a_forecast_carries_its_three_largest_contributions(pool):
     assert sizes[0] > 0
 
 
+def test_a_day_whose_label_the_version_knew_is_in_sample(pool):
+    tags = pool.registry.champion(MEMBER.name).tags
+    last = date.fromisoformat(tags["trained_through"]) + timedelta(days=10)
+    assert predict(pool, last)["in_sample"]
+    assert not predict(pool, last + timedelta(days=1))["in_sample"]
+
+
+def test_a_day_the_version_was_chosen_on_is_in_sample(pool):
+    champion = pool.registry.champion(MEMBER.name)
+    version = replace(champion, tags={**champion.tags, "chosen_through": "2022-07-01"})
+    chosen, frames = Forecaster(MEMBER, version, was_in_time=True), SymbolFrames(pool.store)
+    last = date(2022, 7, 1)
+    for day, is_known in ((last, True), (last + timedelta(days=1), False)):
+        row = forecast(frames, pool.registry, chosen, day, noon_after(day), 7)
+        assert row["in_sample"] == is_known
+
+
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_the_served_probability_is_that_of_the_registered_model(pool, version):
     pool.appoint(SECOND, EXPIRES)
     day = date(2022, 7, 1) if version == "1" else SECOND
     row = predict(pool, day)
     assert row["model_version"] == version
-    assert 0 < row["probability"] < 1
+    features = pool.store.read("feature_table", MEMBER.symbol).loc[[pd.Timestamp(day)]]
+    given = prediction_input(features, pd.Series([row["reference_probability"]], features.index))
+    expected = pool.registry.load(MEMBER.name, version).predict_probability(given)[0]
+    assert row["probability"] == pytest.approx(expected)
     assert row["signal"] == (row["probability"] > row["decision_threshold"])
