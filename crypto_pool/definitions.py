@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from crypto_pool.adapters.sqlite_files import commit_without_waiting
 from crypto_pool.defs.alerting import alert_sensors
 from crypto_pool.defs.assets import features, models, outcomes, predictions, publication, raw
 from crypto_pool.defs.batches import SurvivorsIOManager
@@ -15,6 +16,8 @@ from crypto_pool.defs.retention import clean_up, clean_up_daily
 from crypto_pool.defs.schedules import schedules
 from crypto_pool.defs.sensors import sensors
 
+# Dagster writes some ten events a member: whoever loads this is about to write them.
+commit_without_waiting()
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([raw, features, models, predictions, outcomes, publication]),
     asset_checks=[*checks, *data_checks, *member_checks],

@@ -7,12 +7,14 @@ in a file beside the final one, under a lock, and renamed when it is complete.
 import logging
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from crypto_pool.adapters.sqlite_files import SQLITE_PREFIX, keep_write_ahead_log
 from crypto_pool.errors import ModelUnavailable
 
-SQLITE_PREFIX = "sqlite:///"
 LOCK_TIMEOUT_SECONDS = 120.0
 
 
@@ -20,16 +22,16 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
     """Create the SQLite store if it is not there; any other store minds its own schema.
 
     Raises:
-        ModelUnavailable: the store is gone and its artifacts are there, so it is not a new one.
+        ModelUnavailable: the store is gone and its artifacts are there, so it is not a new one;
+            or another process keeps it locked.
     """
     if not tracking_uri.startswith(SQLITE_PREFIX):
         return
-    from filelock import FileLock
-
     path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS):
+    with _locked(path):
         if path.exists() and path.stat().st_size > 0:
+            keep_write_ahead_log(path)
             return
         artifacts = local_path(artifact_root)
         if artifacts is not None and artifacts.is_dir() and any(artifacts.iterdir()):
@@ -46,6 +48,26 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
         store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
         store.engine.dispose()
         os.replace(unfinished, path)
+        keep_write_ahead_log(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time look for the store; raises ModelUnavailable."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as fault:
+        raise ModelUnavailable(
+            f"another process has locked {path} for {LOCK_TIMEOUT_SECONDS:.0f} s: end the process "
+            f"that holds {path}.lock, then run the command again"
+        ) from fault
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def get_or_create_experiment(client: Any, name: str, artifact_location: str) -> str:
@@ -72,6 +94,17 @@ def get_or_create_registered_model(client: Any, name: str, tags: dict[str, str])
     except MlflowException as fault:
         if fault.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """Give what a search of MLflow's client finds, on all its pages."""
+    token: str | None = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def is_missing(fault: Exception) -> bool:

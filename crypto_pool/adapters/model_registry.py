@@ -20,6 +20,7 @@ from crypto_pool.adapters.mlflow_store import (
     get_or_create_experiment,
     get_or_create_registered_model,
     local_path,
+    pages,
     without_password,
 )
 from crypto_pool.adapters.model_aliases import ModelAliases, model_name
@@ -35,7 +36,8 @@ from crypto_pool.adapters.model_records import (
     CandidateFit,
     RunRecord,
 )
-from crypto_pool.errors import ModelUnavailable
+from crypto_pool.adapters.sqlite_files import commit_without_waiting, reach_disk
+from crypto_pool.errors import ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +70,7 @@ class ModelRegistry(ModelAliases):
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             from mlflow import MlflowClient
 
+            commit_without_waiting()
             self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
         return self._client
 
@@ -163,7 +166,7 @@ class ModelRegistry(ModelAliases):
 
     def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
         """End as KILLED the RUNNING runs without a live Dagster run; return how many."""
-        ids = [found.experiment_id for found in self._pages(self.client.search_experiments)]
+        ids = [found.experiment_id for found in pages(self.client.search_experiments)]
         closed, alive = 0, cache(is_alive)
         for run in self._runs(ids, "attributes.status = 'RUNNING'"):
             tags = run.data.tags
@@ -198,6 +201,7 @@ class ModelRegistry(ModelAliases):
             tags=given,
             model_id=logged.model_id,
         )
+        reach_disk(self.tracking_uri)  # before the ledger names it
         return str(version.version)
 
     def registered_version(self, member_name: str, run_id: str) -> str | None:
@@ -207,7 +211,10 @@ class ModelRegistry(ModelAliases):
         return str(max(int(version.version) for version in known)) if known else None
 
     def load(self, member_name: str, version: str) -> "LoadedModel":
-        """Load a registered version, after checking it against the hashes of its run."""
+        """Load a registered version, after checking it against the hashes of its run.
+
+        Raises UntrustedModel or ModelUnavailable, with the version and the ways out.
+        """
         from mlflow.exceptions import MlflowException
 
         title = f"{model_name(member_name)} version {version}"
@@ -215,13 +222,17 @@ class ModelRegistry(ModelAliases):
             run_id = self.client.get_model_version(model_name(member_name), str(version)).run_id
         except MlflowException as fault:
             raise ModelUnavailable(f"{title} is not in the registry: {fault.message}") from fault
-        return self.load_run(run_id, title)
+        try:
+            return self.load_run(run_id, title)
+        except (ModelUnavailable, UntrustedModel) as fault:
+            raise type(fault)(
+                f"{str(fault).rstrip('.')}; let another version serve with `crypto-pool rollback "
+                f"{member_name}`, or train the member again"
+            ) from fault
 
     def load_run(self, run_id: str, title: str = "") -> "LoadedModel":
         """Load the model of a run, after checking it against the hashes on the run."""
         from mlflow.exceptions import MlflowException
-
-        from crypto_pool.adapters.model_files import load_model
 
         title = title or f"the model of run {run_id}"
         try:
@@ -232,13 +243,11 @@ class ModelRegistry(ModelAliases):
             raise ModelUnavailable(f"{title}: its run has no tag {fault}.") from fault
         except MlflowException as fault:
             raise ModelUnavailable(f"{title} cannot be found: {fault.message}") from fault
-        folder = local_path(location)
+        uri, folder = f"{location}/artifacts", local_path(location)
         if folder is not None:
-            return load_model(folder / "artifacts", hashes)
+            return _load_files(folder / "artifacts", hashes, title, uri)
         with tempfile.TemporaryDirectory() as download:
-            return load_model(self._download(f"{location}/artifacts", download, title), hashes)
-
-    # How it is done
+            return _load_files(self._download(uri, download, title), hashes, title, uri)
 
     def _logged_model(self, tags: Mapping[str, str]) -> Any:
         return self.client.get_logged_model(tags[MODEL_URI_TAG].removeprefix("models:/"))
@@ -274,14 +283,17 @@ class ModelRegistry(ModelAliases):
                 page_token=page_token,
             )
 
-        return iter(list(self._pages(search)))  # whole, since closing a run shifts the pages
+        return iter(list(pages(search)))  # whole, since closing a run shifts the pages
 
-    @staticmethod
-    def _pages(search: Callable[..., Any]) -> Iterator[Any]:
-        token: str | None = None
-        while True:
-            page = search(page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+
+def _load_files(
+    folder: Path, hashes: Mapping[str, str], title: str, stored_at: str
+) -> "LoadedModel":
+    """Load a model, or say which one it is and where it is stored, not where it was copied to."""
+    from crypto_pool.adapters.model_files import load_model
+
+    try:
+        return load_model(folder, hashes)
+    except (ModelUnavailable, UntrustedModel) as fault:
+        said = str(fault).replace(str(folder), stored_at)
+        raise type(fault)(f"{title}: {said}") from fault

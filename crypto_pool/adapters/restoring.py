@@ -33,6 +33,7 @@ from crypto_pool.adapters.backup import (
 )
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.schema_version import FILE_NAME, check_version
+from crypto_pool.adapters.sqlite_files import keep_write_ahead_log
 from crypto_pool.errors import BackupError, IncompatibleData
 
 
@@ -54,6 +55,7 @@ def restore_backup(source: Path, folders: PoolFolders) -> Archived:
             relocate_artifacts(
                 stage / MLFLOW / DATABASE, str(header["artifact_root"]), folders.artifact_root
             )
+            keep_write_ahead_log(stage / MLFLOW / DATABASE)
             if header["publication"]:
                 (stage / DATA / LINK_NAME).symlink_to(str(header["publication"]))
             _move_into_place(stage, folders)

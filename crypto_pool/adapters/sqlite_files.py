@@ -1,0 +1,53 @@
+"""The SQLite files of MLflow and Dagster: how soon what is committed is on the disk.
+
+A file with a write-ahead log is never torn, also where a commit does not wait for the disk; but a
+power cut may then take back the last commits. A killed process takes back none. What must outlive
+a power cut is brought to the disk by `reach_disk`.
+"""
+
+import sqlite3
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SQLITE_PREFIX = "sqlite:///"
+BUSY_SECONDS = 1.0
+
+
+def keep_write_ahead_log(path: Path) -> None:
+    """Give a file a write-ahead log, for good; one that is in use keeps its journal till next time.
+
+    Source: https://www.sqlite.org/wal.html
+    """
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as fault:
+            if "locked" not in str(fault):
+                raise
+
+
+def reach_disk(uri: str) -> None:
+    """Wait until all that is committed is on the disk; a server minds that itself."""
+    if not uri.startswith(SQLITE_PREFIX):
+        return
+    with closing(sqlite3.connect(uri.removeprefix(SQLITE_PREFIX))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+@cache
+def commit_without_waiting() -> None:
+    """Let no SQLAlchemy connection of this process wait for the disk at each commit.
+
+    Only where there is a write-ahead log: without one, a power cut could tear the file.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def _at_once(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            ((mode,),) = connection.execute("PRAGMA journal_mode")
+            if mode == "wal":
+                connection.execute("PRAGMA synchronous=NORMAL")

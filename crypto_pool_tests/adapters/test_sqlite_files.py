@@ -1,0 +1,72 @@
+import sqlite3
+from contextlib import closing
+
+import sqlalchemy
+
+from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.sqlite_files import (
+    commit_without_waiting,
+    keep_write_ahead_log,
+    reach_disk,
+)
+
+FULL, NORMAL = 2, 1
+
+
+def synchronous(path) -> int:
+    """How long a commit of a new SQLAlchemy connection waits."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        found = connection.execute(sqlalchemy.text("PRAGMA synchronous")).scalar_one()
+    engine.dispose()
+    return int(found)
+
+
+def table(path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=0)
+    connection.execute("CREATE TABLE t (a)")
+    connection.commit()
+    return connection
+
+
+def test_a_commit_waits_for_the_disk_only_where_the_file_could_be_torn(tmp_path):
+    commit_without_waiting()
+    for name in ("journal", "log"):
+        table(tmp_path / name).close()
+    keep_write_ahead_log(tmp_path / "log")
+    assert synchronous(tmp_path / "journal") == FULL
+    assert synchronous(tmp_path / "log") == NORMAL
+
+
+def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
+    path = tmp_path / "used"
+    with closing(table(path)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        keep_write_ahead_log(path)
+    assert synchronous(path) == FULL
+    keep_write_ahead_log(path)
+    assert synchronous(path) == NORMAL
+
+
+def test_what_reached_the_disk_is_in_the_file_itself(tmp_path):
+    path = tmp_path / "file"
+    table(path).close()
+    keep_write_ahead_log(path)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("INSERT INTO t VALUES ('kept')")
+        writer.commit()
+        assert b"kept" not in path.read_bytes()
+        reach_disk(f"sqlite:///{path}")
+        assert b"kept" in path.read_bytes()
+
+
+def test_a_pools_store_has_a_log_from_its_first_day_and_gets_one_later(tmp_path):
+    path = tmp_path / "mlflow.db"
+    registry = ModelRegistry(f"sqlite:///{path}", str(tmp_path / "artifacts"))
+    registry.prepare()
+    assert synchronous(path) == NORMAL
+    registry.client._tracking_client.store.engine.dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+    ModelRegistry(f"sqlite:///{path}", str(tmp_path / "artifacts")).prepare()
+    assert synchronous(path) == NORMAL
