@@ -55,12 +55,11 @@ def open_data_folder(
 ) -> None:
     """Make sure that the folder has the layout this code knows, and migrate it if it is older.
 
-    `frames_root` is where its Parquet files lie; who does not say so opens a folder that has
-    them itself.
+    `frames_root` is where its Parquet files lie. Without it they are looked for in the folder; if
+    they are not there, the steps are left to who knows where they lie.
 
     Raises:
-        IncompatibleData: the folder is from a later crypto_pool, or its Parquet files are to be
-            migrated and not there.
+        IncompatibleData: the folder is from a later crypto_pool.
     """
     if stored_version(data_dir) == known_version(migrations):
         return
@@ -72,19 +71,12 @@ def open_data_folder(
             version = known_version(migrations) if is_new else FIRST_VERSION
             _write(data_dir, version)
         check_version(version, str(data_dir), migrations)
+        own = data_dir / "parquet"
+        if frames_root is None and not own.is_dir():
+            return
         for step in range(version, known_version(migrations)):
-            migrations[step](data_dir, frames_root or _own_frames(data_dir))
+            migrations[step](data_dir, frames_root or str(own))
             _write(data_dir, step + 1)
-
-
-def _own_frames(data_dir: Path) -> str:
-    root = data_dir / "parquet"
-    if not root.is_dir():
-        raise IncompatibleData(
-            f"{data_dir} is to be migrated, and its Parquet files are not in {root}: run "
-            "`crypto-pool build`, which finds them by CRYPTO_POOL_PARQUET_ROOT"
-        )
-    return str(root)
 
 
 def _write(data_dir: Path, version: int) -> None:
