@@ -1,9 +1,10 @@
 """Which version of a member serves, which served before, and which one shadows it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from crypto_pool.adapters.mlflow_store import is_missing
+from crypto_pool.adapters.mlflow_store import is_missing, pages
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.errors import ModelUnavailable
 
@@ -93,11 +94,12 @@ class ModelAliases:
 
     def aliases(self) -> dict[str, dict[str, str]]:
         """Give the version behind each alias of every member; one search for all of them."""
+        search = partial(self.client.search_registered_models, max_results=PAGE_SIZE)
         return {
             str(model.name).removesuffix(model_name("")): {
                 alias: str(version) for alias, version in model.aliases.items()
             }
-            for model in self._registered_models()
+            for model in pages(search)
         }
 
     def _aliases(self, member_name: str) -> dict[str, str]:
@@ -118,15 +120,6 @@ class ModelAliases:
     def _record(self, member_name: str, version: str) -> ChampionRecord:
         found = self.client.get_model_version(model_name(member_name), version)
         return ChampionRecord.from_version(member_name, found)
-
-    def _registered_models(self) -> Iterator[Any]:
-        token: str | None = None
-        while True:
-            page = self.client.search_registered_models(max_results=PAGE_SIZE, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
 
 
 def model_name(member_name: str) -> str:

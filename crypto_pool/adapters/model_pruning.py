@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 
+from crypto_pool.adapters.mlflow_store import pages
 from crypto_pool.adapters.model_records import ALGORITHM_TAG
 from crypto_pool.adapters.model_registry import ModelRegistry
 
@@ -38,7 +39,7 @@ def remove_old_candidates(
 
     protected = kept | registered_runs(registry)
     count = size = 0
-    for experiment in _pages(registry.client.search_experiments):
+    for experiment in pages(registry.client.search_experiments):
         ids = [experiment.experiment_id]
         ended = f"attributes.end_time < {int(before.timestamp() * 1000)}"
         for run in list(_runs(registry, ids, ended, ViewType.ACTIVE_ONLY)):
@@ -57,7 +58,7 @@ def remove_old_candidates(
 
 def registered_runs(registry: ModelRegistry) -> frozenset[str]:
     """The runs that a version was registered from."""
-    versions = _pages(registry.client.search_model_versions)
+    versions = pages(registry.client.search_model_versions)
     return frozenset(str(version.run_id) for version in versions)
 
 
@@ -68,7 +69,7 @@ def _remove_models(registry: ModelRegistry, experiment_ids: list[str], run_id: s
         )
 
     size = 0
-    for model in list(_pages(search)):
+    for model in list(pages(search)):
         folder = _own_folder(registry, model.artifact_location)
         size += 0 if folder is None else _remove_folder(registry, folder)
         registry.client.delete_logged_model(model.model_id)
@@ -97,14 +98,4 @@ def _runs(registry: ModelRegistry, ids: list[str], wanted: str, view: Any) -> It
             ids, wanted, run_view_type=view, max_results=PAGE_SIZE, page_token=page_token
         )
 
-    return _pages(search)
-
-
-def _pages(search: Any) -> Iterator[Any]:
-    token: str | None = None
-    while True:
-        page = search(page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return pages(search)
