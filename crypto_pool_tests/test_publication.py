@@ -7,7 +7,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.adapters.prediction_tables import query
+from crypto_pool.adapters.prediction_tables import LINK_NAME, query
 from crypto_pool.defs.assets.outcomes import realised_performance
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.batches import recorded_failures
@@ -40,6 +40,19 @@ def published():
             instance=instance,
             raise_on_error=False,
         )
+
+
+def test_a_damaged_publication_does_not_stop_the_one_that_mends_it(data):
+    victim = write_bars(data, "BTC", 5)
+    write_bars(data, "ETH", 5)
+    assert published().success
+    for file in (victim, (data / LINK_NAME).resolve()):
+        with open(file, "wb") as damaged:
+            damaged.write(b"half a file")
+
+    published()
+
+    assert dict(query(data, DAYS_STORED).to_numpy()) == {"ETH": 5}
 
 
 def test_a_coin_that_cannot_be_read_keeps_its_rows_and_stops_no_other(data):

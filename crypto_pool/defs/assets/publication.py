@@ -9,7 +9,7 @@ from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_perfo
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.batches import OWNERS, record_failure
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.errors import CorruptPartition, NothingPublished
+from crypto_pool.errors import CorruptPartition, QueryError
 
 # Tables with one partition a coin, and the asset each shows.
 BY_SYMBOL = {"daily_bars": "daily_bars", "feature_tables": "feature_table"}
@@ -74,9 +74,9 @@ def by_symbol(pool: PoolResource, table: str, asset: str) -> tuple[pd.DataFrame,
 
 
 def _published(pool: PoolResource, table: str, symbol: str) -> pd.DataFrame:
-    """What the last publication has of a coin."""
+    """What the last publication has of a coin; nothing if there is none that can be read."""
     try:
         rows = query(pool.settings.state_dir, f"SELECT * FROM {table}")
-    except NothingPublished:
+    except QueryError:
         return pd.DataFrame()
     return rows[rows["symbol"] == symbol]
