@@ -17,11 +17,13 @@ MEMBERS = """
         SELECT * FROM predictions
         QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
     ), live AS (
-        SELECT symbol, trend, model_version, count(*) AS live_signals,
-               avg(outcome) AS realised_precision
-        FROM prediction_outcomes
-        WHERE signal AND in_sample IS NOT TRUE AND outcome IS NOT NULL
-        GROUP BY symbol, trend, model_version
+        SELECT o.symbol, o.trend, o.model_version, count(*) AS live_signals,
+               avg(o.outcome) AS realised_precision
+        FROM prediction_outcomes o
+        LEFT JOIN predictions p USING (prediction_date, symbol, trend)
+        WHERE o.signal AND p.status IS DISTINCT FROM 'abstain'
+            AND o.in_sample IS NOT TRUE AND o.outcome IS NOT NULL
+        GROUP BY o.symbol, o.trend, o.model_version
     )
     SELECT c.symbol, c.trend, c.algorithm, c.model_version AS version, c.trained_through,
            c.overall_score, c.precision, c.skill_over_reference,

@@ -57,6 +57,12 @@ def difference(state: MemberState) -> float | None:
     return forecast.prediction_probabilities - forecast.reference_probability
 
 
+def is_signal(state: MemberState) -> bool:
+    """Whether the member says that its trend comes; one that abstains says nothing."""
+    forecast = state.forecast
+    return forecast is not None and bool(forecast.signal) and not forecast.abstained
+
+
 def _of_forecast(name: str) -> Callable[[MemberState], Any]:
     return lambda state: getattr(state.forecast, name, None)
 
@@ -91,7 +97,7 @@ def pool_page(
         for member in state.members
         if coin.upper() in member.symbol
         and trend in (None, member.trend_type)
-        and not (signals and not (member.forecast and member.forecast.signal))
+        and (is_signal(member) or not signals)
     ]
     key = _KEYS[sort]
     known = [member for member in shown if key(member) is not None]
@@ -104,13 +110,14 @@ def pool_page(
         "pool": state,
         "coins": coins,
         "members": known + unknown,
-        "signals_today": sum(bool(m.forecast and m.forecast.signal) for m in state.members),
+        "signals_today": sum(map(is_signal, state.members)),
         "stale": sum(bool(m.forecast and m.forecast.stale) for m in state.members),
         "without": sum(m.champion is None for m in state.members),
         "horizon": next(
             (m.forecast.prediction_window_days for m in state.members if m.forecast), None
         ),
         "difference": difference,
+        "is_signal": is_signal,
         "asked": {
             "sort": sort.value,
             "descending": descending,

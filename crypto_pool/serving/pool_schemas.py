@@ -13,7 +13,7 @@ class LiveRecord(Answer):
     """What came of a member's forecasts that were not in sample."""
 
     scored: int = Field(description="Forecasts whose horizon has passed.")
-    signals: int = Field(description="How many of them were signals.")
+    signals: int = Field(description="How many of them were signals; one that abstained was none.")
     realised_precision: float | None = Field(description="Share of the signals that came true.")
     base_rate: float | None
     brier_score: float | None

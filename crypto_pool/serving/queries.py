@@ -15,12 +15,16 @@ _LATEST = """
 """
 _RECORD = """
     SELECT symbol, trend, count(*) AS scored,
-           count(*) FILTER (signal) AS signals,
-           count(*) FILTER (signal AND outcome > 0.5) AS hits,
+           count(*) FILTER (is_signal) AS signals,
+           count(*) FILTER (is_signal AND outcome > 0.5) AS hits,
            avg(outcome) AS base_rate,
            avg((probability - outcome) ** 2) AS brier_score,
            avg((reference_probability - outcome) ** 2) AS reference_brier_score
-    FROM prediction_outcomes
+    FROM (
+        SELECT o.*, o.signal AND p.status IS DISTINCT FROM 'abstain' AS is_signal
+        FROM prediction_outcomes o
+        LEFT JOIN predictions p USING (prediction_date, symbol, trend)
+    )
     WHERE in_sample IS NOT TRUE AND outcome IS NOT NULL AND probability IS NOT NULL
     GROUP BY symbol, trend
 """
@@ -59,7 +63,10 @@ def stored_symbols(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
 
 
 def live_records(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Return what came of each member's forecasts, in-sample rows left out."""
+    """Return what came of each member's forecasts, in-sample rows left out.
+
+    A forecast that abstained is scored like any other, but was no signal.
+    """
     return _rows(cursor, "prediction_outcomes", _RECORD)
 
 

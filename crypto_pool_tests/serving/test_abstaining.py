@@ -1,0 +1,46 @@
+"""A forecast that abstains is no signal: not on the page, not in the record, not in `status`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crypto_pool.adapters.prediction_tables import publish, query
+from crypto_pool.commands.status import MEMBERS
+from crypto_pool_tests.serving.conftest import Served
+from crypto_pool_tests.serving.pool_frames import pool_frames
+
+
+@pytest.fixture(scope="module")
+def pool(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """All three champions are above their threshold; BTC's uptrend abstains, on every day."""
+    frames = pool_frames()
+    rows = frames["predictions"]
+    rows.loc[(rows["symbol"] == "BTC") & (rows["trend"] == "uptrend"), "status"] = "abstain"
+    data: Path = tmp_path_factory.mktemp("data")
+    publish(data, frames)
+    return serve(data)
+
+
+def test_the_page_counts_and_shows_the_others(pool: Served) -> None:
+    page = pool.get("/").text
+    assert "<dt>Signals today</dt><dd>2</dd>" in page
+    assert page.count('data-signal="true"') == 2
+    assert page.count('<span class="visually-hidden">signal</span>') == 2
+    assert "2 of 6 members" in pool.get("/?signals=true").text
+
+
+def test_the_live_record_holds_its_scores_and_no_signal(pool: Served) -> None:
+    record = pool.get("/members/BTC_uptrend").json()["state"]["record"]
+    assert (record["scored"], record["signals"]) == (71, 0)
+    assert record["realised_precision"] is None
+    assert record["brier_score"] is not None
+    whole = pool.get("/pool").json()["record"]
+    assert (whole["scored"], whole["signals"]) == (3 * 71, 2 * 36)
+
+
+def test_status_counts_the_others(pool: Served) -> None:
+    shown = query(pool.data, MEMBERS).set_index(["symbol", "trend"])["live_signals"]
+    assert shown.to_dict() == {
+        ("BTC", "uptrend"): 0, ("BTC", "downtrend"): 36, ("ETH", "uptrend"): 36
+    }  # fmt: skip
