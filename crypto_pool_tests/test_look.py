@@ -38,7 +38,7 @@ def test_status_is_one_screen_with_both_trends_of_a_coin_on_a_line(pool):
     assert len(shown.splitlines()) < 20
     (btc,) = (line for line in shown.splitlines() if line.split()[:1] == ["BTC"])
     assert btc.split() == [
-        *("BTC", "0.62", "0.55", "▲", "LogisticRegression", "v3"),
+        *("BTC", "0.62", "0.55", "▲", "RidgeClassifier", "v3"),
         *("0.62", "0.55", "▲", "RandomForest", "v3"),
     ]
     assert "3 of 4 members have a champion" in shown

@@ -26,7 +26,9 @@ class LedgerEntry(Answer):
 
     decided_at_utc: AwareDatetime | None
     as_of: date | None
-    decision: str | None = Field(description="promoted, kept, rejected, rolled back or expired.")
+    decision: str | None = Field(
+        description="promoted, kept, rejected, rolled back, expired or quarantined."
+    )
     reason: str | None
     model_name: str | None
     model_version: int | None

@@ -12,10 +12,11 @@ DAYS = 90
 HORIZON = 10
 MEMBERS = [("BTC", "uptrend"), ("BTC", "downtrend"), ("ETH", "uptrend")]
 ALGORITHMS = {
-    ("BTC", "uptrend"): "LogisticRegression",
+    ("BTC", "uptrend"): "RidgeClassifier",
     ("BTC", "downtrend"): "RandomForest",
     ("ETH", "uptrend"): "AdaBoost",
 }
+SCORES = {"RidgeClassifier": 0.14, "XGBoost": 0.2, "SupportVectorMachine": None}
 
 
 def pool_frames(
@@ -54,7 +55,7 @@ def pool_frames(
                 {"symbol": s, "trend": t, "algorithm": a, "status": "scored", "as_of": last,
                  "brier_score": b, "reference_brier_score": 0.15, "overall_score": 0.7}
                 for s, t in members
-                for a, b in (("LogisticRegression", 0.14), ("XGBoost", 0.2), ("SVC", None))
+                for a, b in SCORES.items()
             ]
         ),
         "daily_bars": bars,
