@@ -7,6 +7,7 @@ signal of bar date t is known once that bar has closed, so it trades at the open
 and earns from that open to the next. Every trade pays fee and slippage on what it moves.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,15 @@ from typing import Any
 import pandas as pd
 
 DAYS_A_YEAR = 365
+STATISTICS = (
+    "total_return",
+    "annual_return",
+    "annual_volatility",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "calmar_ratio",
+    "max_drawdown",
+)
 
 
 @dataclass(frozen=True)
@@ -60,24 +70,43 @@ def buy_and_hold(bars: Mapping[str, pd.DataFrame], costs: Costs) -> pd.Series:
     return equity.pct_change().fillna(equity.iloc[0] - 1)
 
 
-def account_statistics(returns: pd.Series) -> dict[str, Any]:
-    """Statistics of daily returns; a year has 365 days, for the market never closes."""
-    import empyrical
+def account_value(returns: pd.Series) -> pd.Series:
+    """What 1 invested is worth at the end of each day."""
+    return (1 + returns).cumprod()
 
-    figures = {
-        "total_return": empyrical.cum_returns_final(returns),
-        "annual_return": empyrical.annual_return(returns, annualization=DAYS_A_YEAR),
-        "annual_volatility": empyrical.annual_volatility(returns, annualization=DAYS_A_YEAR),
-        "sharpe_ratio": empyrical.sharpe_ratio(returns, annualization=DAYS_A_YEAR),
-        "sortino_ratio": empyrical.sortino_ratio(returns, annualization=DAYS_A_YEAR),
-        "calmar_ratio": empyrical.calmar_ratio(returns, annualization=DAYS_A_YEAR),
-        "max_drawdown": empyrical.max_drawdown(returns),
-    }
-    finite = pd.Series(figures, dtype=float).replace([float("inf"), -float("inf")], float("nan"))
-    return {
-        name: None if pd.isna(value) else float(value)
-        for name, value in zip(figures, finite, strict=True)
-    }
+
+def account_statistics(returns: pd.Series) -> dict[str, Any]:
+    """Statistics of daily returns; a year has 365 days, for the market never closes.
+
+    Annual return is the compound growth rate. The ratios are those of Sharpe (1994), Sortino
+    and Price (1994) and Young (1991, Calmar), without a risk-free rate: the mean over the
+    standard deviation, the mean over the root mean square of the losses, and the annual return
+    over the largest drawdown. What is undefined is None.
+    """
+    if returns.empty:
+        return dict.fromkeys(STATISTICS)
+    value = account_value(returns)
+    final = float(value.iloc[-1])
+    annual = final ** (DAYS_A_YEAR / len(returns)) - 1
+    # The mean of equal returns may differ from them in the last bit: no deviation, not 1e-18.
+    deviation = float(returns.std()) if returns.nunique() > 1 else 0.0
+    losses = math.sqrt((returns.clip(upper=0.0) ** 2).mean())
+    drawdown = float((value / value.cummax().clip(lower=1.0) - 1).min())
+    a_year = math.sqrt(DAYS_A_YEAR)
+    figures = (
+        final - 1,
+        annual,
+        deviation * a_year,
+        _ratio(returns.mean() * a_year, deviation),
+        _ratio(returns.mean() * a_year, losses),
+        _ratio(annual, -drawdown),
+        drawdown,
+    )
+    return dict(zip(STATISTICS, figures, strict=True))
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def _open_returns(bars: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crypto_pool.replay.account import account_value
 from crypto_pool.replay.report import ReplayReport
 
 if TYPE_CHECKING:
@@ -106,10 +107,8 @@ def _precision(document: dict[str, Any], axes: "Axes") -> None:
 
 
 def _equity(returns: Any, axes: "Axes") -> None:
-    import empyrical
-
     for colour, (name, series) in zip(_COLOURS, returns.items(), strict=False):
-        equity = empyrical.cum_returns(series, starting_value=1)
+        equity = account_value(series)
         axes.plot(equity.index, equity.to_numpy(), color=colour, label=name)
     axes.set(ylabel="value of 1 invested", yscale="log")
     axes.figure.autofmt_xdate()

@@ -3,7 +3,13 @@
 import pandas as pd
 import pytest
 
-from crypto_pool.replay.account import Costs, account_statistics, buy_and_hold, follow_signals
+from crypto_pool.replay.account import (
+    Costs,
+    account_statistics,
+    account_value,
+    buy_and_hold,
+    follow_signals,
+)
 
 DAYS = pd.date_range("2021-01-01", periods=6, name="date")
 BARS = {"BTC": pd.DataFrame({"open": [100.0, 100, 110, 121, 121, 121]}, index=DAYS)}
@@ -40,7 +46,38 @@ def test_buy_and_hold_pays_once() -> None:
     assert account_statistics(buy_and_hold(BARS, FREE))["max_drawdown"] == 0.0
 
 
+def test_statistics_are_those_computed_by_hand() -> None:
+    """The account goes from 1 to 1.1, 0.55 and 1.1; the returns deviate by -0.1, -0.7 and 0.8."""
+    figures = account_statistics(pd.Series([0.1, -0.5, 1.0], index=DAYS[:3]))
+    annual = 1.1 ** (365 / 3) - 1
+    assert figures == pytest.approx(
+        {
+            "total_return": 0.1,
+            "annual_return": annual,
+            "annual_volatility": (1.14 / 2) ** 0.5 * 365**0.5,
+            "sharpe_ratio": 0.2 / (1.14 / 2) ** 0.5 * 365**0.5,
+            "sortino_ratio": 0.2 / (0.25 / 3) ** 0.5 * 365**0.5,
+            "calmar_ratio": annual / 0.5,
+            "max_drawdown": -0.5,
+        }
+    )
+
+
+def test_a_loss_on_the_first_day_is_a_drawdown() -> None:
+    figures = account_statistics(pd.Series([-0.2, 0.1], index=DAYS[:2]))
+    assert figures["max_drawdown"] == pytest.approx(-0.2)
+
+
+def test_the_value_is_that_of_1_invested() -> None:
+    assert account_value(pd.Series([0.1, -0.5])).to_list() == pytest.approx([1.1, 0.55])
+
+
 def test_statistics_that_are_undefined_are_null() -> None:
     idle = account_statistics(pd.Series(0.0, index=DAYS))
-    assert idle["sharpe_ratio"] is None
+    undefined = ("sharpe_ratio", "sortino_ratio", "calmar_ratio")
+    assert [idle[name] for name in undefined] == [None] * 3
+    steady = account_statistics(pd.Series(0.1, index=DAYS))
+    assert [steady[name] for name in undefined] == [None] * 3
+    assert steady["annual_volatility"] == 0.0
+    assert set(account_statistics(pd.Series(dtype=float)).values()) == {None}
     assert idle["total_return"] == 0.0
