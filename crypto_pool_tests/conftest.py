@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +19,10 @@ FEW = ("LightGBM", "RidgeClassifier", "RandomForest")
 ROOT = Path(__file__).parent.parent
 HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# Every process of a pool compiles the same programs; those of the tests share them.
+COMPILED = Path(tempfile.gettempdir()) / f"crypto_pool_tests_jax_{os.getuid()}"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # A shell starts what runs in its background with SIGINT ignored; Dagster then ignores SIGTERM
 # too, and so would every command that a test starts and means to stop.
 for number in (signal.SIGINT, signal.SIGTERM):
