@@ -110,15 +110,20 @@ def _faults(schema: "pandera.DataFrameSchema", frame: pd.DataFrame) -> str:
             warnings.filterwarnings("ignore", message=".*concatenation with empty or all-NA")
             schema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as found:
-        cases = found.failure_cases
+        cases = found.failure_cases.sort_values("schema_context", kind="stable")
     else:
         return ""
+    # A row that fails a check of the whole table is told once for each of its columns.
+    of_table = (cases["schema_context"] == "DataFrameSchema") & cases["index"].notna()
+    cases = cases.assign(column=cases["column"].mask(of_table))
+    cases = cases[~(of_table & cases.duplicated(["column", "check", "index"]))]
     named = []
     for (column, check), rows in cases.groupby(["column", "check"], sort=False, dropna=False):
         where = "table" if pd.isna(column) else str(column)
         if check in ("column_in_dataframe", "column_in_schema"):
             where = ", ".join(map(str, rows["failure_case"]))
         days = [str(day)[:10] for day in rows["index"].dropna().unique()[:NAMED_FAULTS]]
-        place = f" on {', '.join(days)}" if days else ""
-        named.append(f"{where} fails {check}{place} ({len(rows)} values)")
+        counted = f"{len(rows)} {'rows' if pd.isna(column) else 'values'}"
+        place = f" on {', '.join(days)} ({counted})" if days else ""
+        named.append(f"{where} fails {check}{place}")
     return "; ".join(named[:NAMED_FAULTS])

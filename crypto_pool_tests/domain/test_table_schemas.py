@@ -32,9 +32,10 @@ def test_good_tables_pass():
     [
         (lambda b: b.assign(high=b["low"] * 0.99), "high bounds the prices"),
         (lambda b: b.assign(low=b["high"] * 1.01), "low bounds the prices"),
+        (lambda b: b.assign(open=0.0), "open fails greater_than"),
+        (lambda b: b.assign(high=0.0), "high fails greater_than"),
         (lambda b: b.assign(low=0.0), "low fails greater_than"),
-        (lambda b: b.assign(low=0.0, open=0.0), "open fails greater_than"),
-        (lambda b: b.assign(low=0.0, close=0.0), "close fails greater_than"),
+        (lambda b: b.assign(close=0.0), "close fails greater_than"),
         (lambda b: b.assign(volume=-1.0), "volume fails"),
         (lambda b: b.assign(volume=np.inf), "finite values"),
         (lambda b: b.assign(close=np.nan), "close fails not_nullable"),
@@ -46,6 +47,17 @@ def test_good_tables_pass():
 def test_each_insane_bar_table_is_refused(spoil, named):
     with pytest.raises(InvalidBars, match=f"(?s)BTC: .*({named}).*restart-history BTC"):
         require_sane_bars(spoil(BARS), "BTC")
+
+
+def test_a_faulty_bar_is_told_by_its_column_first_and_once_by_the_table():
+    spoilt = BARS.copy()
+    spoilt.loc[spoilt.index[5], "close"] = 0.0
+    with pytest.raises(InvalidBars) as refused:
+        require_sane_bars(spoilt, "BTC")
+    assert (
+        ": close fails greater_than(0) on 2020-01-06 (1 values); "
+        "table fails low bounds the prices on 2020-01-06 (1 rows); "
+    ) in str(refused.value)
 
 
 @pytest.mark.parametrize(
