@@ -78,7 +78,7 @@ def test_a_file_without_a_number_is_named(tmp_path):
         open_data_folder(tmp_path)
 
 
-def test_every_command_that_opens_the_pool_refuses_a_later_folder(new_pool):
+def test_a_build_refuses_a_later_folder(new_pool):
     pool = new_pool()
     pool.data.mkdir()
     (pool.data / FILE_NAME).write_text("9\n")
