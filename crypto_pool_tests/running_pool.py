@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import time
 import urllib.request
@@ -10,6 +9,8 @@ import urllib.request
 import dagster as dg
 import psutil
 import pytest
+
+from drills._engines import free_port
 
 LAUNCH = """
 mutation Launch($params: LaunchBackfillParams!) {
@@ -30,12 +31,6 @@ query Backfill($id: String!) {
   }
 }
 """
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 class Services:

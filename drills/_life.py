@@ -17,6 +17,8 @@ from typing import Any
 
 import dagster as dg
 
+from drills._pool import environment_of
+
 FIRST_DAY = date(2023, 5, 1)
 ALGORITHMS = ("RidgeClassifier", "LightGBM", "RandomForest")
 SETTINGS = {
@@ -40,15 +42,8 @@ def set_clock(home: Path, moment: datetime) -> None:
 
 def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of all processes of a life below `home`."""
-    own = {f"CRYPTO_POOL_{name}": value for name, value in {**SETTINGS, **settings}.items()}
-    others = {k: v for k, v in os.environ.items() if not k.startswith("CRYPTO_POOL_")}
-    return {
-        **others,
-        **own,
-        "CRYPTO_POOL_SIMULATED_NOW_FILE": str(home / CLOCK),
-        "DAGSTER_HOME": str(home),
-        "KERAS_BACKEND": "jax",
-    }
+    clock = {"SIMULATED_NOW_FILE": str(home / CLOCK)}
+    return environment_of(home, {**SETTINGS, **settings, **clock})
 
 
 class Life(ABC):

@@ -3,6 +3,7 @@
 `python -m drills._pool STAGES DAY...` runs the stages of each day in turn.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.model_registry import ModelRegistry
@@ -72,14 +73,9 @@ class DrillPool:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the pool's processes."""
-        own = {f"CRYPTO_POOL_{k}": v for k, v in {**SETTINGS, **self.settings}.items()}
-        others = {k: v for k, v in os.environ.items() if not k.startswith("CRYPTO_POOL_")}
         return {
-            **others,
+            **environment_of(self.home, {**SETTINGS, **self.settings}),
             **self.engines,
-            **own,
-            "DAGSTER_HOME": str(self.home),
-            "KERAS_BACKEND": "jax",
             ALGORITHMS_VARIABLE: ",".join(self.algorithms),
         }
 
@@ -106,6 +102,29 @@ class DrillPool:
         code, printed = self.run(stages, *days)
         if code:
             raise RuntimeError(f"{stages} of {days} ended with {code}:\n{printed[-4000:]}")
+
+
+def environment_of(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the processes of a pool below `home`, with no settings but these."""
+    others = {k: v for k, v in os.environ.items() if not k.startswith("CRYPTO_POOL_")}
+    own = {f"CRYPTO_POOL_{name}": value for name, value in settings.items()}
+    return {**others, **own, "DAGSTER_HOME": str(home), "KERAS_BACKEND": "jax"}
+
+
+def figures_of(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Run a module in a process of its own; the last line it prints is its figures as JSON."""
+    lived = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    figures: dict[str, Any] = json.loads(lived.stdout.splitlines()[-1])
+    return figures
 
 
 def shortened(said: str, words: Sequence[str]) -> str:

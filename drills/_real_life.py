@@ -14,7 +14,7 @@ import psutil
 import yaml
 
 from drills._life import Life, job_of, selection_of, started_runs
-from drills._services import Services, is_settled, kill, worker_of
+from drills._services import Services, is_settled, kill
 
 DAEMON, WORKER = "daemon", "worker"
 SEED = 20
@@ -55,11 +55,13 @@ class RealLife(Life):
 
     def _kill(self, victim: str, run_id: str) -> int:
         """Kill the daemon, or the worker of a run unless it was quicker; give how many died."""
+        from crypto_pool.recovery import worker_of
+
         if victim == WORKER:
             worker = worker_of(self.instance, run_id)
             if worker is None or run_id not in started_runs(self.instance):
                 return 0
-            kill(worker)
+            kill(worker.pid)
             return 1
         daemon = self.services.process("dagster-daemon")
         assert daemon is not None

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import Any
 
 import dagster as dg
 import psutil
+
+from drills._engines import free_port
 
 LOCATION = {
     "repositoryName": "__repository__",
@@ -176,24 +177,6 @@ def is_settled(instance: dg.DagsterInstance) -> bool:
     return True
 
 
-def worker_of(instance: dg.DagsterInstance, run_id: str) -> int | None:
-    """The process a run has said that it works in."""
-    events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    for record in events.records:
-        event = record.event_log_entry.dagster_event
-        pid = event.engine_event_data.metadata.get("pid") if event else None
-        if pid is not None:
-            return int(str(pid.value))
-    return None
-
-
 def kill(process_id: int) -> None:
     """Kill one process without notice."""
     os.kill(process_id, signal.SIGKILL)
-
-
-def free_port() -> int:
-    """A port on loopback that nothing listens on."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])

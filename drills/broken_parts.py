@@ -7,7 +7,6 @@ command again must come through.
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from drills._pool import ROOT, DrillPool, shortened, work
+from drills._pool import DrillPool, figures_of, shortened, work
 
 DAY = date(2023, 5, 10)
 NOBODY_LISTENS = "http://127.0.0.1:9/query"
@@ -40,15 +39,7 @@ def run(chosen: Sequence[str] = (), symbols: str = "BTC,ETH") -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         pool = DrillPool.make(Path(folder), SYMBOLS=symbols)
         pool.complete("build,predict,publish", DAY)
-        lived = subprocess.run(
-            [sys.executable, "-m", "drills.broken_parts", *wanted],
-            env=pool.environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        figures: dict[str, Any] = json.loads(lived.stdout.splitlines()[-1])
+        figures = figures_of("drills.broken_parts", wanted, pool.environment)
     told = sum(bool(figure["named"]) for figure in figures.values())
     healed = sum(bool(figure["healed"]) for figure in figures.values())
     return {"faults": len(figures), "named": told, "healed": healed, "by_fault": figures}

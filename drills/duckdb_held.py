@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from drills._pool import ROOT, DrillPool, work
+from drills._pool import DrillPool, figures_of, work
 
 DAYS = (date(2023, 5, 1), date(2023, 5, 2), date(2023, 5, 3), date(2023, 5, 4))
 COUNT = "SELECT count(*) FROM daily_bars"
@@ -42,16 +42,7 @@ def run() -> dict[str, Any]:
     """Give what reader, writer and job saw; the pool runs in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         pool = DrillPool.make(Path(folder))
-        lived = subprocess.run(
-            [sys.executable, "-m", "drills.duckdb_held"],
-            env=pool.environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    figures: dict[str, Any] = json.loads(lived.stdout.splitlines()[-1])
-    return figures
+        return figures_of("drills.duckdb_held", (), pool.environment)
 
 
 class Holder:

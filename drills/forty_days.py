@@ -8,7 +8,6 @@ its quota is exhausted once, and a run worker and the daemon are killed while th
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -23,8 +22,8 @@ from typing import Any
 import dagster as dg
 
 from drills._life import FIRST_DAY, InProcessLife, Life, environment, execute, set_clock
+from drills._pool import ROOT, figures_of
 
-ROOT = Path(__file__).parent.parent
 EVALUATIONS = (
     (0, 20, "daily_pool"),
     (0, 40, "retrain_stale"),
@@ -69,16 +68,8 @@ def live_in(home: Path, plan: Plan) -> dict[str, Any]:
     """Live a life in a folder, in a process of its own; give its figures."""
     make_home(home)
     set_clock(home, datetime.combine(FIRST_DAY, time(), UTC))
-    lived = subprocess.run(
-        [sys.executable, "-m", "drills.forty_days", "live", json.dumps(vars(plan))],
-        env=environment(home, plan.settings),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    figures: dict[str, Any] = json.loads(lived.stdout.splitlines()[-1])
-    return figures
+    told = ("live", json.dumps(vars(plan)))
+    return figures_of("drills.forty_days", told, environment(home, plan.settings))
 
 
 def make_home(home: Path) -> None:

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from drills._engines import free_port
 
 ROOT = Path(__file__).parent.parent
 # A path of each service that is answered without a pool; MLflow's /health minds no name.
@@ -27,7 +28,7 @@ START_SECONDS = 120
 def run() -> dict[str, Any]:
     """Give what listens where, and which Host headers are answered."""
     with tempfile.TemporaryDirectory() as folder:
-        ports = {name: _free_port() for name in PATHS}
+        ports = {name: free_port() for name in PATHS}
         command = [str(Path(sys.executable).parent / "crypto-pool"), "up"]
         for name, port in ports.items():
             command += [f"--{name}-port", str(port)]
@@ -95,9 +96,3 @@ def _await(up: "subprocess.Popen[bytes]", port: int, path: str, log: Path) -> No
 
 def _is_loopback(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
