@@ -51,12 +51,11 @@ def check_version(version: int, what: str, migrations: Migrations = MIGRATIONS) 
 
 
 def open_data_folder(
-    data_dir: Path, frames_root: str | None = None, migrations: Migrations = MIGRATIONS
+    data_dir: Path, frames_root: str, migrations: Migrations = MIGRATIONS
 ) -> None:
     """Make sure that the folder has the layout this code knows, and migrate it if it is older.
 
-    `frames_root` is where its Parquet files lie. Without it they are looked for in the folder; if
-    they are not there, the steps are left to who knows where they lie.
+    `frames_root` is where its Parquet files lie.
 
     Raises:
         IncompatibleData: the folder is from a later crypto_pool.
@@ -71,11 +70,8 @@ def open_data_folder(
             version = known_version(migrations) if is_new else FIRST_VERSION
             _write(data_dir, version)
         check_version(version, str(data_dir), migrations)
-        own = data_dir / "parquet"
-        if frames_root is None and not own.is_dir():
-            return
         for step in range(version, known_version(migrations)):
-            migrations[step](data_dir, frames_root or str(own))
+            migrations[step](data_dir, frames_root)
             _write(data_dir, step + 1)
 
 

@@ -133,7 +133,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def store(self) -> FrameStore:
         """The Parquet store, once it is sure that it belongs to this provider."""
         if self._store is None:
-            open_data_folder(self.settings.state_dir)
+            open_data_folder(self.settings.state_dir, self.settings.frames_root)
             store = FrameStore(self.settings.frames_root)
             FrameStore(str(self.settings.state_dir)).claim(self.provider.source)
             store.claim(self.provider.source)

@@ -56,6 +56,6 @@ def test_champions_of_a_first_folder_say_what_they_forecast(store, frames_root, 
 def test_a_folder_without_forecasts_is_only_numbered(tmp_path):
     store = FrameStore(str(tmp_path / "parquet"))
     store.write("champions", "BTC|uptrend", champion("BTC", "1"))
-    open_data_folder(tmp_path)
+    open_data_folder(tmp_path, str(tmp_path / "parquet"))
     assert stored_version(tmp_path) == 2
     pd.testing.assert_frame_equal(store.read("champions", "BTC|uptrend"), champion("BTC", "1"))

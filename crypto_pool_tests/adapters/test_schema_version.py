@@ -39,17 +39,6 @@ def test_a_folder_from_before_the_file_is_migrated_from_the_first_version(tmp_pa
     assert len(done) == 2
 
 
-def test_who_does_not_say_where_the_frames_are_migrates_only_a_folder_that_has_them(tmp_path):
-    (tmp_path / "provenance.json").write_text("{}")
-    done = []
-    open_data_folder(tmp_path, migrations=chain(done))
-    assert (done, stored_version(tmp_path)) == ([], 1)
-    frames = tmp_path / "parquet"
-    frames.mkdir()
-    open_data_folder(tmp_path, migrations=chain(done))
-    assert done == [(1, tmp_path, str(frames)), (2, tmp_path, str(frames))]
-
-
 def test_an_interrupted_chain_goes_on_with_the_step_that_was_not_finished(tmp_path):
     (tmp_path / FILE_NAME).write_text("1\n")
     done = []
@@ -67,7 +56,7 @@ def test_an_interrupted_chain_goes_on_with_the_step_that_was_not_finished(tmp_pa
 def test_a_folder_of_a_later_version_is_refused_with_the_way_out(tmp_path):
     (tmp_path / FILE_NAME).write_text("9\n")
     with pytest.raises(IncompatibleData, match=r"version 9.*up to 2: update it.*DATA_DIR"):
-        open_data_folder(tmp_path)
+        open_data_folder(tmp_path, FRAMES)
     assert stored_version(tmp_path) == 9
     check_version(known_version(), "anything")
 
@@ -75,7 +64,7 @@ def test_a_folder_of_a_later_version_is_refused_with_the_way_out(tmp_path):
 def test_a_file_without_a_number_is_named(tmp_path):
     (tmp_path / FILE_NAME).write_text("one")
     with pytest.raises(IncompatibleData, match="schema_version holds 'one'"):
-        open_data_folder(tmp_path)
+        open_data_folder(tmp_path, FRAMES)
 
 
 def test_a_build_refuses_a_later_folder(new_pool):
