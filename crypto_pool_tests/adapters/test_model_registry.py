@@ -274,29 +274,6 @@ def test_runs_that_name_the_same_rows_at_once_all_end_well(
     assert [len(inputs) for inputs in found] == [1] * 4
 
 
-def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:
-    def prepare(_: int) -> str:
-        made = ModelRegistry(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}", str(tmp_path / "a"))
-        made.prepare()
-        return made.experiment_id(TRAINING_EXPERIMENT)
-
-    with ThreadPoolExecutor(4) as threads:
-        assert len(set(threads.map(prepare, range(4)))) == 1
-
-    left = {path.name for path in (tmp_path / "new").iterdir()}
-    assert left - {"mlflow.db-wal", "mlflow.db-shm", "mlflow.db.lock"} == {"mlflow.db"}
-
-
-def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db.unfinished").write_bytes(b"half a database")
-
-    made = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts"))
-    made.prepare()
-
-    assert made.champion(MEMBER) is None
-    assert not list(tmp_path.glob("*.unfinished*"))
-
-
 def test_feature_importance_is_put_on_the_run(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
@@ -306,17 +283,3 @@ def test_feature_importance_is_put_on_the_run(
 
     tags: dict[str, Any] = registry.client.get_run(record.run_id).data.tags
     assert json.loads(tags["feature_importance"]) == {"feature_0": 0.5}
-
-
-def test_a_store_that_is_gone_is_not_taken_for_a_new_one(
-    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
-) -> None:
-    record = registry.log_candidate(candidate_fit())
-    moved = (tmp_path / "mlflow.db").rename(tmp_path / "away.db")
-    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
-    with pytest.raises(ModelUnavailable, match=r"mlflow\.db is gone.*restore a backup"):
-        again.prepare()
-    assert not (tmp_path / "mlflow.db").exists()
-    moved.rename(tmp_path / "mlflow.db")
-    again.prepare()
-    assert again.run(record.run_id).algorithm == "XGBoost"

@@ -1,0 +1,51 @@
+"""The registry's own store: made once, made whole, and never taken for a new one."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from crypto_pool.adapters.model_records import CandidateFit
+from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
+from crypto_pool.errors import ModelUnavailable
+
+MEMBER = "BTC_uptrend"
+MakeFit = Callable[..., CandidateFit]
+
+
+def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:
+    def prepare(_: int) -> str:
+        made = ModelRegistry(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}", str(tmp_path / "a"))
+        made.prepare()
+        return made.experiment_id(TRAINING_EXPERIMENT)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(prepare, range(4)))) == 1
+
+    left = {path.name for path in (tmp_path / "new").iterdir()}
+    assert left - {"mlflow.db-wal", "mlflow.db-shm", "mlflow.db.lock"} == {"mlflow.db"}
+
+
+def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db.unfinished").write_bytes(b"half a database")
+
+    made = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts"))
+    made.prepare()
+
+    assert made.champion(MEMBER) is None
+    assert not list(tmp_path.glob("*.unfinished*"))
+
+
+def test_a_store_that_is_gone_is_not_taken_for_a_new_one(
+    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
+) -> None:
+    record = registry.log_candidate(candidate_fit())
+    moved = (tmp_path / "mlflow.db").rename(tmp_path / "away.db")
+    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    with pytest.raises(ModelUnavailable, match=r"mlflow\.db is gone.*restore a backup"):
+        again.prepare()
+    assert not (tmp_path / "mlflow.db").exists()
+    moved.rename(tmp_path / "mlflow.db")
+    again.prepare()
+    assert again.run(record.run_id).algorithm == "XGBoost"
