@@ -50,9 +50,7 @@ def check_version(version: int, what: str, migrations: Migrations = MIGRATIONS) 
         )
 
 
-def open_data_folder(
-    data_dir: Path, frames_root: str, migrations: Migrations = MIGRATIONS
-) -> None:
+def open_data_folder(data_dir: Path, frames_root: str, migrations: Migrations = MIGRATIONS) -> None:
     """Make sure that the folder has the layout this code knows, and migrate it if it is older.
 
     `frames_root` is where its Parquet files lie.
