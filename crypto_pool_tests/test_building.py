@@ -40,7 +40,7 @@ def built(new_pool, tmp_path_factory):
     bars = SyntheticMarket(seed=3, predictability=0.5).bars("SHORT", date(2023, 7, 31))
     bars.tail(100).to_csv(market / "SHORT.csv")
     (market / "BAD.csv").write_text("date,open\n2023-01-01,1\n")
-    pool = new_pool(symbols="AAA,SHORT,BAD,EEE", market_data_dir=str(market), training_rows="300")
+    pool = new_pool(symbols="AAA,SHORT,BAD,EEE", market_data_dir=str(market))
     pool.first = pool.run("build", "--provider", "directory", "--date", BAR_DATE)
     pool.settings["provider"] = "directory"
     return pool
@@ -170,7 +170,7 @@ def stop_in_training(pool, stop):
 
 def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, built):
     market = built.settings["market_data_dir"]
-    pool = new_pool(symbols="EEE", market_data_dir=market, workers="2", training_rows="300")
+    pool = new_pool(symbols="EEE", market_data_dir=market, workers="2")
     pool.settings["provider"] = "directory"
     for stop in (signal.SIGINT, signal.SIGKILL):
         stop_in_training(pool, stop)
