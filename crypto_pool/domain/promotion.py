@@ -50,7 +50,6 @@ class Incumbent:
     """
 
     version: str
-    algorithm: str
     trained_through: date
     seen_through: date
     decision_threshold: float

@@ -12,7 +12,6 @@ class CandidateScore:
     """What selection needs to know of a candidate's run."""
 
     algorithm: str
-    run_id: str
     metrics: Mapping[str, Metric]
 
 

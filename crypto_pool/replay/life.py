@@ -53,7 +53,7 @@ def live(
     dates = sorted(rounds)
     for as_of, until in zip(dates, [*dates[1:], end], strict=True):
         contenders = rounds[as_of]
-        scores = [CandidateScore(name, "", one.metrics) for name, one in contenders.items()]
+        scores = [CandidateScore(name, one.metrics) for name, one in contenders.items()]
         selection = choose_champion(scores, Gates(), policy)
         winner = None if selection.winner is None else contenders[selection.winner.algorithm]
         verdict = decide(
@@ -94,7 +94,6 @@ def _incumbent(champion: Contender, version: int) -> Incumbent:
     seen_through = max(champion.trained_through, champion.chosen_through)
     return Incumbent(
         version=str(version),
-        algorithm=champion.algorithm,
         trained_through=champion.trained_through.date(),
         seen_through=seen_through.date(),
         decision_threshold=champion.decision_threshold,

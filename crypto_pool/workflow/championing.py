@@ -100,7 +100,7 @@ def _choose(task: ChampionTask) -> Choice:
         for algorithm, run in registry.finished_runs(name, data_hash(task.table)).items()
         if run.tags["evaluation_policy"] == task.policy
     }
-    scores = [CandidateScore(algorithm, run.run_id, run.metrics) for algorithm, run in runs.items()]
+    scores = [CandidateScore(algorithm, run.metrics) for algorithm, run in runs.items()]
     selection = choose_champion(scores, Gates(), task.evaluation_policy)
     return Choice(runs, selection, registry.champion(name))
 

@@ -105,7 +105,6 @@ def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent 
     )
     return Incumbent(
         version=serving.version,
-        algorithm=tags["classifier"],
         trained_through=trained,
         seen_through=max(trained, chosen),
         decision_threshold=float(tags["decision_threshold"]),

@@ -30,7 +30,7 @@ FEW_ROWS = date(2020, 11, 15)
 
 
 def incumbent(fault: str = "", seen: date = TRAINED) -> Incumbent:
-    return Incumbent("3", "RidgeClassifier", TRAINED, seen, 0.5, fault)
+    return Incumbent("3", TRAINED, seen, 0.5, fault)
 
 
 def comparison(champion: float, challenger: float, rows: int = 40) -> pd.DataFrame:
@@ -140,7 +140,7 @@ def test_no_comparison_without_rows(table):
     ],
 )
 def test_what_stops_a_comparison_is_the_reason_on_record(table, trained, said):
-    champion = Incumbent("3", "LightGBM", trained, TRAINED, 0.5)
+    champion = Incumbent("3", trained, TRAINED, 0.5)
     policy = policy_from_name("purged_walk_forward")
     with pytest.raises(UnscoredCandidate, match=said) as caught:
         compare(table, champion, np.zeros, CANDIDATES["LightGBM"], policy, 7)

@@ -99,7 +99,7 @@ def score(name: str, overall: float | None, recall: float = 0.8) -> CandidateSco
         "negative_accuracy": 0.8,
         "overall_score": overall,
     }
-    return CandidateScore(name, f"run-{name}", metrics)
+    return CandidateScore(name, metrics)
 
 
 def test_the_best_that_passes_wins_and_the_rest_are_told_why():
