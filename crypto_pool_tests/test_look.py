@@ -1,6 +1,7 @@
 """The commands that read: as a table for people, as one JSON document for programs."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -67,7 +68,11 @@ def test_a_wrong_option_is_a_usage_message(pool):
 
 
 def test_completion_is_offered_and_completes_commands_and_options(pool):
-    offered = pool.run("--show-completion", "bash")
+    # The shell is looked for among the processes above: one that stays, and not one that becomes it.
+    within = ["bash", "-c", f"{' '.join(pool.command('--show-completion'))}; exit $?"]
+    offered = subprocess.run(
+        within, env=pool.environment, capture_output=True, text=True, timeout=60
+    )
     assert "_CRYPTO_POOL_COMPLETE" in offered.stdout, offered.stderr
     asked = {"_CRYPTO_POOL_COMPLETE": "complete_bash", "COMP_WORDS": "crypto-pool pre"}
     completed = pool.run(environment={**asked, "COMP_CWORD": "1"})
