@@ -68,7 +68,7 @@ def test_a_wrong_option_is_a_usage_message(pool):
 
 
 def test_completion_is_offered_and_completes_commands_and_options(pool):
-    # The shell is looked for among the processes above: one that stays, and not one that becomes it.
+    # The shell is looked for among the processes above, and one with a single command makes way.
     within = ["bash", "-c", f"{' '.join(pool.command('--show-completion'))}; exit $?"]
     offered = subprocess.run(
         within, env=pool.environment, capture_output=True, text=True, timeout=60
