@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 # Read by keras and mlflow when they are first imported, in this process and in every worker.
 os.environ.setdefault("KERAS_BACKEND", "jax")
