@@ -50,14 +50,20 @@ class BuiltPool:
         return {**self.environment, "CRYPTO_POOL_SIMULATED_NOW": now}
 
 
-@cache
 def built_pool(
     policy: str,
     explained_rows: str = FEWEST_EXPLAINED,
     symbols: tuple[str, ...] = SYMBOLS,
     algorithms: tuple[str, ...] = (),
 ) -> BuiltPool:
-    """Build coins under a policy, of all algorithms or of some; the folder stays until the end."""
+    """Build coins under a policy, of all algorithms or of some; once for all that ask the same."""
+    return _built(policy, explained_rows, symbols, algorithms)
+
+
+@cache
+def _built(
+    policy: str, explained_rows: str, symbols: tuple[str, ...], algorithms: tuple[str, ...]
+) -> BuiltPool:
     home = Path(tempfile.mkdtemp(prefix="crypto_pool_benchmark_"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     kept = {name: value for name, value in os.environ.items() if "CRYPTO_POOL_" not in name}
