@@ -1,6 +1,5 @@
 """What is imported is declared, and what is declared is pinned."""
 
-import ast
 import re
 import sys
 import tomllib
@@ -10,6 +9,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
+from crypto_pool.workflow.code_version import imported_names
 from crypto_pool_tests.conftest import ROOT
 
 OWN = {"crypto_pool", "crypto_pool_tests", "drills", "benchmarks"}
@@ -36,11 +36,8 @@ def imported(folders: Iterable[str]) -> dict[str, str]:
     found = {}
     for folder in folders:
         for file in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text())):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                if isinstance(node, ast.ImportFrom) and not node.level:
-                    names = [node.module]
-                found |= {name.split(".")[0]: str(file.relative_to(ROOT)) for name in names}
+            names = imported_names(file.read_bytes())
+            found |= {name.split(".")[0]: str(file.relative_to(ROOT)) for name in names}
     return {k: v for k, v in found.items() if k not in OWN and k not in sys.stdlib_module_names}
 
 

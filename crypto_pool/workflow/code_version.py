@@ -40,19 +40,23 @@ def reached_modules(*roots: str) -> tuple[str, ...]:
     return tuple(sorted(reached))
 
 
-def _imported(name: str) -> list[str]:
-    """Read the imports off the bytecode: `ast.parse` fails where two threads are in it at once.
+def imported_names(source: bytes) -> list[str]:
+    """Name the modules that a source imports, inside functions too.
 
-    That holds before Python 3.11.8 and 3.12.2: https://github.com/python/cpython/issues/106905
+    Off the bytecode, as `ast.parse` fails where two threads are in it at once, before Python
+    3.11.8 and 3.12.2: https://github.com/python/cpython/issues/106905
     """
-    pending = [compile(_source(name).read_bytes(), name, "exec")]
-    modules: list[str] = []
+    pending, names = [compile(source, "<source>", "exec")], []
     while pending:
         code = pending.pop()
         pending += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
         steps = dis.get_instructions(code)
-        modules += [step.argval for step in steps if step.opname == "IMPORT_NAME"]
-    prefix = f"{PACKAGE}."
+        names += [step.argval for step in steps if step.opname == "IMPORT_NAME"]
+    return names
+
+
+def _imported(name: str) -> list[str]:
+    prefix, modules = f"{PACKAGE}.", imported_names(_source(name).read_bytes())
     return [module.removeprefix(prefix) for module in modules if module.startswith(prefix)]
 
 
