@@ -58,9 +58,9 @@ def pool_settings(data: Path, **values: Any) -> Settings:
     return Settings(_env_file=None, **given)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., Served]]:
-    """Serve a data folder; keyword arguments are settings."""
+    """Serve a data folder until the module ends; keyword arguments are settings."""
     running: list[tuple[Server, threading.Thread, httpx.Client]] = []
 
     def start(data: Path, **values: Any) -> Served:
@@ -76,13 +76,15 @@ def serve() -> Iterator[Callable[..., Served]]:
         return Served(str(client.base_url), data, client, app)
 
     yield start
-    for server, thread, client in running:
+    for server, _, client in running:
         client.close()
         server.should_exit = True
+    for _, thread, _ in running:
         thread.join(20)
+        assert not thread.is_alive(), "a server goes on beside the tests that follow"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pool(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> Served:
     """The small pool of `pool_frames`, served; nobody publishes into it."""
     data = tmp_path_factory.mktemp("data")
