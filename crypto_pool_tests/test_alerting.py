@@ -26,6 +26,7 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.market import Member
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.incidents import failed_run, late_forecasts
+from crypto_pool_tests.decisions import a_decision
 
 NOW = datetime(2023, 6, 2, 12, tzinfo=UTC)
 MEMBER = Member.parse("BTC|uptrend")
@@ -236,30 +237,17 @@ def test_a_quota_that_fails_a_run_is_told_as_what_it_is(settings, webhook):
     ]
 
 
-def promotion(decision: str, decided: datetime) -> Promotion:
-    return Promotion(
-        decided_at_utc=decided,
-        as_of=decided.date(),
-        member=MEMBER,
-        model_version="1",
-        algorithm="LightGBM",
-        decision=decision,
-        serving_version="1",
-        reason="worse than the reference",
-        champion_metrics={},
-        challenger_metrics={},
-        data_hash="d",
-        code_version="c",
-        dagster_run_id="r",
-    )
+def quarantined(decided: datetime) -> Promotion:
+    reason = "worse than the reference"
+    return a_decision(MEMBER, decided, decision="quarantined", reason=reason)
 
 
 def test_the_watch_tells_a_quarantine_and_a_missing_forecast_once(settings, webhook):
     pool = PoolResource(bar_date="", only=[])
     ledger = Ledger(pool.store)
-    ledger.record(promotion("promoted", NOW - timedelta(days=90)))
-    ledger.record(promotion("quarantined", NOW - timedelta(days=60)))
-    ledger.record(promotion("quarantined", NOW - timedelta(days=1)))
+    ledger.record(a_decision(MEMBER, NOW - timedelta(days=90)))
+    ledger.record(quarantined(NOW - timedelta(days=60)))
+    ledger.record(quarantined(NOW - timedelta(days=1)))
 
     def look() -> None:
         with dg.build_sensor_context(resources={"pool": pool}) as context:

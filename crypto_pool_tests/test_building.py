@@ -1,5 +1,6 @@
 """The whole graph through the command line, on the synthetic market and on files."""
 
+import base64
 import json
 import shutil
 import signal
@@ -10,6 +11,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE
 from crypto_pool.sandbox.market import SyntheticMarket
 
 BAR_DATE = "2023-06-30"
@@ -97,6 +99,25 @@ def test_failed_partitions_are_not_materialised_and_no_run_is_left(built):
         assert all(run.is_finished for run in runs)
         assert {run.tags["crypto_pool/bar_date"] for run in runs} == {BAR_DATE}
     assert running_mlflow_runs(built) == 0
+
+
+def test_a_champion_shows_in_dagster_the_judgement_that_mlflow_keeps(built):
+    import dagster as dg
+
+    champions = built.table("champions")
+    with dg.DagsterInstance.from_config(str(built.home)) as instance:
+        made = instance.fetch_materializations(dg.AssetKey("champion"), limit=20).records
+        shown = {
+            record.partition_key: metadata["calibration_roc_confusion"].value
+            for record in made
+            if "calibration_roc_confusion" in (metadata := record.asset_materialization.metadata)
+        }
+    assert set(shown) == set(champions["symbol"] + "|" + champions["trend"])
+    for row in champions.to_dict("records"):
+        (kept,) = built.data.rglob(f"mlflow/artifacts/*/{row['run_id']}/**/{JUDGEMENT_FILE}")
+        says, _, encoded = shown[f"{row['symbol']}|{row['trend']}"].partition("base64,")
+        assert f"version {row['model_version']}, {row['algorithm']}" in says
+        assert base64.b64decode(encoded.rstrip(")")) == kept.read_bytes()
 
 
 def test_candidates_hang_below_the_run_of_dagster_mlflow(built):

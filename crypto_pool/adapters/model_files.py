@@ -96,6 +96,17 @@ def load_model(folder: Path, expected_hashes: Mapping[str, str] | None) -> Loade
     return LoadedModel(description["algorithm"], estimator, calibration, names, classes)
 
 
+def load_named_model(
+    folder: Path, expected_hashes: Mapping[str, str], title: str, stored_at: str
+) -> LoadedModel:
+    """Read a model, or say which one it is and where it is stored, not where it was copied to."""
+    try:
+        return load_model(folder, expected_hashes)
+    except (ModelUnavailable, UntrustedModel) as fault:
+        said = str(fault).replace(str(folder), stored_at)
+        raise type(fault)(f"{title}: {said}") from fault
+
+
 def _read_files(folder: Path) -> dict[str, bytes]:
     """Read a folder that holds a calibration and one estimator file, and nothing else."""
     if not folder.is_dir():

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -128,15 +129,19 @@ class ModelRegistry(ModelAliases):
 
         from crypto_pool.adapters.candidate_log import EVALUATION_FILE
 
-        uri = f"{self.client.get_run(run_id).info.artifact_uri}/{EVALUATION_FILE}"
-        title = f"the evaluation rows of run {run_id}"
+        return pd.read_parquet(BytesIO(self.load_file(run_id, EVALUATION_FILE)))
+
+    def load_file(self, run_id: str, name: str) -> bytes:
+        """Give a file that was put on a run; raises ModelUnavailable."""
+        uri = f"{self.client.get_run(run_id).info.artifact_uri}/{name}"
+        title = f"{name} of run {run_id}"
         path = local_path(uri)
         if path is not None:
             if not path.exists():
-                raise ModelUnavailable(f"{title} are not at {path}; train the candidate again.")
-            return pd.read_parquet(path)
+                raise ModelUnavailable(f"{title} is not at {path}; train the candidate again.")
+            return path.read_bytes()
         with tempfile.TemporaryDirectory() as download:
-            return pd.read_parquet(self._download(uri, download, title))
+            return self._download(uri, download, title).read_bytes()
 
     def finished_runs(self, member_name: str, data_hash: str) -> dict[str, RunRecord]:
         """Give the latest finished run of each algorithm on these data."""
@@ -243,11 +248,13 @@ class ModelRegistry(ModelAliases):
             raise ModelUnavailable(f"{title}: its run has no tag {fault}.") from fault
         except MlflowException as fault:
             raise ModelUnavailable(f"{title} cannot be found: {fault.message}") from fault
+        from crypto_pool.adapters.model_files import load_named_model
+
         uri, folder = f"{location}/artifacts", local_path(location)
         if folder is not None:
-            return _load_files(folder / "artifacts", hashes, title, uri)
+            return load_named_model(folder / "artifacts", hashes, title, uri)
         with tempfile.TemporaryDirectory() as download:
-            return _load_files(self._download(uri, download, title), hashes, title, uri)
+            return load_named_model(self._download(uri, download, title), hashes, title, uri)
 
     def _logged_model(self, tags: Mapping[str, str]) -> Any:
         return self.client.get_logged_model(tags[MODEL_URI_TAG].removeprefix("models:/"))
@@ -284,16 +291,3 @@ class ModelRegistry(ModelAliases):
             )
 
         return iter(list(pages(search)))  # whole, since closing a run shifts the pages
-
-
-def _load_files(
-    folder: Path, hashes: Mapping[str, str], title: str, stored_at: str
-) -> "LoadedModel":
-    """Load a model, or say which one it is and where it is stored, not where it was copied to."""
-    from crypto_pool.adapters.model_files import load_model
-
-    try:
-        return load_model(folder, hashes)
-    except (ModelUnavailable, UntrustedModel) as fault:
-        said = str(fault).replace(str(folder), stored_at)
-        raise type(fault)(f"{title}: {said}") from fault

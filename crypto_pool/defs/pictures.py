@@ -48,12 +48,12 @@ def requests_picture(pool: PoolResource, provider: MarketDataProvider) -> Pictur
 
 
 def judgement_picture(pool: PoolResource, decision: ChampionDecision) -> Pictures:
-    """How the version that serves was judged; nothing if none serves."""
+    """How the version that serves was judged, as drawn for MLflow; nothing if none serves."""
     if decision.row is None:
         return {}
-    from crypto_pool.adapters.asset_pictures import as_markdown, draw_judgement
+    from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE, as_markdown
 
     row = decision.row
     title = f"{decision.member.name}: version {row['model_version']}, {row['algorithm']}"
-    png = draw_judgement(pool.registry.load_evaluation(str(row["run_id"])), title)
+    png = pool.registry.load_file(str(row["run_id"]), JUDGEMENT_FILE)
     return {"calibration_roc_confusion": dg.MetadataValue.md(as_markdown(png, title))}

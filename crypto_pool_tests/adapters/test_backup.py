@@ -21,6 +21,7 @@ from crypto_pool.adapters.prediction_tables import publish, query
 from crypto_pool.adapters.restoring import restore_backup
 from crypto_pool.domain.market import Member
 from crypto_pool.errors import BackupError
+from crypto_pool_tests.decisions import a_decision
 
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
 MEMBER = Member.parse("BTC|uptrend")
@@ -36,21 +37,8 @@ def registry_of(folders: PoolFolders) -> ModelRegistry:
 
 
 def decision(version: str, number: int) -> Promotion:
-    return Promotion(
-        decided_at_utc=NOW.replace(microsecond=number),
-        as_of=date(2023, 5, 31),
-        member=MEMBER,
-        model_version=version,
-        algorithm="XGBoost",
-        decision="rolled back",
-        serving_version=version,
-        reason="for the test",
-        champion_metrics={},
-        challenger_metrics={},
-        data_hash="d1",
-        code_version="c1",
-        dagster_run_id="r1",
-    )
+    moment = NOW.replace(microsecond=number)
+    return a_decision(MEMBER, moment, model_version=version, decision="rolled back")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from crypto_pool.adapters.ledger import (
     serving_version,
 )
 from crypto_pool.domain.market import Member
+from crypto_pool_tests.decisions import a_decision
 
 NOON = datetime(2023, 6, 2, 12, tzinfo=UTC)
 BTC, ETH = Member.parse("BTC_uptrend"), Member.parse("ETH_uptrend")
@@ -27,21 +28,7 @@ def ledger(tmp_path) -> Ledger:
 def promotion(
     version: str, member: Member = BTC, decision: str = "promoted", at: datetime = NOON
 ) -> Promotion:
-    return Promotion(
-        decided_at_utc=at,
-        as_of=NOON.date(),
-        member=member,
-        model_version=version,
-        algorithm="LightGBM",
-        decision=decision,
-        serving_version=version,
-        reason="it is better",
-        champion_metrics={},
-        challenger_metrics={},
-        data_hash="d",
-        code_version="c",
-        dagster_run_id="r",
-    )
+    return a_decision(member, at, model_version=version, decision=decision)
 
 
 def test_a_member_s_decisions_are_read_from_its_own_files(ledger):

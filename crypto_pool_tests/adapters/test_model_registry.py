@@ -283,3 +283,19 @@ def test_feature_importance_is_put_on_the_run(
 
     tags: dict[str, Any] = registry.client.get_run(record.run_id).data.tags
     assert json.loads(tags["feature_importance"]) == {"feature_0": 0.5}
+
+
+def test_a_file_of_a_run_is_read_back_or_said_to_be_missing(
+    registry: ModelRegistry, candidate_fit: MakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = registry.log_candidate(candidate_fit()).run_id
+    registry.log_files(run, {"picture.png": b"drawn"})
+
+    assert registry.load_file(run, "picture.png") == b"drawn"
+    with pytest.raises(ModelUnavailable, match=f"other.png of run {run} is not at .*other.png"):
+        registry.load_file(run, "other.png")
+
+    monkeypatch.setattr(model_registry, "local_path", lambda uri: None)  # as in an object store
+    assert registry.load_file(run, "picture.png") == b"drawn"
+    with pytest.raises(ModelUnavailable, match=f"other.png of run {run}: cannot fetch"):
+        registry.load_file(run, "other.png")
