@@ -55,9 +55,10 @@ def create_app(settings: Settings) -> FastAPI:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         await anyio.to_thread.run_sync(board.refresh)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(board.follow)
+            stop = anyio.Event()
+            tasks.start_soon(board.follow, stop)
             yield
-            tasks.cancel_scope.cancel()
+            stop.set()
         board.close()
 
     app = FastAPI(

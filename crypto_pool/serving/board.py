@@ -126,13 +126,14 @@ class Board:
         self._replace(latest)
         self.fault = None
 
-    async def follow(self) -> None:
-        """Refresh whenever the folder changes, until cancelled."""
+    async def follow(self, stop: anyio.Event) -> None:
+        """Refresh whenever the folder changes, until `stop` is set."""
         changes = awatch(
             self._link.parent,
             recursive=False,
             debounce=200,
             step=50,
+            stop_event=stop,
             rust_timeout=LOOK_AGAIN_MS,
             yield_on_timeout=True,
         )

@@ -2,16 +2,23 @@
 
 from datetime import date
 
+import anyio
+import pytest
+
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.domain.staleness import TrainingCalendar
-from crypto_pool.serving.board import Board
+from crypto_pool.serving.board import LOOK_AGAIN_MS, Board
 
 
-def test_what_cannot_be_read_is_logged_once_and_again_when_it_changes(tmp_path, caplog):
-    link = tmp_path / LINK_NAME
-    board = Board(
+@pytest.fixture
+def board(tmp_path) -> Board:
+    return Board(
         tmp_path, ("BTC",), lambda: date(2026, 11, 23), TrainingCalendar(), synthetic_source=True
     )
+
+
+def test_what_cannot_be_read_is_logged_once_and_again_when_it_changes(board, tmp_path, caplog):
+    link = tmp_path / LINK_NAME
     for name in ("crypto_pool-1.duckdb", "crypto_pool-2.duckdb"):
         (tmp_path / name).write_text("no database")
         link.unlink(missing_ok=True)
@@ -20,3 +27,15 @@ def test_what_cannot_be_read_is_logged_once_and_again_when_it_changes(tmp_path, 
             board.refresh()
             assert name in board.fault
     assert len(caplog.records) == 2
+
+
+def test_it_stops_following_without_waiting_for_the_next_look(board):
+    async def follow_and_stop() -> None:
+        stop = anyio.Event()
+        with anyio.fail_after(LOOK_AGAIN_MS / 2000):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(board.follow, stop)
+                await anyio.wait_all_tasks_blocked()
+                stop.set()
+
+    anyio.run(follow_and_stop)
