@@ -13,8 +13,8 @@ help: ## list the targets
 demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOLS=BTC,ETH or all)
 	$(BIN)/crypto-pool demo $(if $(SYMBOLS),--symbols $(SYMBOLS))
 
-test: .venv/installed ## run the tests, two files at a time
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
+test: .venv/installed ## run the tests, three files at a time: much of their time is waiting
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
 lint: .venv/installed ## ruff, mypy and the layer contracts
 	$(BIN)/ruff check .
