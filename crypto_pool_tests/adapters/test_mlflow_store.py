@@ -1,10 +1,19 @@
-"""The store's lock, and the pages of its searches."""
+"""The store's lock, its searches' pages, its experiments, and where artifacts lie."""
+
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 
 from crypto_pool.adapters import mlflow_store
-from crypto_pool.adapters.mlflow_store import create_schema, pages
+from crypto_pool.adapters.mlflow_store import (
+    as_uri,
+    create_schema,
+    get_or_create_experiment,
+    local_path,
+    pages,
+)
 from crypto_pool.errors import ModelUnavailable
 
 
@@ -33,3 +42,43 @@ def test_a_search_is_followed_to_its_last_page():
 
     assert list(pages(search)) == ["a", "b", "c"]
     assert asked == [None, "next"]
+
+
+@pytest.mark.parametrize(
+    ("root", "uri"),
+    [("s3://bucket/runs/", "s3://bucket/runs"), ("/data/my runs", "file:///data/my%20runs")],
+)
+def test_where_artifacts_lie_is_a_uri(root, uri):
+    assert as_uri(root) == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/data/runs", Path("/data/runs")),
+        ("file:///data/my%20runs", Path("/data/my runs")),
+        ("s3://bucket/runs", None),
+    ],
+)
+def test_only_a_local_artifact_has_a_path(uri, path):
+    assert local_path(uri) == path
+
+
+def test_an_experiment_that_another_process_makes_meanwhile_is_found():
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_ALREADY_EXISTS
+
+    class Client:
+        def __init__(self, code):
+            self.code, self.found = code, None
+
+        def get_experiment_by_name(self, name):
+            return self.found
+
+        def create_experiment(self, name, artifact_location):
+            self.found = SimpleNamespace(experiment_id=7)
+            raise MlflowException("not made", self.code)
+
+    assert get_or_create_experiment(Client(RESOURCE_ALREADY_EXISTS), "BTC_uptrend", "s3://b") == "7"
+    with pytest.raises(MlflowException, match="not made"):
+        get_or_create_experiment(Client(INTERNAL_ERROR), "BTC_uptrend", "s3://b")

@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
 
-from crypto_pool.adapters.rate_limit import RequestBudget
+from crypto_pool.adapters.rate_limit import RequestBudget, most_stale_first
 from crypto_pool.domain.request_plans import PLANS, RequestPlan
 from crypto_pool.errors import DailyQuotaExhausted, InvalidSetting
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -132,6 +132,22 @@ def test_what_is_free_within_the_patience_is_left_today(opened, clock: Clock) ->
     assert budget.left_today() == 0
     clock.time = NOON + DAY - timedelta(minutes=9)
     assert budget.left_today() == 1
+
+
+def test_the_requests_of_the_last_24_hours_are_told_with_their_moments(
+    opened, clock: Clock
+) -> None:
+    budget = opened(RequestPlan(per_day=5))
+    for hours in (0, 6, 25):
+        clock.time = NOON + timedelta(hours=hours)
+        spend(budget, 1)
+    moments = [moment.replace(microsecond=0) for moment in budget.moments_today()]
+    assert moments == [NOON + timedelta(hours=6), NOON + timedelta(hours=25)]
+
+
+def test_the_longest_out_of_date_are_asked_for_first() -> None:
+    last_bars = {"BTC": date(2024, 5, 31), "ETH": date(2024, 5, 1)}
+    assert most_stale_first(["BTC", "ETH", "ADA"], last_bars) == ["ADA", "ETH", "BTC"]
 
 
 def test_a_day_the_provider_closed_ends_at_midnight(opened, clock: Clock) -> None:

@@ -35,11 +35,10 @@ def rows(market):
     return pd.DataFrame(mixed)  # more than one block, and mixtures as explanations ask for
 
 
-def fitted(name, market, calibration):
+def fitted(name, market, calibration, **parameters):
     labels = market.table.labels
-    estimator = (
-        CANDIDATES[name].build(ClassBalance.of(labels), 3).fit(market.table.features, labels)
-    )
+    estimator = CANDIDATES[name].build(ClassBalance.of(labels), 3).set_params(**parameters)
+    estimator.fit(market.table.features, labels)
     return Model(estimator, calibration, tuple(market.table.features.columns))
 
 
@@ -66,7 +65,11 @@ def test_a_candidate_without_weight_is_not_asked(market, rows):
     np.testing.assert_allclose(fast, model.predict_probability(rows), rtol=0, atol=1e-15)
 
 
-def test_the_others_are_asked_themselves(market, rows):
-    model = fitted("RidgeClassifier", market, AnchoredCalibration(0.9, 0.5, -0.2))
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("RidgeClassifier", {}), ("SupportVectorMachine", {"estimator__svc__kernel": "linear"})],
+)
+def test_the_others_are_asked_themselves(market, rows, name, parameters):
+    model = fitted(name, market, AnchoredCalibration(0.9, 0.5, -0.2), **parameters)
     np.testing.assert_array_equal(fast_probability(model)(rows), model.predict_probability(rows))
     assert model.asked == 2

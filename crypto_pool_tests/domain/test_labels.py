@@ -132,6 +132,12 @@ def test_forward_return_is_close_to_close(market, trend):
     pd.testing.assert_series_equal(actual, expected, check_names=False, check_freq=False)
 
 
+@pytest.mark.parametrize(("later", "label"), [(106.0, 1.0), (104.0, 0.0)])
+def test_a_forward_return_of_five_percent_is_the_default_target(later, label):
+    bars = flat_bars(np.where(np.arange(60) < 30, 100.0, later))
+    assert label_forward_return(bars, "uptrend").iloc[25] == label
+
+
 def test_an_unknown_target_is_refused(market):
     with pytest.raises(InvalidSetting, match="'close'"):
         label_target(market.bars, "uptrend", target="close")

@@ -82,9 +82,16 @@ def test_a_row_with_a_non_finite_value_becomes_a_missing_day(bars, value):
         lambda row: {"high": (row["open"] + row["close"]) / 2},
         lambda row: {"low": (row["open"] + row["close"]) / 2},
         lambda row: dict.fromkeys(PRICE_COLUMNS, 0.0),
+        lambda row: {"close": -1.0},
         lambda row: {"volume": -1.0},
     ],
-    ids=["high below a price", "low above a price", "prices of 0", "negative volume"],
+    ids=[
+        "high below a price",
+        "low above a price",
+        "prices of 0",
+        "negative price",
+        "negative volume",
+    ],
 )
 def test_an_impossible_row_becomes_a_missing_day(bars, impossible):
     for column, value in impossible(bars.iloc[DAY]).items():

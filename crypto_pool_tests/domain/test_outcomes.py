@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from crypto_pool.domain.outcomes import (
     live_outcomes,
     measure_realised,
     review_champion,
+    review_days_needed,
 )
 
 RULES = ReviewRules()
@@ -97,6 +100,21 @@ def test_ninety_days_are_too_few_to_condemn_even_the_worst():
 def test_five_whole_label_windows_make_a_verdict():
     assert measure_realised(opposite(99), 10).chance is None
     assert measure_realised(opposite(100), 10).chance is not None
+
+
+@pytest.mark.parametrize(("shorter", "known"), [(0, True), (1, False)])
+def test_the_shortest_window_of_a_review_just_holds_a_verdict(shorter, known):
+    rows = opposite(200)
+    matured = rows["prediction_date"].max() + timedelta(days=10)
+    kept = live_outcomes(rows, matured, review_days_needed(10) - shorter)
+    assert (measure_realised(kept, 10).chance is not None) == known
+
+
+def test_over_a_reference_that_is_never_wrong_there_is_no_skill():
+    rows = scored(120)
+    found = measure_realised(rows.assign(reference_probability=rows["outcome"]), 10)
+    assert found.reference_brier_score == 0.0
+    assert found.skill_over_reference is None
 
 
 @pytest.mark.parametrize(("probability", "chance"), [(0.4, 0.0), (0.5, 1.0), (0.6, 1.0)])

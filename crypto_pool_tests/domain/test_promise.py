@@ -107,6 +107,11 @@ def test_real_skill_is_found_and_not_taken_for_overfitting():
     assert correction.effective_sample_size == 60
 
 
+def test_a_choice_between_equals_is_overfitted_half_of_the_time():
+    rows = frame(11)
+    assert correct_selection({"one": rows, "other": rows}, "one").pbo == 0.5
+
+
 def test_more_candidates_widen_the_interval():
     evaluations = candidates(9, 10)
     alone = correct_selection({"0": evaluations["0"]}, "0")

@@ -170,6 +170,9 @@ def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
     none = TrainingTable(table.features.iloc[:0], table.labels[:0], np.array([]))
     with pytest.raises(UnscoredCandidate, match="0 labelled rows"):
         HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], none, seed=0)
+    one = TrainingTable(table.features.iloc[:1], table.labels[:1], table.reference_probability[:1])
+    with pytest.raises(UnscoredCandidate, match=r"1 labelled rows .* split 0\.95 to 0\.05"):
+        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], one, seed=0)
 
 
 def test_what_a_library_warned_of_is_kept_as_a_note(table):

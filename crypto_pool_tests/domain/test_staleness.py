@@ -61,6 +61,21 @@ def test_reasons_are_told_the_worst_first():
     ]
 
 
+def test_every_reason_is_told_apart():
+    everything = judge(
+        has_champion=False,
+        quarantine="worse than chance",
+        schema_change="MACD is new",
+        performance=POOR,
+        code_changed=True,
+        drift=0.9,
+        trained_as_of=TODAY - timedelta(days=30),
+        new_labelled_rows=60,
+    )
+    assert len(everything.reasons) == 8
+    assert list(everything.reasons) == sorted(Urgency, reverse=True)
+
+
 def stale(member, **changes):
     return judge_staleness(replace(FRESH, member=member, **changes), TODAY, RULES)
 
@@ -110,6 +125,9 @@ def test_a_member_is_due_by_age_or_once_its_cooldown_is_over(days_ago, unserved,
 
 def test_the_calendar_is_that_of_the_rules():
     """On the day it names, and not before, age or rows make a fresh member stale."""
+    assert TrainingCalendar() == TrainingCalendar(
+        RULES.retrain_after_days, RULES.retrain_after_rows
+    )
     for rules in (StalenessRules(), StalenessRules(90, 20)):
         calendar = TrainingCalendar(rules.retrain_after_days, rules.retrain_after_rows)
         due = calendar.next_training(TODAY, TODAY, unserved=False)

@@ -87,6 +87,13 @@ def test_a_price_that_soared_has_sane_features_below_a_negative_band():
     require_sane_features(features, "BTC")
 
 
+@pytest.mark.parametrize("distance", [0.0, -200.5])
+def test_a_distance_of_bands_around_a_positive_mean_is_sane(distance):
+    features = FEATURES.copy()
+    features.loc[features.index[5], "BBANDS_distance_pct"] = distance
+    require_sane_features(features, "BTC")
+
+
 @pytest.mark.parametrize(
     ("spoilt", "named"),
     [

@@ -69,6 +69,7 @@ def test_the_latest_rows_are_taken(bars):
     assert len(short) == 50
     pd.testing.assert_frame_equal(short.features, whole.features.iloc[-50:])
     np.testing.assert_array_equal(short.labels, whole.labels[-50:])
+    assert len(table_of(bars, now, rows=0)) == 0
 
 
 def test_the_hash_moves_with_everything_a_fit_can_see(bars):

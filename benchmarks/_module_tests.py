@@ -1,0 +1,60 @@
+"""The test files that belong to a module, in any clone of this repository."""
+
+import ast
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+CODE, TESTS = Path("crypto_pool"), Path("crypto_pool_tests")
+
+
+def tests_of(module: Path, root: Path) -> tuple[Path, ...]:
+    """The tests of a module, as paths from the root of the clone, as the module's own is.
+
+    In the test folder of its package: the file named after it and those that import it. A module
+    without any is tested through the modules of its package that import it, by their tests, and by
+    the nearest tests elsewhere that import it: of other packages, else of the whole. Failing all,
+    its tests are those of its package.
+    """
+    package = module.parts[1]
+    inside = _test_files(root, TESTS / package)
+    if own := _own(module, inside, root):
+        return own
+    modules = (path.relative_to(root) for path in sorted((root / CODE / package).rglob("*.py")))
+    users = [user for user in modules if _name(module) in _imports(root / user)]
+    found = [test for user in users for test in _own(user, inside, root)]
+    folders = [path.relative_to(root) for path in (root / TESTS).iterdir() if path.is_dir()]
+    others = [file for folder in sorted(folders) for file in _test_files(root, folder)]
+    nearest = _importing(module, others, root) or _importing(module, _test_files(root, TESTS), root)
+    return tuple(dict.fromkeys([*found, *nearest])) or tuple(inside)
+
+
+def _own(module: Path, tests: Iterable[Path], root: Path) -> tuple[Path, ...]:
+    """The tests named after a module come before those that import it."""
+    name = f"test_{_name(module).rpartition('.')[2]}.py"
+    named = [test for test in tests if test.name == name]
+    return tuple(dict.fromkeys([*named, *_importing(module, tests, root)]))
+
+
+def _importing(module: Path, files: Iterable[Path], root: Path) -> list[Path]:
+    return [file for file in files if _name(module) in _imports(root / file)]
+
+
+def _test_files(root: Path, folder: Path) -> list[Path]:
+    return [path.relative_to(root) for path in sorted((root / folder).glob("test_*.py"))]
+
+
+def _name(module: Path) -> str:
+    return ".".join(module.with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def _imports(file: Path) -> frozenset[str]:
+    """The modules a file imports, and what it takes from them, which may be modules too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
