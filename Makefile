@@ -6,17 +6,23 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
 .venv/installed: pyproject.toml requirements.lock
+	@echo 'Installing what the pool needs into .venv, which takes some minutes.'
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
+	touch $@
+
+.venv/developing: .venv/installed
+	@echo 'Installing what tests, benchmarks and drills need too.'
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
 demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOLS=BTC,ETH or all)
 	$(BIN)/crypto-pool demo $(if $(SYMBOLS),--symbols $(SYMBOLS))
 
-test: .venv/installed ## run the tests, three files at a time: much of their time is waiting
+test: .venv/developing ## run the tests, three files at a time: much of their time is waiting
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
-lint: .venv/installed ## ruff, mypy and the layer contracts
+lint: .venv/developing ## ruff, mypy and the layer contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -25,10 +31,10 @@ lint: .venv/installed ## ruff, mypy and the layer contracts
 up: .venv/installed ## the pool's page, Dagster, its daemon and MLflow on loopback, until Ctrl-C
 	$(BIN)/crypto-pool up
 
-bench: .venv/installed ## measure everything, for hours; keep the figures
+bench: .venv/developing ## measure everything, for hours; keep the figures
 	$(BIN)/python -m benchmarks
 
-drills: .venv/installed ## break things on purpose and measure how the pool bears it
+drills: .venv/developing ## break things on purpose and measure how the pool bears it
 	$(BIN)/python -m drills
 
 clean: ## remove the virtual environment and caches; never the data

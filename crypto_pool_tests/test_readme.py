@@ -31,7 +31,7 @@ RUN_ELSEWHERE = {
     "make up": "what test_browser_dagster.py drives",
 }
 # One coin goes through the same as the two on the page, in half the time.
-TWO, ONE = "BTC,ETH", "BTC"
+TWO, ONE = "BTC,ETH", "ETH"
 
 
 def recipe(target: str, symbols: str = "") -> str:
@@ -104,8 +104,8 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
             environment[name] = value.replace(TWO, ONE)
             continue
         said[line] = run(runnable(line.replace(TWO, ONE)) if "make " in line else line, line)
-    assert "version 1 serves, version 2 does no more" in said["crypto-pool rollback BTC_uptrend"]
-    assert "predictions are equal" in said["crypto-pool reproduce BTC_uptrend 1"]
+    assert "version 1 serves, version 2 does no more" in said["crypto-pool rollback ETH_uptrend"]
+    assert "predictions are equal" in said["crypto-pool reproduce ETH_uptrend 1"]
     made = pool.home / "dagster_home" / "dagster.yaml"
     assert made.read_text() == (ROOT / "dagster_home" / "dagster.yaml").read_text()
 

@@ -1,7 +1,7 @@
 """Takes the pictures of the pool's pages in docs/images.
 
-`python -m crypto_pool_tests.serving.pictures DATA_DIR COINS NOW`: of a pool that lived there, with
-its coins as in `CRYPTO_POOL_SYMBOLS`, as it was at that moment.
+`python -m crypto_pool_tests.serving.pictures DATA_DIR COINS NOW MEMBER`: of a pool that lived there,
+with its coins as in `CRYPTO_POOL_SYMBOLS`, as it was at that moment, and of one of its members.
 """
 
 import shutil
@@ -34,7 +34,7 @@ def take(browser: Browser, url: str, member: str) -> None:
         page.close()
 
 
-def main(data: str, coins: str, now: str) -> None:
+def main(data: str, coins: str, now: str, member: str) -> None:
     """Serve the pool and take its pictures."""
     app = create_app(pool_settings(Path(data), symbols=coins, simulated_now=now))
     server = Server(uvicorn.Config(app, port=0, log_level="warning"))
@@ -46,7 +46,7 @@ def main(data: str, coins: str, now: str) -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-            take(browser, f"http://127.0.0.1:{port}", "BTC_uptrend")
+            take(browser, f"http://127.0.0.1:{port}", member)
             browser.close()
     finally:
         server.should_exit = True
