@@ -12,29 +12,32 @@ from typing import Any
 import dagster as dg
 
 from crypto_pool import errors
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
-from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, RANGE_END, RANGE_START
+from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.domain.market import Trend
 from crypto_pool.recovery import this_process
 from crypto_pool.settings import Settings
+from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
 
 DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
 
 Layer = tuple[str, str]
 FEATURES: Layer = ("refresh_features", "bars and features")
 TRAINING: Layer = ("train_members", "candidates and champions")
-PREDICTIONS: Layer = ("predict_day", "forecasts and outcomes")
+PREDICTIONS: Layer = ("predict_day", "forecasts")
+OUTCOMES: Layer = ("score_days", "outcomes")
 PUBLICATION: Layer = ("publish_tables", "the DuckDB file")
-EVERYTHING = (FEATURES, TRAINING, PREDICTIONS, PUBLICATION)
+EVERYTHING = (FEATURES, TRAINING, PREDICTIONS, OUTCOMES, PUBLICATION)
 
 
 @dataclass
 class BuildReport:
     """What a build left: the failures by name, and the Dagster run of each layer.
 
-    `source_gave_nothing` if the source of bars refused every coin that was asked for.
+    `source_gave_nothing` if the source of bars gave usable ones of no coin that was asked for.
     """
 
     failures: list[str] = field(default_factory=list)
@@ -66,21 +69,27 @@ def run_layers(
     layers: Sequence[Layer],
     say: Callable[[str], None],
 ) -> BuildReport:
-    """Run the layers in order; one that fails for some coins goes on for the others."""
+    """Run the layers in order; one that fails for some coins goes on for the others.
+
+    OUTCOMES is left out where no forecast has matured that was not scored.
+    """
     from crypto_pool.definitions import defs
 
     report = BuildReport()
     recorded: list[PartitionFailure] = []
     for job_name, title in layers:
+        partitions = _partitions(job_name, settings, bar_date)
+        if job_name == OUTCOMES[0] and not partitions:
+            continue
         say(f"{title} ...")
         begun = monotonic()
         result = defs.resolve_job_def(job_name).execute_in_process(
             instance=instance,
-            run_config=_run_config(job_name, bar_date),
+            run_config=_run_config(bar_date, partitions if job_name == OUTCOMES[0] else ()),
             tags={
                 BAR_DATE_TAG: bar_date.isoformat(),
                 PROCESS_TAG: this_process(),
-                **_partition_range(job_name, settings, bar_date),
+                **partition_range(partitions),
             },
             raise_on_error=False,
         )
@@ -92,36 +101,50 @@ def run_layers(
         ending = "done" if result.success else "with failures"
         say(f"{title}: {monotonic() - begun:.1f} s, {ending}")
     report.failures.extend(map(str, first_causes(recorded)))
-    refused = {failure.partition for failure in recorded if _is_refusal(failure)}
-    report.source_gave_nothing = refused >= set(settings.symbols)
+    report.source_gave_nothing = gave_nothing(recorded, settings.symbols)
     return report
 
 
+def gave_nothing(failures: Sequence[PartitionFailure], symbols: Sequence[str]) -> bool:
+    """Whether each coin failed because its source refused it, or gave bars that cannot be used."""
+    return {failure.partition for failure in failures if _is_refusal(failure)} >= set(symbols)
+
+
 def _is_refusal(failure: PartitionFailure) -> bool:
-    """Whether a coin failed because its source did not give what was asked."""
     kind = getattr(errors, failure.kind, None)
-    return isinstance(kind, type) and issubclass(kind, errors.ProviderError)
+    return isinstance(kind, type) and issubclass(kind, errors.ProviderError | errors.InvalidBars)
 
 
-def _run_config(job_name: str, bar_date: date) -> dict[str, Any]:
+def _run_config(bar_date: date, only: Sequence[str]) -> dict[str, Any]:
+    pool = {"bar_date": bar_date.isoformat(), "only": list(only)}
     return {
-        "resources": {"pool": {"config": {"bar_date": bar_date.isoformat()}}},
+        "resources": {"pool": {"config": pool}},
         "loggers": {"console": {"config": {"log_level": "INFO"}}},
     }
 
 
-def _partition_range(job_name: str, settings: Settings, bar_date: date) -> dict[str, str]:
-    first, last = settings.symbols[0], settings.symbols[-1]
-    trends = list(Trend)
-    ranges = {
-        FEATURES[0]: (first, last),
-        TRAINING[0]: (f"{first}|{trends[0]}", f"{last}|{trends[-1]}"),
-        PREDICTIONS[0]: (bar_date.isoformat(), bar_date.isoformat()),
-    }
-    if job_name not in ranges:
-        return {}
-    start, end = ranges[job_name]
-    return {RANGE_START: start, RANGE_END: end}
+def _partitions(job_name: str, settings: Settings, bar_date: date) -> list[str]:
+    """The partitions of a layer, in order; only the first and the last of it matter, but for days.
+
+    Days are scored as far back as a verdict on the champions looks.
+    """
+    symbols = settings.symbols
+    if job_name == FEATURES[0]:
+        return list(symbols)
+    if job_name == TRAINING[0]:
+        return [f"{symbol}|{trend}" for symbol in symbols for trend in Trend]
+    if job_name == PREDICTIONS[0]:
+        return [bar_date.isoformat()]
+    if job_name == OUTCOMES[0]:
+        window = CatchUpWindow(
+            bar_date,
+            settings.first_prediction_date,
+            settings.prediction_window_days,
+            settings.review_window_days,
+        )
+        store = FrameStore(settings.frames_root)
+        return [day.isoformat() for day in days_to_score(store, window)]
+    return []
 
 
 def _step_errors(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -170,6 +170,19 @@ class Settings(
         """The latest UTC day whose bar is closed."""
         return self.now().astimezone(UTC).date() - timedelta(days=1)
 
+    def require_closed(self, bar_date: date) -> date:
+        """Give the bar date back if its bar is closed.
+
+        Raises:
+            InvalidSetting: it is not, and what came of it could change.
+        """
+        last_closed = self.last_closed()
+        if bar_date > last_closed:
+            raise InvalidSetting(
+                f"bar_date {bar_date} is not closed yet; the latest closed day is {last_closed}."
+            )
+        return bar_date
+
     @property
     def daily_time(self) -> time:
         """The UTC time of the daily run."""
@@ -194,10 +207,7 @@ def load_settings() -> Settings:
     try:
         settings = Settings()  # type: ignore[call-arg]
     except ValidationError as error:
-        faults += [
-            f"{_variable(fault['loc'])}: {fault['msg']} (got {_shown(fault)})"
-            for fault in error.errors()
-        ]
+        faults += [_told(fault) for fault in error.errors()]
     if faults:
         raise InvalidSetting("\n  ".join(["These settings are wrong:", *faults]))
     return settings
@@ -213,12 +223,17 @@ def _time_in(clock: Path) -> datetime:
         ) from fault
 
 
-def _variable(location: tuple[int | str, ...]) -> str:
-    return variable_name(str(location[0]).lower()) if location else "settings"
+def _told(fault: "ErrorDetails") -> str:
+    """One fault by the variable it is of; settings that do not go together name their own."""
+    text = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return f"settings: {text}"
+    name = str(fault["loc"][0]).lower()
+    return f"{variable_name(name)}: {text} (got {_shown(name, fault['input'])})"
 
 
-def _shown(fault: "ErrorDetails") -> str:
-    field = Settings.model_fields.get(str(fault["loc"][0]) if fault["loc"] else "")
+def _shown(name: str, value: object) -> str:
+    field = Settings.model_fields.get(name)
     if field is not None and SecretStr in (field.annotation, *get_args(field.annotation)):
         return "a secret, not shown"
-    return "a combination of settings" if isinstance(fault["input"], dict) else repr(fault["input"])
+    return repr(value)

@@ -1,9 +1,29 @@
 import io
 import logging
+import subprocess
+import sys
 
 from rich.console import Console
 
-from crypto_pool.defs.console import ProgressHandler
+from crypto_pool.defs.console import CauseFilter, ProgressHandler
+
+TRAINING_RUN = """
+import warnings
+import dagster as dg
+from crypto_pool.defs.console import plain_console
+from crypto_pool.defs.resources import mlflow_parent_run
+
+@dg.op(required_resource_keys={"mlflow"})
+def train(context):
+    context.log.info("1/1 trained")
+    warnings.warn("`another` is currently in beta", dg.BetaWarning)
+
+@dg.job(resource_defs={"mlflow": mlflow_parent_run}, logger_defs={"console": plain_console})
+def training():
+    train()
+
+training.execute_in_process(run_config={"loggers": {"console": {"config": {}}}})
+"""
 
 
 def shown(messages, *, terminal):
@@ -27,3 +47,37 @@ def test_on_a_terminal_steps_move_one_bar_and_other_messages_stay_lines():
     assert "second: scored" in said
     assert "1/2 first" not in said
     assert said.endswith("\x1b[?25h")  # the cursor is back
+
+
+def test_what_only_follows_from_another_failure_is_not_said():
+    causes = CauseFilter()
+    messages = [
+        "daily_bars [BTC]: UnknownSymbol: no such coin",
+        "Dependencies for step raw_indicators failed: ['daily_bars']. Not executing.",
+        "candidates/XGBoost [BTC|uptrend]: MissingPartition: daily_bars/BTC does not exist",
+        "candidates/XGBoost [ETH|uptrend]: CorruptPartition: cannot be read\nat all",
+        "candidates/LightGBM [ETH|uptrend]: CorruptPartition: cannot be read\nat all",
+        "candidates/LightGBM [ETH|downtrend]: CorruptPartition: cannot be read\nat all",
+        "1/2 SOL_uptrend SVC: scored",
+    ]
+    said = [text for text in messages if causes.filter(logging.makeLogRecord({"msg": text}))]
+    assert said == [messages[0], messages[3], messages[5], messages[6]]
+
+
+def test_a_run_that_trains_shows_none_of_what_dagster_mlflow_says_of_itself(new_pool):
+    pool = new_pool()
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING_RUN],
+        env=pool.environment,
+        cwd=pool.home,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert "  1/1 trained" in said
+    assert "mlflow" not in done.stderr
+    assert [line for line in said if "is currently in beta" in line] == [
+        "<string>:10: BetaWarning: `another` is currently in beta"
+    ]

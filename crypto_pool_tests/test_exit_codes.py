@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from crypto_pool import cli
+from crypto_pool.building import gave_nothing
 from crypto_pool.commands.exit_codes import MEANING, ExitCode, code_of, exit_code
+from crypto_pool.defs.batches import PartitionFailure
 from crypto_pool.errors import (
     CorruptPartition,
     CryptoPoolError,
@@ -98,9 +100,19 @@ def test_the_operating_page_shows_each_code():
         assert f"| {code.value} | {meaning} |" in page
 
 
+def test_a_source_gave_nothing_if_it_is_the_reason_of_each_coin():
+    unknown = PartitionFailure("daily_bars", "BTC", "UnknownSymbol: no such coin")
+    short = PartitionFailure("daily_bars", "ETH", "InsufficientHistory: 20 usable bars")
+    stored = PartitionFailure("daily_bars", "ETH", "CorruptPartition: cannot be read")
+    assert gave_nothing([unknown, short], ["BTC", "ETH"])
+    assert not gave_nothing([unknown, stored], ["BTC", "ETH"])
+    assert not gave_nothing([unknown], ["BTC", "ETH"])
+
+
 def test_a_build_for_which_the_source_gave_nothing_names_it_by_its_code(new_pool):
     pool = new_pool(symbols="GONE,AWAY")
     pool.settings["market_data_dir"] = str(pool.home)
+    (pool.home / "AWAY.csv").write_text("date,open\n2023-01-01,1\n")
     done = pool.run("build", "--provider", "directory", "--date", "2023-06-30", "--json")
     assert done.returncode == ExitCode.PROVIDER, done.stderr[-2000:]
     said = json.loads(done.stdout)

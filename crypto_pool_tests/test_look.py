@@ -49,6 +49,26 @@ def test_status_is_one_screen_with_both_trends_of_a_coin_on_a_line(pool):
     assert "Without a champion: ETH_downtrend" in shown
 
 
+def test_status_names_who_made_a_forecast_and_who_serves_now(new_pool):
+    made, frames = new_pool(symbols="BTC,ETH", simulated_now="2026-11-25T09:00:00Z"), pool_frames()
+    champions, forecasts = frames["champions"], frames["predictions"]
+    rolled_back = champions["symbol"] == "ETH"
+    champions.loc[rolled_back, ["algorithm", "model_version"]] = ["XGBoost", 1]
+    forecasts.loc[forecasts["symbol"] == "ETH", "status"] = "late"
+    forecasts.loc[forecasts["trend"] == "downtrend", "status"] = "abstain"
+    publish(made.data, frames)
+    shown = made.run("status").stdout
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
+    assert rows["ETH"] == ["0.62", "0.55", "▲", "late", "AdaBoost", "v3", "none"]
+    assert rows["BTC"][5:] == ["0.62", "0.55", "abstain", "RandomForest", "v3"]
+    assert "ETH_uptrend: version 1 serves now" in shown
+    assert "BTC_uptrend: version" not in shown
+    told = json.loads(made.run("status", "--json").stdout)["members"]
+    (eth,) = (member for member in told if member["symbol"] == "ETH")
+    assert (eth["algorithm"], eth["version"]) == ("XGBoost", 1)
+    assert (eth["forecast_algorithm"], eth["forecast_version"]) == ("AdaBoost", 3)
+
+
 def test_status_speaks_of_the_coins_that_are_stored_unless_others_are_asked_for(pool):
     kept = pool.settings.pop("symbols")
     try:

@@ -6,8 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from crypto_pool.cli import app
-from crypto_pool.commands.options import read_date, read_names
+from crypto_pool.commands.exit_codes import ExitCode, exit_code
+from crypto_pool.commands.options import chosen_date, read_date, read_names
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.settings import Settings, load_settings
 
 REPLAY = ("replay", "--from", "2021-06-01", "--to", "2021-08-10", "--retrain-every-days", "40")
 WORK = ("crypto_pool.workflow.known_truth.study_known_truth", "crypto_pool.replay.play.play_rounds")
@@ -62,3 +64,50 @@ def test_an_archive_that_cannot_be_one_is_wrong_input(command, said, tmp_path, m
     answer = CliRunner().invoke(app, [command, str(file)])
     assert answer.exit_code == 2
     assert said in answer.output.replace("\n", " ")
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch):
+    """What a command says that is refused before it has written anything."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", "2024-03-01T23:59:59")
+
+    def run(*arguments):
+        load_settings.cache_clear()
+        error = CliRunner().invoke(app, list(arguments)).exception
+        assert isinstance(error, InvalidSetting)
+        assert exit_code(error) == ExitCode.WRONG_INPUT
+        assert not home.exists()
+        return str(error)
+
+    yield run
+    load_settings.cache_clear()
+
+
+@pytest.mark.parametrize("command", ["build", "train", "predict"])
+def test_a_day_that_is_not_closed_is_refused_before_anything_runs(command, refused):
+    said = refused(command, "--date", "2024-03-01")
+    assert said == "bar_date 2024-03-01 is not closed yet; the latest closed day is 2024-02-29."
+
+
+def test_the_latest_closed_day_is_the_default_and_may_be_asked_for():
+    settings = Settings(simulated_now="2024-03-01T00:00:00")
+    assert chosen_date(None, settings) == chosen_date("2024-02-29", settings) == date(2024, 2, 29)
+
+
+@pytest.mark.parametrize("command", ["build", "predict"])
+def test_a_day_before_the_first_of_forecasts_is_refused_before_anything_runs(command, refused):
+    said = refused(command, "--date", "2010-01-01")
+    assert "2010-01-01 lies before 2018-01-01" in said
+    assert "CRYPTO_POOL_FIRST_PREDICTION_DATE" in said
+
+
+def test_a_folder_of_bars_that_is_not_there_is_refused_before_anything_runs(
+    refused, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CRYPTO_POOL_PROVIDER", "directory")
+    monkeypatch.setenv("CRYPTO_POOL_MARKET_DATA_DIR", str(tmp_path / "nowhere"))
+    said = refused("build")
+    assert f"folder {tmp_path / 'nowhere'} does not exist" in said
+    assert "CRYPTO_POOL_MARKET_DATA_DIR" in said

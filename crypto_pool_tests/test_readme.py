@@ -106,6 +106,8 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
         said[line] = run(runnable(line.replace(TWO, ONE)) if "make " in line else line, line)
     assert "version 1 serves, version 2 does no more" in said["crypto-pool rollback ETH_uptrend"]
     assert "predictions are equal" in said["crypto-pool reproduce ETH_uptrend 1"]
+    scored = "SELECT 'scored' FROM prediction_outcomes WHERE prediction_date = '2021-08-31'"
+    assert run(f'crypto-pool query "{scored}"', scored).count("scored") > 1
     made = pool.home / "dagster_home" / "dagster.yaml"
     assert made.read_text() == (ROOT / "dagster_home" / "dagster.yaml").read_text()
 

@@ -39,6 +39,7 @@ def test_every_fault_is_listed_in_one_message(monkeypatch):
     for name in ("PREDICTION_WINDOW_DAYS", "TARGET_PCT", "SYMBOLS"):
         assert f"CRYPTO_POOL_{name}" in str(caught.value)
     assert "'five'" in str(caught.value)
+    assert "CRYPTO_POOL_SYMBOLS: needs distinct alphanumeric symbols" in str(caught.value)
 
 
 def test_a_wrong_secret_is_not_shown(monkeypatch):
@@ -72,8 +73,12 @@ def test_an_empty_value_takes_back_every_setting_that_may_be_unset(monkeypatch):
 
 def test_directory_without_a_folder_names_the_setting(monkeypatch):
     monkeypatch.setenv("CRYPTO_POOL_PROVIDER", "directory")
-    with pytest.raises(InvalidSetting, match="CRYPTO_POOL_MARKET_DATA_DIR"):
+    with pytest.raises(InvalidSetting) as caught:
         load_settings()
+    assert str(caught.value).splitlines()[1:] == [
+        "  settings: the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, "
+        "a folder of SYMBOL.csv"
+    ]
 
 
 def test_env_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):

@@ -1,20 +1,26 @@
-"""However `up` ends, its services end too."""
+"""`up` begins only where it can, says where its pages are, and takes its services along."""
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
+from threading import Event, Thread
 from time import monotonic
 
 import psutil
 import pytest
 
+from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.supervising import (
     LONGEST_PAUSE_SECONDS,
     STEADY_SECONDS,
     Running,
     Service,
 )
+from crypto_pool.commands.up import DAEMON, Ports, say_when_ready, services
+from crypto_pool.errors import InvalidSetting
+from crypto_pool.settings import Settings
 
 SUPERVISE = r"""
 import sys
@@ -111,6 +117,84 @@ def test_the_pause_is_longer_after_each_quick_end():
     running.begun_at -= STEADY_SECONDS
     running.note_end()
     assert running.pause_seconds < pauses[0]
+
+
+@pytest.mark.parametrize("option", ["--pool-port", "--dagster-port", "--mlflow-port"])
+def test_a_port_that_is_taken_is_refused_before_anything_begins(new_pool, option):
+    pool = new_pool(serving_port="0")
+    ports = {"--dagster-port": "0", "--mlflow-port": "0"}
+    with socket.create_server((LOOPBACK, 0)) as holder:
+        taken = str(holder.getsockname()[1])
+        given = [word for pair in {**ports, option: taken}.items() for word in pair]
+        refused = pool.run("up", *given, timeout=60)
+    assert refused.returncode == 2
+    assert refused.stderr == f"port {taken} is taken: choose another with {option} N\n"
+    assert refused.stdout == ""
+    assert not pool.data.exists()
+
+
+def test_the_sandbox_refuses_a_port_that_is_taken_too(new_pool):
+    with socket.create_server((LOOPBACK, 0)) as holder:
+        taken = str(holder.getsockname()[1])
+        refused = new_pool().run("sandbox", "--port", taken, timeout=60)
+    assert refused.returncode == 2
+    assert refused.stderr == f"port {taken} is taken: choose another with --port N\n"
+
+
+def test_one_port_for_two_services_is_refused_and_a_free_one_is_found_for_0():
+    free, other = try_ports(Place(LOOPBACK, 0, "--one N"), Place(LOOPBACK, 0, "--two N"))
+    assert 0 < free != other > 0
+    assert try_ports(Place(LOOPBACK, free, "--one N")) == [free]
+    with pytest.raises(InvalidSetting, match=f"port {free} is taken: .* --two N"):
+        try_ports(Place(LOOPBACK, free, "--one N"), Place(LOOPBACK, free, "--two N"))
+
+
+def test_a_host_that_is_not_of_this_machine_is_refused_by_name():
+    with pytest.raises(InvalidSetting, match=r"192\.0\.2\.1:0 cannot be listened on .* --port N"):
+        try_ports(Place("192.0.2.1", 0, "--port N"))
+
+
+def test_the_addresses_are_printed_once_all_answer(capsys):
+    late = Place(LOOPBACK, try_ports(Place(LOOPBACK, 0, "--late N"))[0], "--late N")
+    with socket.create_server((LOOPBACK, 0)) as early:
+        addresses = {"Early": early.getsockname(), "Late": (late.host, late.port)}
+        ending = Event()
+        saying = Thread(target=say_when_ready, args=(addresses, ending))
+        saying.start()
+        early.accept()[0].close()  # it has looked, and the other one does not answer yet
+        assert capsys.readouterr().out == ""
+        with socket.create_server((late.host, late.port)):
+            saying.join(timeout=10)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"Early    http://127.0.0.1:{addresses['Early'][1]}",
+        f"Late     http://127.0.0.1:{late.port}",
+    ]
+
+
+def test_nothing_is_printed_once_it_is_to_end(capsys):
+    ending = Event()
+    ending.set()
+    with socket.create_server((LOOPBACK, 0)) as answering:
+        say_when_ready({"Pool": answering.getsockname()}, ending)
+    assert capsys.readouterr().out == ""
+
+
+def test_dagster_and_mlflow_are_quiet_below_warnings():
+    """Each command is read by the service's own parser, which refuses what it does not know."""
+    import dagster._daemon.cli
+    import dagster_webserver.cli
+    import mlflow.cli
+
+    said = {one.name: one.command for one in services(Settings(_env_file=None), Ports(1, 2, 3))}
+
+    def options(parser, name, skipped):
+        return parser.make_context(name, list(said[name][skipped:])).params
+
+    page = options(dagster_webserver.cli.cli, "the Dagster UI", 3)
+    assert (page["dagster_log_level"], page["code_server_log_level"]) == ("warning", "warning")
+    assert page["port"] == 2
+    assert options(dagster._daemon.cli.run_command, DAEMON, 2)["log_level"] == "warning"
+    assert options(mlflow.cli.server, "MLflow", 2)["uvicorn_opts"] == "--log-level warning"
 
 
 def wait_for_child(process, word, but):

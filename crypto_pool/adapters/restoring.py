@@ -12,8 +12,8 @@ import sqlite3
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
+from contextlib import closing, contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
@@ -47,7 +47,7 @@ def restore_backup(source: Path, folders: PoolFolders) -> Archived:
     parent = folders.data_dir.parent
     parent.mkdir(parents=True, exist_ok=True)
     stage = parent / f".{folders.data_dir.name}.restoring"
-    with FileLock(f"{stage}.lock"):
+    with _alone(Path(f"{stage}.lock")):
         _require_empty(folders)
         shutil.rmtree(stage, ignore_errors=True)  # left by a killed restore
         try:
@@ -83,6 +83,16 @@ def relocate_artifacts(database: Path, old_root: str, new_root: str) -> None:
                 )
 
 
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Keep other restores out, and leave no lock file in a folder that may be no pool's."""
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def _require_empty(folders: PoolFolders) -> None:
     found = list(_state(folders))
     if found:
@@ -116,9 +126,7 @@ def _unpack(source: Path, stage: Path) -> tuple[Archived, dict[str, Any]]:
                     if header is None:
                         header = _read_header(source, archive, member)
                         continue
-                    if not member.isfile():
-                        raise BackupError(f"{source}: {member.name} is no regular file; refused")
-                    archive.extract(member, stage, filter="data")
+                    _write_file(source, archive, member, stage)
                     files, size = files + 1, size + member.size
             while packed.read(1 << 20):  # to the end, where the checksum is
                 pass
@@ -129,6 +137,26 @@ def _unpack(source: Path, stage: Path) -> tuple[Archived, dict[str, Any]]:
     if header is None or not (stage / MLFLOW / DATABASE).exists():
         raise BackupError(f"{source} holds no pool; nothing was restored, use another one")
     return Archived(files, size), header
+
+
+def _write_file(
+    source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, stage: Path
+) -> None:
+    """Write one file below the stage, with the permissions of any new file here.
+
+    By hand, as the `filter` that lets `extract` refuse the rest came with Python 3.11.4.
+    """
+    content = archive.extractfile(member) if member.isfile() else None
+    if content is None:
+        raise BackupError(f"{source}: {member.name} is no regular file; refused")
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise BackupError(f"{source}: {member.name} leads out of the backup; refused")
+    target = stage / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    os.utime(target, (member.mtime, member.mtime))  # `status` tells when a pool was published
 
 
 def _read_header(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:

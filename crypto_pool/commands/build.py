@@ -15,8 +15,11 @@ from crypto_pool.commands.options import (
 )
 from crypto_pool.commands.printing import messages, print_frame, print_json, records
 from crypto_pool.commands.sandbox import running_sandbox
+from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
+    from datetime import date as Day
+
     from crypto_pool.building import BuildReport, Layer
     from crypto_pool.settings import Settings
 
@@ -24,7 +27,7 @@ DEMO_SYMBOLS = "BTC,ETH,SOL,ADA,XRP"
 FORECASTS = """
     SELECT prediction_date, symbol, trend, probability, reference_probability AS reference,
            signal, status, algorithm, model_version AS version, in_sample, synthetic
-    FROM predictions WHERE prediction_date = (SELECT max(prediction_date) FROM predictions)
+    FROM predictions WHERE prediction_date = DATE '{day}'
     ORDER BY symbol, trend DESC
 """
 
@@ -40,9 +43,10 @@ def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         settings = chosen_settings(DEMO_SYMBOLS, "sandbox")
     speak = messages(as_json).print
     speak("[bold]Synthetic market[/bold]: nothing below is about real coins.")
+    day = settings.last_closed()
     with running_sandbox(settings):
-        report = _run(load_settings(), None, EVERYTHING, as_json)
-    _print_forecasts(settings, report, as_json)
+        report = _run(load_settings(), day, EVERYTHING, as_json)
+    _print_forecasts(settings, day, report, as_json)
     speak(
         "Next: [bold]crypto-pool up[/bold] (the pool's page, Dagster and MLflow in the browser), "
         "[bold]crypto-pool status[/bold], "
@@ -59,10 +63,11 @@ def build(
 ) -> None:
     """Run the whole graph as of a bar date; stored bars are never truncated for it."""
     settings = chosen_settings(symbols, provider)
+    day = chosen_date(date, settings)
     from crypto_pool.building import EVERYTHING
 
-    report = _run(settings, date, EVERYTHING, as_json)
-    _print_forecasts(settings, report, as_json)
+    report = _run(settings, day, EVERYTHING, as_json)
+    _print_forecasts(settings, day, report, as_json)
     _finish(report, as_json)
 
 
@@ -74,9 +79,10 @@ def train(
 ) -> None:
     """Train the candidates and choose the champions, from the stored features."""
     settings = chosen_settings(symbols, provider)
+    day = chosen_date(date, settings)
     from crypto_pool.building import PUBLICATION, TRAINING
 
-    report = _run(settings, date, (TRAINING, PUBLICATION), as_json)
+    report = _run(settings, day, (TRAINING, PUBLICATION), as_json)
     if as_json:
         print_json({"failures": report.failures, "runs": report.runs})
     _finish(report, as_json)
@@ -88,42 +94,80 @@ def predict(
     provider: ProviderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forecast a closed bar date with the champions, from the stored features."""
+    """Forecast a closed bar date with the champions, and score what has matured."""
     settings = chosen_settings(symbols, provider)
-    from crypto_pool.building import PREDICTIONS, PUBLICATION
+    day = chosen_date(date, settings)
+    from crypto_pool.building import OUTCOMES, PREDICTIONS, PUBLICATION
 
-    report = _run(settings, date, (PREDICTIONS, PUBLICATION), as_json)
-    _print_forecasts(settings, report, as_json)
+    report = _run(settings, day, (PREDICTIONS, OUTCOMES, PUBLICATION), as_json)
+    _print_forecasts(settings, day, report, as_json)
     _finish(report, as_json)
 
 
 def _run(
-    settings: "Settings", bar_date: str | None, layers: "tuple[Layer, ...]", as_json: bool
+    settings: "Settings", day: "Day", layers: "tuple[Layer, ...]", as_json: bool
 ) -> "BuildReport":
-    from crypto_pool.building import FEATURES, open_instance, run_layers
-    from crypto_pool.defs.market_data import build_provider
+    from crypto_pool.building import FEATURES, PREDICTIONS, open_instance, run_layers
     from crypto_pool.recovery import recover
 
-    day = chosen_date(bar_date, settings)
     speak = messages(as_json).print
+    if PREDICTIONS in layers:
+        _require_partition(settings, day)
     if FEATURES in layers:
-        build_provider(settings)  # a source that cannot be asked is said before anything runs
+        _require_source(settings)
     with open_instance(settings) as instance:
         for run_id in recover(instance, settings):
             speak(f"ended run {run_id}, left by a killed process")
         return run_layers(instance, settings, day, layers, speak)
 
 
-def _print_forecasts(settings: "Settings", report: "BuildReport", as_json: bool) -> None:
+def _require_partition(settings: "Settings", day: "Day") -> None:
+    """Refuse a day that forecasts are not kept of, before anything runs."""
+    first = settings.first_prediction_date
+    if day < first:
+        raise InvalidSetting(
+            f"bar_date {day} lies before {first}, the first day of forecasts; ask for a later "
+            "day, or set CRYPTO_POOL_FIRST_PREDICTION_DATE."
+        )
+
+
+def _require_source(settings: "Settings") -> None:
+    """Refuse a source of bars that cannot be asked, before anything runs."""
+    from crypto_pool.adapters.providers.directory import DirectoryProvider
+    from crypto_pool.defs.market_data import build_provider
+
+    provider = build_provider(settings)
+    if isinstance(provider, DirectoryProvider):
+        provider.require_folder()
+
+
+def _print_forecasts(
+    settings: "Settings", day: "Day", report: "BuildReport", as_json: bool
+) -> None:
     from crypto_pool.adapters.prediction_tables import query
 
-    frame = query(settings.state_dir, FORECASTS)
+    frame = query(settings.state_dir, FORECASTS.format(day=day))
     if as_json:
         print_json(
             {"predictions": records(frame), "failures": report.failures, "runs": report.runs}
         )
-    else:
+    if frame.empty:
+        messages(as_json).print(_why_none(settings, day), soft_wrap=True)
+    elif not as_json:
         print_frame(frame)
+
+
+def _why_none(settings: "Settings", day: "Day") -> str:
+    """Say that a day has no forecasts, and whether anybody could have made one."""
+    from crypto_pool.adapters.prediction_tables import query
+
+    served = set(query(settings.state_dir, "SELECT symbol FROM champions")["symbol"])
+    if served.isdisjoint(settings.symbols):
+        return (
+            f"No forecast for {day}: no member has a champion that could forecast; "
+            "[bold]crypto-pool build[/bold] trains candidates and appoints those that pass."
+        )
+    return f"No forecast for {day} is stored."
 
 
 def _finish(report: "BuildReport", as_json: bool) -> None:

@@ -24,7 +24,10 @@ MemberArgument = Annotated[
 def rollback(
     member: MemberArgument,
     to: Annotated[
-        str | None, typer.Option(help="Version that is to serve; default: the previous one.")
+        str | None,
+        typer.Option(
+            help="Version that is to serve; default: the one before, unless a rollback has left it."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,7 +40,7 @@ def rollback(
     day = settings.last_closed()
     done = roll_back(store, registry, found, to, day, settings.now())
     speak = messages(as_json).print
-    speak(f"{found.name}: version {done.after} serves, version {done.before} does no more.")
+    speak(done.told)
     with open_instance(settings) as instance:
         report = run_layers(instance, settings, day, (PUBLICATION,), speak)
     if as_json:
@@ -124,7 +127,8 @@ def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRe
 def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) -> None:
     import pandas as pd
 
-    rows = store.read("daily_predictions", day)
+    is_stored = store.exists("daily_predictions", day)
+    rows = store.read("daily_predictions", day) if is_stored else pd.DataFrame()
     if not rows.empty:
         rows = rows[(rows["symbol"] == found.symbol) & (rows["trend"] == str(found.trend))]
     if rows.empty:

@@ -44,9 +44,11 @@ def chosen_date(text: str | None, settings: "Settings") -> date:
     """Read a bar date from an option; without one, the latest closed day.
 
     Raises:
-        InvalidSetting: the text is not a date.
+        InvalidSetting: the text is not a date, or one whose bar is not closed yet.
     """
-    return settings.last_closed() if text is None else read_date("--date", text)
+    if text is None:
+        return settings.last_closed()
+    return settings.require_closed(read_date("--date", text))
 
 
 def read_date(option: str, text: str) -> date:

@@ -26,11 +26,13 @@ def page() -> Console:
 
 
 def print_frame(frame: "pd.DataFrame") -> None:
-    """Print a table, floats with three digits."""
+    """Print a table, floats with three digits; one without rows says so."""
     table = Table(*map(str, frame.columns), box=SIMPLE, padding=(0, 1, 0, 0))
     for row in frame.itertuples(index=False):
         table.add_row(*map(_shown, row))
     page().print(table)
+    if not len(frame):
+        page().print("(0 rows)")
 
 
 def print_json(content: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crypto_pool.commands.ports import HIGHEST_PORT, LOOPBACK, Place, try_ports
 from crypto_pool.commands.printing import console
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes any free one.")] = 8765,
+    port: Annotated[
+        int,
+        typer.Option(help="Port on loopback; 0 takes any free one.", min=0, max=HIGHEST_PORT),
+    ] = 8765,
     plan: Annotated[
         str, typer.Option(help="Limits it keeps: unlimited, free, premium_75 ... premium_1200.")
     ] = "unlimited",
@@ -44,6 +48,7 @@ def sandbox(
     plans = {"unlimited": UNLIMITED, **PLANS}
     if plan not in plans:
         raise InvalidSetting(f"--plan {plan!r} is unknown; known: {', '.join(plans)}")
+    try_ports(Place(LOOPBACK, port, "--port N"))
     settings = load_settings()
     source = settings.synthetic_market().bars if bars is None else _bars_of(bars)
     market = SandboxMarketServer(

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from crypto_pool.commands.ports import HIGHEST_PORT, Place, try_ports
+
 SWITCH_SECONDS = 0.0005
 
 
@@ -12,7 +14,12 @@ def serve(
         str | None, typer.Option(help="Address to listen on; default: CRYPTO_POOL_SERVING_HOST.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port, 0 for a free one; default: CRYPTO_POOL_SERVING_PORT.")
+        int | None,
+        typer.Option(
+            help="Port, 0 for a free one; default: CRYPTO_POOL_SERVING_PORT.",
+            min=0,
+            max=HIGHEST_PORT,
+        ),
     ] = None,
 ) -> None:
     """Serve the HTTP API and the pool's pages until Ctrl-C."""
@@ -29,16 +36,21 @@ def serve(
         update={name: value for name, value in given.items() if value is not None}
     )
     app = create_app(settings)
+    chosen_with = "--port N or CRYPTO_POOL_SERVING_PORT"
+    try_ports(Place(settings.serving_host, settings.serving_port, chosen_with))
     # What is loaded now lives as long as the process: no collection looks at it again. And a
     # publication, read in a thread of its own, lets go of the interpreter before it is noticed.
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
-    uvicorn.run(
-        app,
-        host=settings.serving_host,
-        port=settings.serving_port,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    try:
+        uvicorn.run(
+            app,
+            host=settings.serving_host,
+            port=settings.serving_port,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    finally:
+        gc.unfreeze()  # DuckDB reports each of its objects that no last collection takes

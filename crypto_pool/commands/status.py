@@ -29,6 +29,7 @@ MEMBERS = """
            c.overall_score, c.precision, c.skill_over_reference,
            coalesce(v.live_signals, 0) AS live_signals, v.realised_precision,
            l.prediction_date, l.probability, l.reference_probability AS reference,
+           l.algorithm AS forecast_algorithm, l.model_version AS forecast_version,
            l.signal, l.status, l.abstain_reason, l.synthetic
     FROM champions c
     LEFT JOIN latest l USING (symbol, trend)
@@ -44,7 +45,11 @@ HELD = """
 
 
 def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
-    """Show on one screen what every member says, and who says it."""
+    """Show on one screen what every member says, and who says it.
+
+    In JSON, algorithm, version and promise are those of the champion, forecast_algorithm and
+    forecast_version of whoever made the forecast.
+    """
     from crypto_pool.adapters.prediction_tables import LINK_NAME
     from crypto_pool.adapters.prediction_tables import query as ask
 
@@ -94,6 +99,13 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
         screen.print("[bold yellow]Synthetic market[/bold yellow]: nothing below is real")
     screen.print(_grid(said["symbols"], members, latest))
     screen.print("p: probability. ref: what a random walk gives. ▲: p is above the threshold.")
+    successors = [
+        f"{row['symbol']}_{row['trend']}: version {row['version']} serves now"
+        for row in members
+        if row["prediction_date"] and row["forecast_version"] != row["version"]
+    ]
+    if successors:
+        screen.print("; ".join(successors))
     signals = sum(row["live_signals"] for row in members)
     if signals:
         hits, promised = (
@@ -139,7 +151,7 @@ def _grid(symbols: list[str], members: list[dict[str, Any]], latest: str | None)
         grid.add_column(f"{trend} p", justify="right", no_wrap=True)
         grid.add_column("ref", justify="right", no_wrap=True)
         grid.add_column("", no_wrap=True)
-        grid.add_column("champion", no_wrap=True, overflow="ellipsis")
+        grid.add_column("said by", no_wrap=True, overflow="ellipsis")
     of = {(row["symbol"], row["trend"]): row for row in members}
     for symbol in symbols:
         cells = (_cells(of.get((symbol, str(trend))), latest) for trend in Trend)
@@ -150,15 +162,17 @@ def _grid(symbols: list[str], members: list[dict[str, Any]], latest: str | None)
 def _cells(row: dict[str, Any] | None, latest: str | None) -> tuple[str, str, str, str]:
     if row is None:
         return "", "", "", "[dim]none[/dim]"
-    champion = f"{row['algorithm']} v{row['version']}"
     if row["prediction_date"] is None:
-        return "", "", "[dim]no forecast[/dim]", champion
-    mark = "[bold green]▲[/bold green]" if row["signal"] else ""
-    if row["status"] != "active":
-        mark = f"[yellow]{row['status']}[/yellow]"
+        return "", "", "[dim]no forecast[/dim]", f"{row['algorithm']} v{row['version']}"
+    marks = []
+    if row["signal"] and row["status"] != "abstain":
+        marks.append("[bold green]▲[/bold green]")
     if row["prediction_date"][:10] != latest:
-        mark = f"[yellow]{row['prediction_date'][:10]}[/yellow]"
-    return _share(row["probability"]), _share(row["reference"]), mark, champion
+        marks.append(f"[yellow]{row['prediction_date'][:10]}[/yellow]")
+    elif row["status"] != "active":
+        marks.append(f"[yellow]{row['status']}[/yellow]")
+    maker = f"{row['forecast_algorithm']} v{row['forecast_version']}"
+    return _share(row["probability"]), _share(row["reference"]), " ".join(marks), maker
 
 
 def _share(value: float | None) -> str:

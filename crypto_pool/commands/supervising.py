@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Event
 from time import monotonic, sleep
 
 from crypto_pool.commands.printing import console
@@ -74,8 +75,12 @@ class Running:
         return float(min(FIRST_PAUSE_SECONDS * 2**self.quick_ends, LONGEST_PAUSE_SECONDS))
 
 
-def supervise(services: Sequence[Service], mend: Callable[[Service, str], None]) -> int:
-    """Keep services running until a signal comes; stop all, return the exit code.
+def supervise(
+    services: Sequence[Service],
+    mend: Callable[[Service, str], None],
+    ending: Event | None = None,
+) -> int:
+    """Keep services running until a signal comes; set `ending`, stop all, return the exit code.
 
     One that ends is started again after a pause, and after `mend` has been given the service and
     how it ended. One that ends by itself without ever having run for a minute cannot run here:
@@ -117,6 +122,8 @@ def supervise(services: Sequence[Service], mend: Callable[[Service, str], None])
     finally:
         for number in STOP_SIGNALS:  # a second Ctrl-C must not leave half of them running
             signal.signal(number, signal.SIG_IGN)
+        if ending is not None:
+            ending.set()
         _stop(running)
         guard.kill()
         guard.communicate()

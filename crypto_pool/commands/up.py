@@ -3,11 +3,13 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from crypto_pool.commands.options import chosen_settings
+from crypto_pool.commands.ports import HIGHEST_PORT, LOOPBACK, Place, await_answers, try_ports
 from crypto_pool.commands.printing import console
 from crypto_pool.commands.supervising import Service, supervise
 
@@ -22,12 +24,28 @@ DAGSTER_UI = "crypto_pool.commands.dagster_ui"
 MLFLOW_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
 
 
+class Ports(NamedTuple):
+    """Where the pages are served."""
+
+    pool: int
+    dagster: int
+    mlflow: int
+
+
 def up(
-    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    dagster_port: Annotated[
+        int, typer.Option(help="Port of the Dagster UI.", min=0, max=HIGHEST_PORT)
+    ] = 3000,
+    mlflow_port: Annotated[
+        int, typer.Option(help="Port of the MLflow UI.", min=0, max=HIGHEST_PORT)
+    ] = 5000,
     pool_port: Annotated[
         int | None,
-        typer.Option(help="Port of the pool's pages; default: CRYPTO_POOL_SERVING_PORT."),
+        typer.Option(
+            help="Port of the pool's pages; default: CRYPTO_POOL_SERVING_PORT.",
+            min=0,
+            max=HIGHEST_PORT,
+        ),
     ] = None,
 ) -> None:
     """Serve the pool's pages, the Dagster UI, its daemon and MLflow until Ctrl-C."""
@@ -35,36 +53,70 @@ def up(
     from crypto_pool.recovery import record_daemon_host, recover
 
     settings = chosen_settings()
+    wanted = settings.serving_port if pool_port is None else pool_port
+    ports = Ports(
+        *try_ports(
+            Place(settings.serving_host, wanted, "--pool-port N"),
+            Place(LOOPBACK, dagster_port, "--dagster-port N"),
+            Place(LOOPBACK, mlflow_port, "--mlflow-port N"),
+        )
+    )
     with open_instance(settings) as instance:
         record_daemon_host(instance)
         for run_id in recover(instance, settings):
             console.print(f"ended run {run_id}, left by a killed process")
-    port = settings.serving_port if pool_port is None else pool_port
-    scripts = Path(sys.executable).parent
-    module = ("-m", "crypto_pool.definitions")
-    services = [
-        Service("the Dagster UI", (
-            sys.executable, "-m", DAGSTER_UI, "-h", "127.0.0.1", "-p", str(dagster_port), *module,
-        )),
-        Service(DAEMON, (str(scripts / DAEMON), "run", *module)),
-        Service("MLflow", (
-            str(scripts / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(mlflow_port),
-            "--default-artifact-root", settings.artifact_root, "--allowed-hosts", MLFLOW_HOSTS,
-        )),
-        Service("the pool's page", (str(scripts / "crypto-pool"), "serve", "--port", str(port))),
-    ]  # fmt: skip
     # Not an argument: other users of the machine see those, and the URI may hold a password.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
-    console.print(f"Pool     http://{settings.serving_host}:{port}")
-    console.print(f"Dagster  http://127.0.0.1:{dagster_port}")
-    console.print(f"MLflow   http://127.0.0.1:{mlflow_port}")
-    code = supervise(services, lambda service, how: mend(settings, service, how))
+    addresses = {
+        "Pool": (settings.serving_host, ports.pool),
+        "Dagster": (LOOPBACK, ports.dagster),
+        "MLflow": (LOOPBACK, ports.mlflow),
+    }
+    print_addresses("Starting; the addresses are printed again once all answer.", addresses)
+    ending = Event()
+    Thread(target=say_when_ready, args=(addresses, ending), daemon=True).start()
+    code = supervise(
+        services(settings, ports), lambda service, how: mend(settings, service, how), ending
+    )
     with open_instance(settings) as instance:
         for run in _runs_of_the_daemon(instance):
             instance.report_run_canceled(run, "stopped with `crypto-pool up`")
             console.print(f"canceled run {run.run_id}")
         recover(instance, settings)
     raise typer.Exit(code)
+
+
+def services(settings: "Settings", ports: Ports) -> list[Service]:
+    """Give the commands of the services, quiet below warnings: their news would bury the rest."""
+    scripts = Path(sys.executable).parent
+    module = ("-m", "crypto_pool.definitions")
+    return [
+        Service("the Dagster UI", (
+            sys.executable, "-m", DAGSTER_UI, "-h", LOOPBACK, "-p", str(ports.dagster), *module,
+            "--dagster-log-level", "warning", "--code-server-log-level", "warning",
+        )),
+        Service(DAEMON, (str(scripts / DAEMON), "run", *module, "--log-level", "warning")),
+        Service("MLflow", (
+            str(scripts / "mlflow"), "server", "--host", LOOPBACK, "--port", str(ports.mlflow),
+            "--default-artifact-root", settings.artifact_root, "--allowed-hosts", MLFLOW_HOSTS,
+            "--uvicorn-opts", "--log-level warning",
+        )),
+        Service("the pool's page", (
+            str(scripts / "crypto-pool"), "serve", "--port", str(ports.pool),
+        )),
+    ]  # fmt: skip
+
+
+def say_when_ready(addresses: dict[str, tuple[str, int]], ending: Event) -> None:
+    """Print the addresses in one block as soon as all answer, unless `up` is to end before."""
+    if await_answers(list(addresses.values()), ending):
+        print_addresses("All answer; Ctrl-C ends them.", addresses)
+
+
+def print_addresses(title: str, addresses: dict[str, tuple[str, int]]) -> None:
+    """Print where each page is, below a title; in one piece, since services print meanwhile."""
+    lines = [f"{name:8} http://{host}:{port}" for name, (host, port) in addresses.items()]
+    console.print("\n".join([title, *lines]))
 
 
 def mend(settings: "Settings", service: Service, how: str) -> None:

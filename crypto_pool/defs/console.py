@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 STEP = re.compile(r"(\d+)/(\d+) (.*)")
+FAILURE = re.compile(r"\S+ \[(.+?)\]: (.+)", re.DOTALL)  # as record_failure says it
 
 
 @dg.logger(
@@ -24,8 +25,33 @@ def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("crypto_pool", level=context.logger_config["log_level"])
     handler = ProgressHandler(Console(stderr=True))
     handler.addFilter(lambda record: not getattr(record, "dagster_meta", {}).get("dagster_event"))
+    handler.addFilter(CauseFilter())
     logger.addHandler(handler)
     return logger
+
+
+class CauseFilter(logging.Filter):
+    """Leaves out what only follows from another failure, which would bury the cause.
+
+    Nothing is lost by it: the command ends with the list of first causes, and Dagster keeps
+    every failure.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[tuple[str, ...]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the message tells a cause, for the first time of its partition, or no failure."""
+        message = _said(record)
+        if message.startswith("Dependencies for step "):
+            return False
+        failure = FAILURE.fullmatch(message)
+        if failure is None:
+            return True
+        is_known = failure.groups() in self._told
+        self._told.add(failure.groups())
+        return not is_known and not failure[2].startswith("MissingPartition: ")
 
 
 class ProgressHandler(logging.Handler):
@@ -38,7 +64,7 @@ class ProgressHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one message."""
-        message = getattr(record, "dagster_meta", {}).get("orig_message", record.getMessage())
+        message = _said(record)
         step = STEP.fullmatch(message)
         if step is None or not self._console.is_terminal:
             self._console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
@@ -67,3 +93,7 @@ class ProgressHandler(logging.Handler):
             self._progress = None
             atexit.unregister(self.close)
         super().close()
+
+
+def _said(record: logging.LogRecord) -> str:
+    return str(getattr(record, "dagster_meta", {}).get("orig_message", record.getMessage()))

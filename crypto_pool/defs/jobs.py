@@ -25,10 +25,15 @@ predict_day = dg.define_asset_job(
     [daily_predictions, prediction_outcomes],
     description="Forecast a batch of closed days, and score what has matured of them.",
 )
+score_days = dg.define_asset_job(
+    "score_days",
+    [prediction_outcomes],
+    description="Score a batch of days whose forecasts have matured.",
+)
 publish_tables = dg.define_asset_job(
     "publish_tables",
     [realised_performance, prediction_tables],
     description="Hold the champions to their outcomes, and publish the DuckDB file.",
 )
 
-jobs = [refresh_features, train_members, predict_day, publish_tables]
+jobs = [refresh_features, train_members, predict_day, score_days, publish_tables]

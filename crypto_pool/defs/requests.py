@@ -13,7 +13,7 @@ from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, RANGE_END, RANGE_START
+from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, partition_range
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
 
@@ -95,13 +95,6 @@ def training_request(
             **partition_range(corners),
         },
     )
-
-
-def partition_range(ordered: Sequence[str]) -> dict[str, str]:
-    """Tags of the smallest range that holds these partitions; `only` cuts it to size."""
-    if not ordered:
-        return {}
-    return {RANGE_START: ordered[0], RANGE_END: ordered[-1]}
 
 
 def pool_config(pool: PoolResource, only: Sequence[str]) -> Mapping[str, Any]:

@@ -1,5 +1,7 @@
 """Adapters built from the settings, as Dagster resources."""
 
+import logging
+import warnings
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
@@ -24,6 +26,11 @@ from crypto_pool.workflow.code_version import domain_version
 from crypto_pool.workflow.pulling import Puller
 from crypto_pool.workflow.warm_up import warm_up_worker
 
+# By the names of its parts: Dagster raises one of the three warnings from a module of its own.
+BETA_OF_DAGSTER_MLFLOW = (
+    ".* `(_create_mlflow_run_hook|mlflow_tracking|MlFlow)` is currently in beta"
+)
+
 
 class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Everything outside that an asset may touch."""
@@ -46,20 +53,15 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def as_of(self) -> date:
         """The bar date the build stands at."""
-        last_closed = self.settings.last_closed()
         if not self.bar_date:
-            return last_closed
+            return self.settings.last_closed()
         try:
             chosen = date.fromisoformat(self.bar_date)
         except ValueError:
             raise InvalidSetting(
                 f"bar_date {self.bar_date!r} is not a date; use YYYY-MM-DD."
             ) from None
-        if chosen > last_closed:
-            raise InvalidSetting(
-                f"bar_date {chosen} is not closed yet; the latest closed day is {last_closed}."
-            )
-        return chosen
+        return self.settings.require_closed(chosen)
 
     def now(self) -> datetime:
         """The UTC time."""
@@ -165,9 +167,12 @@ def mlflow_parent_run(context: dg.InitResourceContext) -> Iterator[Any]:
     """The run of `dagster_mlflow.mlflow_tracking`, always ended with the Dagster run.
 
     The library's own hook ends it on op events only, and leaves it running when a run is
-    interrupted.
+    interrupted. Of what the library says, warnings are passed on, but not that it is in beta:
+    whoever runs a pool cannot do anything about it.
     """
     import mlflow
+
+    warnings.filterwarnings("ignore", message=BETA_OF_DAGSTER_MLFLOW, category=dg.BetaWarning)
     from dagster_mlflow import mlflow_tracking
 
     settings = load_settings()
@@ -178,11 +183,14 @@ def mlflow_parent_run(context: dg.InitResourceContext) -> Iterator[Any]:
             "mlflow_tracking_uri": settings.tracking_uri,
         }
     )
+    assert context.log is not None
+    warnings_only = context.log.with_tags()  # a copy: its level is no other's
+    warnings_only.setLevel(logging.WARNING)
     with dg.build_resources(
         {"mlflow": configured},
         instance=context.instance,
         dagster_run=context.run,
-        log_manager=context.log,
+        log_manager=warnings_only,
     ) as resources:
         run_id = mlflow.active_run().info.run_id
         status = "KILLED"

@@ -89,17 +89,16 @@ class Gates:
     def failures(self, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
         """Say in words which gates are not passed; a metric that is None fails its gate."""
         limits = (
-            ("positive_accuracy", self.positive_accuracy),
-            ("negative_accuracy", self.negative_accuracy),
-            ("overall_score", self.overall_score),
+            ("recall", "positive_accuracy", self.positive_accuracy),
+            ("specificity", "negative_accuracy", self.negative_accuracy),
+            ("overall score", "overall_score", self.overall_score),
         )
         failed = []
-        for name, limit in limits:
+        for word, name, limit in limits:
             value = metrics.get(name)
-            if value is None:
-                failed.append(f"{name} is undefined, it must be above {limit:g}")
-            elif not value > limit:
-                failed.append(f"{name} {value:.3f} is not above {limit:g}")
+            if value is None or not value > limit:
+                found = "is undefined" if value is None else f"{value:.3g}"
+                failed.append(f"{word} {found}, more than {limit:g} is needed")
         return tuple(failed)
 
 

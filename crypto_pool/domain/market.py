@@ -110,7 +110,8 @@ def validate_bars(
     if len(clean) < min_history_bars:
         raise InsufficientHistory(
             f"{symbol}: {len(clean)} usable bars up to {last_closed}, at least "
-            f"{min_history_bars} are needed; give more history or lower min_history_bars"
+            f"{min_history_bars} are needed; give more history or lower "
+            "CRYPTO_POOL_MIN_HISTORY_BARS"
         )
     return ValidatedBars(clean, tuple(faults))
 

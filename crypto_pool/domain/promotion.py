@@ -91,11 +91,11 @@ def decide(
 
     `comparison` holds label, champion_probability and challenger_probability on rows
     neither has seen, as `compare` gives it; None where there are none, or where no comparison
-    can be made, and `incomparable` says why.
+    can be made, and `incomparable` says why. Why there is no challenger is the selection's to say.
     """
     if challenger is None:
         serving = "nobody serves" if champion is None else f"version {champion.version} stays"
-        return Verdict("rejected", f"no candidate passed the gates; {serving}")
+        return Verdict("rejected", serving)
     if champion is None:
         return Verdict("promoted", f"{challenger.algorithm} passed the gates, and nobody served")
     if champion.fault:

@@ -29,16 +29,24 @@ def choose_champion(
 ) -> Selection:
     """Choose the best-ranked candidate that passes the gates; ties go by name.
 
-    That none passes is a result, with `winner` None, and no error.
+    That none passes is a result, with `winner` None, and no error; the reason then says what the
+    best-ranked one lacks.
     """
     failures = {score.algorithm: gates.failures(score.metrics) for score in scores}
     rejected = {name: "; ".join(failed) for name, failed in failures.items() if failed}
-    passed = [score for score in scores if score.algorithm not in rejected]
-    if not scores:
+    ranked = sorted(scores, key=lambda score: (-policy.rank(score.metrics), score.algorithm))
+    passed = [score for score in ranked if score.algorithm not in rejected]
+    if not ranked:
         return Selection(None, "no candidate was scored", rejected)
     if not passed:
-        return Selection(None, f"none of {len(scores)} candidates passed the gates", rejected)
-    winner = min(passed, key=lambda score: (-policy.rank(score.metrics), score.algorithm))
+        best = ranked[0].algorithm
+        return Selection(
+            None,
+            f"none of {len(scores)} candidates passed the gates "
+            f"({best}, the best of them: {rejected[best]})",
+            rejected,
+        )
+    winner = passed[0]
     return Selection(
         winner,
         f"{winner.algorithm} is the best of {len(passed)} that passed the gates, "

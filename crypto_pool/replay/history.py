@@ -54,7 +54,8 @@ def read_history(
     if bars < plan.min_history_bars:
         raise InvalidBars(
             f"{symbol}: {bars} bars on {plan.retrain_dates[-1]}, the last training, at least "
-            f"{plan.min_history_bars} are needed; give more history or lower min_history_bars"
+            f"{plan.min_history_bars} are needed; give more history or lower "
+            "CRYPTO_POOL_MIN_HISTORY_BARS"
         )
     return history
 

@@ -108,12 +108,7 @@ async def prediction(board: TheBoard, symbol: SymbolText, trend_type: Trend) -> 
     name = Member(symbol.upper(), trend_type).name
     state = next((state for state in board.state().members if state.member == name), None)
     if state is None or state.champion is None:
-        raise Refusal(
-            404,
-            "no_champion",
-            f"{name} has no champion; train it with `crypto-pool train`, or ask /models for "
-            "those that have one",
-        )
+        raise Refusal(404, "no_champion", _without_champion(name, state))
     if state.forecast is None:
         raise Refusal(
             404,
@@ -204,6 +199,17 @@ def metrics(request: Request) -> Response:
     return PlainTextResponse(
         request.app.state.metrics.scrape(), media_type="text/plain; version=0.0.4"
     )
+
+
+def _without_champion(name: str, state: MemberState | None) -> str:
+    """Say by the ledger why nobody serves a member; one never decided about is to be trained."""
+    last = None if state is None else state.last_decision
+    if last is None or last.reason is None:
+        return (
+            f"{name} has no champion; train it with `crypto-pool train`, or ask /models for "
+            "those that have one"
+        )
+    return f"{name} has no champion: {last.reason}, as of {last.as_of}; see /members/{name}"
 
 
 def _to_csv(rows: list[PastPrediction]) -> str:

@@ -108,7 +108,10 @@ class CandidateScore(Answer):
 
     algorithm: str | None
     status: str | None
-    reason: str | None
+    reason: str | None = Field(
+        description="Why it could not be scored, or which gates it does not pass; empty if it "
+        "passes all."
+    )
     as_of: date | None
     overall_score: float | None
     precision: float | None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.staleness import TrainingCalendar
 from crypto_pool.serving.pool_schemas import (
@@ -117,8 +118,12 @@ def past_prediction(row: Row) -> PastPrediction:
 
 
 def candidate_score(row: Row) -> CandidateScore:
-    """Build the score of one candidate."""
-    return CandidateScore(**_pick(CandidateScore, row))
+    """Build the score of one candidate; one that was scored is told the gates it does not pass."""
+    reason = row.get("reason")
+    if row.get("status") == "scored" and not reason:
+        metrics = {name: _clean(value) for name, value in row.items()}
+        reason = "; ".join(Gates().failures(metrics))
+    return CandidateScore(**_pick(CandidateScore, {**row, "reason": reason}))
 
 
 def ledger_entry(row: Row) -> LedgerEntry:

@@ -37,6 +37,13 @@ class ChampionDecision:
     row: Mapping[str, Any] | None = None
     missing: tuple[str, ...] = ()
 
+    @property
+    def outcome(self) -> str:
+        """The decision in short; `expired` alone would read as if nobody served."""
+        if self.decision == "expired" and self.row is not None:
+            return f"version {self.row['model_version']} replaces an expired one"
+        return self.decision
+
 
 @dataclass(frozen=True)
 class Choice:

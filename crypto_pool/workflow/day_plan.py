@@ -70,8 +70,13 @@ def plan_days(
             for day in window.forecast_days
             if _owed(members, decisions, day) - _present(store, "daily_predictions", day)
         ),
-        score=tuple(day for day in window.scored_days if _owes_outcomes(store, day)),
+        score=days_to_score(store, window),
     )
+
+
+def days_to_score(store: FrameStore, window: CatchUpWindow) -> tuple[date, ...]:
+    """Days with forecasts that have matured and were not scored, the oldest first."""
+    return tuple(day for day in window.scored_days if _owes_outcomes(store, day))
 
 
 def _is_behind(store: FrameStore, symbol: str, last_closed: date) -> bool:

@@ -114,14 +114,11 @@ def forecast(
     member, tags = forecaster.member, forecaster.version.tags
     features = frames.read("feature_table", member.symbol)
     day = pd.Timestamp(bar_date)
+    stored = frames.read("daily_bars", member.symbol)
     if day not in features.index:
-        raise MissingFeatures(
-            f"{member.name} has no feature row for {bar_date}; its rows run from "
-            f"{features.index.min():%Y-%m-%d} to {features.index.max():%Y-%m-%d}. "
-            "Materialise daily_bars and feature_table, or ask for another day."
-        )
+        raise MissingFeatures(_why_no_row(member, day, stored.index, features.index))
     horizon, target_pct = int(tags["prediction_window_days"]), float(tags["target_pct"])
-    bars = frames.read("daily_bars", member.symbol).loc[:day].tail(VOLATILITY_DAYS + 1)
+    bars = stored.loc[:day].tail(VOLATILITY_DAYS + 1)
     reference = random_walk_probability(
         bars, member.trend, horizon, target_pct, target=tags["target"]
     ).loc[day]
@@ -174,6 +171,18 @@ def forecast(
         "top_contributions": json.dumps([asdict(largest) for largest in explained]),
         "predicted_at_utc": naive_utc(now),
     }
+
+
+def _why_no_row(member: Member, day: pd.Timestamp, bars: pd.Index, rows: pd.Index) -> str:
+    """Say why a bar date has no features, and the day to ask for instead."""
+    missing = f"{member.name} has no feature row for {day:%Y-%m-%d}"
+    first, last = f"{rows.min():%Y-%m-%d}", f"{rows.max():%Y-%m-%d}"
+    if day > bars.max():
+        return f"{missing}; its bars end {bars.max():%Y-%m-%d}: use --date {last}"
+    return (
+        f"{missing}; its rows run from {first} to {last}. "
+        "Materialise daily_bars and feature_table, or ask for another day."
+    )
 
 
 def _trained_rows(store: FrameStore, tags: Mapping[str, str]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from crypto_pool.domain.outcomes import (
     review_champion,
 )
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.reverting import roll_back
+from crypto_pool.workflow.reverting import ServiceRecord, roll_back
 
 EVERYBODY = "all"
 _FRESH_STARTS = ("quarantined", "rolled back")
@@ -79,9 +79,9 @@ class Reviewer:
         champion = self.registry.champion(member.name)
         if champion is None:
             return None
-        previous = self.registry.previous(member.name)
+        previous = ServiceRecord.of(decisions).before(champion.version)
         found = outcomes.of(member).since(decisions)
-        shadow = _rows_of_version(found.shadow, None if previous is None else previous.version)
+        shadow = _rows_of_version(found.shadow, previous)
         review = review_champion(
             found.served, _rows_of_version(found.served, champion.version), shadow, self.rules
         )

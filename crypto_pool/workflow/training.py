@@ -20,7 +20,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_from_name
 from crypto_pool.domain.promise import bounds_by_name
 from crypto_pool.domain.training import TrainingTable, data_hash, training_table
-from crypto_pool.errors import UnscoredCandidate
+from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.isolation import Failure, map_isolated
 
@@ -107,9 +107,18 @@ def member_table(
 
     Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
     features are computed from and whoever computed them.
+
+    Raises:
+        MissingFeatures: the coin's first bar is later than `as_of`.
     """
+    bars = store.read("daily_bars", member.symbol)
+    if pd.Timestamp(as_of) < bars.index.min():
+        raise MissingFeatures(
+            f"{member.name} has no bar by {as_of}; its bars run from "
+            f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}: use a later --date"
+        )
     return training_table(
-        store.read("daily_bars", member.symbol),
+        bars,
         store.read("feature_table", member.symbol),
         member.trend,
         pd.Timestamp(as_of),

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import tarfile
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -17,7 +18,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.model_records import CandidateFit
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.adapters.prediction_tables import publish, query
+from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.restoring import restore_backup
 from crypto_pool.domain.market import Member
 from crypto_pool.errors import BackupError
@@ -100,6 +101,23 @@ def test_a_restored_pool_has_the_same_champions_ledger_and_forecasts(pool, tmp_p
     assert (new.data_dir / "raw_answers" / "2023-06-01" / "BTC.json.gz").read_bytes() == b"answer"
     with closing(sqlite3.connect(new.dagster_home / "history" / "runs.db")) as connection:
         assert connection.execute("SELECT run_id FROM runs").fetchall() == [("r1",)]
+
+
+def test_a_restore_needs_nothing_newer_than_python_3_11_0(pool, tmp_path, monkeypatch):
+    """`TarFile.extract` takes a filter since 3.11.4 only, so files are written without it."""
+
+    def extract(*_: object, **__: object) -> None:
+        raise TypeError("TarFile.extract() got an unexpected keyword argument 'filter'")
+
+    for name in ("extract", "extractall"):
+        monkeypatch.setattr(tarfile.TarFile, name, extract)
+    target, new = tmp_path / "pool.tar.gz", folders_in(tmp_path / "home2")
+    save_backup(pool, target, NOW)
+    restore_backup(target, new)
+    assert registry_of(new).champion(MEMBER.name).version == "1"
+    published = [(folders.data_dir / LINK_NAME).stat().st_mtime for folders in (pool, new)]
+    assert published[0] == pytest.approx(published[1], abs=1)
+    assert {path.name for path in new.dagster_home.iterdir()} == {"data", "history"}
 
 
 def test_no_text_in_mlflow_s_database_names_the_old_folder(pool, tmp_path):

@@ -44,8 +44,10 @@ def member(name: str, **fields: object) -> tarfile.TarInfo:
         ({"format": 1}, [], BackupError, "malformed"),
         (None, [member("a.txt")], BackupError, "does not begin with backup.json"),
         (GOOD, [], BackupError, "holds no pool"),
-        (GOOD, [member("../outside", size=1)], BackupError, "no whole backup"),
+        (GOOD, [member("../outside", size=1)], BackupError, "../outside leads out.*refused"),
+        (GOOD, [member("data/../../../outside", size=1)], BackupError, "leads out.*refused"),
         (GOOD, [member("link", type=tarfile.SYMTYPE, linkname="/etc")], BackupError, "refused"),
+        (GOOD, [member("link", type=tarfile.LNKTYPE, linkname=HEADER)], BackupError, "refused"),
         (GOOD, [member("device", type=tarfile.CHRTYPE)], BackupError, "refused"),
     ],
 )
@@ -58,3 +60,13 @@ def test_what_is_no_backup_of_this_pool_is_refused(tmp_path, header, members, er
     assert not new.data_dir.exists()
     assert not (tmp_path / "in" / "outside").exists()
     assert not (tmp_path / "outside").exists()
+    assert list((tmp_path / "in" / "home").iterdir()) == []  # no stage and no lock either
+
+
+def test_an_absolute_path_is_refused(tmp_path):
+    outside = tmp_path / "outside"
+    made = archive(tmp_path / "made.tar.gz", GOOD, member(str(outside), size=1))
+    home = tmp_path / "home"
+    with pytest.raises(BackupError, match="outside leads out of the backup; refused"):
+        restore_backup(made, PoolFolders(home / "data", str(home / "data" / "parquet"), home))
+    assert not outside.exists()

@@ -121,8 +121,9 @@ def test_missing_days_are_noted_and_never_filled(bars):
 def test_too_short_a_history_counts_real_bars(bars):
     enough = bars.iloc[:366].drop(bars.index[DAY])
     assert len(check(enough).bars) == 365
-    with pytest.raises(InsufficientHistory, match="BTC: 364 usable bars"):
+    with pytest.raises(InsufficientHistory, match="BTC: 364 usable bars") as caught:
         check(enough.iloc[1:])
+    assert "lower CRYPTO_POOL_MIN_HISTORY_BARS" in str(caught.value)
 
 
 def test_bars_without_a_needed_column_or_without_dates_are_refused(bars):

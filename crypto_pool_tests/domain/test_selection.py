@@ -58,7 +58,7 @@ def test_a_class_that_does_not_occur_has_no_recall_and_no_auc():
     assert metrics["roc_auc"] is None
     assert metrics["negative_accuracy"] == 1.0
     assert np.isfinite(metrics["log_loss"])
-    assert Gates().failures(metrics)[0] == "positive_accuracy is undefined, it must be above 0.5"
+    assert Gates().failures(metrics)[0] == "recall is undefined, more than 0.5 is needed"
 
 
 def test_an_empty_slice_measures_nothing():
@@ -73,17 +73,21 @@ def test_certain_and_wrong_is_a_finite_log_loss():
 
 
 @pytest.mark.parametrize(
-    ("name", "limit"),
-    [("positive_accuracy", 0.5), ("negative_accuracy", 0.5), ("overall_score", 0.6)],
+    ("name", "limit", "word"),
+    [
+        ("positive_accuracy", 0.5, "recall"),
+        ("negative_accuracy", 0.5, "specificity"),
+        ("overall_score", 0.6, "overall score"),
+    ],
 )
-def test_each_gate_must_be_exceeded(name, limit):
+def test_each_gate_must_be_exceeded(name, limit, word):
     passing = {"positive_accuracy": 0.51, "negative_accuracy": 0.51, "overall_score": 0.61}
     assert Gates().failures(passing) == ()
     at_the_limit = {**passing, name: limit}
-    said = f"{name} {limit:.3f} is not above {limit}"
+    said = f"{word} {limit}, more than {limit} is needed"
     assert Gates().failures(at_the_limit) == (said,)
     assert Gates(**{name: 0.4}).failures(at_the_limit) == ()
-    said = f"{name} is undefined, it must be above {limit}"
+    said = f"{word} is undefined, more than {limit} is needed"
     assert Gates().failures({**passing, name: None}) == (said,)
 
 
@@ -107,15 +111,19 @@ def test_the_best_that_passes_wins_and_the_rest_are_told_why():
     selection = choose_champion(scores, Gates(), HoldoutPolicy())
     assert selection.winner is not None
     assert selection.winner.algorithm == "A"  # the tie goes by name
-    assert selection.rejected == {"C": "positive_accuracy 0.200 is not above 0.5"}
+    assert selection.rejected == {"C": "recall 0.2, more than 0.5 is needed"}
     assert "best of 3" in selection.reason
 
 
 def test_that_nobody_passes_is_a_result():
-    selection = choose_champion([score("A", 0.6), score("B", None)], Gates(), HoldoutPolicy())
+    scores = [score("A", None), score("B", 0.69, recall=0.412), score("C", 0.6)]
+    selection = choose_champion(scores, Gates(), HoldoutPolicy())
     assert selection.winner is None
-    assert selection.reason == "none of 2 candidates passed the gates"
-    assert set(selection.rejected) == {"A", "B"}
+    assert selection.reason == (
+        "none of 3 candidates passed the gates "
+        "(B, the best of them: recall 0.412, more than 0.5 is needed)"
+    )
+    assert set(selection.rejected) == {"A", "B", "C"}
     assert choose_champion([], Gates(), HoldoutPolicy()).winner is None
 
 

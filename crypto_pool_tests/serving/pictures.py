@@ -1,7 +1,7 @@
 """Takes the pictures of the pool's pages in docs/images.
 
-`python -m crypto_pool_tests.serving.pictures DATA_DIR COINS NOW MEMBER`: of a pool that lived there,
-with its coins as in `CRYPTO_POOL_SYMBOLS`, as it was at that moment, and of one of its members.
+`python -m crypto_pool_tests.serving.pictures DATA_DIR COINS NOW MEMBER`: of a pool that lived
+there, with its coins as in `CRYPTO_POOL_SYMBOLS`, as it was at that moment, and of a member.
 """
 
 import shutil

@@ -17,6 +17,7 @@ ALGORITHMS = {
     ("ETH", "uptrend"): "AdaBoost",
 }
 SCORES = {"RidgeClassifier": 0.14, "XGBoost": 0.2, "SupportVectorMachine": None}
+RECALLS = {"RidgeClassifier": 0.71, "XGBoost": 0.412, "SupportVectorMachine": 0.71}
 
 
 def pool_frames(
@@ -53,7 +54,8 @@ def pool_frames(
         "candidate_scores": pd.DataFrame(
             [
                 {"symbol": s, "trend": t, "algorithm": a, "status": "scored", "as_of": last,
-                 "brier_score": b, "reference_brier_score": 0.15, "overall_score": 0.7}
+                 "brier_score": b, "reference_brier_score": 0.15, "overall_score": 0.7,
+                 "positive_accuracy": RECALLS[a], "negative_accuracy": 0.83}
                 for s, t in members
                 for a, b in SCORES.items()
             ]

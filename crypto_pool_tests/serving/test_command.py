@@ -1,6 +1,7 @@
 """`crypto-pool serve`, as a user starts and stops it."""
 
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 
@@ -31,6 +32,20 @@ def test_the_command_serves_until_ctrl_c(new_pool: Callable[..., PoolFolder]) ->
         server.send_signal(signal.SIGINT)
         rest = server.communicate(timeout=30)[1]
     assert "Traceback" not in rest
+    assert "leaked" not in rest
+    assert server.returncode == 0
+
+
+def test_a_port_that_is_taken_is_refused_with_the_way_out(
+    new_pool: Callable[..., PoolFolder],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        refused = new_pool(serving_port=str(port)).run("serve", timeout=60)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"port {port} is taken: choose another with --port N or CRYPTO_POOL_SERVING_PORT\n"
+    )
 
 
 def test_the_command_refuses_to_be_exposed(new_pool: Callable[..., PoolFolder]) -> None:

@@ -1,6 +1,7 @@
 """The life of a champion: promoted, kept, expired, rolled back, killed half-way."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import pytest
 from crypto_pool.adapters.explanation_plots import BAR_FILE, BEESWARM_FILE
 from crypto_pool.adapters.ledger import serving_version
 from crypto_pool.adapters.model_aliases import ModelAliases
+from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool.workflow import championing
 from crypto_pool.workflow.repairing import complete_decision
 from crypto_pool.workflow.reproducing import reproduce
-from crypto_pool.workflow.reverting import roll_back
+from crypto_pool.workflow.reverting import ServiceRecord, roll_back
 from crypto_pool_tests.workflow.small_pool import (
     EXPIRES,
     FIRST,
@@ -77,9 +80,21 @@ def test_a_challenger_without_margin_is_kept_in_the_shadow(pool):
     assert decision.row["model_version"] == "1"
 
 
+def test_a_rejection_says_once_what_the_best_candidate_lacks(pool, monkeypatch):
+    monkeypatch.setattr(championing, "Gates", lambda: Gates(positive_accuracy=0.99))
+    decision = pool.appoint(SECOND, STAYS)
+    assert (decision.decision, decision.outcome) == ("rejected", "rejected")
+    assert re.fullmatch(
+        r"none of 2 candidates passed the gates \(\w+, the best of them: "
+        r"recall 0\.\d+, more than 0\.99 is needed\); version 1 stays",
+        decision.reason,
+    )
+
+
 def test_an_expired_champion_gives_way(pool):
     decision = pool.appoint(SECOND, EXPIRES)
     assert decision.decision == "expired"
+    assert decision.outcome == "version 2 replaces an expired one"
     assert pool.serving == "2"
     assert pool.registry.previous(MEMBER.name).version == "1"
     assert pool.registry.challenger(MEMBER.name) is None
@@ -162,6 +177,10 @@ def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
     pool.appoint(SECOND, EXPIRES)
     done = roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
     assert (done.before, done.after) == ("2", "1")
+    assert done.told == (
+        "AAA_uptrend: version 1 serves, version 2 does no more. Stored forecasts stay those of the "
+        "version that made them; version 1 makes the next ones."
+    )
     assert pool.serving == "1"
     assert pool.decisions["decision"].iloc[-1] == "rolled back"
     assert pool.store.read("champions", MEMBER.partition_key)["model_version"][0] == "1"
@@ -170,6 +189,41 @@ def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
     assert pool.serving == "1"
     roll_back(pool.store, pool.registry, MEMBER, "2", SECOND, noon_after(SECOND))
     assert pool.serving == "2"
+
+
+def test_rollback_never_returns_to_a_version_that_was_left(pool):
+    pool.appoint(SECOND, EXPIRES)
+    store, registry, now = pool.store, pool.registry, noon_after(SECOND)
+    roll_back(store, registry, MEMBER, None, SECOND, now)
+    told = r"AAA_uptrend: no version before 1 .* --to 2 brings back the one that was left"
+    with pytest.raises(ModelUnavailable, match=told):
+        roll_back(store, registry, MEMBER, None, SECOND, now)
+    assert pool.serving == "1"
+    roll_back(store, registry, MEMBER, "2", SECOND, now)
+    with pytest.raises(ModelUnavailable, match=r"no version before 2 .* --to 1 brings back"):
+        roll_back(store, registry, MEMBER, None, SECOND, now)
+
+
+@pytest.mark.parametrize(
+    ("decided", "stays", "left"),
+    [
+        ("", "", ""),
+        ("promoted 1, kept 1, expired 2, promoted 3", "123", ""),
+        ("promoted 1, promoted 2, promoted 3, rolled back 2", "12", "3"),
+        ("promoted 1, promoted 2, promoted 3, rolled back 2, rolled back 1", "1", "32"),
+        ("promoted 1, promoted 2, promoted 3, rolled back 1", "1", "3"),  # 2 came after 1
+        ("promoted 1, promoted 2, rolled back 1, promoted 3", "13", "2"),
+        ("promoted 1, promoted 2, rolled back 1, promoted 2", "12", ""),
+        ("promoted 1, promoted 2, rolled back 1, rolled back 2", "2", "1"),
+        ("promoted 1, promoted 3, quarantined 3, rolled back 2", "12", "3"),  # 2 never served
+    ],
+)
+def test_the_ledger_tells_where_a_rollback_may_go(decided, stays, left):
+    words = [decision.rsplit(" ", 1) for decision in decided.split(", ") if decision]
+    rows = pd.DataFrame(words, columns=["decision", "serving_version"])
+    record = ServiceRecord.of(rows)
+    assert ("".join(record.stays), "".join(record.left)) == (stays, left)
+    assert record.before(stays[-1:]) == (stays[-2] if len(stays) > 1 else None)
 
 
 def test_rollback_needs_somewhere_to_go(pool):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.training import prediction_input
+from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.forecasting import (
     Forecaster,
     SymbolFrames,
@@ -34,6 +35,19 @@ def test_a_past_day_is_forecast_by_the_version_that_served_then(pool):
     assert (now["model_version"], now["status"]) == ("2", "active")
     before = predict(pool, date(2022, 5, 1))
     assert (before["model_version"], before["status"]) == ("2", "late")
+
+
+@pytest.mark.parametrize(
+    ("day", "way_out"),
+    [
+        (date(2023, 1, 15), "its bars end 2022-12-31: use --date 2022-12-31"),
+        (date(2010, 1, 1), r"its rows run from .* to 2022-12-31\. Materialise"),
+    ],
+)
+def test_a_day_without_a_feature_row_names_the_one_to_ask_for(pool, day, way_out):
+    said = f"AAA_uptrend has no feature row for {day}; {way_out}"
+    with pytest.raises(MissingFeatures, match=said):
+        predict(pool, day)
 
 
 def test_a_version_is_as_old_as_the_pool_s_clock_says(pool):

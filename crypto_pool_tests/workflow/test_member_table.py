@@ -9,6 +9,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.errors import MissingFeatures
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import member_table
 
@@ -32,3 +33,11 @@ def test_labels_are_of_the_close_whatever_the_features_are_computed_from(tmp_pat
     np.testing.assert_array_equal(by_open.reference_probability, by_close.reference_probability)
     assert not np.allclose(by_open.features, by_close.features)
     assert 0 < by_close.labels.mean() < 1
+
+
+def test_a_bar_date_before_the_first_bar_is_refused_with_the_span_of_the_bars(tmp_path):
+    store = FrameStore(str(tmp_path))
+    store.write("daily_bars", "BTC", SyntheticMarket().bars("BTC", LAST).tail(400))
+    member = Member("BTC", Trend.UPTREND)
+    with pytest.raises(MissingFeatures, match="bars run from 2020-11-27 to 2021-12-31"):
+        member_table(store, member, date(2020, 11, 26), SETTINGS, 400)

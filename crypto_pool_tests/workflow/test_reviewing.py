@@ -11,6 +11,7 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.workflow.forecasting import SymbolFrames, choose_forecaster, forecast
 from crypto_pool.workflow.monitoring import observe_members
+from crypto_pool.workflow.reverting import roll_back
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.workflow.small_pool import (
     EXPIRES,
@@ -26,9 +27,9 @@ BAD, GOOD = 0.9, 0.1
 OTHER = Member(MEMBER.symbol, Trend.DOWNTREND)
 
 
-def write_outcomes(pool, table, version, *, error, days=200):
+def write_outcomes(pool, table, version, *, error, days=200, until=TODAY):
     """Matured live rows, each as far from what happened as `error`."""
-    dates = pd.date_range(end=TODAY, periods=days)
+    dates = pd.date_range(end=until, periods=days)
     outcome = (np.arange(days) // 7 % 3 == 0).astype(float)
     rows = pd.DataFrame(
         {
@@ -43,7 +44,7 @@ def write_outcomes(pool, table, version, *, error, days=200):
             "model_version": version,
         }
     )
-    pool.store.write(table, TODAY.isoformat(), rows)
+    pool.store.write(table, until.isoformat(), rows)
 
 
 def review(pool, as_of=TODAY):
@@ -110,6 +111,16 @@ def test_a_better_predecessor_serves_again_by_itself(pool):
     last = pool.decisions.iloc[-1]
     assert last["decision"] == "rolled back"
     assert "does better in shadow" in last["reason"]
+
+
+def test_a_version_that_a_rollback_left_does_not_return_by_itself(pool):
+    pool.appoint(SECOND, EXPIRES)
+    roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
+    later = SECOND + timedelta(days=200)
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD, until=later)
+    write_outcomes(pool, "shadow_outcomes", "2", error=GOOD, until=later)
+    assert review(pool, later)["action"] == "quarantine"
+    assert pool.serving == "1"
 
 
 def test_a_good_champion_stays(pool):

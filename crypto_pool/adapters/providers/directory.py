@@ -48,16 +48,19 @@ class DirectoryProvider:
             {name: numbers.to_numpy() for name, numbers in columns.items()}, index=dates
         )
 
-    def _files(self) -> dict[str, list[Path]]:
-        """Files by symbol; found by listing, so that a symbol is never taken as a path."""
-        folder = Path(self.folder)
-        if not folder.is_dir():
+    def require_folder(self) -> None:
+        """Raise InvalidSetting unless the folder is there."""
+        if not Path(self.folder).is_dir():
             raise InvalidSetting(
-                f"the market data folder {folder} does not exist; "
+                f"the market data folder {self.folder} does not exist; "
                 "set CRYPTO_POOL_MARKET_DATA_DIR to a folder of SYMBOL.csv or SYMBOL.parquet files"
             )
+
+    def _files(self) -> dict[str, list[Path]]:
+        """Files by symbol; found by listing, so that a symbol is never taken as a path."""
+        self.require_folder()
         files: dict[str, list[Path]] = {}
-        for path in sorted(folder.iterdir()):
+        for path in sorted(Path(self.folder).iterdir()):
             if path.suffix in _SUFFIXES and path.is_file():
                 files.setdefault(path.stem, []).append(path)
         return files
