@@ -133,6 +133,14 @@ def test_a_port_that_is_taken_is_refused_before_anything_begins(new_pool, option
     assert not pool.data.exists()
 
 
+def test_serving_other_machines_without_a_token_is_refused_before_anything_begins(new_pool):
+    pool = new_pool(serving_host="0.0.0.0", serving_port="0")
+    refused = pool.run("up", "--dagster-port", "0", "--mlflow-port", "0", timeout=60)
+    assert refused.returncode == 2
+    assert "set CRYPTO_POOL_SERVING_TOKEN" in refused.stderr
+    assert not pool.data.exists()
+
+
 def test_the_sandbox_refuses_a_port_that_is_taken_too(new_pool):
     with socket.create_server((LOOPBACK, 0)) as holder:
         taken = str(holder.getsockname()[1])

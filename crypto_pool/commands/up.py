@@ -51,8 +51,10 @@ def up(
     """Serve the pool's pages, the Dagster UI, its daemon and MLflow until Ctrl-C."""
     from crypto_pool.building import open_instance
     from crypto_pool.recovery import record_daemon_host, recover
+    from crypto_pool.serving.protection import check_exposure
 
     settings = chosen_settings()
+    check_exposure(settings)
     wanted = settings.serving_port if pool_port is None else pool_port
     ports = Ports(
         *try_ports(
