@@ -124,7 +124,7 @@ def _run_config(bar_date: date, only: Sequence[str]) -> dict[str, Any]:
 
 
 def _partitions(job_name: str, settings: Settings, bar_date: date) -> list[str]:
-    """The partitions of a layer, in order; only the first and the last of it matter, but for days.
+    """The partitions of a layer, in order; none for one that is not partitioned.
 
     Days are scored as far back as a verdict on the champions looks.
     """
