@@ -2,7 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -72,6 +75,9 @@ def run_layers(
     """Run the layers in order; one that fails for some coins goes on for the others.
 
     OUTCOMES is left out where no forecast has matured that was not scored.
+
+    Raises:
+        KeyboardInterrupt: the process was told to stop; the layer in which it was is cancelled.
     """
     from crypto_pool.definitions import defs
 
@@ -83,16 +89,17 @@ def run_layers(
             continue
         say(f"{title} ...")
         begun = monotonic()
-        result = defs.resolve_job_def(job_name).execute_in_process(
-            instance=instance,
-            run_config=_run_config(bar_date, partitions if job_name == OUTCOMES[0] else ()),
-            tags={
-                BAR_DATE_TAG: bar_date.isoformat(),
-                PROCESS_TAG: this_process(),
-                **partition_range(partitions),
-            },
-            raise_on_error=False,
-        )
+        with stopping_when_told():
+            result = defs.resolve_job_def(job_name).execute_in_process(
+                instance=instance,
+                run_config=_run_config(bar_date, partitions if job_name == OUTCOMES[0] else ()),
+                tags={
+                    BAR_DATE_TAG: bar_date.isoformat(),
+                    PROCESS_TAG: this_process(),
+                    **partition_range(partitions),
+                },
+                raise_on_error=False,
+            )
         report.runs[job_name] = result.run_id
         failures = recorded_failures(instance, result.run_id)
         recorded.extend(failures)
@@ -103,6 +110,28 @@ def run_layers(
     report.failures.extend(map(str, first_causes(recorded)))
     report.source_gave_nothing = gave_nothing(recorded, settings.symbols)
     return report
+
+
+@contextmanager
+def stopping_when_told() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the end of a Dagster run during which a signal told us to stop.
+
+    Dagster handles the signals itself while it runs: it cancels the run and returns as from a
+    failed one, or, for a signal between two steps that are its last, forgets it. The wakeup
+    descriptor is told of each signal whoever handles it.
+    """
+    ours, told = socket.socketpair()
+    with ours, told:
+        ours.setblocking(False)
+        told.setblocking(False)
+        before = signal.set_wakeup_fd(told.fileno())
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+        with suppress(BlockingIOError):  # none came
+            if {signal.SIGINT, signal.SIGTERM} & set(ours.recv(64)):
+                raise KeyboardInterrupt
 
 
 def gave_nothing(failures: Sequence[PartitionFailure], symbols: Sequence[str]) -> bool:

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE
+from crypto_pool.building import stopping_when_told
+from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
 
 BAR_DATE = "2023-06-30"
@@ -172,12 +174,12 @@ def test_one_corrupt_coin_stops_no_other(built, tmp_path):
 
 
 def stop_in_training(pool, stop):
-    """Start the build and send it a signal once a candidate is scored."""
+    """Start the build, send it a signal once a candidate is scored, give its code and words."""
     process = subprocess.Popen(
         pool.command("build", "--date", BAR_DATE),
         env=pool.environment,
         cwd=pool.home,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -185,16 +187,20 @@ def stop_in_training(pool, stop):
         if "scored" in line:
             break
     process.send_signal(stop)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
 
 
 def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, built):
     market = built.settings["market_data_dir"]
     pool = new_pool(symbols="EEE", market_data_dir=market, workers="2")
     pool.settings["provider"] = "directory"
-    for stop in (signal.SIGINT, signal.SIGKILL):
-        stop_in_training(pool, stop)
+    code, said = stop_in_training(pool, signal.SIGINT)
+    assert code == ExitCode.INTERRUPTED
+    assert "candidates and champions ..." in said
+    assert "forecasts ..." not in said
+    code, _ = stop_in_training(pool, signal.SIGKILL)
+    assert code == -signal.SIGKILL
     again = pool.run("build", "--date", BAR_DATE)
     assert again.returncode == 0, again.stdout + again.stderr
     undisturbed = built.table("predictions").query("symbol == 'EEE'")
@@ -205,6 +211,17 @@ def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new
     )
     assert running_mlflow_runs(pool) == 0
     assert not list(pool.data.rglob("*.tmp*"))
+
+
+def test_a_signal_that_another_handler_forgets_still_stops_the_build():
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with pytest.raises(KeyboardInterrupt), stopping_when_told():
+            signal.raise_signal(signal.SIGINT)
+        with stopping_when_told():
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_status_names_the_members_without_a_champion(built):
