@@ -38,6 +38,7 @@ def supervisor():
         [sys.executable, "-c", SUPERVISE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
@@ -56,6 +57,7 @@ def test_a_signal_stops_all_services_and_is_no_failure(supervisor, number):
     assert len(children) >= 2
     process.send_signal(number)
     assert process.wait(timeout=20) == 0
+    assert process.stdout.read() == ""  # no trace of a service that was stopped as it began
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
 

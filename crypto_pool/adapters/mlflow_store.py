@@ -70,6 +70,10 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+# Without it MLflow's page asks what an experiment is for, and shows it as one of language models.
+MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
+
+
 def get_or_create_experiment(client: Any, name: str, artifact_location: str) -> str:
     """Give the id of an experiment; another process may create it at the same moment."""
     from mlflow.exceptions import MlflowException
@@ -77,7 +81,7 @@ def get_or_create_experiment(client: Any, name: str, artifact_location: str) -> 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifact_location))
+            return str(client.create_experiment(name, artifact_location, MODEL_DEVELOPMENT))
         except MlflowException as fault:
             if fault.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

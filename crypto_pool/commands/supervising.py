@@ -146,7 +146,7 @@ def _stop(running: Sequence[Running]) -> None:
     processes = [one.process for one in running]
     for process in processes:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT would end one that still imports with a trace
     deadline = monotonic() + GRACE_SECONDS
     for process in processes:
         with suppress(subprocess.TimeoutExpired):

@@ -75,7 +75,7 @@ def test_an_experiment_that_another_process_makes_meanwhile_is_found():
         def get_experiment_by_name(self, name):
             return self.found
 
-        def create_experiment(self, name, artifact_location):
+        def create_experiment(self, name, artifact_location, tags):
             self.found = SimpleNamespace(experiment_id=7)
             raise MlflowException("not made", self.code)
 

@@ -168,6 +168,12 @@ def test_an_interrupted_candidate_leaves_no_running_run(
     assert statuses(registry) == [status]
 
 
+def test_mlflows_page_shows_experiments_of_models_and_does_not_ask(registry: ModelRegistry) -> None:
+    for name in (MEMBER, TRAINING_EXPERIMENT):
+        experiment = registry.client.get_experiment(registry.experiment_id(name))
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
 def test_orphans_are_closed_and_the_living_are_not(registry: ModelRegistry) -> None:
     member, training = registry.experiment_id(MEMBER), registry.experiment_id(TRAINING_EXPERIMENT)
     for tag, experiment in (("dagster.run_id", member), ("dagster_run_id", training)):
