@@ -7,12 +7,13 @@ a power cut is brought to the disk by `reach_disk`.
 
 import sqlite3
 from contextlib import closing
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 SQLITE_PREFIX = "sqlite:///"
 BUSY_SECONDS = 1.0
+HELD_FILES = 8
 
 
 def keep_write_ahead_log(path: Path) -> None:
@@ -38,9 +39,11 @@ def reach_disk(uri: str) -> None:
 
 @cache
 def commit_without_waiting() -> None:
-    """Let no SQLAlchemy connection of this process wait for the disk at each commit.
+    """Let no SQLAlchemy connection of this process wait for the disk at each commit or close.
 
-    Only where there is a write-ahead log: without one, a power cut could tear the file.
+    Only where there is a write-ahead log: without one, a power cut could tear the file. Dagster
+    connects anew for each event, and the last connection to close a file waits until its log is
+    in it; so one more is held open to each of the files that were connected to last.
     """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
@@ -51,3 +54,25 @@ def commit_without_waiting() -> None:
             ((mode,),) = connection.execute("PRAGMA journal_mode")
             if mode == "wal":
                 connection.execute("PRAGMA synchronous=NORMAL")
+                ((_, _, path),) = connection.execute("PRAGMA database_list")
+                hold_open(path)
+
+
+@lru_cache(maxsize=HELD_FILES)
+def hold_open(path: str) -> "Held":
+    """Hold a file open until so many others were asked for."""
+    return Held(path)
+
+
+class Held:
+    """A connection without a transaction, closed as soon as nobody refers to it."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file."""
+        self._connection = sqlite3.connect(path, check_same_thread=False)
+        # SQLite reads it, and joins its log, with the first query.
+        self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+
+    def __del__(self) -> None:
+        """Close; a connection of sqlite3 that is only forgotten may stay open for long."""
+        self._connection.close()

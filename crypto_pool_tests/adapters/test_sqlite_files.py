@@ -5,7 +5,9 @@ import sqlalchemy
 
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.sqlite_files import (
+    HELD_FILES,
     commit_without_waiting,
+    hold_open,
     keep_write_ahead_log,
     reach_disk,
 )
@@ -38,6 +40,22 @@ def test_a_commit_waits_for_the_disk_only_where_the_file_could_be_torn(tmp_path)
     assert synchronous(tmp_path / "log") == NORMAL
 
 
+def test_a_close_waits_for_the_disk_only_once_other_files_are_in_use(tmp_path):
+    commit_without_waiting()
+    paths = [tmp_path / f"file{number}" for number in range(HELD_FILES + 1)]
+    for path in paths:
+        table(path).close()
+        keep_write_ahead_log(path)
+        engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("INSERT INTO t VALUES ('written')"))
+        assert b"written" not in path.read_bytes()
+        with closing(sqlite3.connect(path)) as other:
+            assert other.execute("SELECT a FROM t").fetchall() == [("written",)]
+    in_the_file = [b"written" in path.read_bytes() for path in paths]
+    assert in_the_file == [True] + [False] * HELD_FILES
+
+
 def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
     path = tmp_path / "used"
     with closing(table(path)) as holder:
@@ -66,6 +84,7 @@ def test_a_pools_store_has_a_log_from_its_first_day_and_gets_one_later(tmp_path)
     registry.prepare()
     assert synchronous(path) == NORMAL
     registry.client._tracking_client.store.engine.dispose()
+    hold_open.cache_clear()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
     ModelRegistry(f"sqlite:///{path}", str(tmp_path / "artifacts")).prepare()
