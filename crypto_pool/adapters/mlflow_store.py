@@ -12,7 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crypto_pool.adapters.sqlite_files import SQLITE_PREFIX, keep_write_ahead_log
+from crypto_pool.adapters.sqlite_files import (
+    SQLITE_PREFIX,
+    commit_without_waiting,
+    hold_open,
+    keep_write_ahead_log,
+)
 from crypto_pool.errors import ModelUnavailable
 
 LOCK_TIMEOUT_SECONDS = 120.0
@@ -45,10 +50,12 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
         unfinished = path.with_name(f"{path.name}.unfinished")
         for leftover in path.parent.glob(f"{unfinished.name}*"):
             leftover.unlink()
+        keep_write_ahead_log(unfinished)
+        commit_without_waiting()  # some hundred commits
         store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
         store.engine.dispose()
+        hold_open.cache_clear()  # the last to close the file brings its log into it
         os.replace(unfinished, path)
-        keep_write_ahead_log(path)
 
 
 @contextmanager
