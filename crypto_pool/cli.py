@@ -52,7 +52,7 @@ def main() -> None:
     try:
         app()
     except CryptoPoolError as error:
-        Console(stderr=True).print(str(error), markup=False)
+        Console(stderr=True).print(str(error), markup=False, soft_wrap=True)
         sys.exit(exit_code(error))
     except Exception as error:
         code = exit_code(error)

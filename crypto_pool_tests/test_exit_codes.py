@@ -92,6 +92,7 @@ def test_nothing_published_is_a_message_with_the_way_out(new_pool):
     assert done.returncode == 4
     assert "crypto-pool build" in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1  # so that it can be searched for, however long
 
 
 def test_the_operating_page_shows_each_code():

@@ -42,12 +42,13 @@ def test_every_query_runs(folder, sql):
     assert len(query(folder, sql).columns) > 0
 
 
-def test_the_version_that_served_on_a_day_is_one_query(folder):
-    sql = QUERIES[0]
-    assert query(folder, sql)["serving_version"].tolist() == [1]
-    next_day = sql.replace("2024-03-02", "2024-03-03")
-    assert query(folder, next_day)["serving_version"].tolist() == [3]
-    assert query(folder, sql.replace("2024-03-02", "2024-01-01")).empty
+@pytest.mark.parametrize(
+    ("day", "served"), [("2024-01-01", []), ("2024-03-02", [1]), ("2024-03-03", [3])]
+)
+def test_the_version_that_served_on_a_day_is_one_query(folder, day, served):
+    assert "current_date" in QUERIES[0]
+    sql = QUERIES[0].replace("current_date", f"DATE '{day}'")
+    assert query(folder, sql)["serving_version"].tolist() == served
 
 
 @pytest.fixture(scope="module")
