@@ -5,6 +5,7 @@ power cut may then take back the last commits. A killed process takes back none.
 a power cut is brought to the disk by `reach_disk`.
 """
 
+import atexit
 import sqlite3
 from contextlib import closing
 from functools import cache, lru_cache
@@ -43,10 +44,13 @@ def commit_without_waiting() -> None:
 
     Only where there is a write-ahead log: without one, a power cut could tear the file. Dagster
     connects anew for each event, and the last connection to close a file waits until its log is
-    in it; so one more is held open to each of the files that were connected to last.
+    in it; so one more is held open to each of the files that were connected to last, until the
+    process ends.
     """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
+
+    atexit.register(hold_open.cache_clear)
 
     @event.listens_for(Engine, "connect")
     def _at_once(connection: Any, _: object) -> None:

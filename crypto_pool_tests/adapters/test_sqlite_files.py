@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import sqlalchemy
@@ -54,6 +56,25 @@ def test_a_close_waits_for_the_disk_only_once_other_files_are_in_use(tmp_path):
             assert other.execute("SELECT a FROM t").fetchall() == [("written",)]
     in_the_file = [b"written" in path.read_bytes() for path in paths]
     assert in_the_file == [True] + [False] * HELD_FILES
+
+
+WRITER = """
+import sys, sqlalchemy
+from crypto_pool.adapters.sqlite_files import commit_without_waiting
+commit_without_waiting()
+engine = sqlalchemy.create_engine(f"sqlite:///{sys.argv[1]}", poolclass=sqlalchemy.NullPool)
+with engine.begin() as connection:
+    connection.execute(sqlalchemy.text("INSERT INTO t VALUES ('written')"))
+"""
+
+
+def test_a_process_that_ends_leaves_all_in_the_file_and_no_log(tmp_path):
+    path = tmp_path / "file"
+    table(path).close()
+    keep_write_ahead_log(path)
+    subprocess.run([sys.executable, "-c", WRITER, str(path)], check=True)
+    assert list(tmp_path.iterdir()) == [path]
+    assert b"written" in path.read_bytes()
 
 
 def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
