@@ -25,6 +25,7 @@ from crypto_pool.recovery import this_process
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
 
+UNEXPLAINED = "the run failed; see its log in the Dagster UI"
 DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
 
 Layer = tuple[str, str]
@@ -104,7 +105,7 @@ def run_layers(
         failures = recorded_failures(instance, result.run_id)
         recorded.extend(failures)
         if not result.success and not failures:
-            report.failures.extend(f"{job_name}: {text}" for text in _step_errors(result))
+            report.failures.extend(f"{job_name}: {text}" for text in errors_of(result))
         ending = "done" if result.success else "with failures"
         say(f"{title}: {monotonic() - begun:.1f} s, {ending}")
     report.failures.extend(map(str, first_causes(recorded)))
@@ -176,12 +177,23 @@ def _partitions(job_name: str, settings: Settings, bar_date: date) -> list[str]:
     return []
 
 
-def _step_errors(result: dg.ExecuteInProcessResult) -> list[str]:
+def errors_of(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What a run failed by: its steps, or what they needed before the first could begin."""
     messages = []
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            messages.append(f"{event.step_key}: {error.message.strip() if error else 'failed'}")
-    return messages or ["the run failed; see its log in the Dagster UI"]
+            messages.append(f"{event.step_key}: {_told(event.step_failure_data.error)}")
+        elif event.is_job_failure and not messages:
+            messages.append(_told(event.job_failure_data.error))
+    return messages or [UNEXPLAINED]
+
+
+def _told(error: Any) -> str:
+    """The message of the pool's own error among the causes, or of the first cause."""
+    while error is not None and error.cause is not None and not _is_ours(error):
+        error = error.cause
+    return str(error.message.strip()) if error else UNEXPLAINED
+
+
+def _is_ours(error: Any) -> bool:
+    return error.cls_name is not None and hasattr(errors, error.cls_name)

@@ -171,7 +171,7 @@ def work(stages: list[str], days: list[date]) -> int:
 
 def _train(instance: object, day: date) -> list[str]:
     """Train with fewer algorithms than the job has, for time's sake alone."""
-    from crypto_pool.building import _step_errors
+    from crypto_pool.building import errors_of
     from crypto_pool.definitions import defs
     from crypto_pool.defs.assets.models import candidate_key, champion
     from crypto_pool.defs.batches import recorded_failures
@@ -196,7 +196,7 @@ def _train(instance: object, day: date) -> list[str]:
         raise_on_error=False,
     )
     failures = [str(failure) for failure in recorded_failures(instance, result.run_id)]
-    return failures if failures or result.success else _step_errors(result)
+    return failures if failures or result.success else errors_of(result)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ FAULTS = {
         ),
         Fault("mlflow_gone", ("predict",), ("mlflow.db is gone", "backup"), _registry_gone),
         Fault(
-            "mlflow_locked", ("predict",), ("mlflow.db does not answer", "locked"), _registry_locked
+            "mlflow_locked", ("build",), ("mlflow.db does not answer", "locked"), _registry_locked
         ),
         Fault(
             "provider_down",

@@ -7,6 +7,7 @@ in a file beside the final one, under a lock, and renamed when it is complete.
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from crypto_pool.adapters.sqlite_files import (
     SQLITE_PREFIX,
+    await_writable,
     commit_without_waiting,
     hold_open,
     keep_write_ahead_log,
@@ -56,6 +58,23 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
         store.engine.dispose()
         hold_open.cache_clear()  # the last to close the file brings its log into it
         os.replace(unfinished, path)
+
+
+def require_writable(tracking_uri: str) -> None:
+    """Wait for whoever writes to an SQLite store; any other store minds that itself.
+
+    Raises:
+        ModelUnavailable: another process goes on writing.
+    """
+    if not tracking_uri.startswith(SQLITE_PREFIX):
+        return
+    path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
+    try:
+        await_writable(path)
+    except sqlite3.OperationalError as fault:
+        raise ModelUnavailable(
+            f"MLflow's store {path} does not answer: {fault}; end what writes to it, then run again"
+        ) from fault
 
 
 @contextmanager

@@ -6,6 +6,9 @@ a power cut is brought to the disk by `reach_disk`.
 """
 
 import atexit
+import errno
+import os
+import shutil
 import sqlite3
 from contextlib import closing
 from functools import cache, lru_cache
@@ -14,6 +17,8 @@ from typing import Any
 
 SQLITE_PREFIX = "sqlite:///"
 BUSY_SECONDS = 1.0
+WRITER_SECONDS = 10.0
+ROOM_FOR_A_LOG = 64 * 1024  # twice its index
 HELD_FILES = 8
 
 
@@ -21,13 +26,25 @@ def keep_write_ahead_log(path: Path) -> None:
     """Give a file a write-ahead log, for good; one that is in use keeps its journal till next time.
 
     Source: https://www.sqlite.org/wal.html
+
+    Raises:
+        OSError: there is no room for the log; SQLite speaks of an I/O error.
     """
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-        try:
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as fault:
-            if "locked" not in str(fault):
-                raise
+    except sqlite3.OperationalError as fault:
+        if shutil.disk_usage(path.parent).free < ROOM_FOR_A_LOG:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from fault
+        if "locked" not in str(fault):
+            raise
+
+
+def await_writable(path: Path) -> None:
+    """Wait until no other process is writing; raises sqlite3.OperationalError when one goes on."""
+    with closing(sqlite3.connect(path, timeout=WRITER_SECONDS)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
 
 
 def reach_disk(uri: str) -> None:

@@ -11,6 +11,7 @@ from dagster import resource
 from pydantic import Field, PrivateAttr
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.mlflow_store import require_writable
 from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.schema_version import open_data_folder
@@ -177,6 +178,7 @@ def mlflow_parent_run(context: dg.InitResourceContext) -> Iterator[Any]:
 
     settings = load_settings()
     ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
+    require_writable(settings.tracking_uri)
     configured = mlflow_tracking.configured(
         {
             "experiment_name": TRAINING_EXPERIMENT,

@@ -1,18 +1,21 @@
 """The store's lock, its searches' pages, its experiments, and where artifacts lie."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 
-from crypto_pool.adapters import mlflow_store
+from crypto_pool.adapters import mlflow_store, sqlite_files
 from crypto_pool.adapters.mlflow_store import (
     as_uri,
     create_schema,
     get_or_create_experiment,
     local_path,
     pages,
+    require_writable,
 )
 from crypto_pool.errors import ModelUnavailable
 
@@ -62,6 +65,19 @@ def test_where_artifacts_lie_is_a_uri(root, uri):
 )
 def test_only_a_local_artifact_has_a_path(uri, path):
     assert local_path(uri) == path
+
+
+def test_a_store_that_another_process_goes_on_writing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_files, "WRITER_SECONDS", 0.1)
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ModelUnavailable, match=f"{path} does not answer: .* locked; end what"):
+            require_writable(f"sqlite:///{path}")
+        writer.rollback()
+        require_writable(f"sqlite:///{path}")
+        writer.execute("BEGIN IMMEDIATE")  # the check holds nothing
+    require_writable("postgresql://nobody@nowhere/mlflow")
 
 
 def test_an_experiment_that_another_process_makes_meanwhile_is_found():

@@ -1,8 +1,10 @@
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 
+import pytest
 import sqlalchemy
 
 from crypto_pool.adapters.model_registry import ModelRegistry
@@ -85,6 +87,16 @@ def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
     assert synchronous(path) == FULL
     keep_write_ahead_log(path)
     assert synchronous(path) == NORMAL
+
+
+def test_a_file_that_does_not_open_is_told_from_a_full_disk(tmp_path, monkeypatch):
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        keep_write_ahead_log(tmp_path)
+    full = shutil._ntuple_diskusage(total=100_000, used=100_000, free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(OSError, match="No space left on device") as told:
+        keep_write_ahead_log(tmp_path)
+    assert told.value.filename == str(tmp_path)
 
 
 def test_what_reached_the_disk_is_in_the_file_itself(tmp_path):
