@@ -8,12 +8,12 @@ help: ## list the targets
 .venv/installed: pyproject.toml requirements.lock
 	@echo 'Installing what the pool needs into .venv, which takes some minutes.'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable .
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
 	touch $@
 
 .venv/developing: .venv/installed
 	@echo 'Installing what tests, benchmarks and drills need too.'
-	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
 demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOLS=BTC,ETH or all)
