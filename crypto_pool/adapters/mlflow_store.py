@@ -23,6 +23,8 @@ from crypto_pool.adapters.sqlite_files import (
 from crypto_pool.errors import ModelUnavailable
 
 LOCK_TIMEOUT_SECONDS = 120.0
+# Without it MLflow's page asks what an experiment is for, and shows it as one of language models.
+MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def create_schema(tracking_uri: str, artifact_root: str) -> None:
@@ -94,10 +96,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-# Without it MLflow's page asks what an experiment is for, and shows it as one of language models.
-MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def get_or_create_experiment(client: Any, name: str, artifact_location: str) -> str:

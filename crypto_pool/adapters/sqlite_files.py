@@ -5,11 +5,11 @@ power cut may then take back the last commits. A killed process takes back none.
 a power cut is brought to the disk by `reach_disk`.
 """
 
-import atexit
 import errno
 import os
 import shutil
 import sqlite3
+import weakref
 from contextlib import closing
 from functools import cache, lru_cache
 from pathlib import Path
@@ -67,8 +67,6 @@ def commit_without_waiting() -> None:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    atexit.register(hold_open.cache_clear)
-
     @event.listens_for(Engine, "connect")
     def _at_once(connection: Any, _: object) -> None:
         if isinstance(connection, sqlite3.Connection):
@@ -90,10 +88,8 @@ class Held:
 
     def __init__(self, path: str) -> None:
         """Open the file."""
-        self._connection = sqlite3.connect(path, check_same_thread=False)
-        # SQLite reads it, and joins its log, with the first query.
-        self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-
-    def __del__(self) -> None:
-        """Close; a connection of sqlite3 that is only forgotten may stay open for long."""
-        self._connection.close()
+        connection = sqlite3.connect(path, check_same_thread=False)
+        # One of sqlite3 that is only forgotten may stay open for long. It also runs at exit.
+        weakref.finalize(self, connection.close)
+        # SQLite reads the file, and joins its log, with the first query.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()

@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy
@@ -92,8 +93,7 @@ def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
 def test_a_file_that_does_not_open_is_told_from_a_full_disk(tmp_path, monkeypatch):
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         keep_write_ahead_log(tmp_path)
-    full = shutil._ntuple_diskusage(total=100_000, used=100_000, free=0)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
     with pytest.raises(OSError, match="No space left on device") as told:
         keep_write_ahead_log(tmp_path)
     assert told.value.filename == str(tmp_path)
