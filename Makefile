@@ -11,10 +11,11 @@ help: ## list the targets
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
 	touch $@
 
-.venv/developing: .venv/installed
-	@echo 'Installing what tests, benchmarks and drills need too.'
+.venv/developing: pyproject.toml requirements.lock
+	@echo 'Installing what the pool, tests, benchmarks and drills need, which takes some minutes.'
+	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
-	touch $@
+	touch .venv/installed $@
 
 demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOLS=BTC,ETH or all)
 	$(BIN)/crypto-pool demo $(if $(SYMBOLS),--symbols $(SYMBOLS))

@@ -39,10 +39,10 @@ class Services:
     def __init__(self, pool):
         self.pool = pool
         self._seen = []
-        self.dagster, self.mlflow = free_port(), free_port()
+        self.ports = {name: free_port() for name in ("dagster", "mlflow", "pool")}
+        self.dagster, self.mlflow = self.ports["dagster"], self.ports["mlflow"]
         self.log_file = pool.home / "up.log"
-        ports = ["--dagster-port", str(self.dagster), "--mlflow-port", str(self.mlflow)]
-        ports += ["--pool-port", "0"]
+        ports = [word for name, port in self.ports.items() for word in (f"--{name}-port", str(port))]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
                 pool.command("up", *ports),

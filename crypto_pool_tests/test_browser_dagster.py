@@ -17,6 +17,7 @@ from crypto_pool.defs.assets.models import candidate_key
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool_tests.browser import PATIENCE_MS, browser
 from crypto_pool_tests.running_pool import Services, materialised
+from drills import loopback
 
 __all__ = ["browser"]
 LOCATION = {
@@ -155,6 +156,16 @@ def test_any_partitions_of_any_algorithms_are_built(services: Services, corners:
     assert {key: partitions for key, partitions in made.items() if partitions} == {
         key.to_user_string(): CORNERS for key in CHOSEN
     }, services.log()
+
+
+def test_up_listens_on_loopback_only_and_answers_to_no_foreign_name(services: Services):
+    figures = loopback.look_at(services.process, services.ports, services.log_file)
+    assert figures["services"] == 3
+    assert figures["listening_on_loopback"] >= 3
+    assert figures["listening_beyond_loopback"] == 0
+    assert (figures["own_names_answered"], figures["own_names_refused"]) == (6, 0)
+    assert (figures["foreign_names_refused"], figures["foreign_names_answered"]) == (9, 0)
+    assert (figures["own_graphql_status"], figures["foreign_graphql_status"]) == (200, 400)
 
 
 def test_ctrl_c_ends_all(services: Services):

@@ -1,6 +1,6 @@
-"""The short form of each drill."""
+"""The short form of the drills; that of `loopback` looks at the `up` of another test module."""
 
-from drills import broken_parts, duckdb_held, kills, loopback, poisoned_models, request_budget
+from drills import broken_parts, duckdb_held, kills, poisoned_models, request_budget
 
 COUNTED_AS_WRONG = ("publications_failed", "scribble_published", "unfinished_files")
 
@@ -21,16 +21,6 @@ def test_throughput_is_measured_while_the_limit_of_a_second_binds():
     steady = [second + part / 5 for second in range(30) for part in range(5)]
     assert request_budget._throughput([*steady, 60.0], 40.0) == 1.0
     assert request_budget._throughput(steady[::2], 40.0) == 0.5
-
-
-def test_up_listens_on_loopback_only_and_answers_to_no_foreign_name():
-    figures = loopback.run()
-    assert figures["services"] == 3
-    assert figures["listening_on_loopback"] >= 3
-    assert figures["listening_beyond_loopback"] == 0
-    assert (figures["own_names_answered"], figures["own_names_refused"]) == (6, 0)
-    assert (figures["foreign_names_refused"], figures["foreign_names_answered"]) == (9, 0)
-    assert (figures["own_graphql_status"], figures["foreign_graphql_status"]) == (200, 400)
 
 
 def test_killed_stages_leave_nothing_and_lose_nothing():

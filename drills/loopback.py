@@ -42,13 +42,14 @@ def run() -> dict[str, Any]:
                 start_new_session=True,
             )
         try:
-            return _figures(up, ports, Path(folder) / "up.log")
+            return look_at(up, ports, Path(folder) / "up.log")
         finally:
             up.send_signal(signal.SIGINT)
             up.wait(timeout=60)
 
 
-def _figures(up: "subprocess.Popen[bytes]", ports: dict[str, int], log: Path) -> dict[str, Any]:
+def look_at(up: "subprocess.Popen[bytes]", ports: dict[str, int], log: Path) -> dict[str, Any]:
+    """The same of an `up` that runs; `ports` by the names of PATHS, `log` is what it writes to."""
     for name, port in ports.items():
         _await(up, port, PATHS[name], log)
     statuses = {
