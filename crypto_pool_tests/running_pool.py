@@ -42,7 +42,7 @@ class Services:
         self.ports = {name: free_port() for name in ("dagster", "mlflow", "pool")}
         self.dagster, self.mlflow = self.ports["dagster"], self.ports["mlflow"]
         self.log_file = pool.home / "up.log"
-        ports = [word for name, port in self.ports.items() for word in (f"--{name}-port", str(port))]
+        ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
                 pool.command("up", *ports),

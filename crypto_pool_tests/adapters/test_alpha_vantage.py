@@ -96,6 +96,19 @@ def test_quota_stops_the_run_and_the_next_day_goes_on(desk: Desk) -> None:
     desk.client().daily_bars("A", date(2024, 6, 1))
 
 
+def test_a_day_the_provider_ends_before_our_count_does_is_over_for_all(desk: Desk) -> None:
+    """One request was left by our count, and the provider has counted others."""
+    desk.plan = RequestPlan(per_day=2)
+    desk.server.switched.append(SwitchedFault(Fault.QUOTA))
+    with pytest.raises(DailyQuotaExhausted):
+        desk.client().daily_bars("A", date(2024, 5, 31))
+    desk.server.switched.clear()
+    assert desk.client().budget.left_today() == 0
+    with pytest.raises(DailyQuotaExhausted):
+        desk.client().daily_bars("B", date(2024, 5, 31))
+    assert len(desk.server.arrivals) == 1
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

@@ -44,6 +44,21 @@ def test_a_member_s_decisions_are_read_from_its_own_files(ledger):
     assert ledger.of_member(Member.parse("SOL_uptrend")).empty
 
 
+def test_one_reading_of_the_ledger_gives_of_each_member_what_its_own_files_say(ledger):
+    later = NOON + timedelta(hours=1)
+    for decided in (
+        promotion("1", ETH),
+        promotion("1"),
+        promotion("2", at=later),
+        promotion("2", ETH, at=later),
+    ):
+        ledger.record(decided)
+    together = ledger.by_member()
+    assert set(together) == {BTC, ETH}
+    for member, rows in together.items():
+        pd.testing.assert_frame_equal(rows, ledger.of_member(member))
+
+
 def test_a_decision_stands_after_those_written_before_it(ledger):
     """Somebody rolled back while the batch that promotes, laid out before, was at work."""
     hour = timedelta(hours=1)
