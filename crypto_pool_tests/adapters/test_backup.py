@@ -205,7 +205,8 @@ def test_a_pool_that_is_there_is_never_restored_over(pool, tmp_path):
 def test_frames_and_data_may_lie_apart(pool, tmp_path):
     target = tmp_path / "pool.tar.gz"
     save_backup(pool, target, NOW)
-    apart = PoolFolders(tmp_path / "a" / "data", str(tmp_path / "b" / "frames"), tmp_path / "c")
+    frames = tmp_path / "b" / "of two" / "frames"
+    apart = PoolFolders(tmp_path / "a" / "data", str(frames), tmp_path / "c")
     restore_backup(target, apart)
     assert FrameStore(apart.frames_root).source() == "sandbox"
     save_backup(apart, target, NOW)

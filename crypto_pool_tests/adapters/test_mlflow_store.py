@@ -17,6 +17,7 @@ from crypto_pool.adapters.mlflow_store import (
     pages,
     require_writable,
 )
+from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.errors import ModelUnavailable
 
 
@@ -29,6 +30,17 @@ def test_a_store_that_stays_locked_is_named_with_the_way_out(tmp_path, monkeypat
     ):
         create_schema(f"sqlite:///{store}", str(tmp_path / "artifacts"))
     assert not store.exists()
+
+
+def test_a_store_that_is_there_is_left_as_it_is(registry, tmp_path):
+    made = registry.experiment_id("BTC_uptrend")
+    folder = local_path(registry.artifact_root)
+    create_schema(registry.tracking_uri, registry.artifact_root)
+    folder.mkdir(exist_ok=True)
+    (folder / "model").write_bytes(b"of a run")
+    create_schema(registry.tracking_uri, registry.artifact_root)
+    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    assert again.client.get_experiment_by_name("BTC_uptrend").experiment_id == made
 
 
 def test_a_search_is_followed_to_its_last_page():

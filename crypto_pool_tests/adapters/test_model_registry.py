@@ -1,10 +1,12 @@
 import json
 import pickle
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -263,3 +265,11 @@ def test_a_file_of_a_run_is_read_back_or_said_to_be_missing(
     assert registry.load_file(run, "picture.png") == b"drawn"
     with pytest.raises(ModelUnavailable, match=f"other.png of run {run}: cannot fetch"):
         registry.load_file(run, "other.png")
+
+
+def test_a_store_without_what_mlflow_keeps_in_it_is_named(registry: ModelRegistry) -> None:
+    with closing(sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///"))) as store:
+        store.execute("ALTER TABLE experiments RENAME TO lost")
+    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    with pytest.raises(ModelUnavailable, match=r"(?s)mlflow\.db does not answer.*restore a backup"):
+        again.prepare()
