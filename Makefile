@@ -5,16 +5,21 @@ BIN := .venv/bin
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
+# Compiled on every core, where pip takes one; like pip, it minds no file for another Python.
+define install
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable $(1)
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+endef
+
 .venv/installed: pyproject.toml requirements.lock
 	@echo 'Installing what the pool needs into .venv, which takes some minutes.'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
+	$(call install,.)
 	touch $@
 
 .venv/developing: pyproject.toml requirements.lock
 	@echo 'Installing what the pool, tests, benchmarks and drills need, which takes some minutes.'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	$(call install,'.[dev]')
 	touch .venv/installed $@
 
 demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOLS=BTC,ETH or all)
