@@ -5,11 +5,12 @@ BIN := .venv/bin
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
-# Compiled on every core, where pip takes one; like pip, it minds no file for another Python.
+# Compiled on every core, where pip takes one. A file for another Python is named and no reason to
+# stop, as with pip.
 define install
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable $(1)
-	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+	$(BIN)/python -m compileall -q -j 0 .venv/lib || true
 endef
 
 .venv/installed: pyproject.toml requirements.lock
