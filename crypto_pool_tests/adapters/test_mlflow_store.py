@@ -32,7 +32,7 @@ def test_a_store_that_stays_locked_is_named_with_the_way_out(tmp_path, monkeypat
     assert not store.exists()
 
 
-def test_a_store_that_is_there_is_left_as_it_is(registry, tmp_path):
+def test_a_store_that_is_there_is_left_as_it_is(registry):
     made = registry.experiment_id("BTC_uptrend")
     folder = local_path(registry.artifact_root)
     create_schema(registry.tracking_uri, registry.artifact_root)
