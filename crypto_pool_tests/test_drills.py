@@ -1,4 +1,4 @@
-"""The short form of the drills; that of `loopback` looks at the `up` of another test module."""
+"""The short form of those drills that no other test module has."""
 
 from drills import broken_parts, duckdb_held, kills, poisoned_models, request_budget
 
