@@ -82,6 +82,22 @@ def test_standard_error_is_not_less_than_the_scatter_of_repetitions(background):
     assert scatter <= runs[0].standard_error <= 0.02
 
 
+def test_standard_error_falls_with_the_root_of_the_rows(background):
+    rows = random_rows(1, seed=6)
+    few, many = (
+        explain(
+            CANDIDATES["KNeighbors"],
+            served,
+            None,
+            background,
+            pd.DataFrame(np.repeat(rows.to_numpy(), count, axis=0), columns=COLUMNS),
+            seed=1,
+        ).standard_error
+        for count in (4, 64)
+    )
+    assert few / many == pytest.approx(4, rel=0.1)
+
+
 def test_what_only_the_reference_moves_is_all_its_own(background):
     def reference_alone(frame):
         return expit(0.5 * frame[REFERENCE_LOGIT].to_numpy())

@@ -102,6 +102,7 @@ def test_real_skill_is_found_and_not_taken_for_overfitting():
     correction = correct_selection(evaluations, "better")
     assert correction.skill == pytest.approx(0.75, abs=0.01)
     assert correction.skill_interval[0] > 0
+    assert np.mean(correction.skill_interval) == pytest.approx(correction.skill)
     assert correction.pbo == 0.0
     assert correction.candidates_tried == 2
     assert correction.effective_sample_size == 60
