@@ -46,8 +46,9 @@ def test_every_query_runs(folder, sql):
     ("day", "served"), [("2024-01-01", []), ("2024-03-02", [1]), ("2024-03-03", [3])]
 )
 def test_the_version_that_served_on_a_day_is_one_query(folder, day, served):
-    assert "current_date" in QUERIES[0]
-    sql = QUERIES[0].replace("current_date", f"DATE '{day}'")
+    today = "timezone('UTC', now())::DATE"
+    assert today in QUERIES[0]
+    sql = QUERIES[0].replace(today, f"DATE '{day}'")
     assert query(folder, sql)["serving_version"].tolist() == served
 
 
