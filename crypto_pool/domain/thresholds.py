@@ -9,14 +9,17 @@ LOWEST, HIGHEST = 0.4, 0.6
 STEP = 0.01
 SMOOTHED_STEPS = 5
 FLAGGED_SHARE = (0.05, 0.95)
+# Well above the gates' 0.5, or passing them on later rows would be the flip of a coin.
+RECALL_NEEDED = 0.55
 
 
 def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Choose the threshold of the best overall_score, averaged over its neighbours.
+    """Return the threshold of the best smoothed overall_score that keeps both recalls.
 
-    Thresholds lie in [0.4, 0.6] and flag between 5 % and 95 % of the rows; where none
-    does, it is 0.5. The average over five steps on either side keeps one lucky row
-    from deciding; among equals the one nearest to 0.5 is taken.
+    Thresholds lie in [0.4, 0.6] and flag between 5 % and 95 % of the rows. Of those with a
+    recall of each class above 0.55 the score, averaged over five steps on either side, decides;
+    where there are none, the higher of the lower recalls does. Among equals the one nearest to
+    0.5 is taken, and 0.5 where no threshold flags such a share.
     """
     if len(labels) == 0:
         return DEFAULT_THRESHOLD
@@ -26,27 +29,38 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     allowed = (share >= FLAGGED_SHARE[0]) & (share <= FLAGGED_SHARE[1])
     if not allowed.any():
         return DEFAULT_THRESHOLD
-    scores = np.pad(
-        _overall_scores(np.asarray(labels, dtype=bool), flagged), SMOOTHED_STEPS, "edge"
-    )
-    width = 2 * SMOOTHED_STEPS + 1
-    smooth = np.convolve(scores, np.full(width, 1 / width), mode="valid")
-    best = np.round(np.where(allowed, smooth, -np.inf), 12)
+    rates = _rates(np.asarray(labels, dtype=bool), flagged)
+    lower_recall = np.minimum(rates["positive_accuracy"], rates["negative_accuracy"])
+    keeps_both = allowed & (lower_recall > RECALL_NEEDED)
+    if keeps_both.any():
+        worth = np.where(keeps_both, _smooth(_overall_scores(rates)), -np.inf)
+    else:
+        worth = np.where(allowed, lower_recall, -np.inf)
+    best = np.round(worth, 12)
     ties = np.flatnonzero(best == best.max())
     return float(grid[ties[np.argmin(np.abs(grid[ties] - DEFAULT_THRESHOLD))]])
 
 
-def _overall_scores(positive: np.ndarray, flagged: np.ndarray) -> np.ndarray:
-    """Give overall_score for each row of `flagged`, where what is undefined counts as 0."""
+def _rates(positive: np.ndarray, flagged: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the parts of overall_score for each row of `flagged`; what is undefined is 0."""
     hits = (flagged & positive).sum(axis=1)
     false_alarms = flagged.sum(axis=1) - hits
     positives = int(positive.sum())
     negatives = len(positive) - positives
     rejected = negatives - false_alarms
-    parts = {
+    return {
         "accuracy": (hits + rejected) / len(positive),
         "precision": hits / np.maximum(hits + false_alarms, 1),
         "negative_accuracy": rejected / max(negatives, 1),
         "positive_accuracy": hits / max(positives, 1),
     }
-    return np.asarray(sum(OVERALL_SCORE_WEIGHTS[name] * part for name, part in parts.items()))
+
+
+def _overall_scores(rates: dict[str, np.ndarray]) -> np.ndarray:
+    return np.asarray(sum(OVERALL_SCORE_WEIGHTS[name] * rate for name, rate in rates.items()))
+
+
+def _smooth(scores: np.ndarray) -> np.ndarray:
+    width = 2 * SMOOTHED_STEPS + 1
+    padded = np.pad(scores, SMOOTHED_STEPS, "edge")
+    return np.convolve(padded, np.full(width, 1 / width), mode="valid")
