@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -72,10 +73,20 @@ def evaluation_metrics(evaluation: pd.DataFrame, column: str = "probability") ->
     )
 
 
-def skill_over_reference(metrics: Mapping[str, Metric], reference: Mapping[str, Metric]) -> Metric:
-    """Give the Brier skill over the reference on the same slice: 0 is no better than it."""
-    ours, theirs = metrics["brier_score"], reference["brier_score"]
-    return None if ours is None or not theirs else 1 - ours / theirs
+@overload
+def brier_skill(loss: float | None, reference_loss: float | None) -> float | None: ...
+@overload
+def brier_skill(loss: np.ndarray, reference_loss: np.ndarray) -> np.ndarray: ...
+def brier_skill(loss: Any, reference_loss: Any) -> Any:
+    """Return the Brier skill: 1 less loss over reference_loss, so 0 is no better than it.
+
+    Losses are Brier scores, or sums over the same rows, one each or arrays of them. Undefined,
+    without either or over a reference that is never wrong, it is None, in an array NaN.
+    """
+    if isinstance(reference_loss, np.ndarray):
+        undefined = np.full(reference_loss.shape, np.nan)
+        return 1 - np.divide(loss, reference_loss, out=undefined, where=reference_loss > 0)
+    return None if loss is None or not reference_loss else float(1 - loss / reference_loss)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.evaluation import LOG_LOSS_FLOOR, OVERALL_SCORE_WEIGHTS
+from crypto_pool.domain.evaluation import LOG_LOSS_FLOOR, OVERALL_SCORE_WEIGHTS, brier_skill
 
 Interval = tuple[float, float]
 
@@ -113,7 +113,7 @@ _QUOTIENTS: Mapping[str, Metric] = MappingProxyType(
         "reference_brier_score": lambda s: _ratio(s["reference_errors"], s["rows"]),
         "log_loss": lambda s: _ratio(s["losses"], s["rows"]),
         "base_rate": lambda s: _ratio(s["positives"], s["rows"]),
-        "skill_over_reference": lambda s: 1 - _ratio(s["errors"], s["reference_errors"]),
+        "skill_over_reference": lambda s: brier_skill(s["errors"], s["reference_errors"]),
     }
 )
 

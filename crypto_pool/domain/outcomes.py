@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import MIN_BLOCKS
 from crypto_pool.domain.splits import label_gap
 
@@ -89,7 +90,7 @@ def measure_realised(outcomes: pd.DataFrame, horizon: int) -> RealisedPerformanc
         base_rate=float(outcome.mean()),
         brier_score=brier,
         reference_brier_score=reference,
-        skill_over_reference=1 - brier / reference if reference > 0 else None,
+        skill_over_reference=brier_skill(brier, reference),
         chance=chance_of_excess_loss(
             _losses(outcomes, "probability") - _losses(outcomes, "reference_probability"),
             days,

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import (
     CONFIDENCE,
     MIN_BLOCKS,
@@ -62,7 +63,7 @@ def correct_selection(
     total = float(reference_errors.sum())
     return SelectionCorrection(
         winner=winner,
-        skill=float(gains[:, position].sum() / total) if total > 0 else None,
+        skill=brier_skill(float(errors[:, position].sum()), total),
         skill_interval=_simultaneous_interval(gains, reference_errors, position, overlap),
         pbo=probability_of_overfitting(errors, overlap),
         candidates_tried=len(evaluations),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from crypto_pool.domain.evaluation import Metrics, evaluation_metrics, skill_over_reference
+from crypto_pool.domain.evaluation import Metrics, brier_skill, evaluation_metrics
 from crypto_pool.domain.intervals import Interval, effective_sample_size, metric_intervals
 from crypto_pool.domain.splits import label_gap
 
@@ -30,7 +30,7 @@ def measure_promise(evaluation: pd.DataFrame, horizon: int) -> Promise:
     overlap = label_gap(horizon)
     reference = evaluation_metrics(evaluation, "reference_probability")
     metrics = evaluation_metrics(evaluation)
-    metrics["skill_over_reference"] = skill_over_reference(metrics, reference)
+    metrics["skill_over_reference"] = brier_skill(metrics["brier_score"], reference["brier_score"])
     metrics["effective_sample_size"] = effective_sample_size(len(evaluation), overlap)
     return Promise(
         metrics=metrics,

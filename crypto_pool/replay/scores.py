@@ -9,7 +9,7 @@ How the pooled figures are defined, over forecasts whose outcome is known:
 - reference_brier: the random-walk reference on the same forecasts.
 - base_rate_brier: the forecast that always quotes the share of label 1 among all labelled
   rows known when the serving champion was trained; the realised share was not known then.
-- skill_over_reference: 1 - realised_brier / reference_brier.
+- skill_over_reference: the Brier skill of the realised over the reference's.
 - skill_over_reference_interval: 90 %, block bootstrap over bar dates. A block of days is
   half as long again as labels overlap, and a day's coins stay together.
 
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, block_rows, resampled_sums
 from crypto_pool.domain.splits import label_gap
 
@@ -51,7 +52,7 @@ def summarise(forecasts: pd.DataFrame, horizon: int) -> dict[str, Any]:
         "realised_brier": brier,
         "reference_brier": reference,
         "base_rate_brier": _mean((known["base_rate"] - label) ** 2),
-        "skill_over_reference": 1 - brier / reference if brier is not None and reference else None,
+        "skill_over_reference": brier_skill(brier, reference),
         "skill_over_reference_interval": skill_interval(known, horizon),
         "n_predictions": len(known),
         "n_flagged": int(flagged.sum()),
@@ -93,9 +94,9 @@ def skill_interval(known: pd.DataFrame, horizon: int) -> list[float] | None:
         return None
     sums = errors.groupby(level=0).sum().reindex(days, fill_value=0.0)
     ours, reference = resampled_sums(sums.to_numpy(), block).T
-    skill = 1 - ours[reference > 0] / reference[reference > 0]
+    skill = brier_skill(ours, reference)
     tail = 100 * (1 - CONFIDENCE) / 2
-    return [float(bound) for bound in np.percentile(skill, [tail, 100 - tail])]
+    return [float(bound) for bound in np.nanpercentile(skill, [tail, 100 - tail])]
 
 
 def calibration_curve(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from crypto_pool.domain.evaluation import Gates
+from crypto_pool.domain.evaluation import Gates, brier_skill
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.staleness import TrainingCalendar
 from crypto_pool.serving.pool_schemas import (
@@ -103,13 +103,8 @@ def live_record(rows: Iterable[Row]) -> LiveRecord:
         base_rate=_mean(rows, "base_rate"),
         brier_score=brier,
         reference_brier_score=reference,
-        skill_over_reference=skill(brier, reference),
+        skill_over_reference=brier_skill(brier, reference),
     )
-
-
-def skill(brier: float | None, reference: float | None) -> float | None:
-    """Brier skill over the reference; undefined without both or with a perfect reference."""
-    return None if brier is None or not reference else 1 - brier / reference
 
 
 def past_prediction(row: Row) -> PastPrediction:
@@ -221,7 +216,8 @@ def _skill_of(row: Row) -> float | None:
     stored = _clean(row.get("skill_over_reference"))
     if stored is not None:
         return float(stored)
-    return skill(_clean(row.get("brier_score")), _clean(row.get("reference_brier_score")))
+    brier: float | None = _clean(row.get("brier_score"))
+    return brier_skill(brier, _clean(row.get("reference_brier_score")))
 
 
 def _weighted_promise(members: list[MemberState]) -> float | None:

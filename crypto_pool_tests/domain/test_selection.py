@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
-from crypto_pool.domain.evaluation import Gates, classification_metrics, skill_over_reference
+from crypto_pool.domain.evaluation import Gates, brier_skill, classification_metrics
 from crypto_pool.domain.policies import HoldoutPolicy, policy_from_name
 from crypto_pool.domain.selection import CandidateScore, choose_champion
 from crypto_pool.domain.training import TrainingTable
@@ -92,9 +92,11 @@ def test_each_gate_must_be_exceeded(name, limit, word):
 
 
 def test_skill_is_stated_over_the_reference():
-    assert skill_over_reference({"brier_score": 0.1}, {"brier_score": 0.2}) == 0.5
-    assert skill_over_reference({"brier_score": None}, {"brier_score": 0.2}) is None
-    assert skill_over_reference({"brier_score": 0.1}, {"brier_score": 0.0}) is None
+    assert brier_skill(0.1, 0.2) == 0.5
+    assert brier_skill(None, 0.2) is None
+    assert brier_skill(0.1, 0.0) is None
+    several = brier_skill(np.array([0.1, 0.3]), np.array([0.2, 0.0]))
+    np.testing.assert_array_equal(several, [0.5, np.nan])
 
 
 def score(name: str, overall: float | None, recall: float = 0.8) -> CandidateScore:
