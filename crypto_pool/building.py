@@ -1,14 +1,12 @@
 """Run the whole graph in this process, one Dagster run a layer, recorded in the instance."""
 
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -17,16 +15,15 @@ import dagster as dg
 from crypto_pool import errors
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.schema_version import open_data_folder
-from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.domain.market import Trend
+from crypto_pool.home import prepare_home
 from crypto_pool.recovery import this_process
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
 
 UNEXPLAINED = "the run failed; see its log in the Dagster UI"
-DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
 
 Layer = tuple[str, str]
 FEATURES: Layer = ("refresh_features", "bars and features")
@@ -50,18 +47,9 @@ class BuildReport:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open the data folder, and the Dagster instance of DAGSTER_HOME; made if not there.
-
-    A home without a dagster.yaml gets the pool's own.
-    """
+    """Open the data folder, and the Dagster instance of DAGSTER_HOME; made if not there."""
     open_data_folder(settings.state_dir, settings.frames_root)
-    home = settings.dagster_home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / DAGSTER_YAML.name
-    if not config.exists():
-        beside = name_unfinished(config)
-        shutil.copyfile(DAGSTER_YAML, beside)
-        os.replace(beside, config)
+    home = prepare_home(settings.dagster_home)
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.from_config(str(home))
 

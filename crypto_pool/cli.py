@@ -1,17 +1,22 @@
 """The command `crypto-pool`: which commands there are, and how a user's mistake ends."""
 
+import os
 import sys
 import traceback
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from crypto_pool import __version__
 from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.exit_codes import ExitCode, exit_code
 from crypto_pool.commands.history import restart_history
 from crypto_pool.commands.known_truth import known_truth
+from crypto_pool.commands.new import new, settings
 from crypto_pool.commands.query import query
 from crypto_pool.commands.replay import replay
 from crypto_pool.commands.sandbox import sandbox
@@ -23,10 +28,12 @@ from crypto_pool.errors import CryptoPoolError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="A pool of crypto trend forecasters that runs itself.",
+    rich_markup_mode=None,  # its panels name the type of each flag: --json <bool>
 )
 for command in (
     demo,
+    new,
+    settings,
     build,
     train,
     predict,
@@ -45,6 +52,31 @@ for command in (
     known_truth,
 ):
     app.command()(command)
+
+
+def say_version(is_asked: bool) -> None:
+    """Print the version and end, if that is what was asked for."""
+    if is_asked:
+        print(f"crypto-pool {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def choose_home(
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The pool's home, a folder; default: DAGSTER_HOME, or dagster_home."),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=say_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """A pool of crypto trend forecasters that runs itself."""
+    if home is not None:
+        os.environ["DAGSTER_HOME"] = str(home)
 
 
 def main() -> None:

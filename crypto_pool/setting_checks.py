@@ -45,8 +45,21 @@ def unknown_names(given: Mapping[str, str | None], settings: Iterable[str]) -> I
         if _is_foreign(variable, given[name]):
             continue
         near = get_close_matches(variable.removeprefix(PREFIX).lower(), known.values(), n=1)
-        meant = f"did you mean {variable_name(near[0])}?" if near else f"{PAGE} lists all"
-        yield f"{variable}: there is no such setting; {meant}"
+        yield f"{variable}: there is no such setting; {_meant(map(variable_name, near))}"
+
+
+def unknown_keys(place: str, given: Iterable[str], settings: Iterable[str]) -> Iterator[str]:
+    """Say which keys of a file are no settings, and what they may stand for."""
+    known = list(settings)
+    for name in sorted(set(given) - set(known)):
+        plain = name.upper().removeprefix(PREFIX).lower()
+        yield (
+            f"{place}: there is no setting {name}; {_meant(get_close_matches(plain, known, n=1))}"
+        )
+
+
+def _meant(near: Iterable[str]) -> str:
+    return next((f"did you mean {name}?" for name in near), f"{PAGE} lists all")
 
 
 def _is_foreign(name: str, value: str | None) -> bool:

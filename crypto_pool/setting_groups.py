@@ -7,7 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, JsonValue, SecretStr
 from pydantic_settings import NoDecode
 
 # fmt: off
@@ -16,6 +16,9 @@ DEFAULT_SYMBOLS = (
     "UNI", "STX", "FIL", "ETC", "ATOM", "GRT", "RUNE", "XTZ", "ALGO", "AAVE",
 )
 # fmt: on
+# A seam of drills that run several processes: in no list of settings.
+HIDDEN: dict[str, JsonValue] = {"hidden": True}
+DEFAULT_HOME = Path("dagster_home")
 Plan = Literal[
     "free", "premium_75", "premium_150", "premium_300", "premium_600", "premium_1200", "custom"
 ]
@@ -26,7 +29,7 @@ class Scope(BaseModel):
     """What the pool is about."""
 
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(
-        DEFAULT_SYMBOLS, description="Coins of the pool, comma-separated."
+        DEFAULT_SYMBOLS, description="Coins of the pool."
     )
     interval: Literal["daily"] = Field("daily", description="Length of the bars pulled.")
     time_period: int = Field(7, ge=2, le=60, description="Look-back of ADX, RSI and their like.")
@@ -86,7 +89,9 @@ class MarketData(BaseModel):
         description="Currency of the exchange's prices; default: USDT on Binance, else USD.",
     )
     exchange_url: Url | None = Field(
-        None, description="Another address that answers as the exchange does, such as a sandbox."
+        None,
+        json_schema_extra=HIDDEN,
+        description="Another address that answers as the exchange does, such as a sandbox.",
     )
 
 
@@ -198,9 +203,10 @@ class State(BaseModel):
     """Where state lives."""
 
     dagster_home: Path = Field(
-        Path("dagster_home"),
+        DEFAULT_HOME,
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
-        description="Folder of dagster.yaml and of Dagster's own state.",
+        description="The pool's home: folder of pool.toml, dagster.yaml and all state; the option "
+        "--home wins.",
     )
     data_dir: Path | None = Field(
         None, description="Local folder of all state; default: data below DAGSTER_HOME."
@@ -264,8 +270,7 @@ class Serving(BaseModel):
     )
     serving_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Names the API is reached by beside loopback and serving_host, "
-        "comma-separated.",
+        description="Names the API is reached by beside loopback and serving_host.",
     )
     serving_rate_limit: str = Field(
         "600/minute", description="Requests one remote address may make, for example 600/minute."
@@ -289,10 +294,13 @@ class Simulation(BaseModel):
         False, description="Make the synthetic market a pure random walk."
     )
     simulated_now: datetime | None = Field(
-        None, description="A fixed UTC clock, for replays and tests."
+        None,
+        json_schema_extra=HIDDEN,
+        description="A fixed UTC clock, for replays and tests.",
     )
     simulated_now_file: Path | None = Field(
         None,
+        json_schema_extra=HIDDEN,
         description="File with the UTC time, read whenever the time is asked for: one clock that "
         "all processes of a drill follow.",
     )

@@ -1,9 +1,10 @@
-"""The settings of the pool, and the only reader of the environment.
+"""The settings of the pool, and the only reader of `pool.toml` and the environment.
 
-Each field is the environment variable `CRYPTO_POOL_<FIELD>`; a `.env` file in the working
-directory is read too. `DAGSTER_HOME` is Dagster's own name and has no prefix.
+Each field is a key of the home's `pool.toml` and the environment variable `CRYPTO_POOL_<FIELD>`,
+which wins. `DAGSTER_HOME`, which chooses the home, is Dagster's own name and has no prefix.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -19,13 +20,15 @@ from pydantic import (
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
-    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.setting_checks import PREFIX, conflicts, unknown_names, variable_name
+from crypto_pool.setting_checks import PREFIX, conflicts, variable_name
 from crypto_pool.setting_groups import (
+    DEFAULT_HOME,
     Automation,
     ChampionLife,
     MarketData,
@@ -36,6 +39,17 @@ from crypto_pool.setting_groups import (
     Target,
     Training,
     Upkeep,
+)
+from crypto_pool.setting_sources import (
+    POOL_FILE,
+    SECRETS_FILE,
+    PoolFile,
+    Source,
+    chosen_home,
+    is_secret,
+    misplaced,
+    read_sources,
+    secrets_files,
 )
 
 if TYPE_CHECKING:
@@ -62,8 +76,26 @@ class Settings(
     """All settings; wrong values are reported together by `load_settings`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True
+        env_prefix=PREFIX, env_file=SECRETS_FILE, extra="ignore", frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the home's files; with `_env_file=None` no file is read."""
+        assert isinstance(init_settings, InitSettingsSource)
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        if dotenv_settings.env_file is None:
+            return init_settings, env_settings
+        home = chosen_home(init_settings.init_kwargs, DEFAULT_HOME)
+        files = DotEnvSettingsSource(settings_cls, env_file=secrets_files(home))
+        return init_settings, env_settings, files, PoolFile(settings_cls, home)
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -197,20 +229,32 @@ class Settings(
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the environment once.
+    """Read the environment and the home's files once.
 
     Raises:
         InvalidSetting: one message that lists every fault.
     """
-    given = {**DotEnvSettingsSource(Settings).env_vars, **EnvSettingsSource(Settings).env_vars}
-    faults = list(unknown_names(given, Settings.model_fields))
+    faults = list(misplaced(Settings, chosen_home({}, DEFAULT_HOME)))
     try:
         settings = Settings()  # type: ignore[call-arg]
     except ValidationError as error:
-        faults += [_told(fault) for fault in error.errors()]
+        raise wrong_settings(error, setting_sources(), faults) from None
     if faults:
-        raise InvalidSetting("\n  ".join(["These settings are wrong:", *faults]))
+        raise wrong_settings(None, (), faults)
     return settings
+
+
+def wrong_settings(
+    error: ValidationError | None, sources: Sequence[Source], faults: Sequence[str] = ()
+) -> InvalidSetting:
+    """Return one error that lists every fault by the variable, or the file, it is of."""
+    found = [] if error is None else [_told(fault, sources) for fault in error.errors()]
+    return InvalidSetting("\n  ".join(["These settings are wrong:", *faults, *found]))
+
+
+def setting_sources() -> list[Source]:
+    """Return what each place gives this process, the strongest first; defaults are no place."""
+    return read_sources(Settings, chosen_home({}, DEFAULT_HOME))
 
 
 def _time_in(clock: Path) -> datetime:
@@ -223,17 +267,13 @@ def _time_in(clock: Path) -> datetime:
         ) from fault
 
 
-def _told(fault: "ErrorDetails") -> str:
-    """One fault by the variable it is of; settings that do not go together name their own."""
+def _told(fault: "ErrorDetails", sources: Sequence[Source]) -> str:
+    """One fault by the variable or the file it is of; what does not go together names its own."""
     text = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:
         return f"settings: {text}"
     name = str(fault["loc"][0]).lower()
-    return f"{variable_name(name)}: {text} (got {_shown(name, fault['input'])})"
-
-
-def _shown(name: str, value: object) -> str:
-    field = Settings.model_fields.get(name)
-    if field is not None and SecretStr in (field.annotation, *get_args(field.annotation)):
-        return "a secret, not shown"
-    return repr(value)
+    given = next((source.place for source in sources if name in source.values), "")
+    told = f"{given}: {name}" if given.endswith(POOL_FILE) else variable_name(name)
+    secret = name in Settings.model_fields and is_secret(Settings.model_fields[name])
+    return f"{told}: {text} (got {'a secret, not shown' if secret else repr(fault['input'])})"

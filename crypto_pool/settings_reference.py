@@ -13,15 +13,23 @@ from pydantic_settings import BaseSettings
 
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import variable_name
+from crypto_pool.setting_groups import HIDDEN
 from crypto_pool.settings import Settings
 
 INTRODUCTION = """\
 # Configuration
 
-Every setting is an environment variable, or a line of a `.env` file in the working directory;
-the environment wins. A wrong value, or a name that is no setting, stops a command with exit code 2
-and a message that lists every fault. Written by `python -m crypto_pool.settings_reference`; a test
-fails when this page and the settings differ.
+A pool's settings stand in `pool.toml` in its home, the folder that `crypto-pool --home` or
+`DAGSTER_HOME` names: `crypto-pool new my_pool` makes one, and every process of the pool reads it.
+Each setting is an environment variable too, which wins: `seed = 11` in the file is
+`CRYPTO_POOL_SEED=11`. Lists are written `["BTC", "ETH"]` in the file and `BTC,ETH` in the
+environment; relative paths in the file are relative to the home. Secrets (the key, the token, the
+webhook) stand in a `.env` file in the home or the working directory, or in the environment; other
+variables in such a file are read too, and win over `pool.toml`.
+
+`crypto-pool settings` shows each value and where it comes from. A wrong value, or a name that is no
+setting, stops a command with exit code 2 and a message that lists every fault. Written by
+`python -m crypto_pool.settings_reference`; a test fails when this page and the settings differ.
 """
 
 
@@ -36,9 +44,11 @@ def settings_page() -> str:
 
 
 def grouped_settings() -> dict[str, list[str]]:
-    """Give the names of all settings by group, in the order of their definition."""
+    """Return the names of all settings but the hidden by group, in the order of definition."""
     return {
-        str(group.__doc__).rstrip("."): list(group.model_fields)
+        str(group.__doc__).rstrip("."): [
+            name for name, f in group.model_fields.items() if f.json_schema_extra is not HIDDEN
+        ]
         for group in Settings.__bases__
         if issubclass(group, BaseModel) and not issubclass(group, BaseSettings)
     }

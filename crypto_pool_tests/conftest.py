@@ -19,6 +19,8 @@ FEW = ("LightGBM", "RidgeClassifier", "RandomForest")
 ROOT = Path(__file__).parent.parent
 HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# A pool that `make demo` left in the checkout is no pool of the tests.
+os.environ["DAGSTER_HOME"] = str(Path(tempfile.gettempdir()) / "crypto_pool_tests_no_home")
 # Every process of a pool compiles the same programs; those of the tests share them.
 COMPILED = Path(tempfile.gettempdir()) / f"crypto_pool_tests_jax_{os.getuid()}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))

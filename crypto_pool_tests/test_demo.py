@@ -40,3 +40,16 @@ def test_an_option_wins_over_the_file_and_the_file_over_the_few_of_the_demo(demo
     (tmp_path / ".env").write_text("CRYPTO_POOL_SYMBOLS=UNI,GRT\n")
     assert demo() == ("UNI", "GRT")
     assert demo("--symbols", "ADA") == ("ADA",)
+
+
+def test_the_home_then_names_the_coins_of_the_demo(demo, tmp_path):
+    demo("--symbols", "ADA")
+    assert 'symbols = ["ADA"]' in (tmp_path / "pool.toml").read_text()
+    begun = load_settings().first_prediction_date
+    assert begun == load_settings().last_closed() - build.DEMO_PAST
+    assert demo("--symbols", "BTC,ETH") == ("BTC", "ETH")
+    assert 'symbols = ["BTC", "ETH"]' in (tmp_path / "pool.toml").read_text()
+    assert demo() == ("BTC", "ETH")
+    (tmp_path / "pool.toml").write_text('symbols = ["SOL"]\n')
+    assert demo() == ("SOL",)
+    assert (tmp_path / "pool.toml").read_text() == 'symbols = ["SOL"]\n'

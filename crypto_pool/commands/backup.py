@@ -19,7 +19,10 @@ def backup(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Write all state of the pool into one file; jobs may go on meanwhile."""
+    """Write all state of the pool into one file.
+
+    Jobs may go on meanwhile.
+    """
     from crypto_pool.adapters.backup import save_backup
 
     settings = chosen_settings()
@@ -49,7 +52,7 @@ def restore(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Unpack a backup into the empty pool of DAGSTER_HOME and CRYPTO_POOL_DATA_DIR."""
+    """Unpack a backup into an empty home."""
     from crypto_pool.adapters.model_registry import ModelRegistry
     from crypto_pool.adapters.restoring import restore_backup
 

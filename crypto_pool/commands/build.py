@@ -1,5 +1,6 @@
 """Commands that run layers of the graph: `demo`, `build`, `train`, `predict`."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from crypto_pool.building import BuildReport, Layer
     from crypto_pool.settings import Settings
 
+DEMO_PAST = timedelta(days=150)
 DEMO_SYMBOLS = "BTC,ETH,SOL,ADA,XRP"
 FORECASTS = """
     SELECT prediction_date, symbol, trend, probability, reference_probability AS reference,
@@ -33,14 +35,25 @@ FORECASTS = """
 
 
 def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
-    """Run the whole pool once on the synthetic market: no key, no network."""
+    """Run the whole pool once on a synthetic market.
+
+    It needs no key and no network. The home's pool.toml then names the coins of the demo.
+    """
     from crypto_pool.building import EVERYTHING
+    from crypto_pool.home import write_pool_file
     from crypto_pool.settings import load_settings
 
     settings = chosen_settings(symbols, "sandbox")
     if settings.asked_symbols is None:
         load_settings.cache_clear()
         settings = chosen_settings(DEMO_SYMBOLS, "sandbox")
+    first = settings.last_closed() - DEMO_PAST
+    if "first_prediction_date" in settings.model_fields_set:
+        first = settings.first_prediction_date
+    values = {"symbols": settings.symbols, "first_prediction_date": first}
+    write_pool_file(settings.dagster_home, values)
+    load_settings.cache_clear()
+    settings = load_settings()
     speak = messages(as_json).print
     speak("[bold]Synthetic market[/bold]: nothing below is about real coins.")
     day = settings.last_closed()
@@ -61,7 +74,10 @@ def build(
     provider: ProviderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the whole graph as of a bar date; stored bars are never truncated for it."""
+    """Run the whole graph as of a bar date.
+
+    Bars after it are kept as they are stored, and not used.
+    """
     settings = chosen_settings(symbols, provider)
     day = chosen_date(date, settings)
     from crypto_pool.building import EVERYTHING
@@ -77,7 +93,7 @@ def train(
     provider: ProviderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the candidates and choose the champions, from the stored features."""
+    """Train candidates on stored features, choose champions."""
     settings = chosen_settings(symbols, provider)
     day = chosen_date(date, settings)
     from crypto_pool.building import PUBLICATION, TRAINING
@@ -94,7 +110,7 @@ def predict(
     provider: ProviderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forecast a closed bar date with the champions, and score what has matured."""
+    """Forecast a closed bar date, and score what has matured."""
     settings = chosen_settings(symbols, provider)
     day = chosen_date(date, settings)
     from crypto_pool.building import OUTCOMES, PREDICTIONS, PUBLICATION

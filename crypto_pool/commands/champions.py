@@ -64,7 +64,7 @@ def explain(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a champion, or one of its daily predictions, rests on."""
+    """Show what a champion, or one of its forecasts, rests on."""
     settings = chosen_settings()
     found, store, registry = _open(settings, member)
     if date is not None:
@@ -78,7 +78,10 @@ def reproduce(
     version: Annotated[str, typer.Argument(help="Version in the registry.", show_default=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Train a version again from its stored rows; exit code 1 if it predicts otherwise."""
+    """Train a version again from its stored rows, and compare.
+
+    The exit code is 1 if it predicts otherwise.
+    """
     from crypto_pool.workflow.reproducing import reproduce as train_again
 
     settings = chosen_settings()

@@ -12,7 +12,7 @@ def restart_history(
     symbol: Annotated[str, typer.Argument(help="The coin whose stored bars are set aside.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Set a coin's stored bars aside; the next pull begins its history anew."""
+    """Set a coin's stored bars aside, to be pulled anew."""
     from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.settings import load_settings
     from crypto_pool.workflow import pulling

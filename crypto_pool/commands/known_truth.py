@@ -22,7 +22,7 @@ def known_truth(
         Path | None, typer.Option("--json", help="Write every figure to this file.")
     ] = None,
 ) -> None:
-    """Count false claims of skill on random walks, and measure the skill found where planted."""
+    """Count claims of skill on markets whose truth is known."""
     import json
     from dataclasses import asdict
 

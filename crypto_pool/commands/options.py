@@ -29,12 +29,10 @@ DateOption = Annotated[
 
 def chosen_settings(symbols: str | None = None, provider: str | None = None) -> "Settings":
     """Let options win over the environment, for this process and those it starts."""
-    from crypto_pool.setting_groups import DEFAULT_SYMBOLS
     from crypto_pool.settings import load_settings
 
     if symbols:
-        chosen = ",".join(DEFAULT_SYMBOLS) if symbols.lower() == "all" else symbols
-        os.environ["CRYPTO_POOL_SYMBOLS"] = chosen
+        os.environ["CRYPTO_POOL_SYMBOLS"] = ",".join(read_symbols(symbols))
     if provider:
         os.environ["CRYPTO_POOL_PROVIDER"] = provider
     return load_settings()
@@ -66,6 +64,13 @@ def read_date(option: str, text: str) -> date:
 def read_names(text: str) -> tuple[str, ...]:
     """Read a list from an option, by commas or spaces; each name counts once."""
     return tuple(dict.fromkeys(text.replace(",", " ").split()))
+
+
+def read_symbols(text: str) -> tuple[str, ...]:
+    """Read coins from an option; `all` are those of the defaults."""
+    from crypto_pool.setting_groups import DEFAULT_SYMBOLS
+
+    return DEFAULT_SYMBOLS if text.lower() == "all" else read_names(text.upper())
 
 
 def require_writable(option: str, file: Path | None) -> None:

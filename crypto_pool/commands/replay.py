@@ -50,7 +50,7 @@ def replay(
         float, typer.Option(min=0, max=0.5, help="Slippage of a paper trade, as a fraction.")
     ] = 0.0005,
 ) -> None:
-    """Replay the pool's life over history: train, gate, promote, forecast daily, score.
+    """Replay the pool over history, and report how it went.
 
     Run again with the same dates, it goes on where it was stopped.
     """

@@ -39,7 +39,7 @@ def sandbox(
         typer.Option(help="What to do wrong, for one coin if named: 5xx, or hang:BTC. Repeatable."),
     ] = None,
 ) -> None:
-    """Serve a market in Alpha Vantage's format on loopback, until Ctrl-C."""
+    """Serve a market in Alpha Vantage's format, until Ctrl-C."""
     from crypto_pool.domain.request_plans import PLANS, UNLIMITED
     from crypto_pool.errors import InvalidSetting
     from crypto_pool.sandbox.server import SandboxMarketServer, serving

@@ -22,7 +22,7 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve the HTTP API and the pool's pages until Ctrl-C."""
+    """Serve the HTTP API and the pool's pages, until Ctrl-C."""
     import gc
     import sys
 

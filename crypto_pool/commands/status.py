@@ -45,7 +45,7 @@ HELD = """
 
 
 def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
-    """Show on one screen what every member says, and who says it.
+    """Show on one screen what each member says, and whose it is.
 
     In JSON, algorithm, version and promise are those of the champion, forecast_algorithm and
     forecast_version of whoever made the forecast.

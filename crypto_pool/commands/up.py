@@ -48,7 +48,7 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Serve the pool's pages, the Dagster UI, its daemon and MLflow until Ctrl-C."""
+    """Serve the pool's pages, Dagster and MLflow, until Ctrl-C."""
     from crypto_pool.building import open_instance
     from crypto_pool.recovery import record_daemon_host, recover
     from crypto_pool.serving.protection import check_exposure

@@ -48,6 +48,10 @@ class DirectoryProvider:
             {name: numbers.to_numpy() for name, numbers in columns.items()}, index=dates
         )
 
+    def symbols(self) -> tuple[str, ...]:
+        """Return the coins that have a file, in order of their names."""
+        return tuple(sorted(self._files()))
+
     def require_folder(self) -> None:
         """Raise InvalidSetting unless the folder is there."""
         if not Path(self.folder).is_dir():

@@ -1,0 +1,58 @@
+"""A pool's home: the folder with its `pool.toml`, its `dagster.yaml` and all its state."""
+
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.setting_sources import POOL_FILE, SECRETS_FILE
+from crypto_pool.settings import Settings
+
+DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
+HEAD = f"""\
+# The settings of this pool that differ from their defaults; the environment overrides them.
+# `crypto-pool settings` shows what else can stand here. Secrets stand in {SECRETS_FILE} beside it.
+"""
+
+
+def prepare_home(home: Path) -> Path:
+    """Make a home if it is not there, give it the pool's `dagster.yaml`; return its full path."""
+    home = home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / DAGSTER_YAML.name
+    if not config.exists():
+        beside = name_unfinished(config)
+        shutil.copyfile(DAGSTER_YAML, beside)
+        os.replace(beside, config)
+    return home
+
+
+def write_pool_file(home: Path, values: Mapping[str, Any]) -> bool:
+    """Write a home's `pool.toml`, unless somebody's hand is in the one that is there."""
+    file = prepare_home(home) / POOL_FILE
+    if file.exists():
+        text = file.read_text()
+        if text != render_pool_file(tomllib.loads(text)):
+            return False
+    beside = name_unfinished(file)
+    beside.write_text(render_pool_file(values))
+    os.replace(beside, file)
+    return True
+
+
+def render_pool_file(values: Mapping[str, Any]) -> str:
+    """Return the text of a `pool.toml`, each value below what it means."""
+    parts = [HEAD]
+    for name, value in values.items():
+        parts.append(f"# {Settings.model_fields[name].description}\n{name} = {_toml(value)}\n")
+    return "\n".join(parts)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool | int | float | str | list | tuple):
+        return json.dumps(value, ensure_ascii=False)  # TOML writes these as JSON does
+    return str(value)  # a date

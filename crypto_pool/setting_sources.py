@@ -1,0 +1,112 @@
+"""Where settings are given: the environment, `.env` files and the `pool.toml` of a home.
+
+A home is the folder DAGSTER_HOME names. The strongest source comes first everywhere here.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    TomlConfigSettingsSource,
+)
+
+from crypto_pool.errors import InvalidSetting
+from crypto_pool.setting_checks import unknown_keys, unknown_names, variable_name
+
+POOL_FILE, SECRETS_FILE, ENVIRONMENT = "pool.toml", ".env", "environment"
+HOME = "DAGSTER_HOME"
+PATH_OR_URI = ("parquet_root", "publication_root", "mlflow_artifact_root")
+
+
+class Source(NamedTuple):
+    """A place that gives settings, and what it gives by the name of the field."""
+
+    place: str
+    values: Mapping[str, Any]
+
+
+class PoolFile(TomlConfigSettingsSource):
+    """The settings in a home's `pool.toml`; relative paths in it are relative to the home."""
+
+    def __init__(self, settings: type[BaseSettings], home: Path) -> None:
+        self.file = home / POOL_FILE
+        try:
+            super().__init__(settings, self.file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            raise InvalidSetting(
+                f"{self.file} is not TOML: {fault}; mend it, or make it anew with `crypto-pool new`"
+            ) from None
+        fields = settings.model_fields
+        for name, value in self.init_kwargs.items():
+            if (
+                name in fields
+                and value
+                and isinstance(value, str)
+                and _is_path(name, value, fields)
+            ):
+                self.init_kwargs[name] = str(Path(os.path.normpath(home.absolute() / value)))
+
+
+def chosen_home(given: Mapping[str, Any], default: Path) -> Path:
+    """Return the home that arguments, the environment or `./.env` name, or else the default."""
+    here = DotEnvSettingsSource(BaseSettings, env_file=SECRETS_FILE).env_vars
+    named = given.get(HOME) or os.environ.get(HOME) or here.get(HOME.lower())
+    return Path(named or default)
+
+
+def secrets_files(home: Path) -> tuple[Path, ...]:
+    """Return the `.env` files a home reads, the stronger last as pydantic wants them."""
+    return (Path(SECRETS_FILE), home / SECRETS_FILE)
+
+
+def read_sources(settings: type[BaseSettings], home: Path) -> list[Source]:
+    """Return every place that gives a setting of the pool, the strongest first."""
+    variables = {variable_name(name).lower(): name for name in settings.model_fields}
+
+    def by_field(given: Mapping[str, str | None]) -> dict[str, Any]:
+        return {variables[name]: value for name, value in given.items() if name in variables}
+
+    files = dict.fromkeys(reversed(secrets_files(home)))
+    return [
+        Source(ENVIRONMENT, by_field(EnvSettingsSource(settings).env_vars)),
+        *(
+            Source(str(file), by_field(DotEnvSettingsSource(settings, env_file=file).env_vars))
+            for file in files
+        ),
+        Source(str(home / POOL_FILE), PoolFile(settings, home).init_kwargs),
+    ]
+
+
+def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
+    """Say which names are no settings, and what a `pool.toml` must not hold."""
+    fields = settings.model_fields
+    files = DotEnvSettingsSource(settings, env_file=secrets_files(home)).env_vars
+    yield from unknown_names({**files, **EnvSettingsSource(settings).env_vars}, fields)
+    pool = PoolFile(settings, home)
+    yield from unknown_keys(str(pool.file), set(pool.init_kwargs) - {HOME}, fields)
+    for name in pool.init_kwargs:
+        if name == HOME:  # by its alias, whichever name the file has
+            yield f"{pool.file}: its own folder is the home; take dagster_home out of it"
+        elif name in fields and is_secret(fields[name]):
+            yield (
+                f"{pool.file}: {name} is a secret; give it as {variable_name(name)} in the "
+                f"environment or in {home / SECRETS_FILE}"
+            )
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Return whether a setting's value must not be shown."""
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _is_path(name: str, value: str, fields: Mapping[str, FieldInfo]) -> bool:
+    kind = fields[name].annotation
+    return Path in (kind, *get_args(kind)) or (name in PATH_OR_URI and "://" not in value)
