@@ -16,6 +16,7 @@ CryptoPoolError
 │   ├── InsufficientHistory   too few bars to train on
 │   └── HistoryChanged        the provider now tells another past than the stored one
 ├── InvalidFeatures       feature rows that no model may be trained on
+├── InvalidRows           rows that do not fit their table
 ├── MissingPartition      a stored partition does not exist
 ├── CorruptPartition      a stored partition cannot be read
 ├── IncompatibleData      a data folder or a backup is of a version unknown here
@@ -98,6 +99,10 @@ class HistoryChanged(InvalidBars):
 
 class InvalidFeatures(CryptoPoolError):
     """Feature rows that no model may be trained on."""
+
+
+class InvalidRows(CryptoPoolError):
+    """Rows that do not fit their table."""
 
 
 class MissingPartition(CryptoPoolError):

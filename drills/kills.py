@@ -175,17 +175,17 @@ def _let_unowned_runs_age(pool: DrillPool, day: date) -> None:
 
 def _compare(hurt: DrillPool, twin: DrillPool) -> dict[str, Any]:
     """How the predictions, and the contents of all tables, differ from the twin's."""
-    from crypto_pool.adapters.prediction_schemas import SCHEMAS
+    from crypto_pool.domain.tables import TABLES
 
     key = ["prediction_date", "symbol", "trend"]
     keys = {name: _rows(pool, "predictions", key) for name, pool in (("a", hurt), ("b", twin))}
-    differing = [table for table in SCHEMAS if _rows(hurt, table) != _rows(twin, table)]
+    differing = [table for table in TABLES if _rows(hurt, table) != _rows(twin, table)]
     return {
         "predictions": len(keys["a"]),
         "predictions_duplicate": len(keys["a"]) - len(set(keys["a"])),
         "predictions_lost": len(set(keys["b"]) - set(keys["a"])),
         "predictions_too_many": len(set(keys["a"]) - set(keys["b"])),
-        "tables_compared": len(SCHEMAS),
+        "tables_compared": len(TABLES),
         "tables_differing": differing,
     }
 

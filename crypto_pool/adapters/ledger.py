@@ -13,8 +13,9 @@ from crypto_pool.adapters.model_aliases import model_name
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.promotion import APPOINTMENTS, Decision
+from crypto_pool.domain.tables import PROMOTIONS
 
-TABLE = "promotions"
+TABLE = PROMOTIONS.store_name
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,6 @@ class Promotion:
     code_version: str
     dagster_run_id: str
     replaced_version: str | None = None
-
-    def row(self) -> dict[str, object]:
-        """One row of the table promotions."""
-        return {
-            "decided_at_utc": naive_utc(self.decided_at_utc),
-            "as_of": self.as_of,
-            "symbol": self.member.symbol,
-            "trend": str(self.member.trend),
-            "model_name": model_name(self.member.name),
-            "model_version": self.model_version,
-            "algorithm": self.algorithm,
-            "decision": self.decision,
-            "serving_version": self.serving_version,
-            "reason": self.reason,
-            "champion_metrics": json.dumps(self.champion_metrics, sort_keys=True),
-            "challenger_metrics": json.dumps(self.challenger_metrics, sort_keys=True),
-            "data_hash": self.data_hash,
-            "code_version": self.code_version,
-            "dagster_run_id": self.dagster_run_id,
-        }
 
     def key(self) -> str:
         """Its partition: the same decision on the same data has the same key.
@@ -96,7 +77,10 @@ class Ledger:
             after = last["decided_at_utc"].iloc[-1].tz_localize(UTC) + timedelta(microseconds=1)
             decided = max(promotion.decided_at_utc, after.to_pydatetime())
             promotion = replace(promotion, decided_at_utc=decided)
-        self.store.write(TABLE, promotion.key(), pd.DataFrame([promotion.row()]))
+        member = promotion.member
+        about = {**vars(member), "model_name": model_name(member.name)}
+        row = PROMOTIONS.row(about, vars(promotion))
+        self.store.write(TABLE, promotion.key(), PROMOTIONS.frame([row]))
         return True
 
     def of_member(self, member: Member) -> pd.DataFrame:

@@ -6,18 +6,18 @@ since connections open the resolved path, a foreign `.wal` beside the link or
 beside an older publication touches nothing.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
-from crypto_pool.adapters.prediction_schemas import SCHEMAS, TableSchema, feature_tables_schema
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.domain.columns import DATE, JSON, MAP, TIMESTAMP, Column, Kind, Table, is_missing
+from crypto_pool.domain.tables import FEATURE_TABLES, TABLES, VIEWS, with_features
 from crypto_pool.errors import NothingPublished, QueryError
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 LINK_NAME = "crypto_pool.duckdb"
 _PUBLICATIONS = "crypto_pool-*.duckdb"
-_MAP_TYPE = "MAP(VARCHAR, DOUBLE)"
+_STORAGE_VERSION = "v1.0.0"
+"""Of the file: what clients since DuckDB 1.0 read."""
 
 
 def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3) -> Path:
@@ -37,9 +38,9 @@ def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3
     repeated key or a column the schema lacks; the link then still points at the
     last publication.
     """
-    unknown = sorted(set(frames) - set(SCHEMAS))
+    unknown = sorted(set(frames) - set(TABLES))
     if unknown:
-        raise QueryError(f"no table {', '.join(unknown)}; tables are {', '.join(SCHEMAS)}")
+        raise QueryError(f"no table {', '.join(unknown)}; tables are {', '.join(TABLES)}")
     data_dir.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%fZ")
     target = data_dir / f"crypto_pool-{stamp}.duckdb"
@@ -85,91 +86,88 @@ def query(data_dir: Path, sql: str) -> pd.DataFrame:
     except duckdb.Error as fault:
         raise QueryError(
             f"{LINK_NAME} refused the query: {fault}; the file is for reading only and has "
-            f"the tables {', '.join(SCHEMAS)}; `DESCRIBE table` lists a table's columns"
+            f"the tables {', '.join(TABLES)}; `DESCRIBE table` lists a table's columns"
         ) from fault
 
 
 def _write_tables(path: Path, frames: Mapping[str, pd.DataFrame]) -> None:
     import duckdb
 
-    with duckdb.connect(str(path)) as connection:
-        for table, fixed in SCHEMAS.items():
-            frame = _flatten_index(frames.get(table, pd.DataFrame()))
-            schema = feature_tables_schema(frame.columns) if table == "feature_tables" else fixed
-            unknown = [str(name) for name in frame.columns if name not in schema.columns]
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"ATTACH {_literal(str(path))} AS pool (STORAGE_VERSION '{_STORAGE_VERSION}')"
+        )
+        connection.execute("USE pool")
+        for name, fixed in TABLES.items():
+            frame = _flatten_index(frames.get(name, pd.DataFrame()))
+            table = with_features(frame.columns) if fixed is FEATURE_TABLES else fixed
+            unknown = [str(column) for column in frame.columns if column not in table.names]
             if unknown:
                 raise QueryError(
-                    f"table {table} has no column {', '.join(unknown)}; add it to its schema, "
+                    f"table {name} has no column {', '.join(unknown)}; add it in domain/tables.py, "
                     "or leave it out of the rows"
                 )
-            connection.execute(_create_statement(table, schema))
+            for statement in create_statements(table):
+                connection.execute(statement)
             if not frame.empty:
-                _insert(connection, table, schema, frame)
+                _insert(connection, table, frame)
+        for view in VIEWS:
+            connection.execute(f"CREATE VIEW {_quote(view.name)} AS {view.sql}")
+            connection.execute(_comment(f"VIEW {_quote(view.name)}", view.comment))
         connection.execute("CHECKPOINT")
 
 
-def _create_statement(table: str, schema: TableSchema) -> str:
-    parts = [f"{_quote(name)} {kind}" for name, kind in schema.columns.items()]
-    if schema.primary_key:
-        parts.append(f"PRIMARY KEY ({', '.join(map(_quote, schema.primary_key))})")
-    return f"CREATE TABLE {_quote(table)} ({', '.join(parts)})"
+def create_statements(table: Table) -> list[str]:
+    """Return the SQL that makes a table: its columns, its key and what each means."""
+    name = _quote(table.name)
+    columns = ", ".join(f"{_quote(column.name)} {column.kind.sql}" for column in table.columns)
+    key = ", ".join(map(_quote, table.key))
+    return [
+        f"CREATE TABLE {name} ({columns}, PRIMARY KEY ({key}))",
+        _comment(f"TABLE {name}", table.comment),
+        *(_comment(f"COLUMN {name}.{_quote(c.name)}", c.comment) for c in table.columns),
+    ]
 
 
-def _insert(
-    connection: "duckdb.DuckDBPyConnection", table: str, schema: TableSchema, frame: pd.DataFrame
-) -> None:
+def _comment(what: str, words: str) -> str:
+    return f"COMMENT ON {what} IS {_literal(words)}"
+
+
+def _insert(connection: "duckdb.DuckDBPyConnection", table: Table, frame: pd.DataFrame) -> None:
     import duckdb
 
-    given = [name for name in schema.columns if name in frame.columns]
-    names = ", ".join(map(_quote, given))
-    values = ", ".join(f"CAST({_quote(name)} AS {schema.columns[name]})" for name in given)
+    given = [column for column in table.columns if column.name in frame.columns]
+    names = ", ".join(_quote(column.name) for column in given)
+    values = ", ".join(_cast(column) for column in given)
     try:
-        rows = pa.table({name: _to_arrow(frame[name], schema.columns[name]) for name in given})
+        rows = pa.table({c.name: _to_arrow(frame[c.name], c.kind) for c in given})
         connection.register("rows_to_insert", rows)
         connection.execute(
-            f"INSERT INTO {_quote(table)} ({names}) SELECT {values} FROM rows_to_insert"
+            f"INSERT INTO {_quote(table.name)} ({names}) SELECT {values} FROM rows_to_insert"
         )
         connection.unregister("rows_to_insert")
     except (duckdb.Error, pa.ArrowException, ValueError) as fault:
         raise QueryError(
-            f"the {len(frame)} rows for table {table} do not fit it: {fault}; "
+            f"the {len(frame)} rows for table {table.name} do not fit it: {fault}; "
             "the last published file stays in place"
         ) from fault
 
 
-def _to_arrow(column: pd.Series, kind: str) -> pa.Array:
-    """Arrow values with NaN as null, times as naive UTC and mappings as MAP."""
-    if kind == _MAP_TYPE:
-        pairs = [_to_pairs(value) for value in column]
-        return pa.array(pairs, type=pa.map_(pa.string(), pa.float64()))
-    if kind == "TIMESTAMP":
+def _cast(column: Column) -> str:
+    value = f"CAST({_quote(column.name)} AS JSON)" if column.kind is MAP else _quote(column.name)
+    return f"CAST({value} AS {column.kind.sql})"
+
+
+def _to_arrow(column: pd.Series, kind: Kind) -> pa.Array:
+    """Arrow values with NaN as null, times as naive UTC, and mappings as JSON."""
+    if kind in (TIMESTAMP, DATE):
         times = pd.to_datetime(column, utc=True, format="ISO8601")
         return pa.array(times.dt.tz_localize(None).dt.as_unit("us"), from_pandas=True)
-    if kind == "DATE":
-        days = pd.to_datetime(column, utc=True, format="ISO8601")
-        return pa.array(days.dt.tz_localize(None).dt.as_unit("us"), from_pandas=True)
-    if kind == "VARCHAR":
-        texts = [_to_text(value) for value in column]
-        return pa.array(texts, type=pa.string())
-    return pa.array(column, from_pandas=True)
-
-
-def _to_pairs(value: Any) -> list[tuple[str, float | None]] | None:
-    """Pairs of a mapping or of its JSON text; a value that is no number is null."""
-    if isinstance(value, str):
-        value = json.loads(value)
-    if not isinstance(value, Mapping):
-        return None
-    return [
-        (str(name), None if number is None or number != number else float(number))
-        for name, number in value.items()
-    ]
-
-
-def _to_text(value: Any) -> str | None:
-    if isinstance(value, (Mapping, list)):
-        return json.dumps(value)
-    return None if pd.isna(value) else str(value)
+    if column.dtype != object:
+        return pa.array(column, from_pandas=True)
+    stored = kind.stored if kind in (JSON, MAP) else str
+    texts = [None if is_missing(value) else stored(value) for value in column]
+    return pa.array(texts, type=pa.string())
 
 
 def _flatten_index(frame: pd.DataFrame) -> pd.DataFrame:
@@ -178,6 +176,10 @@ def _flatten_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _swap_link(link: Path, target: Path) -> None:

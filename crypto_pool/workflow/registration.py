@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -14,9 +14,9 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.explanation import Explanation, explain
 from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.overfitting import SelectionCorrection
 from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
+from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.domain.training import TrainingTable, served_rows
 
 PROMISED = (
@@ -37,6 +37,7 @@ SERVED_METRICS = (
     "accuracy",
     "precision",
 )
+CORRECTED = ("skill_over_reference", "probability_of_overfitting", "effective_sample_size")
 RUN_TAGS = ("as_of", "evaluation_policy", "trained_through", "chosen_through", "decision_threshold")
 
 
@@ -102,33 +103,21 @@ def version_tags(
 
 
 def champion_row(champion: ChampionRecord, member: Member, run: RunRecord) -> dict[str, Any]:
-    """One row of the table champions."""
+    """One row of the table champions; what was corrected for the choice is told by the tags."""
     tags = champion.tags
     low, high = json.loads(tags["skill_interval"]) or (None, None)
-    return {
-        "symbol": member.symbol,
-        "trend": str(member.trend),
+    corrected = {
+        **{name: tags[name] for name in CORRECTED},
+        "skill_over_reference_low": low,
+        "skill_over_reference_high": high,
+    }
+    own = {
         "model_name": model_name(member.name),
         "model_version": champion.version,
         "algorithm": run.algorithm,
         "run_id": run.run_id,
-        "target": tags["target"],
-        "target_pct": float(tags["target_pct"]),
-        "prediction_window_days": int(tags["prediction_window_days"]),
-        "trained_through": date.fromisoformat(tags["trained_through"]),
-        "chosen_through": date.fromisoformat(tags["chosen_through"]),
-        "as_of": date.fromisoformat(tags["as_of"]),
-        "decision_threshold": float(tags["decision_threshold"]),
-        "evaluation_policy": tags["evaluation_policy"],
-        "data_hash": tags["data_hash"],
-        **{name: run.metrics.get(name) for name in PROMISED},
-        "skill_over_reference": json.loads(tags["skill_over_reference"]),
-        "skill_over_reference_low": low,
-        "skill_over_reference_high": high,
-        "probability_of_overfitting": json.loads(tags["probability_of_overfitting"]),
-        "candidates_tried": int(tags["candidates_tried"]),
-        "effective_sample_size": json.loads(tags["effective_sample_size"]),
-        "feature_importance": tags["feature_importance"],
-        "registered_at_utc": naive_utc(champion.registered_at_utc),
-        "synthetic": run.tags.get("synthetic") == "true",
+        "registered_at_utc": champion.registered_at_utc,
+        "synthetic": run.tags.get("synthetic"),
     }
+    promised = {name: run.metrics.get(name) for name in PROMISED}
+    return CHAMPIONS.row(vars(member), own, corrected, promised, tags)

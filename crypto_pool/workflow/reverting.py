@@ -14,6 +14,7 @@ from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.promotion import APPOINTMENTS
+from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.registration import SERVED_METRICS, champion_row
@@ -122,7 +123,7 @@ def roll_back(
         registry.tag_version(member.name, target.version, {ROLLED_BACK_TAG: ""})
     registry.set_champion(member.name, target.version)
     row = champion_row(target, member, registry.run(target.run_id))
-    store.write("champions", member.partition_key, pd.DataFrame([row]))
+    store.write("champions", member.partition_key, CHAMPIONS.frame([row]))
     return Rollback(member, serving.version, target.version)
 
 

@@ -19,6 +19,7 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_from_name
 from crypto_pool.domain.promise import bounds_by_name
+from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, training_table
 from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
@@ -61,43 +62,9 @@ class CandidateResult:
 
     def row(self) -> dict[str, Any]:
         """One row of the table candidate_scores, the same whether its run is new or reused."""
-        metrics = dict(self.metrics)
-        return {
-            "symbol": self.member.symbol,
-            "trend": str(self.member.trend),
-            "algorithm": self.algorithm,
-            "run_id": self.run_id,
-            "as_of": self.as_of,
-            "evaluation_policy": self.policy,
-            "data_hash": self.data_hash,
-            "status": "unscored" if self.status == "unscored" else "scored",
-            "reason": self.reason,
-            **{name: metrics.get(name) for name in SCORE_COLUMNS},
-        }
-
-
-SCORE_COLUMNS = (
-    "accuracy",
-    "precision",
-    "positive_accuracy",
-    "negative_accuracy",
-    "overall_score",
-    "brier_score",
-    "log_loss",
-    "roc_auc",
-    "base_rate",
-    "slice_size",
-    "reference_precision",
-    "reference_overall_score",
-    "reference_brier_score",
-    "reference_roc_auc",
-    "precision_low",
-    "precision_high",
-    "skill_over_reference",
-    "skill_over_reference_low",
-    "skill_over_reference_high",
-    "effective_sample_size",
-)
+        status = "unscored" if self.status == "unscored" else "scored"
+        own = {"status": status, "evaluation_policy": self.policy, **vars(self.member)}
+        return CANDIDATE_SCORES.row(own, vars(self), self.metrics)
 
 
 def member_table(

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.prediction_schemas import SCHEMAS
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.domain.tables import PREDICTIONS, TABLES, VIEWS
 from crypto_pool.errors import QueryError
 
 DEAD_PROCESS = 2**22 + 1  # above the largest process id Linux gives
@@ -51,7 +51,7 @@ def test_prediction_comes_back_in_full_precision(tmp_path: Path) -> None:
     """Types as declared, features by name, what is undefined NULL."""
     publish(tmp_path, make_predictions(make_prediction()))
     row = query(tmp_path, "SELECT * FROM predictions").iloc[0]
-    assert list(row.index) == list(SCHEMAS["predictions"].columns)
+    assert list(row.index) == list(PREDICTIONS.names)
     assert row["probability"] == 0.1 + 0.2
     assert row["prediction_date"] == pd.Timestamp("2024-01-31")
     assert row["predicted_at_utc"] == pd.Timestamp("2024-02-01 01:02:03")
@@ -69,12 +69,34 @@ def test_prediction_comes_back_in_full_precision(tmp_path: Path) -> None:
 def test_column_types_are_as_declared(tmp_path: Path) -> None:
     """Also of tables without rows; every table is there."""
     publish(tmp_path, {})
-    for table, schema in SCHEMAS.items():
-        described = query(tmp_path, f"DESCRIBE {table}")
-        assert dict(zip(described["column_name"], described["column_type"], strict=True)) == (
-            schema.columns
+    for name, table in TABLES.items():
+        described = query(tmp_path, f"DESCRIBE {name}")
+        assert dict(zip(described["column_name"], described["column_type"], strict=True)) == {
+            column.name: column.kind.sql for column in table.columns
+        }
+        assert query(tmp_path, f"SELECT * FROM {name}").empty
+        key = query(
+            tmp_path,
+            "SELECT constraint_column_names AS names FROM duckdb_constraints() "
+            f"WHERE table_name = '{name}' AND constraint_type = 'PRIMARY KEY'",
         )
-        assert query(tmp_path, f"SELECT * FROM {table}").empty
+        assert tuple(key["names"].iat[0]) == table.key
+
+
+def test_the_file_explains_itself(tmp_path: Path) -> None:
+    """Each table, column and view says what it holds."""
+    publish(tmp_path, {})
+    columns = query(tmp_path, "SELECT table_name, column_name, comment FROM duckdb_columns()")
+    said = columns.set_index(["table_name", "column_name"])["comment"]
+    for name, table in TABLES.items():
+        for column in table.columns:
+            assert said.loc[name, column.name] == column.comment
+    tables = query(tmp_path, "SELECT table_name, comment FROM duckdb_tables()")
+    assert dict(tables.itertuples(index=False)) == {n: t.comment for n, t in TABLES.items()}
+    views = query(tmp_path, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")
+    assert dict(views.itertuples(index=False)) == {view.name: view.comment for view in VIEWS}
+    for view in VIEWS:
+        assert query(tmp_path, f"FROM {view.name}").empty
 
 
 @pytest.mark.parametrize(
@@ -121,7 +143,13 @@ def test_market_tables_take_the_date_from_the_index(tmp_path: Path) -> None:
 def test_models_tables_are_published(tmp_path: Path) -> None:
     """Feature importance as JSON text; a column nobody declared is refused, not dropped."""
     champion = {"symbol": "BTC", "trend": "uptrend", "feature_importance": {"MACD": 0.1}}
-    score = {"symbol": "BTC", "algorithm": "XGBoost", "precision": None, "slice_size": 50}
+    score = {
+        "symbol": "BTC",
+        "trend": "uptrend",
+        "algorithm": "XGBoost",
+        "precision": None,
+        "slice_size": 50,
+    }
     outcome = {"prediction_date": "2024-01-31", "symbol": "BTC", "trend": "uptrend", "outcome": 1}
     publish(
         tmp_path,

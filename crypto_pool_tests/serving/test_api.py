@@ -12,8 +12,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from crypto_pool.adapters.prediction_schemas import SCHEMAS
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish
+from crypto_pool.domain.tables import CHAMPIONS, PREDICTIONS
 from crypto_pool.serving.schemas import Model, PerformanceMetrics, Prediction
 from crypto_pool_tests.serving.conftest import Served
 from crypto_pool_tests.serving.pool_frames import DAYS, MEMBERS, pool_frames
@@ -47,14 +47,14 @@ def test_what_is_served_is_what_is_published() -> None:
     """A field without a column of its name would be null for ever, and nothing would say so."""
     derived = {"trend_type", "performance_metrics"}
     metrics = set(PerformanceMetrics.model_fields)
-    assert (set(Model.model_fields) - derived) | metrics <= set(SCHEMAS["champions"].columns)
+    assert (set(Model.model_fields) - derived) | metrics <= set(CHAMPIONS.names)
     derived = {
         "abstained", "age_days", "prediction_probabilities", "promised_precision",
         "promised_precision_high", "promised_precision_low", "skill_over_reference", "stale",
         "stale_reason", "trend_type",
     }  # fmt: skip
-    assert set(Prediction.model_fields) - derived <= set(SCHEMAS["predictions"].columns)
-    assert {"input_distance", "furthest_input"} <= set(SCHEMAS["predictions"].columns)
+    assert set(Prediction.model_fields) - derived <= set(PREDICTIONS.names)
+    assert {"input_distance", "furthest_input"} <= set(PREDICTIONS.names)
 
 
 def test_a_champion_without_a_forecast_says_what_it_forecasts(

@@ -5,12 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_pool.defs.assets.raw import column_schema, raw_indicators
+from crypto_pool.defs.assets.raw import raw_indicators
 from crypto_pool.defs.batches import batched_asset, process_partitions
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.domain.features import assemble_features, feature_names
+from crypto_pool.defs.table_metadata import column_schema
+from crypto_pool.domain.features import assemble_features
 from crypto_pool.domain.table_schemas import require_sane_features
+from crypto_pool.domain.tables import FEATURE_TABLES
 
 
 @batched_asset(
@@ -18,11 +20,7 @@ from crypto_pool.domain.table_schemas import require_sane_features
     symbols,
     deps=[raw_indicators],
     kinds={"pandas", "parquet"},
-    metadata={
-        "dagster/column_schema": column_schema(
-            {"date": "timestamp", **dict.fromkeys(feature_names(), "float")}
-        )
-    },
+    metadata={"dagster/column_schema": column_schema(FEATURE_TABLES.columns[1:])},
 )
 def feature_table(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """The 19 features by bar date; rows that are not clean are dropped and counted."""

@@ -1,6 +1,7 @@
 """Ten candidates a member, and the champion chosen among them."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -17,47 +18,20 @@ from crypto_pool.defs.batches import (
 from crypto_pool.defs.partitions import members
 from crypto_pool.defs.pictures import judgement_picture
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.table_metadata import shown_table
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS, MEMBER
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.workflow.championing import ChampionDecision, appoint_champions
 from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.judging import ChampionTask
 from crypto_pool.workflow.training import TrainingTask, member_table, train_candidates
 
-LEADERBOARD = (
-    "algorithm",
-    "status",
-    "overall_score",
-    "precision",
-    "precision_low",
-    "precision_high",
-    "brier_score",
-    "reference_brier_score",
-    "skill_over_reference",
-    "skill_over_reference_low",
-    "skill_over_reference_high",
-    "roc_auc",
-)
-LEADERBOARD_SCHEMA = dg.TableSchema(
-    [dg.TableColumn(name, "string" if i < 2 else "float") for i, name in enumerate(LEADERBOARD)]
-)
-
 
 def candidate_key(algorithm: str) -> dg.AssetKey:
     """The asset key of one algorithm."""
     return dg.AssetKey(["candidates", algorithm])
-
-
-def _record(row: Mapping[Any, Any]) -> dg.TableRecord:
-    shown = {}
-    for name in LEADERBOARD:
-        value = row[name]
-        is_text = isinstance(value, str)
-        shown[name] = (
-            value if is_text else "undefined" if pd.isna(value) else round(float(value), 4)
-        )
-    return dg.TableRecord(shown)
 
 
 def training_tables(
@@ -134,7 +108,8 @@ def candidates(
             record_failure(context, asset_key, key, result.reason)
             continue
         row = result.row()
-        pool.store.write("candidate_scores", f"{key}|{task.algorithm}", pd.DataFrame([row]))
+        scores = CANDIDATE_SCORES.frame([row])
+        pool.store.write("candidate_scores", f"{key}|{task.algorithm}", scores)
         context.add_asset_metadata(
             {name: value for name, value in row.items() if isinstance(value, str | float | int)},
             asset_key=asset_key,
@@ -184,7 +159,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             record_failure(context, context.asset_key, key, decision.reason)
             continue
         if decision.row is not None:
-            pool.store.write("champions", key, pd.DataFrame([decision.row]))
+            pool.store.write("champions", key, CHAMPIONS.frame([decision.row]))
         context.add_asset_metadata(champion_metadata(pool, task, decision), partition_key=key)
         survivors.append(key)
     require_survivors(context, survivors, reasons)
@@ -196,25 +171,16 @@ def champion_metadata(
 ) -> dict[str, Any]:
     """What the UI shows of one decision."""
     scores = [
-        pool.store.read("candidate_scores", f"{task.member.partition_key}|{name}").iloc[0]
+        pool.store.read("candidate_scores", f"{task.member.partition_key}|{name}").iloc[0].to_dict()
         for name in CANDIDATES
         if pool.store.exists("candidate_scores", f"{task.member.partition_key}|{name}")
     ]
-    records = [
-        _record(row.to_dict())
-        for row in sorted(
-            scores,
-            key=lambda row: row["brier_score"] if pd.notna(row["brier_score"]) else float("inf"),
-        )
-    ]
+    scores.sort(key=lambda row: row["brier_score"] if pd.notna(row["brier_score"]) else math.inf)
+    leaderboard = shown_table(CANDIDATE_SCORES, scores, without=MEMBER)
     return {
         "decision": decision.decision,
         "reason": decision.reason,
         "not_trained_on_this_data": ", ".join(decision.missing) or "none",
-        **(
-            {"leaderboard": dg.MetadataValue.table(records, schema=LEADERBOARD_SCHEMA)}
-            if records
-            else {}
-        ),
+        **({"leaderboard": leaderboard} if scores else {}),
         **judgement_picture(pool, decision),
     }

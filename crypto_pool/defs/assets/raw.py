@@ -11,14 +11,10 @@ from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.pictures import price_picture, requests_picture
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.table_metadata import column_schema
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.tables import DAILY_BARS
 from crypto_pool.workflow.pulling import require_fits
-
-
-def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
-    """A table schema for the UI."""
-    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
 
 
 @batched_asset(
@@ -26,11 +22,7 @@ def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
     symbols,
     freshness_policy=daily_freshness,
     kinds={"pandas", "parquet"},
-    metadata={
-        "dagster/column_schema": column_schema(
-            {"date": "timestamp", **dict.fromkeys(BAR_COLUMNS, "float")}
-        )
-    },
+    metadata={"dagster/column_schema": column_schema(DAILY_BARS.columns[1:])},
 )
 def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """Closed daily bars of each coin, validated when pulled; stored history never shrinks."""

@@ -1,0 +1,36 @@
+"""Tables as the Dagster UI shows them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from crypto_pool.domain.columns import Column, Table
+
+
+def column_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """Return columns with type and meaning."""
+    return dg.TableSchema(
+        [dg.TableColumn(one.name, one.kind.sql, description=one.comment) for one in columns]
+    )
+
+
+def shown_table(
+    table: Table, rows: Iterable[Mapping[Any, Any]], without: Iterable[str] = ()
+) -> dg.TableMetadataValue:
+    """Return rows as the UI shows a table; what is undefined says so."""
+    columns = [column for column in table.columns if column.name not in without]
+    records = [
+        dg.TableRecord({column.name: _shown(row[column.name]) for column in columns})
+        for row in map(table.row, rows)
+    ]
+    return dg.MetadataValue.table(records, schema=column_schema(columns))
+
+
+def _shown(value: Any) -> str | int | float | bool:
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return round(value, 4)
+    return "undefined" if pd.isna(value) else str(value)

@@ -1,0 +1,159 @@
+"""What a table is: columns with type and meaning, a key, and how a value is stored in each."""
+
+import json
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from crypto_pool.domain.moments import naive_utc
+from crypto_pool.errors import InvalidRows
+
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; `low` and `high` bound its values, both included."""
+
+    name: str
+    kind: "Kind"
+    comment: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of column: its name in SQL and how a value is stored; calling it makes a column."""
+
+    sql: str
+    stored: Callable[[Any], Any]
+
+    def __call__(
+        self, name: str, comment: str, low: float | None = None, high: float | None = None
+    ) -> Column:
+        """Return a column of this type."""
+        return Column(name, self, comment, low, high)
+
+
+def _day(value: Any) -> date:
+    return pd.Timestamp(value).date()
+
+
+def _moment(value: Any) -> pd.Timestamp:
+    moment = pd.Timestamp(value)
+    return naive_utc(moment.tz_localize("UTC") if moment.tzinfo is None else moment)
+
+
+def _of_text(value: Any, kind: Callable[[Any], Any]) -> Any:
+    """Return a value or its JSON text as a plain number or truth value; null is None."""
+    given = json.loads(value) if isinstance(value, str) else value
+    return None if given is None else kind(given)
+
+
+def _text_of_json(value: Any) -> str:
+    """Return strict JSON, in which a number that is none is null."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return json.dumps(json.loads(text, parse_constant=lambda _: None))
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None or NaN."""
+    return not isinstance(value, Mapping | list | tuple) and bool(pd.isna(value))
+
+
+DATE = Kind("DATE", _day)
+TIMESTAMP = Kind("TIMESTAMP", _moment)
+DOUBLE = Kind("DOUBLE", lambda value: _of_text(value, float))
+INTEGER = Kind("INTEGER", lambda value: _of_text(value, int))
+BOOLEAN = Kind("BOOLEAN", lambda value: _of_text(value, bool))
+VARCHAR = Kind("VARCHAR", str)
+VERSION = Kind("INTEGER", str)
+"""A version's number, stored as the text the model registry gives."""
+JSON = Kind("JSON", _text_of_json)
+MAP = Kind("MAP(VARCHAR, DOUBLE)", _text_of_json)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `stored_as` is its name in the store of Parquet files, where that is another."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    stored_as: str = ""
+
+    @property
+    def store_name(self) -> str:
+        """Its name in the store of Parquet files."""
+        return self.stored_as or self.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def row(self, *sources: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row of all columns, as it is stored, from the first source that has each.
+
+        Text becomes the column's type; what no source has is None, and other entries are
+        left out.
+        """
+        known: ChainMap[str, Any] = ChainMap(*map(dict, sources))
+        return {
+            column.name: None if is_missing(value) else column.kind.stored(value)
+            for column in self.columns
+            for value in [known.get(column.name)]
+        }
+
+    def frame(self, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+        """Return rows as they are stored, all columns there, or raise InvalidRows."""
+        import pandera.errors
+
+        frame = pd.DataFrame([self.row(row) for row in rows], columns=list(self.names))
+        try:
+            return self.schema().validate(frame, lazy=True)
+        except pandera.errors.SchemaErrors as found:
+            case = found.failure_cases.iloc[0]
+            raise InvalidRows(
+                f"rows of {self.name} cannot be stored: {case['column']} fails {case['check']} "
+                f"with {case['failure_case']}, first in {self._key_of(frame, case['index'])}"
+            ) from None
+
+    def _key_of(self, frame: pd.DataFrame, place: Any) -> str:
+        values = () if pd.isna(place) else frame.loc[int(place), list(self.key)]
+        return " ".join(map(str, values))
+
+    def schema(self) -> "pandera.DataFrameSchema":
+        """Return the schema of stored rows: columns, numbers, bounds and the key."""
+        import pandera.pandas as pandera
+
+        def bounds(column: Column) -> list[Any]:
+            low = [] if column.low is None else [pandera.Check.ge(column.low)]
+            return low if column.high is None else [*low, pandera.Check.le(column.high)]
+
+        columns = {
+            column.name: pandera.Column(
+                float if column.kind is DOUBLE else None,
+                bounds(column),
+                nullable=column.name not in self.key,
+                coerce=column.kind is DOUBLE,
+            )
+            for column in self.columns
+        }
+        return pandera.DataFrameSchema(columns, strict=True, unique=list(self.key))
+
+
+@dataclass(frozen=True)
+class View:
+    """A query with a name, published beside the tables."""
+
+    name: str
+    comment: str
+    sql: str
