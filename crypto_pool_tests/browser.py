@@ -8,7 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from drills import foreign_pages
+
 SERIOUS = ("serious", "critical")
 # Dagster's page loads megabytes of script and then its whole graph: on a machine that runs other
 # tests too, more than the five seconds that Playwright waits by itself.
@@ -24,13 +25,14 @@ def browser() -> Iterator[Browser]:
     there can run meanwhile: hence no browser for the whole session.
     """
     named = os.environ.get("CRYPTO_POOL_TEST_BROWSER")
-    executable = named or next(filter(None, map(shutil.which, NAMES)), None)
+    executable = named or next(filter(None, map(shutil.which, foreign_pages.NAMES)), None)
     if executable is None:
         if os.environ.get("CI"):
             pytest.fail("no Chromium found: the page tests have to run here; install chromium")
         pytest.skip("no Chromium found: install it, or name one in CRYPTO_POOL_TEST_BROWSER")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", *foreign_pages.BROWSER_ARGUMENTS]
+        started = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield started
         started.close()
 

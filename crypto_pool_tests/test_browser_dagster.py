@@ -17,7 +17,7 @@ from crypto_pool.defs.assets.models import candidate_key
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool_tests.browser import PATIENCE_MS, browser
 from crypto_pool_tests.running_pool import Services, materialised
-from drills import loopback
+from drills import foreign_pages, loopback
 
 __all__ = ["browser"]
 LOCATION = {
@@ -159,13 +159,20 @@ def test_any_partitions_of_any_algorithms_are_built(services: Services, corners:
 
 
 def test_up_listens_on_loopback_only_and_answers_to_no_foreign_name(services: Services):
-    figures = loopback.look_at(services.process, services.ports, services.log_file)
+    figures = loopback.look_at(services.process, services.ports)
     assert figures["services"] == 3
     assert figures["listening_on_loopback"] >= 3
     assert figures["listening_beyond_loopback"] == 0
     assert (figures["own_names_answered"], figures["own_names_refused"]) == (6, 0)
     assert (figures["foreign_names_refused"], figures["foreign_names_answered"]) == (9, 0)
     assert (figures["own_graphql_status"], figures["foreign_graphql_status"]) == (200, 400)
+
+
+def test_no_page_of_another_site_gets_through(services: Services, browser: Browser):
+    figures = foreign_pages.attack(browser, services.ports)
+    assert figures.pop("attacks") == 18
+    assert figures.pop("links_to_pages") == 6
+    assert all(not found for found in figures.values()), figures
 
 
 def test_ctrl_c_ends_all(services: Services):

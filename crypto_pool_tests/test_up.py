@@ -204,7 +204,7 @@ def test_dagster_and_mlflow_are_quiet_below_warnings():
     assert (page["dagster_log_level"], page["code_server_log_level"]) == ("warning", "warning")
     assert page["port"] == 2
     assert options(dagster._daemon.cli.run_command, DAEMON, 2)["log_level"] == "warning"
-    assert options(mlflow.cli.server, "MLflow", 2)["uvicorn_opts"] == "--log-level warning"
+    assert options(mlflow.cli.server, "MLflow", 4)["uvicorn_opts"] == "--log-level warning"
 
 
 def wait_for_child(process, word, but):

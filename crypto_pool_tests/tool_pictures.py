@@ -9,8 +9,8 @@ import sys
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from crypto_pool_tests.browser import NAMES
 from crypto_pool_tests.serving.pictures import IMAGES
+from drills.foreign_pages import NAMES
 
 WIDE = {"width": 1700, "height": 1110}
 GRAPH = {"x": 70, "y": 110, "width": 1630, "height": 1000}  # without the header and the side bars

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +29,40 @@ START_SECONDS = 120
 
 def run() -> dict[str, Any]:
     """Give what listens where, and which Host headers are answered."""
-    with tempfile.TemporaryDirectory() as folder:
-        ports = {name: free_port() for name in PATHS}
-        command = [str(Path(sys.executable).parent / "crypto-pool"), "up"]
-        for name, port in ports.items():
-            command += [f"--{name}-port", str(port)]
-        with (Path(folder) / "up.log").open("w") as log:
-            up = subprocess.Popen(
-                command,
-                env={**os.environ, "DAGSTER_HOME": folder},
-                cwd=folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            return look_at(up, ports, Path(folder) / "up.log")
-        finally:
-            up.send_signal(signal.SIGINT)
-            up.wait(timeout=60)
+    with tempfile.TemporaryDirectory() as folder, running_up(Path(folder)) as running:
+        return look_at(*running[:2])
 
 
-def look_at(up: "subprocess.Popen[bytes]", ports: dict[str, int], log: Path) -> dict[str, Any]:
-    """The same of an `up` that runs; `ports` by the names of PATHS, `log` is what it writes to."""
+@contextmanager
+def running_up(
+    folder: Path,
+) -> Iterator[tuple["subprocess.Popen[bytes]", dict[str, int], Path]]:
+    """Run `up` for an empty pool; give it, its ports by the names of PATHS, and its log."""
+    ports = {name: free_port() for name in PATHS}
+    command = [str(Path(sys.executable).parent / "crypto-pool"), "up"]
     for name, port in ports.items():
-        _await(up, port, PATHS[name], log)
+        command += [f"--{name}-port", str(port)]
+    log = folder / "up.log"
+    with log.open("w") as output:
+        up = subprocess.Popen(
+            command,
+            env={**os.environ, "DAGSTER_HOME": str(folder)},
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        for name, port in ports.items():
+            _await(up, port, PATHS[name], log)
+        yield up, ports, log
+    finally:
+        up.send_signal(signal.SIGINT)
+        up.wait(timeout=60)
+
+
+def look_at(up: "subprocess.Popen[bytes]", ports: dict[str, int]) -> dict[str, Any]:
+    """The same of an `up` that runs; `ports` by the names of PATHS."""
     statuses = {
         (name, host): _status(port, PATHS[name], host)
         for name, port in ports.items()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DAEMON = "dagster-daemon"
 DAGSTER_UI = "crypto_pool.commands.dagster_ui"
+MLFLOW_UI = "crypto_pool.commands.mlflow_ui"
 # MLflow's own default would let in any name of the local network.
 MLFLOW_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
 
@@ -99,8 +100,9 @@ def services(settings: "Settings", ports: Ports) -> list[Service]:
         )),
         Service(DAEMON, (str(scripts / DAEMON), "run", *module, "--log-level", "warning")),
         Service("MLflow", (
-            str(scripts / "mlflow"), "server", "--host", LOOPBACK, "--port", str(ports.mlflow),
-            "--default-artifact-root", settings.artifact_root, "--allowed-hosts", MLFLOW_HOSTS,
+            sys.executable, "-m", MLFLOW_UI, "server",
+            "--host", LOOPBACK, "--port", str(ports.mlflow), "--allowed-hosts", MLFLOW_HOSTS,
+            "--default-artifact-root", settings.artifact_root,
             "--uvicorn-opts", "--log-level warning",
         )),
         Service("the pool's page", (

@@ -17,6 +17,7 @@ from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.board import Board
 from crypto_pool.serving.charts import ChartCache
 from crypto_pool.serving.errors import handle_errors
+from crypto_pool.serving.foreign_pages import ForeignPages
 from crypto_pool.serving.metrics import Measured, RequestMetrics
 from crypto_pool.serving.protection import (
     RateLimit,
@@ -92,6 +93,7 @@ def _protect(app: FastAPI, settings: Settings, board: Board) -> None:
         remote=parse_limit("serving_rate_limit", settings.serving_rate_limit),
         loopback=parse_limit("serving_loopback_rate_limit", settings.serving_loopback_rate_limit),
     )
+    app.add_middleware(ForeignPages, hosts=settings.serving_allowed_hosts)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings))
     app.add_middleware(
         Measured,

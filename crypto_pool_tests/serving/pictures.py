@@ -13,9 +13,9 @@ import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 from crypto_pool.serving.app import create_app
-from crypto_pool_tests.browser import NAMES
 from crypto_pool_tests.serving.conftest import Server, pool_settings
 from crypto_pool_tests.serving.test_pages import LOOKS
+from drills.foreign_pages import NAMES
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
