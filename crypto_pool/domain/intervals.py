@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,91 @@ Interval = tuple[float, float]
 CONFIDENCE = 0.9
 RESAMPLES = 1000
 MIN_BLOCKS = 5
+# From so many blocks on Student's t has its level, however unlike the blocks are.
+MIN_RATIO_BLOCKS = 3
 # The sums a bootstrap draws, and the metrics that are quotients of them.
 _SUMS = ("rows", "positives", "flagged", "hits", "errors", "reference_errors", "losses")
 _SEED = 20_240_101
+
+
+class Estimate(NamedTuple):
+    """A figure with its 90 % interval; what is undefined is None."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class BlockRatio(NamedTuple):
+    """The sum of a part over the sum of a whole, and the error that blocks of days give it."""
+
+    value: float
+    standard_error: float
+    blocks: int
+
+    def interval(self) -> Estimate:
+        """Return the ratio with Student's interval over the blocks."""
+        if self.blocks < MIN_RATIO_BLOCKS:
+            return Estimate(self.value)
+        margin = self._critical() * self.standard_error
+        return Estimate(self.value, self.value - margin, self.value + margin)
+
+    def share_interval(self, rows: int) -> Estimate:
+        """Return the ratio, a share of `rows`, with Wilson's interval at its effective size.
+
+        Student's interval of a few signals within few blocks is too narrow and leaves [0, 1].
+        """
+        if self.blocks < MIN_RATIO_BLOCKS or not rows:
+            return Estimate(self.value)
+        spread = self.value * (1 - self.value)
+        error = self.standard_error**2
+        effective = min(rows, spread / error) if spread and error else rows
+        widening = self._critical() ** 2 / effective
+        centre = (self.value + widening / 2) / (1 + widening)
+        margin = np.sqrt(widening * (spread + widening / 4)) / (1 + widening)
+        return Estimate(self.value, float(centre - margin), float(centre + margin))
+
+    def p_value(self) -> float:
+        """Return how likely a ratio this large is, one-sided, if it is 0 in truth."""
+        from scipy.stats import t as students_t
+
+        if self.standard_error == 0.0:
+            return 1.0 if self.value <= 0 else 0.0
+        return float(students_t.sf(self.value / self.standard_error, self.blocks - 1))
+
+    def _critical(self) -> float:
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.blocks - 1, (1 + CONFIDENCE) / 2))
+
+
+def block_ratio(
+    part: np.ndarray, whole: np.ndarray, days: pd.DatetimeIndex, block_days: int
+) -> BlockRatio | None:
+    """Return sum(part) / sum(whole) with the error of whole blocks of days, None if whole is 0.
+
+    The t statistic over blocks of Ibragimov and Müller (2010): neighbouring days, and coins of
+    one day, count as the few independent observations they are. Blocks are counted from the
+    latest day back; the days that fill none enter the ratio, not its error.
+    """
+    total = float(whole.sum())
+    if total == 0:
+        return None
+    value = float(part.sum()) / total
+    age = np.asarray((days.max() - days).days)
+    block, blocks = age // block_days, (int(age.max()) + 1) // block_days
+    if blocks < 2:
+        return BlockRatio(value, float("nan"), blocks)
+    inside = block < blocks
+    parts = np.bincount(block[inside], part[inside], blocks)
+    wholes = np.bincount(block[inside], whole[inside], blocks)
+    if not wholes.sum():
+        return BlockRatio(value, float("nan"), 0)
+    residual = parts - parts.sum() / wholes.sum() * wholes
+    spread = np.sqrt(blocks / (blocks - 1) * np.sum(residual**2)) / wholes.sum()
+    # Equal blocks differ in the last bit of their sums, and that is no error.
+    exact = np.allclose(residual, 0.0, atol=1e-12 * max(1.0, float(np.abs(parts).max())))
+    return BlockRatio(value, 0.0 if exact else float(spread), blocks)
 
 
 def block_rows(overlap: int) -> int:

@@ -19,11 +19,35 @@ from crypto_pool.domain.splits import label_gap
 from crypto_pool.domain.training import REFERENCE_LOGIT, TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
-Decision = Literal["promoted", "kept", "rejected", "rolled back", "expired", "quarantined"]
+Decision = Literal[
+    "promoted",
+    "replaced",
+    "refreshed",
+    "kept",
+    "rejected",
+    "stood down",
+    "rolled back",
+    "quarantined",
+    "expired",  # what releases before 1.1 wrote for a refreshed one
+]
 # After which of them a member was last trained, whoever won.
-TRAININGS: tuple[Decision, ...] = ("promoted", "kept", "rejected", "expired")
+TRAININGS: tuple[Decision, ...] = (
+    "promoted",
+    "replaced",
+    "refreshed",
+    "kept",
+    "rejected",
+    "stood down",
+    "expired",
+)
 # What ends a quarantine: another version serves, or a person has put one back.
-APPOINTMENTS: tuple[Decision, ...] = ("promoted", "expired", "rolled back")
+APPOINTMENTS: tuple[Decision, ...] = (
+    "promoted",
+    "replaced",
+    "refreshed",
+    "rolled back",
+    "expired",
+)
 PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
 

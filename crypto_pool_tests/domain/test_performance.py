@@ -1,0 +1,140 @@
+"""What came of forecasts, by one rule."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool.domain.evaluation import brier_skill
+from crypto_pool.domain.performance import (
+    Performance,
+    Verdict,
+    count_luck,
+    live_rows,
+    measure,
+    measure_pool,
+)
+from crypto_pool_tests.domain.live_forecasts import opposite, scored
+
+
+def test_figures_are_those_of_the_rows():
+    rows = scored(40).assign(
+        probability=[0.9, 0.1] * 20, outcome=[1.0, 0.0] * 20, signal=[True, False] * 20
+    )
+    found = measure(rows, 10)
+    assert (found.rows, found.days, found.signals, found.base_rate) == (40, 40, 20, 0.5)
+    assert found.effective_sample_size == 2.0
+    assert found.precision.value == found.recall.value == 1.0
+    assert found.mean_probability == pytest.approx(0.5)
+    assert found.brier_score.value == pytest.approx(0.01)
+    assert found.reference_brier_score == pytest.approx((0.79**2 + 0.21**2) / 2)
+    assert found.skill_over_reference.value == brier_skill(0.01, found.reference_brier_score)
+    assert (found.brier_score.low, found.p_value, found.verdict) == (None, None, Verdict.UNTOLD)
+
+
+def test_nothing_scored_gives_no_figures():
+    assert measure(pd.DataFrame(), 10) == Performance()
+    assert measure_pool(pd.DataFrame(), 10).champions == Performance()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("in_sample", True), ("late", True), ("status", "abstain"), ("outcome", np.nan)],
+)
+def test_a_row_that_is_no_live_forecast_counts_nowhere(column, value):
+    rows = scored(50)
+    rows.loc[rows.index[-5:], column] = value
+    kept = live_rows(rows, rows["prediction_date"].max(), 20)
+    assert list(kept.index) == list(rows.index[-20:-5])
+
+
+def test_rows_after_the_day_do_not_count():
+    rows = scored(50)
+    kept = live_rows(rows, rows["prediction_date"].iloc[29], 20)
+    assert list(kept["prediction_date"]) == list(rows["prediction_date"].iloc[10:30])
+
+
+def test_each_outcome_stands_beside_the_promise_of_the_version_that_made_it():
+    old = scored(60).assign(promised_precision=0.8, signal=True)
+    new = scored(30, start="2023-03-02", version="2").assign(promised_precision=0.5, signal=True)
+    assert measure(pd.concat([old, new]), 10).promised_precision == pytest.approx(0.7)
+    silent = new.assign(signal=False)
+    assert measure(pd.concat([old, silent]), 10).promised_precision == pytest.approx(0.8)
+
+
+def test_the_baseline_enters_no_promise_and_the_skill_is_given_with_it_too():
+    champions = opposite(60)
+    baseline = scored(60, coins=("ETH",)).assign(
+        status="baseline", signal=False, promised_precision=np.nan
+    )
+    baseline["probability"] = baseline["reference_probability"]
+    pool = measure_pool(pd.concat([champions, baseline]), 10)
+    assert pool.champions == measure(champions, 10)
+    assert (pool.baseline.rows, pool.baseline.skill_over_reference.value) == (60, 0.0)
+    without = pool.champions.skill_over_reference.value
+    assert without < pool.skill_with_baseline.value < 0
+
+
+def test_intervals_lie_around_their_figures_and_narrow_with_days():
+    short, long = measure(scored(100), 10), measure(scored(400), 10)
+    for name in ("precision", "recall", "brier_score", "skill_over_reference"):
+        few, many = getattr(short, name), getattr(long, name)
+        assert few.low <= few.value <= few.high
+        assert many.high - many.low < few.high - few.low
+    assert measure(scored(89), 10).brier_score.low is None
+    assert measure(scored(90), 10).brier_score.low is not None
+
+
+def test_intervals_of_precision_and_brier_score_cover_what_is_true():
+    """Signals on days by themselves: the precision is the base rate."""
+    truth = 0.2119  # of a level above 0.8
+    precision, brier = [], []
+    for seed in range(300):
+        found = measure(scored(240, seed=seed), 10)
+        precision.append(found.precision.low <= truth <= found.precision.high)
+        expected = truth * (1 - truth)
+        brier.append(found.brier_score.low <= expected <= found.brier_score.high)
+    assert 0.8 <= np.mean(precision) <= 0.95
+    assert 0.8 <= np.mean(brier) <= 0.95
+
+
+def test_many_coins_of_one_day_are_not_many_observations():
+    one = scored(120, bias=0.02)
+    same = pd.concat([one.assign(symbol=f"C{i}") for i in range(20)])
+    ours, theirs = measure(one, 10), measure(same, 10)
+    assert theirs.effective_sample_size == 6.0
+    assert theirs.p_value == pytest.approx(ours.p_value)
+    assert theirs.skill_over_reference == pytest.approx(ours.skill_over_reference)
+    assert theirs.brier_score == pytest.approx(ours.brier_score)
+
+
+def test_the_verdict_says_on_which_side_the_whole_interval_lies():
+    worse = measure(opposite(200), 10)
+    assert worse.verdict == "worse than the reference"
+    good = scored(400)
+    better = measure(good.assign(probability=0.1 + 0.8 * good["outcome"]), 10)
+    assert better.verdict == "better than the reference"
+    assert measure(scored(200, seed=1), 10).verdict == "cannot be told from the reference"
+    verdicts = [worse.verdict] * 3 + [better.verdict] + [Verdict.UNTOLD] * 36
+    luck = count_luck(verdicts)
+    assert (luck.members, luck.better, luck.worse) == (40, 1, 3)
+    assert luck.by_chance == pytest.approx(2.0)
+
+
+def test_over_a_reference_that_is_never_wrong_there_is_no_skill():
+    rows = scored(120)
+    found = measure(rows.assign(reference_probability=rows["outcome"]), 10)
+    assert found.reference_brier_score == 0.0
+    assert found.skill_over_reference.value is None
+
+
+@pytest.mark.parametrize(("probability", "p_value"), [(0.4, 0.0), (0.5, 1.0), (0.6, 1.0)])
+def test_the_same_loss_every_day_leaves_no_doubt(probability, p_value):
+    rows = scored(120).assign(outcome=1.0, reference_probability=0.5, probability=probability)
+    assert measure(rows, 10).p_value == pytest.approx(p_value, abs=1e-12)
+
+
+def test_a_row_of_a_table_has_each_figure_with_both_ends():
+    row = measure(scored(120), 10).row()
+    assert row["precision_low"] < row["precision"] < row["precision_high"]
+    assert row["promised_recall"] == 0.5
+    assert row["verdict"] in list(Verdict)
