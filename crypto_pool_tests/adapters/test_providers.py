@@ -1,4 +1,4 @@
-"""Providers: what they give, and each fault of a user's file by name."""
+"""Providers: what they give; test_bar_files.py has the layouts and faults of files."""
 
 from datetime import date
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.providers.directory import DirectoryProvider
 from crypto_pool.adapters.providers.sandbox import SandboxProvider
-from crypto_pool.errors import InvalidBars, InvalidSetting, UnknownSymbol
+from crypto_pool.errors import InvalidSetting, UnknownSymbol
 from crypto_pool.sandbox.market import SyntheticMarket
 
 HEADER = "date,open,high,low,close,volume\n"
@@ -67,45 +67,8 @@ def test_unknown_symbol_lists_what_there_is(tmp_path: Path) -> None:
         DirectoryProvider(tmp_path / "..").daily_bars(f"{tmp_path.name}/BTC", LAST)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("date,open,high,low,close\n2024-01-01,1,1,1,1\n", "BTC.csv has no column volume"),
-        (HEADER, "BTC.csv holds no rows"),
-        ("", "BTC.csv cannot be read as CSV"),
-        (GOOD + "2024-01-03,1,2\n1,2,3,4,5,6,7,8\n", "BTC.csv cannot be read as CSV"),
-        (GOOD + "2024-01-03,1,3,1,n2,5\n", "BTC.csv, line 4, column close: 'n2' is not a number"),
-        (GOOD + "03/01/2024,1,3,1,2,5\n", "BTC.csv, line 4, column date: '03/01/2024' is not a"),
-        (GOOD + ",1,3,1,2,5\n", "BTC.csv, line 4, column date: '' is not a date"),
-        (HEADER.strip() + ",Close\n2024-01-01,1,1,1,1,1,1\n", "BTC.csv has the column close twice"),
-    ],
-)
-def test_faulty_csv_is_named(tmp_path: Path, text: str, message: str) -> None:
-    """File, line and column are in the message."""
-    with pytest.raises(InvalidBars, match=message):
-        write(tmp_path, text).daily_bars("BTC", LAST)
-
-
-def test_faulty_parquet_is_named(tmp_path: Path) -> None:
-    """Garbage, dates as numbers, a foreign type."""
-    provider = write(tmp_path, "garbage", "BTC.parquet")
-    with pytest.raises(InvalidBars, match=r"BTC\.parquet cannot be read as PARQUET"):
-        provider.daily_bars("BTC", LAST)
-    bars = {column: [1.0] for column in ("open", "high", "low", "close", "volume")}
-    pd.DataFrame({"date": [20240101], **bars}).to_parquet(tmp_path / "ETH.parquet")
-    with pytest.raises(InvalidBars, match=r"ETH\.parquet, column date: numbers"):
-        provider.daily_bars("ETH", LAST)
-    dates = {"date": [pd.Timestamp("2024-01-01")]}
-    pd.DataFrame(dates | bars | {"low": dates["date"]}).to_parquet(tmp_path / "SOL.parquet")
-    with pytest.raises(InvalidBars, match=r"SOL\.parquet, column low"):
-        provider.daily_bars("SOL", LAST)
-
-
-def test_two_files_or_no_folder_are_refused(tmp_path: Path) -> None:
-    """Nothing is chosen silently."""
-    write(tmp_path, GOOD)
-    with pytest.raises(InvalidBars, match=r"both BTC\.csv and BTC\.parquet"):
-        write(tmp_path, "x", "BTC.parquet").daily_bars("BTC", LAST)
+def test_no_folder_is_refused(tmp_path: Path) -> None:
+    """By the setting that names it."""
     with pytest.raises(InvalidSetting, match="CRYPTO_POOL_MARKET_DATA_DIR"):
         DirectoryProvider(tmp_path / "none").daily_bars("BTC", LAST)
 

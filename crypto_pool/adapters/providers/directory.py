@@ -1,22 +1,35 @@
-"""Daily bars from a folder of files, one a coin: SYMBOL.csv or SYMBOL.parquet."""
+"""Daily bars from a folder of files, one a coin: SYMBOL.csv or SYMBOL.parquet, packed or not."""
 
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from crypto_pool.adapters.providers.layouts import normalised
+from crypto_pool.adapters.providers.sheets import Sheet, read_sheet
+from crypto_pool.domain.bar_days import bar_days
 from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.errors import InvalidBars, InvalidSetting, UnknownSymbol
 
-_SUFFIXES = (".csv", ".parquet")
-_FORM = "date,open,high,low,close,volume"
+_FILE_NAME = re.compile(r"(.+?)\.(csv|tsv|txt|parquet)(\.gz|\.bz2|\.xz|\.zip)?", re.I)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.I)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.I)
+_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_NO_VALUE = {"", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--"}
+_TIME_ALONE = re.compile(r"\d{2}:?\d{2}(:?\d{2})?")
+_ONE_COIN = ("symbol", "ticker", "pair")
 
 
 @dataclass(frozen=True)
 class DirectoryProvider:
-    """Bars from the files of one folder, with the columns date, open, high, low, close, volume."""
+    """Bars from the files of one folder, in any layout that is recognised."""
 
     folder: Path
     synthetic: bool = field(default=False, init=False)
@@ -28,25 +41,17 @@ class DirectoryProvider:
 
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
         """Every row of the coin's file as it stands there; `last_closed` cuts nothing."""
-        files = self._files()
-        if symbol not in files:
-            available = ", ".join(sorted(files)) or "none"
-            raise UnknownSymbol(
-                f"{symbol}: no {symbol}.csv or {symbol}.parquet in {self.folder}; "
-                f"symbols with a file there: {available}"
-            )
-        if len(files[symbol]) > 1:
-            raise InvalidBars(
-                f"{symbol}: both {symbol}.csv and {symbol}.parquet are in {self.folder}; "
-                "remove or rename one of them"
-            )
-        path = files[symbol][0]
-        table = _read_table(path)
-        dates = _parse_dates(path, table["date"])
-        columns = {column: _parse_numbers(path, table[column]) for column in BAR_COLUMNS}
-        return pd.DataFrame(
-            {name: numbers.to_numpy() for name, numbers in columns.items()}, index=dates
-        )
+        sheet = self._sheet(symbol)
+        _require_one_coin(sheet)
+        columns = {name: sheet.column(sheet.layout.columns[name]) for name in BAR_COLUMNS}
+        comma = _has_decimal_comma(columns.values())
+        numbers = {name: _numbers(sheet, name, comma) for name in BAR_COLUMNS}
+        return pd.DataFrame(numbers, _days(sheet), dtype=float)
+
+    def layout(self, symbol: str) -> str:
+        """Return what was recognised in the coin's file."""
+        sheet = self._sheet(symbol)
+        return f"{sheet.path.name}: layout {sheet.layout.name} ({sheet.kind})"
 
     def symbols(self) -> tuple[str, ...]:
         """Return the coins that have a file, in order of their names."""
@@ -60,86 +65,125 @@ class DirectoryProvider:
                 "set CRYPTO_POOL_MARKET_DATA_DIR to a folder of SYMBOL.csv or SYMBOL.parquet files"
             )
 
+    def _sheet(self, symbol: str) -> Sheet:
+        files = self._files()
+        found = files.get(symbol, [])
+        if not found:
+            available = ", ".join(sorted(files)) or "none"
+            raise UnknownSymbol(
+                f"{symbol}: no {symbol}.csv or {symbol}.parquet in {self.folder}; "
+                f"symbols with a file there: {available}"
+            )
+        if len(found) > 1:
+            both = " and ".join(path.name for path in found)
+            raise InvalidBars(
+                f"{symbol}: both {both} are in {self.folder}; remove or rename one of them"
+            )
+        if not found[0].is_file():
+            raise InvalidBars(
+                f"{symbol}: {found[0]} is a folder or a link to nothing; put a file there"
+            )
+        return read_sheet(found[0], symbol)
+
     def _files(self) -> dict[str, list[Path]]:
         """Files by symbol; found by listing, so that a symbol is never taken as a path."""
         self.require_folder()
         files: dict[str, list[Path]] = {}
-        for path in sorted(Path(self.folder).iterdir()):
-            if path.suffix in _SUFFIXES and path.is_file():
-                files.setdefault(path.stem, []).append(path)
+        try:
+            paths = sorted(Path(self.folder).iterdir())
+        except OSError as fault:
+            raise InvalidSetting(
+                f"the market data folder {self.folder} cannot be listed: {fault}; check its "
+                "permissions, or CRYPTO_POOL_MARKET_DATA_DIR"
+            ) from None
+        for path in paths:
+            named = _FILE_NAME.fullmatch(unicodedata.normalize("NFC", path.name))
+            if named and not path.name.startswith("."):
+                files.setdefault(named[1].upper(), []).append(path)
         return files
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a file with lower-case column names; every bar column and `date` is there."""
-    try:
-        if path.suffix == ".csv":
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        else:
-            table = pd.read_parquet(path)
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        ValueError,
-        pa.ArrowException,
-    ) as fault:
-        raise InvalidBars(
-            f"{path} cannot be read as {path.suffix[1:].upper()}: {fault}; "
-            f"write it again with the columns {_FORM}"
-        ) from fault
-    except OSError as fault:
-        raise InvalidBars(f"{path} cannot be read: {fault}; check the file") from fault
-    if table.index.name is not None:
-        table = table.reset_index()
-    table = table.rename(columns=lambda name: str(name).strip().lower())
-    missing = [column for column in ("date", *BAR_COLUMNS) if column not in table.columns]
-    if missing:
-        raise InvalidBars(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}, "
-            f"and needs {_FORM}"
-        )
-    repeated = sorted({name for name in table.columns[table.columns.duplicated()]})
-    if repeated:
-        raise InvalidBars(f"{path} has the column {', '.join(repeated)} twice; keep one")
-    if table.empty:
-        raise InvalidBars(f"{path} holds no rows; it needs one row for each daily bar")
-    return table
+def _days(sheet: Sheet) -> pd.DatetimeIndex:
+    """The UTC day of each row, on which all its stamps agree."""
+    first, *others = sheet.layout.stamps
+    stamps = sheet.column(first)
+    for position in list(others):
+        cells = sheet.column(position)
+        if all(isinstance(cell, str) and _TIME_ALONE.fullmatch(cell.strip()) for cell in cells):
+            stamps = [f"{day} {_clock(cell)}" for day, cell in zip(stamps, cells, strict=True)]
+            others.remove(position)
+    days = bar_days(stamps, partial(_place, sheet, first))
+    for position in others:
+        same = bar_days(sheet.column(position), partial(_place, sheet, position))
+        differing = np.asarray(days != same)
+        if differing.any():
+            row = int(differing.argmax())
+            raise InvalidBars(
+                f"{sheet.place(row, position)}: the day {same[row]:%Y-%m-%d} is not that of column "
+                f"{sheet.names[first]}, {days[row]:%Y-%m-%d}; keep the true one"
+            )
+    return days
 
 
-def _parse_dates(path: Path, column: pd.Series) -> pd.DatetimeIndex:
-    """UTC days; a value with a time of day or an offset counts for its UTC day."""
-    if pd.api.types.is_numeric_dtype(column):
-        raise InvalidBars(
-            f"{path}, column date: numbers like {column.iloc[0]} are no dates; "
-            "write days as YYYY-MM-DD"
-        )
-    texts = column.astype(str).str.strip()
-    parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-    _refuse_first(path, column, parsed.isna(), "a date; write days as YYYY-MM-DD")
-    days = pd.DatetimeIndex(parsed).tz_localize(None).normalize().as_unit("ns")
-    return days.rename("date")
+def _place(sheet: Sheet, position: int, row: int) -> str:
+    return sheet.place(row, position)
 
 
-def _parse_numbers(path: Path, column: pd.Series) -> pd.Series:
-    """Floats; an empty cell is NaN, which the validation names."""
-    if column.dtype == object or pd.api.types.is_string_dtype(column):
-        texts = column.where(column.notna(), "").astype(str).str.strip()
-        empty = texts.str.lower().isin(["", "nan", "null", "none", "na"])
-        numbers = pd.to_numeric(texts.mask(empty), errors="coerce")
-        _refuse_first(
-            path, column, numbers.isna() & ~empty, "a number; write it like 1234.5, no separators"
-        )
-        return numbers.astype(float)
-    if not pd.api.types.is_numeric_dtype(column):
-        raise InvalidBars(f"{path}, column {column.name}: {column.dtype} values are no numbers")
-    return column.astype(float)
+def _clock(cell: object) -> str:
+    digits = str(cell).strip().replace(":", "").ljust(6, "0")
+    return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
 
 
-def _refuse_first(path: Path, column: pd.Series, faulty: pd.Series, wanted: str) -> None:
-    if not faulty.any():
-        return
-    position = int(faulty.to_numpy().argmax())
-    place = f"line {position + 2}" if path.suffix == ".csv" else f"row {position + 1}"
-    raise InvalidBars(
-        f"{path}, {place}, column {column.name}: {column.iloc[position]!r} is not {wanted}"
+def _require_one_coin(sheet: Sheet) -> None:
+    for position, name in enumerate(sheet.names):
+        if normalised(name) in _ONE_COIN:
+            coins = sorted({str(cell).strip() for cell in sheet.column(position)})
+            if len(coins) > 1:
+                raise InvalidBars(
+                    f"{sheet.path}, column {name}: {', '.join(coins[:3])} in one file; "
+                    "give one file a coin"
+                )
+
+
+def _has_decimal_comma(columns: Iterable[Sequence[object]]) -> bool:
+    """Whether every comma in the numbers can be a decimal one only, none a thousands one."""
+    texts = [str(cell).strip() for cells in columns for cell in cells if isinstance(cell, str)]
+    commas = [text for text in texts if "," in text]
+    return (
+        all(map(_DECIMAL_COMMA.fullmatch, commas))
+        and not any("." in text for text in texts)
+        and not all(map(_MAYBE_THOUSANDS.fullmatch, commas))
     )
+
+
+def _numbers(sheet: Sheet, name: str, decimal_comma: bool) -> list[float]:
+    position = sheet.layout.columns[name]
+    numbers = []
+    for row, cell in enumerate(sheet.column(position)):
+        try:
+            numbers.append(_number(cell, decimal_comma))
+        except ValueError as fault:
+            raise InvalidBars(
+                f"{sheet.place(row, position)}: {cell!r} {fault}; write it like 1234.5, "
+                "no separators, units or abbreviations"
+            ) from None
+    return numbers
+
+
+def _number(cell: object, decimal_comma: bool) -> float:
+    """Return the number in a cell, NaN for an empty one, which the validation names."""
+    if cell is None:
+        return float("nan")
+    if isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
+        return float(cell)
+    text = str(cell).strip()
+    if isinstance(cell, str) and text.lower() in _NO_VALUE:
+        return float("nan")
+    plain = text.replace(",", ".") if decimal_comma else text
+    if isinstance(cell, str) and _NUMBER.fullmatch(plain):
+        return float(plain)
+    if "," in text:
+        raise ValueError("holds a comma that may part thousands or decimals")
+    if re.fullmatch(r"[\d.]+\s*[kmbt]", text, re.I):
+        raise ValueError("is abbreviated")
+    raise ValueError("is not a number")

@@ -1,0 +1,158 @@
+"""The layouts of bar files that are recognised, by their headers or, without one, by their shape.
+
+A header is read name by name, so that a layout which is not listed is read too where its names
+are usual ones. What could be meant in two ways is refused by name.
+"""
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from crypto_pool.domain.market import BAR_COLUMNS, PRICE_COLUMNS
+from crypto_pool.errors import InvalidBars
+
+FORM = "date,open,high,low,close,volume"
+_STAMPS = {
+    *("date", "time", "timestamp", "datetime", "date time", "day", "unix", "unix timestamp"),
+    *("date utc", "time utc", "timestamp utc", "open time", "opentime", "timeopen", "time open"),
+    *("time period start", "t", "index", "index level 0"),
+}
+_VOLUMES = ("volume", "vol", "v", "5 volume", "volumefrom", "volume from", "base volume")
+_MORE_VOLUMES = ("volume base", "base asset volume", "volume traded")
+_PRICE = r"(?:\d[ab]? )?{0}(?:ing)?(?: price)?(?: usd[tc]?)?|price {0}"
+_SHORT = {"open": "o", "high": "h", "low": "l", "close": "c"}
+_QUOTES = r"(?: ?(?:usd[tc]?|eur))?"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a file's bars stand: positions of the stamps and of the five columns."""
+
+    name: str
+    stamps: tuple[int, ...]
+    columns: Mapping[str, int]
+
+
+NAMED: tuple[tuple[str, frozenset[str]], ...] = (
+    ("CryptoDataDownload", frozenset({"unix", "date", "symbol"})),
+    ("CoinMarketCap", frozenset({"timeopen", "timehigh"})),
+    ("CryptoCompare", frozenset({"volumefrom", "volumeto"})),
+    ("CoinAPI", frozenset({"time period start"})),
+    ("MetaTrader", frozenset({"tickvol"})),
+    ("Yahoo Finance", frozenset({"adj close"})),
+    ("Binance", frozenset({"open time"})),
+    ("Alpha Vantage", frozenset({"timestamp", "open usd"})),
+    ("TradingView", frozenset({"time"})),
+    ("ccxt or freqtrade", frozenset({"timestamp"})),
+    ("date, open, high, low, close, volume", frozenset({"date"})),
+)
+"""Layouts with a header by what marks them, the most special first; any other is `as named`."""
+
+_PLAIN = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5}
+HEADERLESS: Mapping[int, Layout] = {
+    6: Layout("ccxt, no header", (0,), _PLAIN),
+    7: Layout("Kraken OHLCVT, no header", (0,), _PLAIN),
+    8: Layout("Kraken OHLC, no header", (0,), {**_PLAIN, "volume": 6}),
+    11: Layout("Binance klines, no header", (0,), _PLAIN),
+    12: Layout("Binance klines, no header", (0,), _PLAIN),
+}
+"""Layouts without a header by their number of columns."""
+
+
+def normalised(name: object) -> str:
+    """Return a column's name in lower case, with a blank for whatever is no letter or digit."""
+    return re.sub(r"[\W_]+", " ", str(name).lower()).strip()
+
+
+def bar_field(name: object, symbol: str) -> str | None:
+    """Return which of `stamp`, the prices and `volume` a header names for that coin, if any."""
+    plain = normalised(name)
+    if plain in _STAMPS:
+        return "stamp"
+    if plain in _VOLUMES + _MORE_VOLUMES:
+        return "volume"
+    for price in PRICE_COLUMNS:
+        if plain == _SHORT[price] or re.fullmatch(_PRICE.format(price), plain):
+            return price
+    return _field_of_coin(_parts(name), symbol)
+
+
+def find_layout(names: Sequence[object], symbol: str, where: str) -> Layout:
+    """Return where the bars stand under these column names; raises InvalidBars."""
+    found: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        field = bar_field(name, symbol)
+        if field is not None:
+            found.setdefault(field, []).append(position)
+    shown = [str(name) for name in names]
+    if "stamp" not in found and names and normalised(names[0]) in ("", "unnamed 0", "price"):
+        found["stamp"] = [0]
+    missing = [field for field in ("stamp", *BAR_COLUMNS) if field not in found]
+    if missing:
+        raise InvalidBars(
+            f"{where} has no column {', '.join(missing).replace('stamp', 'date')}; it has "
+            f"{', '.join(name or 'one without a name' for name in shown)}, and needs {FORM}"
+        )
+    columns = {field: _only(field, found[field], shown, symbol, where) for field in BAR_COLUMNS}
+    marks = {normalised(name) for name in names}
+    layout = next((title for title, needed in NAMED if needed <= marks), "as named")
+    return Layout(layout, tuple(found["stamp"]), columns)
+
+
+def _only(
+    field: str, positions: Sequence[int], shown: Sequence[str], symbol: str, where: str
+) -> int:
+    """Return the one column of a field; of volumes the coin's own, else the plainest name."""
+    if field == "volume" and len(positions) > 1:
+        order = [*_VOLUMES, *_MORE_VOLUMES]
+        ranked = sorted(
+            positions,
+            key=lambda p: order.index(n) if (n := normalised(shown[p])) in order else 0.5,
+        )
+        if normalised(shown[ranked[0]]) != normalised(shown[ranked[1]]):
+            return ranked[0]
+    if len(positions) > 1:
+        names = ", ".join(shown[position] for position in positions)
+        twice = len({normalised(shown[position]) for position in positions}) == 1
+        raise InvalidBars(
+            f"{where} has the column {field} twice; keep one"
+            if twice
+            else f"{where} has {len(positions)} columns for {field}: {names}; keep one"
+        )
+    return positions[0]
+
+
+def _parts(name: object) -> tuple[str, ...]:
+    """Return the levels of a name: pandas writes those of several levels as a tuple's text."""
+    if isinstance(name, tuple):
+        return tuple(map(str, name))
+    text = str(name)
+    if text.startswith("("):
+        try:
+            return tuple(map(str, ast.literal_eval(text)))
+        except (ValueError, SyntaxError, TypeError):
+            return (text,)
+    return (text,)
+
+
+def _field_of_coin(parts: tuple[str, ...], symbol: str) -> str | None:
+    """Return the field of a name that holds the coin's: `Volume BTC`, `Close BTC-USD`."""
+    plain = normalised(" ".join(parts))
+    if len(parts) > 1 and not normalised(" ".join(parts[1:])):
+        return bar_field(parts[0], symbol)
+    before, after = _coin_patterns(symbol.lower())
+    for pattern in (before, after):
+        found = pattern.fullmatch(plain)
+        if found:
+            return "volume" if found[1] == "vol" else found[1]
+    return None
+
+
+@cache
+def _coin_patterns(coin: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    fields = "(open|high|low|close|volume|vol)"
+    # Yahoo numbers the tickers of coins whose symbol is taken: UNI7083-USD.
+    ticker = rf"{re.escape(coin)}\d{{0,5}}{_QUOTES}"
+    return re.compile(rf"{fields} {ticker}"), re.compile(rf"{ticker} {fields}")

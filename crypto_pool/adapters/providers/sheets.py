@@ -1,0 +1,298 @@
+"""Files to cells: what a file holds, looked at before anything is made of it.
+
+The boundary of pandas, pyarrow, the compression libraries and csv: none of their errors leaves
+this module. A place is a line as an editor numbers it, or a row of Parquet.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from crypto_pool.adapters.providers.layouts import (
+    FORM,
+    HEADERLESS,
+    Layout,
+    bar_field,
+    find_layout,
+    normalised,
+)
+from crypto_pool.domain.bar_days import moment_ns
+from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.errors import InvalidBars
+
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_LOOKED_AT = 12
+"""First lines among which the header stands, after lines of origin."""
+_FEWEST_NAMES = 3
+_BOMS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_DECOMPRESSORS = {
+    b"\x1f\x8b": ("gzip", gzip.decompress),
+    b"BZh": ("bzip2", bz2.decompress),
+    b"\xfd7zXZ": ("xz", lzma.decompress),
+}
+_MARKUP = re.compile(r"<[!?/]|<html|<head|<body")
+_Lines = list[tuple[int, list[str]]]
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The cells of a file below its header, row by row, as they stand there."""
+
+    path: Path
+    kind: str
+    names: tuple[str, ...]
+    layout: Layout
+    rows: Sequence[Sequence[object]]
+    places: Sequence[str]
+
+    def column(self, position: int) -> list[object]:
+        """Return the cells of a column."""
+        return [row[position] for row in self.rows]
+
+    def place(self, row: int, position: int) -> str:
+        """Name a cell."""
+        name = self.names[position] if self.names else str(position + 1)
+        return f"{self.path}, {self.places[row]}, column {name}"
+
+
+def read_sheet(path: Path, symbol: str) -> Sheet:
+    """Return the cells of a file of bars, text or Parquet; raises InvalidBars."""
+    try:
+        content = path.read_bytes()
+    except OSError as fault:
+        raise InvalidBars(f"{path} cannot be read: {fault}; check the file") from None
+    content, packed = _unpack(path, content)
+    if content[:4] == b"PAR1" or ".parquet" in path.name.lower():
+        return _parquet(path, content, symbol)
+    text, encoding = _decode(path, content)
+    return _text(path, text, f"{packed}{encoding}", symbol)
+
+
+def _unpack(path: Path, content: bytes) -> tuple[bytes, str]:
+    try:
+        for magic, (name, decompress) in _DECOMPRESSORS.items():
+            if content.startswith(magic):
+                return decompress(content), f"{name}, "
+        if content.startswith(b"PK\x03\x04"):
+            return _only_member(path, zipfile.ZipFile(io.BytesIO(content))), "zip, "
+    except (*_UNREADABLE, zipfile.BadZipFile, NotImplementedError) as fault:
+        raise InvalidBars(
+            f"{path} is packed and cannot be unpacked: {fault}; fetch or pack it again"
+        ) from None
+    return content, ""
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> bytes:
+    names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
+    if "[Content_Types].xml" in names:
+        raise InvalidBars(f"{path} is an Excel workbook; save its sheet as CSV")
+    if len(names) != 1:
+        raise InvalidBars(f"{path} holds {len(names)} files; pack one file of bars alone")
+    return archive.read(names[0])
+
+
+def _decode(path: Path, content: bytes) -> tuple[str, str]:
+    encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "")
+    if not encoding and b"\0" in content[:200]:
+        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    try:
+        text = content.decode(encoding or "utf-8")
+    except UnicodeDecodeError:
+        # Names and numbers are ASCII, so that of the old encodings any will do.
+        text = content.decode("latin-1")
+        encoding = "latin-1"
+    if "\0" in text or text.startswith(("\xd0\xcf\x11", "%PDF")):
+        raise InvalidBars(f"{path} is no text; give CSV with the columns {FORM}, or Parquet")
+    opening = text.lstrip()[:5].lower()
+    kind = "a web page or XML" if _MARKUP.match(opening) else "JSON"
+    if kind != "JSON" or opening[:1] in ("{", "["):
+        raise InvalidBars(f"{path} holds {kind}, not a table; give CSV with the columns {FORM}")
+    return text, encoding or "utf-8"
+
+
+def _text(path: Path, text: str, kind: str, symbol: str) -> Sheet:
+    """Cells of text, by the separator under which a header or a known shape is found."""
+    if not text.strip():
+        raise InvalidBars(f"{path} is empty; it holds no rows, and needs {FORM}")
+    best = (_FEWEST_NAMES - 1, "", 0)
+    for separator in _SEPARATORS:
+        for at, (_, cells) in enumerate(_first_lines(text, separator)):
+            named = len({f for cell in cells if (f := bar_field(cell, symbol))})
+            if named > best[0]:
+                best = (named, separator, at)
+    _, separator, at = best
+    if not separator:
+        return _without_header(path, text, kind)
+    lines = _split(path, text, separator)
+    for line, cells in lines[:at]:
+        if sum(_is_number(cell) for cell in cells) >= len(BAR_COLUMNS):
+            raise InvalidBars(f"{path}, line {line}: numbers before the header; put it first")
+    names, below = _header(lines, at)
+    while names and not names[-1]:  # of a trailing separator
+        names = names[:-1]
+    layout = find_layout(names, symbol, str(path))
+    if below > at + 1:
+        layout = replace(layout, name="yfinance")
+    rows = [(line, cells) for line, cells in lines[below:] if cells != lines[at][1]]
+    return _sheet(path, f"{kind}, {_SEPARATORS[separator]}", names, layout, rows)
+
+
+def _header(lines: _Lines, at: int) -> tuple[tuple[str, ...], int]:
+    """Return the names, and where the rows begin: yfinance writes three lines of header."""
+    names = [cell.strip() for cell in lines[at][1]]
+    below = at + 1
+    tickers = lines[at - 1][1] if at and _begins(lines[at - 1][1], "ticker") else None
+    while below < len(lines):
+        cells = lines[below][1]
+        if _begins(cells, "ticker"):
+            tickers = cells
+        elif bar_field(cells[0], "") == "stamp" and not any(cell.strip() for cell in cells[1:]):
+            names[0] = cells[0].strip()
+        else:
+            break
+        below += 1
+    if tickers is not None and "" not in {cell.strip() for cell in tickers[1 : len(names)]}:
+        names[1:] = [f"{n} {t}".strip() for n, t in zip(names[1:], tickers[1:], strict=False)]
+    return tuple(names), below
+
+
+def _begins(cells: Sequence[str], name: str) -> bool:
+    return len(cells) >= len(BAR_COLUMNS) and normalised(cells[0]) == name
+
+
+def _without_header(path: Path, text: str, kind: str) -> Sheet:
+    """Cells of a file whose first line is a row, where high and low bound open and close."""
+    for separator in _SEPARATORS:
+        first = [cell.strip() for cell in _first_lines(text, separator)[0][1]]
+        while first and not first[-1]:
+            first.pop()
+        layout = HEADERLESS.get(len(first))
+        if layout is None or not _is_stamp(first[0]) or not all(map(_is_number, first[1:6])):
+            continue
+        lines = _split(path, text, separator)
+        sheet = _sheet(path, f"{kind}, {_SEPARATORS[separator]}", (), layout, lines, len(first))
+        _require_bounds(sheet)
+        return sheet
+    line, cells = _first_lines(text, ",")[0]
+    raise InvalidBars(
+        f"{path}, line {line}: {','.join(cells)[:80]!r} names no columns that are known, and is "
+        f"no row of a known layout without a header; needed is a header like {FORM}"
+    )
+
+
+def _require_bounds(sheet: Sheet) -> None:
+    positions = [sheet.layout.columns[name] for name in ("open", "high", "low", "close")]
+    for row, cells in enumerate(sheet.rows):
+        prices = [str(cells[position]).strip() for position in positions]
+        if not all(map(_is_number, prices)):
+            continue  # named when the numbers are read
+        opened, high, low, close = map(float, prices)
+        if high < max(opened, close, low) or low > min(opened, close):
+            raise InvalidBars(
+                f"{sheet.path}, {sheet.places[row]}: without a header the columns are taken as "
+                f"{FORM}, and here high and low do not bound open and close; give it that header"
+            )
+
+
+def _sheet(
+    path: Path,
+    kind: str,
+    names: tuple[str, ...],
+    layout: Layout,
+    lines: _Lines,
+    width: int = 0,
+) -> Sheet:
+    """Rows of one width: blank lines and trailing separators are none, other lengths a fault."""
+    width = width or len(names)
+    rows, places = [], []
+    for line, cells in lines:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+            raise InvalidBars(
+                f"{path}, line {line}: {len(cells)} fields where {width} are expected; "
+                "complete the line, or take it away"
+            )
+        rows.append(cells[:width])
+        places.append(f"line {line}")
+    if not rows:
+        raise InvalidBars(f"{path} holds no rows; it needs one row for each daily bar")
+    return Sheet(path, kind, names, layout, rows, places)
+
+
+def _split(path: Path, text: str, separator: str) -> _Lines:
+    """Return the lines that are not blank, each with the number of its first line."""
+    return list(_lines(text, separator, str(path)))
+
+
+def _first_lines(text: str, separator: str) -> _Lines:
+    """Return the first lines as a separator that may be the wrong one parts them."""
+    return list(islice(_lines(text, separator, None), _LOOKED_AT))
+
+
+def _lines(text: str, separator: str, strict_for: str | None) -> Iterator[tuple[int, list[str]]]:
+    strict, begun = strict_for is not None, 1
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield begun, cells
+            begun = reader.line_num + 1
+    except csv.Error as fault:
+        if strict:
+            raise InvalidBars(
+                f"{strict_for}, line {begun}: cannot be read as CSV: {fault}; look for a quote "
+                "that is never closed"
+            ) from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def _is_stamp(cell: str) -> bool:
+    try:
+        moment_ns(cell)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _parquet(path: Path, content: bytes, symbol: str) -> Sheet:
+    """Cells of Parquet; pandas' index is a column there, whatever it was called."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(content))
+        names = tuple(str(name) for name in table.column_names)
+        layout = find_layout(names, symbol, str(path))
+        columns = [column.to_pylist() for column in table.columns]
+    except (pa.ArrowException, OSError, ValueError, TypeError) as fault:
+        raise InvalidBars(
+            f"{path} cannot be read as PARQUET: {fault}; write it again with the columns {FORM}"
+        ) from None
+    if not table.num_rows:
+        raise InvalidBars(f"{path} holds no rows; it needs one row for each daily bar")
+    places = [f"row {row + 1}" for row in range(table.num_rows)]
+    return Sheet(path, "Parquet", names, layout, list(zip(*columns, strict=True)), places)
