@@ -29,7 +29,7 @@ from crypto_pool.domain.calibration import AnchoredCalibration, IdentityCalibrat
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import contributions, explain
 from crypto_pool.domain.fast_predictors import fast_probability
-from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
+from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.training import served_rows
 
 SECONDS_LIMIT = 15.0
@@ -115,7 +115,7 @@ def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
 def run(algorithms: Sequence[str], orders: int) -> dict[str, dict[str, Any]]:
     """Measure each algorithm with one thread, print a line for each, and return all."""
     rows = served_rows(training_rows())
-    background = spread_rows(rows[:-EXPLAINED_ROWS], BACKGROUND_ROWS)
+    background = subsample(rows[:-EXPLAINED_ROWS], BACKGROUND_ROWS)
     report = {}
     print(f"{'algorithm':<28}{'s':>7}{'error':>9}{'stated':>9}{'largest':>9}{'daily s':>9}  method")
     with threadpool_limits(limits=1):

@@ -34,7 +34,8 @@ from benchmarks._pool import (
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES, Candidate, ClassBalance
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.workflow.registration import explain_run
 from crypto_pool.workflow.training import import_libraries
 
@@ -73,12 +74,12 @@ def fit_member(symbol: str, trend: str) -> float:
     """The seconds of all fits of one member in this process, after a warm-up."""
     warnings.simplefilter("ignore")
     import_libraries()
-    policy, table = policy_from_name(POLICY), member_rows(symbol, trend)
+    policy, table = policy_of(Recipe(seed=SEED)), member_rows(symbol, trend)
     clock = FitClock()
     with threadpool_limits(limits=1):
-        policy.evaluate(CANDIDATES["NeuralNet"], table, SEED)  # compiles
+        policy.evaluate(CANDIDATES["NeuralNet"], table)  # compiles
         for candidate in CANDIDATES.values():
-            policy.evaluate(clock.over(candidate), table, SEED)
+            policy.evaluate(clock.over(candidate), table)
     return clock.seconds
 
 

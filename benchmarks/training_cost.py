@@ -14,9 +14,9 @@ import tempfile
 import time
 import warnings
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -27,6 +27,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import HoldoutPolicy
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import TrainingTask, import_libraries, train_candidate
@@ -34,12 +35,7 @@ from crypto_pool.workflow.training import TrainingTask, import_libraries, train_
 LIMIT = 6.0
 REPETITIONS = 3
 AS_OF = date(2023, 6, 30)
-SETTINGS = {
-    "prediction_window_days": 10,
-    "target_pct": 0.05,
-    "target": "sma_shift",
-    "calibration": "anchored",
-}
+SEEDS = count(7)
 
 
 def training_rows() -> TrainingTable:
@@ -67,9 +63,7 @@ def member_seconds(table: TrainingTable, algorithm: str, registry: ModelRegistry
         algorithm=algorithm,
         table=table,
         as_of=AS_OF,
-        policy="purged_walk_forward",
-        seed=7,
-        settings={**SETTINGS, "repetition": uuid4().hex},  # a known key would be reused
+        recipe=Recipe(seed=next(SEEDS)),  # a known key would be reused
         synthetic=True,
         registry=registry,
         parent_run_id="",

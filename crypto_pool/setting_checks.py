@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from crypto_pool.settings import Settings
+from crypto_pool.setting_groups import Groups
 
 PREFIX = "CRYPTO_POOL_"
 PAGE = "docs/configuration.md"
@@ -21,7 +19,7 @@ OF_A_SERVICE = re.compile(
 )
 
 
-def conflicts(settings: "Settings") -> Iterator[str]:
+def conflicts(settings: Groups) -> Iterator[str]:
     """Say which settings do not go together, and what would."""
     if settings.provider == "directory" and settings.market_data_dir is None:
         yield "the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, a folder of SYMBOL.csv"
@@ -68,7 +66,7 @@ def _is_foreign(name: str, value: str | None) -> bool:
     return name.endswith("_PORT") and "://" in (value or "")
 
 
-def _request_limits(settings: "Settings") -> Iterator[str]:
+def _request_limits(settings: Groups) -> Iterator[str]:
     given = [variable_name(name) for name in LIMITS if getattr(settings, name) is not None]
     plan = settings.alpha_vantage_plan
     if given and plan != "custom":
@@ -81,7 +79,7 @@ def _request_limits(settings: "Settings") -> Iterator[str]:
         yield f"a custom plan of alpha_vantage needs at least one of {names}"
 
 
-def _too_short(settings: "Settings") -> Iterator[str]:
+def _too_short(settings: Groups) -> Iterator[str]:
     from crypto_pool.domain.outcomes import review_days_needed
     from crypto_pool.domain.splits import rows_needed
 
@@ -101,7 +99,7 @@ def _too_short(settings: "Settings") -> Iterator[str]:
         )
 
 
-def _out_of_reach(settings: "Settings") -> Iterator[str]:
+def _out_of_reach(settings: Groups) -> Iterator[str]:
     """What the workers of a Dask scheduler on another machine could not read."""
     scheduler = settings.dask_scheduler
     if scheduler is None or urlsplit(scheduler).hostname in LOOPBACK:

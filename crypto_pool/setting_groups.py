@@ -121,6 +121,11 @@ class Training(BaseModel):
     calibration: Literal["anchored", "platt", "isotonic"] = Field(
         "anchored", description="How purged_walk_forward turns scores into probabilities."
     )
+    selection: Literal["one_standard_error", "best"] = Field(
+        "one_standard_error",
+        description="Which candidate serves: the best of those better than the baseline beyond "
+        "chance, or the best of all.",
+    )
     seed: int = Field(7, ge=0, le=2**31 - 1, description="Seed of every candidate.")
     workers: int = Field(2, ge=1, le=64, description="Training processes.")
     dask_scheduler: str | None = Field(
@@ -304,3 +309,18 @@ class Simulation(BaseModel):
         description="File with the UTC time, read whenever the time is asked for: one clock that "
         "all processes of a drill follow.",
     )
+
+
+class Groups(
+    Scope,
+    MarketData,
+    Target,
+    Training,
+    ChampionLife,
+    Automation,
+    State,
+    Upkeep,
+    Serving,
+    Simulation,
+):
+    """Every topic."""

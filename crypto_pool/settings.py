@@ -25,21 +25,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import PREFIX, conflicts, variable_name
-from crypto_pool.setting_groups import (
-    DEFAULT_HOME,
-    Automation,
-    ChampionLife,
-    MarketData,
-    Scope,
-    Serving,
-    Simulation,
-    State,
-    Target,
-    Training,
-    Upkeep,
-)
+from crypto_pool.setting_groups import DEFAULT_HOME, Groups
 from crypto_pool.setting_sources import (
     POOL_FILE,
     SECRETS_FILE,
@@ -60,19 +49,7 @@ if TYPE_CHECKING:
 POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg2://")
 
 
-class Settings(
-    Scope,
-    MarketData,
-    Target,
-    Training,
-    ChampionLife,
-    Automation,
-    State,
-    Upkeep,
-    Serving,
-    Simulation,
-    BaseSettings,
-):
+class Settings(Groups, BaseSettings):
     """All settings; wrong values are reported together by `load_settings`."""
 
     model_config = SettingsConfigDict(
@@ -141,6 +118,21 @@ class Settings(
         if found:
             raise ValueError("; ".join(found))
         return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the pool's models are made."""
+        return Recipe(
+            target=Target(self.target, self.target_pct, self.prediction_window_days),
+            evaluation_policy=self.evaluation_policy,
+            calibration=self.calibration,
+            selection=self.selection,
+            seed=self.seed,
+            training_rows=self.training_rows,
+            time_period=self.time_period,
+            series_type=self.series_type,
+            indicator_source=self.indicator_source,
+        )
 
     def synthetic_market(self) -> "SyntheticMarket":
         """The synthetic market of the sandbox settings."""

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import variable_name
-from crypto_pool.setting_groups import HIDDEN
+from crypto_pool.setting_groups import HIDDEN, Groups
 from crypto_pool.settings import Settings
 
 INTRODUCTION = """\
@@ -49,8 +48,8 @@ def grouped_settings() -> dict[str, list[str]]:
         str(group.__doc__).rstrip("."): [
             name for name, f in group.model_fields.items() if f.json_schema_extra is not HIDDEN
         ]
-        for group in Settings.__bases__
-        if issubclass(group, BaseModel) and not issubclass(group, BaseSettings)
+        for group in Groups.__bases__
+        if issubclass(group, BaseModel)
     }
 
 

@@ -13,7 +13,7 @@ from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import validate_bars
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import PurgedWalkForwardPolicy
 from crypto_pool.domain.training import training_table
 from crypto_pool.errors import UnknownSymbol
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -40,7 +40,7 @@ def bars():
 
 def test_the_candidate_is_trained_and_judged_beside_the_reference(example, bars):
     table = training_table(bars, build_features(compute_indicators(bars)), "uptrend", LAST)
-    fitted = policy_from_name("purged_walk_forward").evaluate(example.candidate, table, 7)
+    fitted = PurgedWalkForwardPolicy().evaluate(example.candidate, table)
     assert fitted.evaluation["probability"].between(0, 1).all()
     assert 0 < fitted.metrics["brier_score"] < 0.5
     assert fitted.reference_metrics["brier_score"] > 0

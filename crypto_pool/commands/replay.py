@@ -59,7 +59,6 @@ def replay(
     from crypto_pool.adapters.worker_pool import WorkerPool
     from crypto_pool.defs.market_data import build_provider
     from crypto_pool.domain.candidates import CANDIDATES
-    from crypto_pool.domain.policies import policy_from_name
     from crypto_pool.domain.promotion import PromotionRules
     from crypto_pool.replay.account import Costs
     from crypto_pool.replay.page import render_page
@@ -71,23 +70,16 @@ def replay(
     require_writable("--html", html_file)
     settings = chosen_settings(symbols, provider)
     chosen = read_names(policies)
-    for name in chosen:
-        policy_from_name(name)
     plan = ReplayPlan(
         start=read_date("--from", start),
         end=read_date("--to", end),
         retrain_every_days=retrain_every_days,
         algorithms=read_names(algorithms) if algorithms else tuple(CANDIDATES),
-        horizon=settings.prediction_window_days,
-        target=settings.target,
-        target_pct=settings.target_pct,
-        calibration=settings.calibration,
-        training_rows=settings.training_rows,
         min_history_bars=settings.min_history_bars,
-        time_period=settings.time_period,
-        series_type=settings.series_type,
-        seed=settings.seed,
+        recipe=settings.recipe,
     )
+    for name in chosen:
+        plan.recipe_of(name)
     console = Console()
     played = prepare_replay(
         plan,
@@ -107,7 +99,7 @@ def replay(
         margin=settings.promotion_margin,
         min_rows=settings.promotion_min_rows,
         expires_after_days=settings.champion_expires_after_days,
-        horizon=plan.horizon,
+        horizon=plan.recipe.horizon,
     )
     report = build_report(played, rules, Costs(fee, slippage))
     if json_file is not None:

@@ -43,7 +43,7 @@ def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
         pool.store,
         pool.registry,
         pool.members,
-        pool.training_settings,
+        pool.recipe,
         pool.settings.review_window_days,
         pool.as_of,
         pool.now(),

@@ -16,22 +16,10 @@ def price_picture(pool: PoolResource, symbol: str, bars: pd.DataFrame) -> Pictur
     """The last year of a coin, and from which days on a trend followed."""
     from crypto_pool.adapters.asset_pictures import as_markdown, draw_labelled_price
 
-    settings = pool.settings
-    labels = {
-        str(trend): label_target(
-            bars,
-            trend,
-            settings.prediction_window_days,
-            settings.target_pct,
-            target=settings.target,
-        )
-        for trend in Trend
-    }
+    target = pool.recipe.target
+    labels = {str(trend): label_target(bars, trend, target) for trend in Trend}
     note = " (synthetic)" if pool.provider.synthetic else ""
-    title = (
-        f"{symbol}{note}: {settings.target} of {settings.target_pct:.0%} "
-        f"within {settings.prediction_window_days} days"
-    )
+    title = f"{symbol}{note}: {target.kind} of {target.pct:.0%} within {target.horizon} days"
     png = draw_labelled_price(bars, labels, title)
     return {"price_with_labels": dg.MetadataValue.md(as_markdown(png, title))}
 

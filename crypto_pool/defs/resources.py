@@ -20,6 +20,7 @@ from crypto_pool.defs.market_data import build_provider
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.domain.promotion import PromotionRules
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import StalenessRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
@@ -69,17 +70,9 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self.settings.now()
 
     @property
-    def training_settings(self) -> dict[str, Any]:
-        """The settings a trained model depends on."""
-        names = (
-            "time_period",
-            "series_type",
-            "prediction_window_days",
-            "target_pct",
-            "target",
-            "calibration",
-        )
-        return {name: getattr(self.settings, name) for name in names}
+    def recipe(self) -> Recipe:
+        """How models are made."""
+        return self.settings.recipe
 
     @property
     def promotion_rules(self) -> PromotionRules:

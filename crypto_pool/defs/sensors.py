@@ -52,7 +52,7 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
         pool.store,
         pool.registry,
         current,
-        pool.training_settings,
+        pool.recipe,
         settings.review_window_days,
         today,
         pool.now(),

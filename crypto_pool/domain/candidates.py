@@ -30,14 +30,18 @@ class ClassBalance:
         positives = int(np.sum(labels))
         return cls(len(labels) - positives, positives)
 
-    @property
-    def weights(self) -> dict[int, float]:
-        """Weights that make both classes count the same; raises for a single class."""
+    def require_both(self) -> None:
+        """Raise UnscoredCandidate for a single class."""
         if not self.negatives or not self.positives:
             raise UnscoredCandidate(
                 f"training rows hold one class ({self.negatives} negatives, "
                 f"{self.positives} positives); train on more rows"
             )
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """Weights that make both classes count the same; raises for a single class."""
+        self.require_both()
         rows = self.negatives + self.positives
         return {0: rows / (2 * self.negatives), 1: rows / (2 * self.positives)}
 
@@ -93,7 +97,11 @@ def _xgboost(balance: ClassBalance, seed: int) -> Any:
 def _hist_gradient_boosting(balance: ClassBalance, seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(class_weight=balance.weights, random_state=seed)
+    # With class weights each feature's bin edges are weighted quantiles, found one by one in
+    # Python: of 255 they take 80 % of a fit on 1,000 rows.
+    return HistGradientBoostingClassifier(
+        max_bins=63, class_weight=balance.weights, random_state=seed
+    )
 
 
 def _ada_boost(balance: ClassBalance, seed: int) -> Any:

@@ -1,12 +1,10 @@
 """Daily bars to technical indicators, with the provider's names and conventions."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 import talib
 
-SeriesType = Literal["open", "high", "low", "close"]
+from crypto_pool.domain.recipe import SeriesType
 
 SIMPLE_AVERAGE = 0  # TA-Lib's MA_Type for SMA
 PROVIDER_DECIMALS = 4

@@ -5,36 +5,32 @@ import pandas as pd
 
 from crypto_pool.domain.indicators import closing_averages
 from crypto_pool.domain.market import Trend, has_unbroken_days
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
 
 SMA_DAYS = 10
-TARGETS = ("sma_shift", "forward_return")
 
 
 def label_trend(
     indicators: pd.DataFrame,
     trend: Trend | str,
-    horizon: int = 10,
-    target_pct: float = 0.05,
+    target: Target = DEFAULT_TARGET,
 ) -> pd.Series:
     """Label each row 1.0 or 0.0, or NaN where it is not known or not knowable.
 
     Looks ahead by design: the label at t is known once day t + horizon has closed.
     Offsets are calendar days; a missing day in either 10-day window makes it NaN.
-    `target_pct` is a fraction: 0.05 is 5 %.
     """
     index = pd.DatetimeIndex(indicators.index)
     average = indicators["10_day_SMA"].where(has_unbroken_days(index, SMA_DAYS))
-    later = average.reindex(index + pd.Timedelta(days=horizon)).to_numpy()
+    later = average.reindex(index + pd.Timedelta(days=target.horizon)).to_numpy()
     change = (later - average.to_numpy()) / average.to_numpy()
-    return _label_change(index, change, trend, target_pct)
+    return _label_change(index, change, trend, target.pct)
 
 
 def label_forward_return(
     bars: pd.DataFrame,
     trend: Trend | str,
-    horizon: int = 10,
-    target_pct: float = 0.05,
+    target: Target = DEFAULT_TARGET,
 ) -> pd.Series:
     """Label each bar by its close-to-close return over the horizon, as `label_trend` does.
 
@@ -43,27 +39,17 @@ def label_forward_return(
     """
     index = pd.DatetimeIndex(bars.index)
     close = bars["close"].astype(np.float64)
-    later = close.reindex(index + pd.Timedelta(days=horizon)).to_numpy()
-    return _label_change(index, later / close.to_numpy() - 1, trend, target_pct)
+    later = close.reindex(index + pd.Timedelta(days=target.horizon)).to_numpy()
+    return _label_change(index, later / close.to_numpy() - 1, trend, target.pct)
 
 
 def label_target(
-    bars: pd.DataFrame,
-    trend: Trend | str,
-    horizon: int = 10,
-    target_pct: float = 0.05,
-    *,
-    target: str = "sma_shift",
+    bars: pd.DataFrame, trend: Trend | str, target: Target = DEFAULT_TARGET
 ) -> pd.Series:
-    """Label each bar by the target a setting names; raises InvalidSetting.
-
-    Of the close, whatever price the features are computed from.
-    """
-    if target not in TARGETS:
-        raise InvalidSetting(f"target {target!r} is unknown; known: {', '.join(TARGETS)}")
-    if target == "forward_return":
-        return label_forward_return(bars, trend, horizon, target_pct)
-    return label_trend(closing_averages(bars), trend, horizon, target_pct)
+    """Label each bar by the target, of the close whatever the features are computed from."""
+    if target.kind == "forward_return":
+        return label_forward_return(bars, trend, target)
+    return label_trend(closing_averages(bars), trend, target)
 
 
 def _label_change(

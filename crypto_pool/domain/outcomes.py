@@ -9,7 +9,7 @@ import pandas as pd
 
 from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import MIN_BLOCKS
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.splits import purge_gap
 
 _KEY = ["prediction_date", "symbol", "trend"]
 
@@ -59,7 +59,7 @@ class Review:
 
 def review_days_needed(horizon: int) -> int:
     """Give the shortest window within which as many blocks as a verdict needs can mature."""
-    return MIN_BLOCKS * label_gap(horizon) + horizon
+    return MIN_BLOCKS * purge_gap(horizon) + horizon
 
 
 def live_outcomes(outcomes: pd.DataFrame, through: date, window_days: int) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def measure_realised(outcomes: pd.DataFrame, horizon: int) -> RealisedPerformanc
     days = pd.to_datetime(outcomes["prediction_date"])
     return RealisedPerformance(
         rows=len(outcomes),
-        separate_windows=days.nunique() / label_gap(horizon),
+        separate_windows=days.nunique() / purge_gap(horizon),
         signals=int(signal.sum()),
         precision=float(outcome[signal].mean()) if signal.any() else None,
         mean_probability=float(outcomes["probability"].mean()),
@@ -111,8 +111,8 @@ def chance_of_excess_loss(excess: pd.Series, days: pd.Series, horizon: int) -> f
     daily = excess.groupby(pd.DatetimeIndex(days)).mean()
     # From the latest day back, and only whole blocks: a few days are no block of their own.
     age = np.asarray((daily.index.max() - daily.index).days)
-    block = age // label_gap(horizon)
-    whole = (int(age.max()) + 1) // label_gap(horizon)
+    block = age // purge_gap(horizon)
+    whole = (int(age.max()) + 1) // purge_gap(horizon)
     means = daily[block < whole].groupby(block[block < whole]).mean().to_numpy()
     if len(means) < MIN_BLOCKS:
         return None

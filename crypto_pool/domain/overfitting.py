@@ -15,7 +15,8 @@ from crypto_pool.domain.intervals import (
     effective_sample_size,
     resampled_sums,
 )
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.recipe import DEFAULT_TARGET
+from crypto_pool.domain.splits import purge_gap
 from crypto_pool.errors import UnscoredCandidate
 
 LARGEST_PARTS = 10
@@ -42,7 +43,7 @@ class SelectionCorrection:
 
 
 def correct_selection(
-    evaluations: Mapping[str, pd.DataFrame], winner: str, horizon: int = 10
+    evaluations: Mapping[str, pd.DataFrame], winner: str, horizon: int = DEFAULT_TARGET.horizon
 ) -> SelectionCorrection:
     """Correct the winner's skill for the choice among all candidates that were tried.
 
@@ -58,7 +59,7 @@ def correct_selection(
     errors, reference_errors = _squared_errors(evaluations)
     if not len(errors):
         raise UnscoredCandidate(f"{winner}: the candidates were judged on no common bar date")
-    position, overlap = list(evaluations).index(winner), label_gap(horizon)
+    position, overlap = list(evaluations).index(winner), purge_gap(horizon)
     gains = reference_errors[:, None] - errors
     total = float(reference_errors.sum())
     return SelectionCorrection(

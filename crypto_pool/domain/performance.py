@@ -22,7 +22,7 @@ from crypto_pool.domain.intervals import (
     block_ratio,
     block_rows,
 )
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.splits import purge_gap
 
 BASELINE = "baseline"
 PROMISED = ("precision", "recall", "brier_score", "skill_over_reference")
@@ -126,9 +126,9 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
         for name in ("probability", "reference_probability")
     )
     everything = np.ones(len(rows))
-    block = block_rows(label_gap(horizon))
+    block = block_rows(purge_gap(horizon))
     skill = _skill(loss, reference, days, block)
-    separate = label_gap(horizon)
+    separate = purge_gap(horizon)
     return Performance(
         rows=len(rows),
         days=days.nunique(),

@@ -6,7 +6,7 @@ import pandas as pd
 
 from crypto_pool.domain.evaluation import Metrics, brier_skill, evaluation_metrics
 from crypto_pool.domain.intervals import Interval, effective_sample_size, metric_intervals
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.splits import purge_gap
 
 FOLD_METRICS = ("brier_score", "precision", "overall_score", "base_rate", "slice_size")
 
@@ -27,7 +27,7 @@ class Promise:
 
 def measure_promise(evaluation: pd.DataFrame, horizon: int) -> Promise:
     """Measure an evaluation frame, each row at its own decision threshold."""
-    overlap = label_gap(horizon)
+    overlap = purge_gap(horizon)
     reference = evaluation_metrics(evaluation, "reference_probability")
     metrics = evaluation_metrics(evaluation)
     metrics["skill_over_reference"] = brier_skill(metrics["brier_score"], reference["brier_score"])

@@ -14,8 +14,10 @@ import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metric, Metrics, classification_metrics
-from crypto_pool.domain.policies import EvaluationPolicy, FittedCandidate, positive_probability
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.fitting import FittedCandidate, positive_probability
+from crypto_pool.domain.policies import EvaluationPolicy
+from crypto_pool.domain.recipe import DEFAULT_TARGET
+from crypto_pool.domain.splits import purge_gap
 from crypto_pool.domain.training import REFERENCE_LOGIT, TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
@@ -63,7 +65,7 @@ class PromotionRules:
     margin: float = 0.005
     min_rows: int = 30
     expires_after_days: int = 60
-    horizon: int = 10
+    horizon: int = DEFAULT_TARGET.horizon
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,6 @@ def compare(
     champion_probability: PredictProbability,
     candidate: Candidate,
     policy: EvaluationPolicy,
-    seed: int,
-    horizon: int = 10,
 ) -> pd.DataFrame | None:
     """Let both forecast the rows neither has seen; None if there are none.
 
@@ -184,7 +184,9 @@ def compare(
         UnscoredCandidate: those do not allow it.
     """
     index = table.index
-    first_unseen = pd.Timestamp(champion.seen_through) + pd.Timedelta(days=label_gap(horizon))
+    first_unseen = pd.Timestamp(champion.seen_through) + pd.Timedelta(
+        days=purge_gap(policy.recipe.horizon)
+    )
     unseen = np.asarray(index > first_unseen)
     known_then = np.asarray(index <= pd.Timestamp(champion.trained_through))
     if not unseen.any():
@@ -194,7 +196,7 @@ def compare(
             f"{candidate.name}: the rows begin on {index[0]:%Y-%m-%d}, and version "
             f"{champion.version} was trained through {champion.trained_through}"
         )
-    fitted = policy.evaluate(candidate, _rows(table, known_then), seed)
+    fitted = policy.evaluate(candidate, _rows(table, known_then))
     judged = _rows(table, unseen)
     rows = served_rows(judged)
     return pd.DataFrame(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,17 @@ from crypto_pool.domain.calibration import MIN_FOLDS, Calibration
 from crypto_pool.domain.calibration_fitting import calibration_fitter
 from crypto_pool.domain.candidates import Candidate, ClassBalance
 from crypto_pool.domain.evaluation import Metric
-from crypto_pool.domain.policies import (
+from crypto_pool.domain.fitting import (
     BACKGROUND_ROWS,
     FittedCandidate,
-    fit_with_notes,
+    fit_candidate,
     positive_probability,
-    spread_rows,
+    subsample,
 )
 from crypto_pool.domain.promise import measure_promise
+from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.reference import logit
-from crypto_pool.domain.splits import Fold, known_before, label_gap, walk_forward_folds
+from crypto_pool.domain.splits import Fold, purge_gap, purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import UnscoredCandidate
@@ -35,30 +36,29 @@ class PurgedWalkForwardPolicy:
     and threshold on every out-of-fold row.
     """
 
-    horizon: int = 10
-    calibration: str = "anchored"
+    recipe: Recipe = DEFAULT_RECIPE
     name: ClassVar[str] = "purged_walk_forward"
 
-    def evaluate(self, candidate: Candidate, table: TrainingTable, seed: int) -> FittedCandidate:
+    def evaluate(self, candidate: Candidate, table: TrainingTable) -> FittedCandidate:
         """Score on the folds, then fit on everything; raises UnscoredCandidate."""
-        scored, notes = self._out_of_fold(candidate, table, seed)
+        scored, notes = self._out_of_fold(candidate, table)
         evaluation, unscored = self._judge(scored)
         notes = [*notes, *unscored]
         if evaluation.empty:
             raise UnscoredCandidate(f"{candidate.name}: no fold could be judged: {notes[-1]}")
         calibration, threshold = self._learn(scored)
         balance = ClassBalance.of(table.labels)
-        estimator, said = self._fit(candidate, table.features, table.labels, seed)
+        estimator, said = fit_candidate(candidate, table.features, table.labels, self.recipe)
         return FittedCandidate(
             estimator=estimator,
             calibration=calibration,
             decision_threshold=threshold,
             trained_through=table.index[-1],
             chosen_through=table.index[-1],
-            promise=measure_promise(evaluation, self.horizon),
+            promise=measure_promise(evaluation, self.recipe.horizon),
             class_weights=balance.weights,
             evaluation=evaluation,
-            background=spread_rows(table.features, BACKGROUND_ROWS),
+            background=subsample(table.features, BACKGROUND_ROWS),
             notes=tuple(dict.fromkeys([*notes, *said])),
         )
 
@@ -74,14 +74,14 @@ class PurgedWalkForwardPolicy:
         return float(metrics.get("reference_brier_score") or 0.0) - float(brier)
 
     def _out_of_fold(
-        self, candidate: Candidate, table: TrainingTable, seed: int
+        self, candidate: Candidate, table: TrainingTable
     ) -> tuple[pd.DataFrame, list[str]]:
         """Give for each fold's test rows the probability of a fit on the rows before."""
         parts: list[pd.DataFrame] = []
         notes: list[str] = []
-        for fold in walk_forward_folds(table.index, self.horizon):
+        for fold in walk_forward_folds(table.index, self.recipe.horizon):
             try:
-                parts.append(self._score_fold(candidate, table, fold, seed, notes))
+                parts.append(self._score_fold(candidate, table, fold, notes))
             except UnscoredCandidate as error:
                 notes.append(f"fold {fold.number} skipped: {error}")
         if len(parts) < MIN_FOLDS:
@@ -92,10 +92,10 @@ class PurgedWalkForwardPolicy:
         return pd.concat(parts), notes
 
     def _score_fold(
-        self, candidate: Candidate, table: TrainingTable, fold: Fold, seed: int, notes: list[str]
+        self, candidate: Candidate, table: TrainingTable, fold: Fold, notes: list[str]
     ) -> pd.DataFrame:
         rows = table.features.iloc[fold.train]
-        estimator, said = self._fit(candidate, rows, table.labels[fold.train], seed)
+        estimator, said = fit_candidate(candidate, rows, table.labels[fold.train], self.recipe)
         notes.extend(said)
         reference = table.reference_probability[fold.test]
         return pd.DataFrame(
@@ -119,7 +119,7 @@ class PurgedWalkForwardPolicy:
             test = scored[scored["fold"] == number]
             earlier = scored[
                 (scored["fold"] < number)
-                & known_before(pd.DatetimeIndex(scored.index), test.index[0], self.horizon)
+                & purged_mask(pd.DatetimeIndex(scored.index), test.index[0], self.recipe.horizon)
             ]
             try:
                 calibration, threshold = self._learn(earlier)
@@ -141,24 +141,13 @@ class PurgedWalkForwardPolicy:
 
     def _learn(self, rows: pd.DataFrame) -> tuple[Calibration, float]:
         labels = rows["label"].to_numpy()
-        calibration = calibration_fitter(self.calibration)(
+        calibration = calibration_fitter(self.recipe.calibration)(
             rows["candidate"].to_numpy(),
             rows["reference_logit"].to_numpy(),
             labels,
-            label_gap(self.horizon),
+            purge_gap(self.recipe.horizon),
         )
         return calibration, choose_threshold(labels, _served(calibration, rows))
-
-    def _fit(
-        self, candidate: Candidate, rows: pd.DataFrame, labels: np.ndarray, seed: int
-    ) -> tuple[Any, tuple[str, ...]]:
-        balance = ClassBalance.of(labels)
-        if not balance.negatives or not balance.positives:  # not every estimator refuses them
-            raise UnscoredCandidate(f"its {len(labels)} training rows hold one class")
-        estimator = candidate.build(balance, seed)
-        if "gap" in estimator.get_params(deep=False):  # calibrates itself on folds of its own
-            estimator.set_params(gap=label_gap(self.horizon))
-        return fit_with_notes(estimator, rows, labels)
 
 
 def _served(calibration: Calibration, rows: pd.DataFrame) -> np.ndarray:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from crypto_pool.domain.labels import SMA_DAYS
 from crypto_pool.domain.market import Trend, has_unbroken_days
+from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
 from crypto_pool.errors import InvalidSetting
 
 VOLATILITY_DAYS = 60
@@ -15,12 +16,7 @@ PROBABILITY_FLOOR = 0.01
 
 
 def random_walk_probability(
-    bars: pd.DataFrame,
-    trend: Trend | str,
-    horizon: int = 10,
-    target_pct: float = 0.05,
-    *,
-    target: str = "sma_shift",
+    bars: pd.DataFrame, trend: Trend | str, target: Target = DEFAULT_TARGET
 ) -> pd.Series:
     """Give P(label = 1) if log prices were a driftless random walk.
 
@@ -32,31 +28,30 @@ def random_walk_probability(
     """
     from scipy.special import ndtr
 
-    if horizon < SMA_DAYS:
+    if target.horizon < SMA_DAYS:
         raise InvalidSetting(
-            f"horizon {horizon} is below {SMA_DAYS}: the reference forecast is not defined there"
+            f"horizon {target.horizon} is below {SMA_DAYS}: the reference forecast is not defined "
+            "there"
         )
     index = pd.DatetimeIndex(bars.index)
     close = bars["close"].to_numpy(dtype=np.float64)
     spread = _return_deviation(close)
     usable = has_unbroken_days(index, VOLATILITY_DAYS + 1) & (spread > 0)
-    distance, variance_days = _state(close, horizon, target)
+    distance, variance_days = _state(close, target)
     scale = np.sqrt(variance_days) * np.where(usable, spread, np.nan)
     if Trend(trend) is Trend.UPTREND:
-        probability = ndtr((distance - np.log(1 + target_pct)) / scale)
+        probability = ndtr((distance - np.log(1 + target.pct)) / scale)
     else:
-        probability = 1 - ndtr((distance - np.log(1 - target_pct)) / scale)
+        probability = 1 - ndtr((distance - np.log(1 - target.pct)) / scale)
     return pd.Series(probability, index=index, name="reference_probability")
 
 
-def _state(close: np.ndarray, horizon: int, target: str) -> tuple[np.ndarray, float]:
+def _state(close: np.ndarray, target: Target) -> tuple[np.ndarray, float]:
     """Give the expected log change of the target, and its variance in daily variances."""
-    if target == "forward_return":
-        return np.zeros(len(close)), float(horizon)
-    if target == "sma_shift":
-        average = _trailing(close, SMA_DAYS).mean(axis=1)
-        return np.log(close / average), horizon - SMA_DAYS + AVERAGING_VARIANCE_DAYS
-    raise InvalidSetting(f"target {target!r} has no reference forecast")
+    if target.kind == "forward_return":
+        return np.zeros(len(close)), float(target.horizon)
+    average = _trailing(close, SMA_DAYS).mean(axis=1)
+    return np.log(close / average), target.horizon - SMA_DAYS + AVERAGING_VARIANCE_DAYS
 
 
 def logit(probability: pd.Series) -> pd.Series:

@@ -20,7 +20,7 @@ import pandas as pd
 from crypto_pool.domain.intervals import MIN_BLOCKS
 from crypto_pool.domain.performance import Performance, excess_p_value, measure
 from crypto_pool.domain.promotion import APPOINTMENTS
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.splits import purge_gap
 
 Action = Literal["keep", "quarantine", "roll back"]
 LIMIT = 2.45
@@ -73,7 +73,7 @@ class Review:
 
 def review_days_needed(horizon: int) -> int:
     """Return the shortest window within which as many blocks as a verdict needs can mature."""
-    return MIN_BLOCKS * label_gap(horizon) + horizon
+    return MIN_BLOCKS * purge_gap(horizon) + horizon
 
 
 def record_of(decisions: pd.DataFrame, serving: str) -> Record:
@@ -135,7 +135,7 @@ def _previous_is_better(
         for name in ("probability", "probability_previous")
     )
     days = pd.DatetimeIndex(pd.to_datetime(both["prediction_date"]))
-    p_value = excess_p_value(ours - theirs, days, label_gap(rules.horizon))
+    p_value = excess_p_value(ours - theirs, days, purge_gap(rules.horizon))
     if p_value is None or p_value >= rules.level(days.nunique()):
         return None
     return (

@@ -20,7 +20,7 @@ class Fold:
     test: np.ndarray
 
 
-def label_gap(horizon: int) -> int:
+def purge_gap(horizon: int) -> int:
     """Give the days between a row and the first later one that shares no price with its label.
 
     The label at t reads the 10-day averages at t and at t + horizon, so prices from
@@ -34,11 +34,11 @@ def rows_needed(horizon: int, folds: int = FOLDS) -> int:
 
     The first fold's training rows and its gap lie in the first of `folds` + 1 equal parts.
     """
-    return (folds + 1) * (label_gap(horizon) + 1)
+    return (folds + 1) * (purge_gap(horizon) + 1)
 
 
 def walk_forward_folds(
-    index: pd.DatetimeIndex, horizon: int = 10, folds: int = FOLDS
+    index: pd.DatetimeIndex, horizon: int, folds: int = FOLDS
 ) -> tuple[Fold, ...]:
     """Split rows in time order into expanding training rows and the test rows after a gap.
 
@@ -47,7 +47,7 @@ def walk_forward_folds(
     """
     from sklearn.model_selection import TimeSeriesSplit
 
-    gap = label_gap(horizon)
+    gap = purge_gap(horizon)
     splitter = TimeSeriesSplit(n_splits=folds, gap=gap)
     try:
         pairs = list(splitter.split(np.empty(len(index))))
@@ -59,6 +59,6 @@ def walk_forward_folds(
     return tuple(Fold(number, train, test) for number, (train, test) in enumerate(pairs, 1))
 
 
-def known_before(index: pd.DatetimeIndex, first: pd.Timestamp, horizon: int) -> np.ndarray:
+def purged_mask(index: pd.DatetimeIndex, first: pd.Timestamp, horizon: int) -> np.ndarray:
     """Say which rows have a label that was known, and shares no price, before bar date `first`."""
-    return np.asarray(index + pd.Timedelta(days=label_gap(horizon)) < first)
+    return np.asarray(index + pd.Timedelta(days=purge_gap(horizon)) < first)

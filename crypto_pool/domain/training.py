@@ -8,6 +8,7 @@ import pandas as pd
 
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend
+from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.reference import logit, random_walk_probability
 
 REFERENCE_LOGIT = "reference_logit"
@@ -36,25 +37,19 @@ def training_table(
     features: pd.DataFrame,
     trend: Trend | str,
     as_of: pd.Timestamp,
-    horizon: int = 10,
-    target_pct: float = 0.05,
-    training_rows: int = 1000,
-    *,
-    target: str = "sma_shift",
+    recipe: Recipe = DEFAULT_RECIPE,
 ) -> TrainingTable:
     """Take the latest rows whose label is known once bar date `as_of` has closed.
 
     Bars after `as_of` may be there and change nothing. A row without a reference
     forecast is left out, so that every score can be stated over it.
     """
-    labels = label_target(bars, trend, horizon, target_pct, target=target).reindex(features.index)
-    reference = random_walk_probability(bars, trend, horizon, target_pct, target=target).reindex(
-        features.index
-    )
+    labels = label_target(bars, trend, recipe.target).reindex(features.index)
+    reference = random_walk_probability(bars, trend, recipe.target).reindex(features.index)
     dates = pd.DatetimeIndex(features.index)
-    known = dates + pd.Timedelta(days=horizon) <= pd.Timestamp(as_of)
+    known = dates + pd.Timedelta(days=recipe.horizon) <= pd.Timestamp(as_of)
     usable = dates[known & labels.notna().to_numpy() & reference.notna().to_numpy()]
-    chosen = usable[-training_rows:] if training_rows > 0 else usable[:0]
+    chosen = usable[-recipe.training_rows :] if recipe.training_rows > 0 else usable[:0]
     return TrainingTable(
         features=features.loc[chosen],
         labels=labels.loc[chosen].to_numpy(dtype=np.int64),

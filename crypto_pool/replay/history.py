@@ -13,6 +13,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend, validate_bars
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.errors import InvalidBars
 from crypto_pool.replay.plan import ReplayPlan
@@ -74,23 +75,23 @@ def observe_days(bars: pd.DataFrame, plan: ReplayPlan) -> pd.DataFrame:
 def realised_labels(bars: pd.DataFrame, plan: ReplayPlan) -> pd.DataFrame:
     """What became of each day, a column for each trend; NaN where it is not known."""
     return pd.DataFrame(
-        {
-            str(trend): label_target(bars, trend, plan.horizon, plan.target_pct, target=plan.target)
-            for trend in Trend
-        }
+        {str(trend): label_target(bars, trend, plan.recipe.target) for trend in Trend}
     )
+
+
+def features_of(bars: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Features of bars as a live pool of this recipe computes them."""
+    indicators = compute_indicators(
+        bars, time_period=recipe.time_period, series_type=recipe.series_type
+    )
+    return build_features(indicators, time_period=recipe.time_period)
 
 
 def _observe(known: pd.DataFrame, plan: ReplayPlan) -> pd.DataFrame:
     today = known.index[-1]
-    indicators = compute_indicators(
-        known, time_period=plan.time_period, series_type=plan.series_type
-    )
-    features = build_features(indicators, time_period=plan.time_period).loc[today:]
+    features = features_of(known, plan.recipe).loc[today:]
     reference = {
-        reference_column(trend): random_walk_probability(
-            known, trend, plan.horizon, plan.target_pct, target=plan.target
-        )
+        reference_column(trend): random_walk_probability(known, trend, plan.recipe.target)
         for trend in Trend
     }
     return features.assign(**{name: values.loc[today:] for name, values in reference.items()})

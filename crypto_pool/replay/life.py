@@ -16,7 +16,7 @@ from crypto_pool.domain.overfitting import correct_selection
 from crypto_pool.domain.policies import EvaluationPolicy
 from crypto_pool.domain.promotion import Challenger, Incumbent, PromotionRules, decide
 from crypto_pool.domain.selection import CandidateScore, choose_champion
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.splits import purge_gap
 from crypto_pool.replay.rounds import Contender
 
 PROMISED = {
@@ -118,7 +118,7 @@ def _comparison(
     if then is None:
         return None
     seen_through = max(champion.trained_through, champion.chosen_through)
-    first_unseen = seen_through + pd.Timedelta(days=label_gap(horizon))
+    first_unseen = seen_through + pd.Timedelta(days=purge_gap(horizon))
     last_known = pd.Timestamp(as_of) - pd.Timedelta(days=horizon)
     index = pd.DatetimeIndex(champion.forecasts.index)
     rows = champion.forecasts.loc[(index > first_unseen) & (index <= last_known)]

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.indicators import SeriesType
+from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.workflow.code_version import TRAINING, code_version
 
@@ -27,15 +28,8 @@ class ReplayPlan:
     end: date
     retrain_every_days: int
     algorithms: tuple[str, ...] = tuple(CANDIDATES)
-    horizon: int = 10
-    target: str = "sma_shift"
-    target_pct: float = 0.05
-    calibration: str = "anchored"
-    training_rows: int = 1000
     min_history_bars: int = 365
-    time_period: int = 7
-    series_type: SeriesType = "close"
-    seed: int = 7
+    recipe: Recipe = DEFAULT_RECIPE
 
     def __post_init__(self) -> None:
         """Refuse what cannot be replayed."""
@@ -63,12 +57,22 @@ class ReplayPlan:
     @property
     def scored_through(self) -> date:
         """The bar that makes the last forecast's outcome known."""
-        return self.end + timedelta(days=self.horizon)
+        return self.end + timedelta(days=self.recipe.horizon)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is replayed, the recipe by the names of its settings."""
+        plain = asdict(self)
+        del plain["recipe"]
+        return {**plain, **self.recipe.to_settings()}
+
+    def recipe_of(self, policy: str) -> Recipe:
+        """Return the recipe with another evaluation policy; raises InvalidSetting."""
+        return Recipe.from_settings({**self.recipe.to_settings(), "evaluation_policy": policy})
 
     def fingerprint(self, source: str) -> str:
         """Name everything but coins and policies that the stored pieces depend on."""
         code = code_version(*TRAINING, "features")
-        digest = sha256(json.dumps([asdict(self), source, code], default=str).encode())
+        digest = sha256(json.dumps([self.to_json(), source, code], default=str).encode())
         for name in _PIECE_MAKERS:
             digest.update(Path(__file__).with_name(name).read_bytes())
         return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.replay import scores
 from crypto_pool.replay.account import Costs, account_statistics, buy_and_hold, follow_signals
@@ -41,11 +41,11 @@ def build_report(replay: Replay, rules: PromotionRules, costs: Costs) -> ReplayR
     for policy in replay.policies:
         lives = _live_all(replay, policy, rules, labels)
         forecasts = pd.concat([life.forecasts for life in lives])
-        returns[policy] = follow_signals(forecasts, bars, plan.horizon, costs)
-        policies[policy] = _describe(lives, forecasts, plan.horizon)
+        returns[policy] = follow_signals(forecasts, bars, plan.recipe.horizon, costs)
+        policies[policy] = _describe(lives, forecasts, plan.recipe.horizon)
         policies[policy]["account"] = account_statistics(returns[policy])
     document = {
-        "plan": {**asdict(plan), "policies": list(replay.policies)},
+        "plan": {**plan.to_json(), "policies": list(replay.policies)},
         "source": replay.source,
         "synthetic": replay.synthetic,
         "symbols": [history.symbol for history in replay.histories],
@@ -65,7 +65,7 @@ def _live_all(
     replay: Replay, policy_name: str, rules: PromotionRules, labels: Mapping[str, pd.DataFrame]
 ) -> list[MemberLife]:
     plan, store = replay.plan, replay.store
-    policy = policy_from_name(policy_name, horizon=plan.horizon, calibration=plan.calibration)
+    policy = policy_of(plan.recipe_of(policy_name))
     stored = set(store.keys(CANDIDATE_TABLE))
     rounds: dict[Member, dict[date, Mapping[str, Contender]]] = {}
     for name, member, as_of in replay.rounds():

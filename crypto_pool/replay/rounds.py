@@ -12,19 +12,14 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.evaluation import Metric
-from crypto_pool.domain.features import build_features, feature_names
-from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.features import feature_names
+from crypto_pool.domain.fitting import FittedCandidate, positive_probability
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import (
-    EvaluationPolicy,
-    FittedCandidate,
-    policy_from_name,
-    positive_probability,
-)
+from crypto_pool.domain.policies import EvaluationPolicy, policy_of
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import UnscoredCandidate
-from crypto_pool.replay.history import reference_column
+from crypto_pool.replay.history import features_of, reference_column
 from crypto_pool.replay.plan import ReplayPlan
 from crypto_pool.workflow.training import import_libraries
 
@@ -80,20 +75,15 @@ def play_round(task: RoundTask) -> str:
     """
     import_libraries()
     plan = task.plan
-    indicators = compute_indicators(
-        task.bars, time_period=plan.time_period, series_type=plan.series_type
-    )
+    recipe = plan.recipe_of(task.policy)
     table = training_table(
         task.bars,
-        build_features(indicators, time_period=plan.time_period),
+        features_of(task.bars, recipe),
         task.member.trend,
         pd.Timestamp(task.as_of),
-        plan.horizon,
-        plan.target_pct,
-        plan.training_rows,
-        target=plan.target,
+        recipe,
     )
-    policy = policy_from_name(task.policy, horizon=plan.horizon, calibration=plan.calibration)
+    policy = policy_of(recipe)
     rows, forecasts, evaluations = [], [], []
     for algorithm in plan.algorithms:
         row, forecast, evaluation = _train(policy, algorithm, table, task)
@@ -136,7 +126,7 @@ def _train(
     policy: EvaluationPolicy, algorithm: str, table: TrainingTable, task: RoundTask
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     try:
-        fitted = policy.evaluate(CANDIDATES[algorithm], table, task.plan.seed)
+        fitted = policy.evaluate(CANDIDATES[algorithm], table)
         forecast = _forecast(fitted, algorithm, task)
     except UnscoredCandidate as error:
         return {"reason": str(error)}, pd.DataFrame(), pd.DataFrame()
@@ -152,7 +142,7 @@ def _train(
 
 
 def _forecast(fitted: FittedCandidate, algorithm: str, task: RoundTask) -> pd.DataFrame:
-    columns = list(feature_names(task.plan.time_period))
+    columns = list(feature_names(task.plan.recipe.time_period))
     reference = task.observed[reference_column(task.member.trend)]
     candidate = positive_probability(
         CANDIDATES[algorithm], fitted.estimator, task.observed[columns]

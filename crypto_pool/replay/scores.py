@@ -23,7 +23,7 @@ import pandas as pd
 
 from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, block_rows, resampled_sums
-from crypto_pool.domain.splits import label_gap
+from crypto_pool.domain.splits import purge_gap
 
 BINS = 10
 
@@ -79,7 +79,7 @@ FIGURES = (
 
 def skill_interval(known: pd.DataFrame, horizon: int) -> list[float] | None:
     """Give the 90 % interval of the skill; None for fewer days than five blocks."""
-    block = block_rows(label_gap(horizon))
+    block = block_rows(purge_gap(horizon))
     errors = pd.DataFrame(
         {
             "ours": (known["probability"] - known["label"]) ** 2,

@@ -105,7 +105,7 @@ def _choose(task: ChampionTask) -> Choice:
     runs = {
         algorithm: run
         for algorithm, run in registry.finished_runs(name, data_hash(task.table)).items()
-        if run.tags["evaluation_policy"] == task.policy
+        if run.tags["evaluation_policy"] == task.recipe.evaluation_policy
     }
     scores = [CandidateScore(algorithm, run.metrics) for algorithm, run in runs.items()]
     selection = choose_champion(scores, Gates(), task.evaluation_policy)
@@ -161,15 +161,20 @@ def _register(task: ChampionTask, run: RunRecord, runs: Mapping[str, RunRecord])
         algorithm: registry.load_evaluation(other.run_id) for algorithm, other in runs.items()
     }
     importance = explain_run(
-        registry, run, task.table, evaluations[run.algorithm], task.explained_rows, task.seed
+        registry,
+        run,
+        task.table,
+        evaluations[run.algorithm],
+        task.explained_rows,
+        task.recipe.seed,
     )
     tags = version_tags(
         task.member,
         run,
-        task.settings,
-        [str(column) for column in task.table.features.columns],
+        task.recipe,
+        task.table,
         importance,
-        correct_selection(evaluations, run.algorithm, task.rules.horizon),
+        correct_selection(evaluations, run.algorithm, task.recipe.horizon),
         task.now,
     )
     registry.set_feature_importance(run.run_id, importance.mean)

@@ -16,10 +16,11 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.drift import InputSpan
 from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.fast_predictors import fast_probability
+from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
-from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
+from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
 from crypto_pool.domain.training import REFERENCE_LOGIT, prediction_input, served_rows
 from crypto_pool.errors import MissingFeatures
@@ -117,11 +118,9 @@ def forecast(
     stored = frames.read("daily_bars", member.symbol)
     if day not in features.index:
         raise MissingFeatures(_why_no_row(member, day, stored.index, features.index))
-    horizon, target_pct = int(tags["prediction_window_days"]), float(tags["target_pct"])
+    target = Target.from_settings(tags)
     bars = stored.loc[:day].tail(VOLATILITY_DAYS + 1)
-    reference = random_walk_probability(
-        bars, member.trend, horizon, target_pct, target=tags["target"]
-    ).loc[day]
+    reference = random_walk_probability(bars, member.trend, target).loc[day]
     if pd.isna(reference):
         raise MissingFeatures(
             f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
@@ -140,7 +139,7 @@ def forecast(
             f"{abstain_beyond_widths:g} is the limit"
         )
     probability = float(model.predict_probability(row)[0])
-    background = spread_rows(trained, BACKGROUND_ROWS)
+    background = subsample(trained, BACKGROUND_ROWS)
     explained = contributions(fast_probability(model), background, row, seed, TOP_CONTRIBUTIONS)
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
@@ -160,11 +159,12 @@ def forecast(
         "model_name": model_name(member.name),
         "model_version": str(forecaster.version.version),
         "algorithm": tags["classifier"],
-        "target": tags["target"],
-        "target_pct": target_pct,
-        "prediction_window_days": horizon,
+        "target": target.kind,
+        "target_pct": target.pct,
+        "prediction_window_days": target.horizon,
         "trained_through": trained_through,
-        "in_sample": bar_date <= max(trained_through + timedelta(days=horizon), chosen_through),
+        "in_sample": bar_date
+        <= max(trained_through + timedelta(days=target.horizon), chosen_through),
         "features": json.dumps(
             {str(k): v for k, v in features.loc[[day]].to_dict("records")[0].items()}
         ),
@@ -196,13 +196,7 @@ def score_predictions(store: FrameStore, predictions: pd.DataFrame, now: datetim
     bars = {symbol: store.read("daily_bars", symbol) for symbol in predictions["symbol"].unique()}
     scored = []
     for row in predictions.to_dict("records"):
-        labels = label_target(
-            bars[row["symbol"]],
-            row["trend"],
-            row["prediction_window_days"],
-            row["target_pct"],
-            target=row["target"],
-        )
+        labels = label_target(bars[row["symbol"]], row["trend"], Target.from_settings(row))
         outcome = labels.get(pd.Timestamp(row["prediction_date"]))
         if outcome is None or pd.isna(outcome):
             continue

@@ -1,9 +1,7 @@
 """What a decision about a champion needs, and whether the winner replaces the one that serves."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, quarantine_reason
@@ -12,7 +10,7 @@ from crypto_pool.adapters.model_records import ChampionRecord, RunRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import EvaluationPolicy, policy_from_name
+from crypto_pool.domain.policies import EvaluationPolicy, policy_of
 from crypto_pool.domain.promotion import (
     Challenger,
     Incumbent,
@@ -21,9 +19,9 @@ from crypto_pool.domain.promotion import (
     compare,
     decide,
 )
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
-from crypto_pool.workflow.training import TARGET_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,8 @@ class ChampionTask:
     member: Member
     table: TrainingTable
     as_of: date
-    policy: str
-    seed: int
+    recipe: Recipe
     explained_rows: int
-    settings: Mapping[str, Any]
     rules: PromotionRules
     registry: ModelRegistry
     store: FrameStore
@@ -45,12 +41,8 @@ class ChampionTask:
 
     @property
     def evaluation_policy(self) -> EvaluationPolicy:
-        """The policy with the horizon and the calibration of the settings."""
-        return policy_from_name(
-            self.policy,
-            horizon=self.rules.horizon,
-            calibration=str(self.settings["calibration"]),
-        )
+        """How candidates are judged."""
+        return policy_of(self.recipe)
 
 
 def judge(
@@ -87,8 +79,6 @@ def judge(
                 task.registry.load(task.member.name, champion.version).predict_probability,
                 CANDIDATES[run.algorithm],
                 task.evaluation_policy,
-                task.seed,
-                task.rules.horizon,
             )
         except UnscoredCandidate as error:
             incomparable = str(error)
@@ -114,18 +104,16 @@ def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent 
 
 def _fault(task: ChampionTask, serving: ChampionRecord) -> str:
     """Say why a champion can serve no more, or nothing."""
-    for name in TARGET_SETTINGS:
-        if serving.tags.get(name) != str(task.settings[name]):
-            return f"its {name} is {serving.tags.get(name)}, the pool's {task.settings[name]}"
+    changed = task.recipe.terms(task.table.features.columns).difference(serving.tags)
+    if changed:
+        return f"its terms are not the pool's: {changed}"
     quarantine = quarantine_reason(Ledger(task.store).of_member(task.member), task.now)
     if quarantine:
         return f"it is quarantined ({quarantine})"
     try:
-        model = task.registry.load(task.member.name, serving.version)
+        task.registry.load(task.member.name, serving.version)
     except CryptoPoolError as fault:
         return f"it no longer loads ({fault})"
-    if list(model.feature_names) != list(task.table.features.columns):
-        return "its feature schema is not that of the feature table any more"
     return ""
 
 

@@ -10,16 +10,17 @@ import pandas as pd
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.features import build_features
+from crypto_pool.domain.fitting import FittedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.overfitting import correct_selection
-from crypto_pool.domain.policies import FittedCandidate, policy_from_name
+from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import import_libraries
 
-POLICY = "purged_walk_forward"
 RANDOM_WALK = 0.0
 STRENGTHS = (0.3, 0.6)
 # What precedes the first labelled row (60 returns) and follows the last (the horizon).
@@ -35,6 +36,11 @@ class StudyTask:
     symbol: str
     candidates: tuple[str, ...]
     training_rows: int
+
+    @property
+    def recipe(self) -> Recipe:
+        """How each candidate is made."""
+        return Recipe(seed=self.seed, training_rows=self.training_rows)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ def study_coin(task: StudyTask) -> list[MemberFinding]:
             features,
             trend,
             pd.Timestamp(through),
-            training_rows=task.training_rows,
+            task.recipe,
         )
         finding = _study_member(task, trend, table)
         if finding is not None:
@@ -130,11 +136,11 @@ def summarise(strength: float, members: Sequence[MemberFinding]) -> StrengthFind
 
 
 def _study_member(task: StudyTask, trend: Trend, table: TrainingTable) -> MemberFinding | None:
-    policy = policy_from_name(POLICY)
+    policy = policy_of(task.recipe)
     fitted: dict[str, FittedCandidate] = {}
     for name in task.candidates:
         try:
-            fitted[name] = policy.evaluate(CANDIDATES[name], table, task.seed)
+            fitted[name] = policy.evaluate(CANDIDATES[name], table)
         except UnscoredCandidate:
             continue  # as in the pool: an unscored candidate takes no part in the choice
     if not fitted:

@@ -1,10 +1,8 @@
 """What is known of each member on a day, as the rules of staleness ask for it."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import pandas as pd
 
@@ -16,12 +14,12 @@ from crypto_pool.domain.drift import RECENT_ROWS, InputSpan
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.outcomes import measure_realised
 from crypto_pool.domain.promotion import TRAININGS
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.forecasting import SymbolFrames
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot
-from crypto_pool.workflow.training import TARGET_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,14 @@ class Observer:
     """Observes members with frames that are read once."""
 
     frames: SymbolFrames
-    settings: Mapping[str, Any]
+    recipe: Recipe
     outcomes: Outcomes
     now: datetime
 
     @property
     def horizon(self) -> int:
         """Days until a label is known."""
-        return int(self.settings["prediction_window_days"])
+        return self.recipe.horizon
 
     def observe(
         self, member: Member, champion: ChampionRecord | None, decisions: pd.DataFrame
@@ -61,7 +59,9 @@ class Observer:
             drifted_feature=drifted,
             performance=measure_realised(served, self.horizon),
             quarantine=quarantine_reason(decisions, self.now),
-            schema_change="" if champion is None else self._changes(champion, features),
+            schema_change=""
+            if champion is None
+            else self.recipe.terms(features.columns).difference(champion.tags),
             code_changed=trained_by is not None and trained_by != code_version(),
         )
 
@@ -79,33 +79,19 @@ class Observer:
         knew = pd.Timestamp(trained_as_of) - timedelta(days=self.horizon)
         return int(((features.index > knew) & (features.index <= known)).sum())
 
-    def _changes(self, champion: ChampionRecord, features: pd.DataFrame) -> str:
-        trained_on = json.loads(champion.tags["feature_names"])
-        now = [str(column) for column in features.columns]
-        changes = [f"{name} is new" for name in now if name not in trained_on]
-        changes += [f"{name} is gone" for name in trained_on if name not in now]
-        if not changes and trained_on != now:
-            changes.append("another order")
-        changes += [
-            f"{name} was {champion.tags.get(name)} and is {self.settings[name]}"
-            for name in TARGET_SETTINGS
-            if champion.tags.get(name) != str(self.settings[name])
-        ]
-        return ", ".join(changes)
-
 
 def observe_members(
     store: FrameStore,
     registry: ModelRegistry,
     members: Sequence[Member],
-    settings: Mapping[str, Any],
+    recipe: Recipe,
     window_days: int,
     as_of: date,
     now: datetime,
 ) -> tuple[list[MemberState], dict[str, str]]:
     """Give the states of members, and by name why one cannot be observed."""
     outcomes = Outcomes.read(store, as_of, window_days)
-    observer = Observer(SymbolFrames(store), settings, outcomes, now)
+    observer = Observer(SymbolFrames(store), recipe, outcomes, now)
     champions = registry.champions([member.name for member in members])
     decisions = Ledger(store).by_member()
     states: list[MemberState] = []

@@ -1,7 +1,6 @@
 """What a registered version says of itself: its explanation, its tags, its row in champions."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +12,10 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.explanation import Explanation, explain
 from crypto_pool.domain.fast_predictors import fast_probability
+from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.overfitting import SelectionCorrection
-from crypto_pool.domain.policies import BACKGROUND_ROWS, spread_rows
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.domain.training import TrainingTable, served_rows
 
@@ -52,7 +52,7 @@ def explain_run(
     """SHAP values of a run's model on the latest rows its promise was measured on."""
     model = registry.load_run(run.run_id)
     rows = served_rows(table)
-    background = spread_rows(rows.loc[: run.tags["trained_through"]], BACKGROUND_ROWS)
+    background = subsample(rows.loc[: run.tags["trained_through"]], BACKGROUND_ROWS)
     return explain(
         CANDIDATES[run.algorithm],
         fast_probability(model),
@@ -66,8 +66,8 @@ def explain_run(
 def version_tags(
     member: Member,
     run: RunRecord,
-    settings: Mapping[str, Any],
-    feature_names: list[str],
+    recipe: Recipe,
+    table: TrainingTable,
     importance: Explanation,
     correction: SelectionCorrection,
     registered_at: datetime,
@@ -78,10 +78,7 @@ def version_tags(
         "symbol": member.symbol,
         "classifier": run.algorithm,
         "classified_trend": str(member.trend),
-        "target": str(settings["target"]),
-        "target_pct": str(settings["target_pct"]),
-        "prediction_window_days": str(settings["prediction_window_days"]),
-        "feature_names": json.dumps(feature_names),
+        **recipe.terms(table.features.columns).to_tags(),
         "feature_importance": json.dumps(dict(importance.mean)),
         "feature_importance_absolute": json.dumps(dict(importance.mean_absolute)),
         "reference_importance": json.dumps(importance.reference),

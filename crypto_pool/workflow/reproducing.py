@@ -9,8 +9,9 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.promotion import served_probability
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import served_rows
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.snapshots import load_snapshot
@@ -47,17 +48,18 @@ def reproduce(
     """
     record = registry.version(member.name, version)
     run = registry.run(record.run_id)
-    settings = json.loads(run.tags["settings"])
-    table = load_snapshot(store, run.tags["data_hash"])
-    policy = policy_from_name(
-        run.tags["evaluation_policy"],
-        horizon=int(settings["prediction_window_days"]),
-        calibration=str(settings["calibration"]),
+    parameters = registry.run_parameters(record.run_id)
+    recipe = Recipe.from_settings(
+        {
+            "evaluation_policy": run.tags["evaluation_policy"],
+            "seed": int(parameters["seed"]),
+            **json.loads(run.tags["settings"]),
+        }
     )
+    table = load_snapshot(store, run.tags["data_hash"])
     candidate = CANDIDATES[run.algorithm]
-    seed = int(registry.run_parameters(record.run_id)["seed"])
     rows = served_rows(table)
-    again = served_probability(candidate, policy.evaluate(candidate, table, seed), rows)
+    again = served_probability(candidate, policy_of(recipe).evaluate(candidate, table), rows)
     registered = registry.load(member.name, version).predict_probability(rows)
     return Reproduction(
         member=member,

@@ -17,16 +17,14 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.promise import bounds_by_name
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, training_table
 from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.isolation import Failure, map_isolated
-
-# What a forecast is of; a champion for other terms cannot serve.
-TARGET_SETTINGS = ("target", "target_pct", "prediction_window_days")
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,7 @@ class TrainingTask:
     algorithm: str
     table: TrainingTable
     as_of: date
-    policy: str
-    seed: int
-    settings: Mapping[str, Any]
+    recipe: Recipe
     synthetic: bool
     registry: ModelRegistry
     parent_run_id: str
@@ -67,9 +63,7 @@ class CandidateResult:
         return CANDIDATE_SCORES.row(own, vars(self), self.metrics)
 
 
-def member_table(
-    store: FrameStore, member: Member, as_of: date, settings: Mapping[str, Any], training_rows: int
-) -> TrainingTable:
+def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe) -> TrainingTable:
     """The labelled rows of one member that were known when the bar of `as_of` closed.
 
     Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
@@ -89,10 +83,7 @@ def member_table(
         store.read("feature_table", member.symbol),
         member.trend,
         pd.Timestamp(as_of),
-        settings["prediction_window_days"],
-        settings["target_pct"],
-        training_rows,
-        target=settings["target"],
+        recipe,
     )
 
 
@@ -103,11 +94,9 @@ def training_key(task: TrainingTask) -> str:
         task.algorithm,
         data_hash(task.table),
         code_version(),
-        task.policy,
-        task.seed,
-        json.dumps(dict(task.settings), sort_keys=True, default=str),
+        task.recipe.fit_settings(),
     ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -148,12 +137,7 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
     """
     outcome = _outcome(task)
     try:
-        policy = policy_from_name(
-            task.policy,
-            horizon=int(task.settings["prediction_window_days"]),
-            calibration=str(task.settings["calibration"]),
-        )
-        fitted = policy.evaluate(CANDIDATES[task.algorithm], task.table, task.seed)
+        fitted = policy_of(task.recipe).evaluate(CANDIDATES[task.algorithm], task.table)
     except UnscoredCandidate as error:
         return CandidateResult(**outcome, status="unscored", reason=str(error))
     run = task.registry.log_candidate(
@@ -172,19 +156,18 @@ def train_candidate(task: TrainingTask) -> CandidateResult:
             parent_run_id=task.parent_run_id,
             synthetic=task.synthetic,
             parameters={
-                "seed": task.seed,
-                "decision_threshold": fitted.decision_threshold,
+                **task.recipe.fit_settings(),
                 "training_rows": len(task.table),
+                "decision_threshold": fitted.decision_threshold,
                 "class_weights": json.dumps({str(k): v for k, v in fitted.class_weights.items()}),
-                **task.settings,
                 "calibration_values": json.dumps(fitted.calibration.to_dict()),
             },
-            settings=task.settings,
+            settings=task.recipe.fit_settings(),
             fold_metrics=fitted.promise.folds,
             evaluation=fitted.evaluation,
             tags={
                 "as_of": task.as_of.isoformat(),
-                "evaluation_policy": task.policy,
+                "evaluation_policy": task.recipe.evaluation_policy,
                 "trained_through": f"{fitted.trained_through:%Y-%m-%d}",
                 "chosen_through": f"{fitted.chosen_through:%Y-%m-%d}",
                 "decision_threshold": repr(float(fitted.decision_threshold)),
@@ -200,6 +183,6 @@ def _outcome(task: TrainingTask) -> dict[str, Any]:
         "member": task.member,
         "algorithm": task.algorithm,
         "as_of": task.as_of,
-        "policy": task.policy,
+        "policy": task.recipe.evaluation_policy,
         "data_hash": data_hash(task.table),
     }

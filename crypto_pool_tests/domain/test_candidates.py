@@ -9,7 +9,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import FOREST, SAMPLED, explain
-from crypto_pool.domain.policies import HoldoutPolicy, positive_probability
+from crypto_pool.domain.fitting import positive_probability
+from crypto_pool.domain.policies import HoldoutPolicy
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import UnscoredCandidate
 
 NAMES = [
@@ -30,7 +32,7 @@ IN_SKOPS = [name for name in NAMES if CANDIDATES[name].artifact_format == "skops
 @pytest.fixture(scope="module")
 def fitted(market):
     return {
-        name: HoldoutPolicy().evaluate(candidate, market.table, seed=3)
+        name: HoldoutPolicy(Recipe(seed=3)).evaluate(candidate, market.table)
         for name, candidate in CANDIDATES.items()
     }
 
@@ -80,7 +82,7 @@ def test_the_unit_of_a_feature_does_not_matter_to_those_that_measure_distances(
     table = replace(
         market.table, features=market.table.features.assign(MACD=lambda rows: rows["MACD"] * 1024)
     )
-    other = HoldoutPolicy().evaluate(CANDIDATES[name], table, seed=3)
+    other = HoldoutPolicy(Recipe(seed=3)).evaluate(CANDIDATES[name], table)
     ours = fitted[name].evaluation["probability"]
     np.testing.assert_allclose(other.evaluation["probability"], ours, atol=1e-9)
 
@@ -94,7 +96,7 @@ def test_every_candidate_gives_graded_probabilities(name, fitted, market):
 
 @pytest.mark.parametrize("name", ["RandomForest", "XGBoost", "LightGBM", "NeuralNet"])
 def test_the_same_seed_gives_the_same_model(name, fitted, market):
-    again = HoldoutPolicy().evaluate(CANDIDATES[name], market.table, seed=3)
+    again = HoldoutPolicy(Recipe(seed=3)).evaluate(CANDIDATES[name], market.table)
     np.testing.assert_array_equal(again.evaluation, fitted[name].evaluation)
 
 

@@ -8,6 +8,7 @@ from scipy.stats import norm
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.labels import label_forward_return, label_target, label_trend
 from crypto_pool.domain.market import Trend
+from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.errors import InvalidSetting
 
@@ -45,7 +46,7 @@ def test_the_default_target_is_the_trend_of_the_indicator_table(market):
 
 def test_a_step_up_of_half_moves_the_average_by_half():
     close = np.where(np.arange(60) < 30, 100.0, 150.0)
-    labels = label_trend(compute_indicators(flat_bars(close)), "uptrend", target_pct=0.2)
+    labels = label_trend(compute_indicators(flat_bars(close)), "uptrend", Target(pct=0.2))
     assert labels.iloc[29 - 10] == 0.0  # the average at day 29 still holds no new price
     assert labels.iloc[33 - 10] == 1.0  # four of ten days at +50 % are +20 %
     assert labels.iloc[32 - 10] == 0.0
@@ -53,7 +54,7 @@ def test_a_step_up_of_half_moves_the_average_by_half():
 
 
 def test_the_last_horizon_rows_and_the_warm_up_are_unknown(market):
-    labels = label_trend(market.indicators, "uptrend", horizon=12)
+    labels = label_trend(market.indicators, "uptrend", Target(horizon=12))
     assert labels.iloc[-12:].isna().all()
     assert labels.iloc[:9].isna().all()
     assert labels.iloc[9:-12].notna().all()
@@ -73,7 +74,7 @@ def test_the_reference_is_its_closed_form_by_hand(market):
     bars = market.bars
     close = bars["close"]
     up = random_walk_probability(bars, "uptrend")
-    down = random_walk_probability(bars, "downtrend", horizon=14, target_pct=0.08)
+    down = random_walk_probability(bars, "downtrend", Target(pct=0.08, horizon=14))
     returns = [math.log(close.iloc[i] / close.iloc[i - 1]) for i in range(DAY - 59, DAY + 1)]
     mean = sum(returns) / 60
     s = math.sqrt(sum((r - mean) ** 2 for r in returns) / 59)
@@ -106,7 +107,7 @@ def test_a_price_that_never_moves_has_no_reference():
 
 def test_a_horizon_below_ten_is_refused(bars):
     with pytest.raises(InvalidSetting, match="horizon 9"):
-        random_walk_probability(bars, "uptrend", horizon=9)
+        random_walk_probability(bars, "uptrend", Target(horizon=9))
 
 
 def test_logits_are_of_clipped_probabilities():
@@ -119,7 +120,7 @@ def test_forward_return_is_close_to_close(market, trend):
     close = market.bars["close"]
     change = close.shift(-10) / close - 1
     hit = change >= 0.05 if trend is Trend.UPTREND else change <= -0.05
-    labels = label_target(market.bars, trend, target="forward_return")
+    labels = label_target(market.bars, trend, Target("forward_return"))
     pd.testing.assert_series_equal(
         labels, hit.astype(float).where(change.notna()), check_names=False, check_freq=False
     )
@@ -128,7 +129,7 @@ def test_forward_return_is_close_to_close(market, trend):
     spread = np.log(close).diff().rolling(60).std()
     ends = -np.log(1.05) if trend is Trend.UPTREND else np.log(0.95)
     expected = pd.Series(norm.cdf(ends / (np.sqrt(10) * spread)), index=close.index)
-    actual = random_walk_probability(market.bars, trend, target="forward_return")
+    actual = random_walk_probability(market.bars, trend, Target("forward_return"))
     pd.testing.assert_series_equal(actual, expected, check_names=False, check_freq=False)
 
 
@@ -138,16 +139,14 @@ def test_a_forward_return_of_five_percent_is_the_default_target(later, label):
     assert label_forward_return(bars, "uptrend").iloc[25] == label
 
 
-def test_an_unknown_target_is_refused(market):
+def test_an_unknown_target_is_refused():
     with pytest.raises(InvalidSetting, match="'close'"):
-        label_target(market.bars, "uptrend", target="close")
-    with pytest.raises(InvalidSetting, match="'close'"):
-        random_walk_probability(market.bars, "uptrend", target="close")
+        Target("close")
 
 
 def test_a_move_of_exactly_the_target_counts():
     fall = flat_bars(np.where(np.arange(60) < 30, 100.0, 50.0))
-    assert label_target(fall, "downtrend", target_pct=0.2).iloc[33 - 10] == 1.0
+    assert label_target(fall, "downtrend", Target(pct=0.2)).iloc[33 - 10] == 1.0
     rise = flat_bars(np.where(np.arange(60) < 30, 100.0, 150.0))
-    forward = label_target(rise, "uptrend", target_pct=0.5, target="forward_return")
+    forward = label_target(rise, "uptrend", Target("forward_return", 0.5))
     assert forward.iloc[25] == 1.0

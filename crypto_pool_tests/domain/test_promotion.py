@@ -11,7 +11,7 @@ from sklearn.dummy import DummyClassifier
 
 from crypto_pool.domain.calibration import AnchoredCalibration
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import HoldoutPolicy, PurgedWalkForwardPolicy
 from crypto_pool.domain.promotion import (
     Challenger,
     Incumbent,
@@ -99,9 +99,7 @@ def test_a_candidate_that_is_calibrated_to_the_reference_serves_it(table):
 
 
 def compared(table, champion, probability):
-    return compare(
-        table, champion, probability, CANDIDATES["LightGBM"], policy_from_name("holdout"), 7
-    )
+    return compare(table, champion, probability, CANDIDATES["LightGBM"], HoldoutPolicy())
 
 
 def test_comparison_rows_start_after_what_the_champion_saw(table):
@@ -141,9 +139,9 @@ def test_no_comparison_without_rows(table):
 )
 def test_what_stops_a_comparison_is_the_reason_on_record(table, trained, said):
     champion = Incumbent("3", trained, TRAINED, 0.5)
-    policy = policy_from_name("purged_walk_forward")
+    policy = PurgedWalkForwardPolicy()
     with pytest.raises(UnscoredCandidate, match=said) as caught:
-        compare(table, champion, np.zeros, CANDIDATES["LightGBM"], policy, 7)
+        compare(table, champion, np.zeros, CANDIDATES["LightGBM"], policy)
     verdict = decide(champion, CHALLENGER, None, TRAINED, RULES, str(caught.value))
     assert "no comparison with it on rows that neither has seen: " in verdict.reason
     assert said in verdict.reason

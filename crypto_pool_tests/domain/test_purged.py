@@ -14,10 +14,11 @@ from crypto_pool.domain.calibration_fitting import fit_anchored
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import logit
-from crypto_pool.domain.splits import known_before, walk_forward_folds
+from crypto_pool.domain.splits import purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
@@ -44,13 +45,13 @@ def test_no_label_window_of_training_reaches_the_test_rows(horizon, missing):
         last_price_of_training = index[fold.train[-1]] + pd.Timedelta(days=horizon)
         first_price_of_test = index[fold.test[0]] - pd.Timedelta(days=9)
         assert last_price_of_training < first_price_of_test
-        known = known_before(index, index[fold.test[0]], horizon)
+        known = purged_mask(index, index[fold.test[0]], horizon)
         assert known[fold.train].all()
         assert (index[known] + pd.Timedelta(days=horizon)).max() < first_price_of_test
 
 
 def test_folds_expand_in_time_and_judge_every_later_row_once():
-    folds = walk_forward_folds(days(600))
+    folds = walk_forward_folds(days(600), 10)
     assert [fold.number for fold in folds] == [1, 2, 3, 4, 5]
     assert all(fold.train[0] == 0 for fold in folds)
     judged = np.concatenate([fold.test for fold in folds])
@@ -59,14 +60,16 @@ def test_folds_expand_in_time_and_judge_every_later_row_once():
 
 def test_too_few_rows_are_said():
     with pytest.raises(UnscoredCandidate, match="60 labelled rows are too few"):
-        walk_forward_folds(days(60))
+        walk_forward_folds(days(60), 10)
 
 
 def random_walk_table(seed: int, horizon: int = 10, days: int = 700) -> TrainingTable:
     """Features that only say which day it is: whoever finds skill has seen the labels."""
     bars = synthetic_bars(days, seed)
     features = build_features(compute_indicators(bars))
-    table = training_table(bars, features, "uptrend", bars.index[-1], horizon)
+    table = training_table(
+        bars, features, "uptrend", bars.index[-1], Recipe(Target(horizon=horizon))
+    )
     clock = np.arange(len(table), dtype=float)
     return replace(
         table,
@@ -85,7 +88,7 @@ def neighbour_agreement() -> float:
     excess = []
     for seed in range(8):
         table = random_walk_table(seed)
-        for fold in walk_forward_folds(table.index):
+        for fold in walk_forward_folds(table.index, 10):
             if len(np.unique(table.labels[fold.train])) == 2:
                 nearest = table.labels[fold.train[-1]]
                 first = table.labels[fold.test[:5]]
@@ -96,7 +99,7 @@ def neighbour_agreement() -> float:
 
 def test_without_the_gap_the_nearest_row_gives_the_label_away(monkeypatch):
     with_gap = neighbour_agreement()
-    monkeypatch.setattr(splits, "label_gap", lambda horizon: 0)
+    monkeypatch.setattr(splits, "purge_gap", lambda horizon: 0)
     without_gap = neighbour_agreement()
     assert with_gap < 0.12
     assert without_gap > 0.2
@@ -104,11 +107,11 @@ def test_without_the_gap_the_nearest_row_gives_the_label_away(monkeypatch):
 
 def test_what_is_promised_does_not_change_with_later_labels(table):
     policy = PurgedWalkForwardPolicy()
-    ours = policy.evaluate(LOGISTIC, table, 0).evaluation
+    ours = policy.evaluate(LOGISTIC, table).evaluation
     fourth = ours.index[ours["fold"] == 4]
     last_known = fourth[0] - pd.Timedelta(days=21)
     labels = np.where(table.index > last_known, 1 - table.labels, table.labels)
-    theirs = policy.evaluate(LOGISTIC, replace(table, labels=labels), 0).evaluation
+    theirs = policy.evaluate(LOGISTIC, replace(table, labels=labels)).evaluation
     same = ["probability", "decision_threshold", "reference_probability"]
     pd.testing.assert_frame_equal(ours.loc[: fourth[-1], same], theirs.loc[: fourth[-1], same])
     assert not ours.loc[fourth[-1] :, same].equals(theirs.loc[fourth[-1] :, same])
@@ -125,7 +128,7 @@ def test_labels_shifted_into_the_future_would_be_noticed(market):
 
 
 def test_what_serves_is_fitted_on_every_row_and_promised_on_the_folds(table):
-    fitted = policy_from_name("purged_walk_forward").evaluate(LOGISTIC, table, 0)
+    fitted = policy_of(Recipe()).evaluate(LOGISTIC, table)
     assert fitted.trained_through == fitted.chosen_through == table.index[-1]
     assert list(fitted.evaluation["fold"].unique()) == [2, 3, 4, 5]
     assert fitted.evaluation.index.is_monotonic_increasing
@@ -143,9 +146,9 @@ def test_what_serves_is_fitted_on_every_row_and_promised_on_the_folds(table):
 
 
 def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
-    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, table, 0)
+    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, table)
     tested, own = [], []
-    for fold in walk_forward_folds(table.index):
+    for fold in walk_forward_folds(table.index, 10):
         scorer = LOGISTIC.build(None, 0)
         scorer.fit(table.features.iloc[fold.train], table.labels[fold.train])
         own.append(scorer.predict_proba(table.features.iloc[fold.test])[:, 1])
@@ -161,26 +164,26 @@ def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
 
 
 def test_the_classifiers_that_calibrate_themselves_leave_the_same_gap(table):
-    policy = policy_from_name("purged_walk_forward", horizon=14)
-    fitted = policy.evaluate(CANDIDATES["RidgeClassifier"], table, 0)
+    policy = policy_of(Recipe(Target(horizon=14)))
+    fitted = policy.evaluate(CANDIDATES["RidgeClassifier"], table)
     assert fitted.estimator.gap == 24
 
 
 def test_folds_of_one_class_are_skipped_and_said(table):
     labels = table.labels.copy()
     labels[:150] = 0
-    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels), 0)
+    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels))
     assert any("fold 1 skipped" in note and "one class" in note for note in fitted.notes)
-    labels[: walk_forward_folds(table.index)[-1].train[-1] + 1] = 0
+    labels[: walk_forward_folds(table.index, 10)[-1].train[-1] + 1] = 0
     labels[-5:] = 1
     with pytest.raises(UnscoredCandidate, match="at least 2 are needed"):
-        PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels), 0)
+        PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels))
 
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 def test_the_other_calibrations_are_selectable(table, kind):
-    policy = policy_from_name("purged_walk_forward", calibration=kind)
-    fitted = policy.evaluate(LOGISTIC, table, 0)
+    policy = policy_of(Recipe(calibration=kind))
+    fitted = policy.evaluate(LOGISTIC, table)
     assert fitted.calibration.to_dict()["kind"] == kind
     assert fitted.evaluation["probability"].between(0, 1).all()
 
@@ -188,15 +191,15 @@ def test_the_other_calibrations_are_selectable(table, kind):
 def test_a_calibration_without_both_classes_judges_nothing(table):
     labels = np.zeros(len(table), dtype=int)
     labels[:40] = 1  # in training, never out of fold
-    policy = policy_from_name("purged_walk_forward", calibration="platt")
+    policy = policy_of(Recipe(calibration="platt"))
     with pytest.raises(UnscoredCandidate, match="both classes"):
-        policy.evaluate(LOGISTIC, replace(table, labels=labels), 0)
+        policy.evaluate(LOGISTIC, replace(table, labels=labels))
     with pytest.raises(InvalidSetting, match="'other' is unknown"):
-        policy_from_name("purged_walk_forward", calibration="other").evaluate(LOGISTIC, table, 0)
+        Recipe(calibration="other")
 
 
 def test_ranking_is_by_brier_score():
-    policy = policy_from_name("purged_walk_forward")
+    policy = policy_of(Recipe())
     assert policy.rank({"brier_score": 0.1}) > policy.rank({"brier_score": 0.2})
     assert policy.rank({"brier_score": None}) == float("-inf")
     easier = {"brier_score": 0.10, "reference_brier_score": 0.10}

@@ -4,7 +4,8 @@ from sklearn.linear_model import LogisticRegression
 
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
 from crypto_pool.domain.evaluation import Gates, brier_skill, classification_metrics
-from crypto_pool.domain.policies import HoldoutPolicy, policy_from_name
+from crypto_pool.domain.policies import HoldoutPolicy, policy_of
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.selection import CandidateScore, choose_champion
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
@@ -130,7 +131,7 @@ def test_that_nobody_passes_is_a_result():
 
 
 def test_holdout_trains_on_the_first_rows_and_judges_by_the_last(table):
-    fitted = HoldoutPolicy().evaluate(CANDIDATES["RandomForest"], table, seed=0)
+    fitted = HoldoutPolicy().evaluate(CANDIDATES["RandomForest"], table)
     boundary = int(len(table) * 0.95)
     assert fitted.trained_through == table.index[boundary - 1]
     assert fitted.chosen_through == table.index[-1]
@@ -156,7 +157,7 @@ def test_what_holdout_serves_does_not_depend_on_the_test_rows(table):
     labels[boundary:] = 1 - labels[boundary:]
     other = TrainingTable(table.features, labels, table.reference_probability)
     forest = CANDIDATES["RandomForest"]
-    ours, theirs = (HoldoutPolicy().evaluate(forest, t, 0) for t in (table, other))
+    ours, theirs = (HoldoutPolicy().evaluate(forest, t) for t in (table, other))
     np.testing.assert_array_equal(ours.evaluation["probability"], theirs.evaluation["probability"])
 
 
@@ -166,7 +167,7 @@ def test_training_rows_of_one_class_leave_a_candidate_unscored(table):
     )
     for candidate in CANDIDATES.values():
         with pytest.raises(UnscoredCandidate):
-            HoldoutPolicy().evaluate(candidate, one_class, seed=0)
+            HoldoutPolicy().evaluate(candidate, one_class)
 
 
 def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
@@ -176,20 +177,20 @@ def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
 
     broken = Candidate("Broken", lambda balance, seed: Broken(max_iter=10), "skops", "sampled")
     with pytest.raises(UnscoredCandidate, match=r"Broken: .* not finite"):
-        HoldoutPolicy().evaluate(broken, table, seed=0)
+        HoldoutPolicy().evaluate(broken, table)
     none = TrainingTable(table.features.iloc[:0], table.labels[:0], np.array([]))
     with pytest.raises(UnscoredCandidate, match="0 labelled rows"):
-        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], none, seed=0)
+        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], none)
     one = TrainingTable(table.features.iloc[:1], table.labels[:1], table.reference_probability[:1])
     with pytest.raises(UnscoredCandidate, match=r"1 labelled rows .* split 0\.95 to 0\.05"):
-        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], one, seed=0)
+        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], one)
 
 
 def test_what_a_library_warned_of_is_kept_as_a_note(table):
     slow = Candidate(
         "Slow", lambda balance, seed: LogisticRegression(max_iter=1), "skops", "linear"
     )
-    notes = HoldoutPolicy().evaluate(slow, table, seed=0).notes
+    notes = HoldoutPolicy().evaluate(slow, table).notes
     assert any(note.startswith("ConvergenceWarning") for note in notes)
 
 
@@ -197,15 +198,14 @@ def test_calibration_folds_that_were_skipped_are_kept_as_a_note(table):
     labels = table.labels.copy()
     labels[:60], labels[60:70] = 0, 1  # the first fold trains on 46 rows, the second on 112
     late = TrainingTable(table.features, labels, table.reference_probability)
-    fitted = HoldoutPolicy().evaluate(CANDIDATES["RidgeClassifier"], late, seed=0)
+    fitted = HoldoutPolicy().evaluate(CANDIDATES["RidgeClassifier"], late)
     assert len(fitted.estimator.skipped_folds_) == 1
     assert fitted.notes == ("1 calibration folds skipped: one class in their training rows",)
 
 
 def test_ranking_is_by_overall_score_and_policies_are_named():
-    policy = policy_from_name("holdout")
+    policy = policy_of(Recipe(evaluation_policy="holdout"))
     assert policy.rank({"overall_score": 0.7}) > policy.rank({"overall_score": 0.6})
     assert policy.rank({"overall_score": 0.0}) > policy.rank({"overall_score": None})
     with pytest.raises(InvalidSetting, match="'hold-out'"):
-        policy_from_name("hold-out")
-    assert policy_from_name("holdout", horizon=14).horizon == 14
+        Recipe(evaluation_policy="hold-out")

@@ -7,6 +7,7 @@ import pytest
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.labels import label_trend
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.domain.training import data_hash, prediction_input, training_table
 
@@ -15,7 +16,7 @@ T = 400
 
 def table_of(bars: pd.DataFrame, as_of: pd.Timestamp, trend: str = "uptrend", rows: int = 1000):
     features = build_features(compute_indicators(bars))
-    return training_table(bars, features, trend, as_of, training_rows=rows)
+    return training_table(bars, features, trend, as_of, Recipe(training_rows=rows))
 
 
 def with_other_future(bars: pd.DataFrame, after: int) -> pd.DataFrame:

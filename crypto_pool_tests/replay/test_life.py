@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.policies import policy_from_name
+from crypto_pool.domain.policies import PurgedWalkForwardPolicy
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.replay.life import MemberLife, live
 from crypto_pool.replay.rounds import Contender
@@ -16,7 +16,7 @@ MEMBER = Member("AAA", Trend.UPTREND)
 FIRST, SECOND, END = date(2021, 1, 1), date(2021, 4, 1), date(2021, 5, 1)
 DAYS = pd.date_range("2020-06-01", END)
 LABELS = pd.Series((np.arange(len(DAYS)) // 6 % 3 == 0).astype(float), index=DAYS)
-POLICY = policy_from_name("purged_walk_forward")
+POLICY = PurgedWalkForwardPolicy()
 STAYS = PromotionRules(margin=0.05, expires_after_days=10_000)
 PASSES = {
     "positive_accuracy": 0.7,

@@ -15,6 +15,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.replay.history import (
@@ -119,7 +120,11 @@ def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]
 
 def test_what_comes_later_changes_no_earlier_forecast(tmp_path: Path) -> None:
     plan = ReplayPlan(
-        date(2021, 6, 1), date(2021, 7, 15), 60, algorithms=("KNeighbors",), training_rows=300
+        date(2021, 6, 1),
+        date(2021, 7, 15),
+        60,
+        algorithms=("KNeighbors",),
+        recipe=Recipe(training_rows=300),
     )
     bars = SyntheticMarket().bars("BTC", date(2021, 8, 1))
     changed_from = pd.Timestamp("2021-07-01")
@@ -165,7 +170,9 @@ def test_the_last_training_leaves_a_day_to_forecast() -> None:
 
 def test_the_other_target_has_its_own_labels_and_reference() -> None:
     bars = SyntheticMarket().bars("BTC", date(2021, 7, 15))
-    plan = ReplayPlan(date(2021, 6, 1), date(2021, 7, 1), 60, target="forward_return")
+    plan = ReplayPlan(
+        date(2021, 6, 1), date(2021, 7, 1), 60, recipe=Recipe(Target("forward_return"))
+    )
     labels = realised_labels(bars, plan)["uptrend"]
     later = bars["close"].shift(-10) / bars["close"] - 1
     known = labels.notna()
@@ -173,7 +180,7 @@ def test_the_other_target_has_its_own_labels_and_reference() -> None:
     assert (labels[known] == (later[known] >= 0.05)).all()
     column = reference_column(Trend.UPTREND)
     observed = observe_days(bars, plan)
-    expected = random_walk_probability(bars, "uptrend", target="forward_return")
+    expected = random_walk_probability(bars, "uptrend", Target("forward_return"))
     pd.testing.assert_series_equal(
         observed[column], expected.loc[observed.index], check_names=False, check_freq=False
     )

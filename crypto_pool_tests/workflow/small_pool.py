@@ -1,11 +1,9 @@
 """One member with two quick candidates in a folder: real MLflow, real Parquet, synthetic bars."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,6 +15,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.promotion import PromotionRules
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.championing import ChampionDecision, appoint_champion
@@ -26,15 +25,8 @@ from crypto_pool.workflow.training import TrainingTask, member_table, train_cand
 
 MEMBER = Member("AAA", Trend.UPTREND)
 ALGORITHMS = ("LightGBM", "RidgeClassifier")
+RECIPE = Recipe(training_rows=500)
 FIRST, SECOND = date(2022, 6, 1), date(2022, 8, 20)
-SETTINGS = {
-    "time_period": 7,
-    "series_type": "close",
-    "prediction_window_days": 10,
-    "target_pct": 0.05,
-    "target": "sma_shift",
-    "calibration": "anchored",
-}
 STAYS = PromotionRules(margin=0.5, expires_after_days=10_000)
 EXPIRES = PromotionRules(margin=0.5, expires_after_days=60)
 
@@ -42,10 +34,8 @@ EXPIRES = PromotionRules(margin=0.5, expires_after_days=60)
 @dataclass(frozen=True)
 class SmallPool:
     folder: Path
-    settings: Mapping[str, Any] = field(default_factory=lambda: dict(SETTINGS))
+    recipe: Recipe = RECIPE
     algorithms: tuple[str, ...] = ALGORITHMS
-    training_rows: int = 500
-    policy: str = "purged_walk_forward"
     predictability: float = 0.5
 
     @cached_property
@@ -68,7 +58,7 @@ class SmallPool:
         self.store.write("feature_table", "AAA", build_features(indicators))
 
     def table(self, as_of: date) -> TrainingTable:
-        return member_table(self.store, MEMBER, as_of, self.settings, self.training_rows)
+        return member_table(self.store, MEMBER, as_of, self.recipe)
 
     def train(self, as_of: date) -> None:
         table = self.table(as_of)
@@ -78,9 +68,7 @@ class SmallPool:
                 algorithm=algorithm,
                 table=table,
                 as_of=as_of,
-                policy=self.policy,
-                seed=7,
-                settings=self.settings,
+                recipe=self.recipe,
                 synthetic=True,
                 registry=self.registry,
                 parent_run_id="parent",
@@ -97,10 +85,8 @@ class SmallPool:
             member=MEMBER,
             table=self.table(as_of),
             as_of=as_of,
-            policy=self.policy,
-            seed=7,
+            recipe=self.recipe,
             explained_rows=10,
-            settings=self.settings,
             rules=rules,
             registry=self.registry,
             store=self.store,

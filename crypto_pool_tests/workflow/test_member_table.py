@@ -9,12 +9,12 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import member_table
 
 LAST = date(2021, 12, 31)
-SETTINGS = {"prediction_window_days": 10, "target_pct": 0.05, "target": "sma_shift"}
 
 
 @pytest.mark.parametrize("trend", list(Trend))
@@ -27,7 +27,9 @@ def test_labels_are_of_the_close_whatever_the_features_are_computed_from(tmp_pat
         store.write("daily_bars", "BTC", bars)
         store.write("raw_indicators", "BTC", indicators)
         store.write("feature_table", "BTC", build_features(indicators))
-        tables[series_type] = member_table(store, Member("BTC", trend), LAST, SETTINGS, 400)
+        tables[series_type] = member_table(
+            store, Member("BTC", trend), LAST, Recipe(training_rows=400)
+        )
     by_close, by_open = tables["close"], tables["open"]
     np.testing.assert_array_equal(by_open.labels, by_close.labels)
     np.testing.assert_array_equal(by_open.reference_probability, by_close.reference_probability)
@@ -40,4 +42,4 @@ def test_a_bar_date_before_the_first_bar_is_refused_with_the_span_of_the_bars(tm
     store.write("daily_bars", "BTC", SyntheticMarket().bars("BTC", LAST).tail(400))
     member = Member("BTC", Trend.UPTREND)
     with pytest.raises(MissingFeatures, match="bars run from 2020-11-27 to 2021-12-31"):
-        member_table(store, member, date(2020, 11, 26), SETTINGS, 400)
+        member_table(store, member, date(2020, 11, 26), Recipe(training_rows=400))

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.workflow.forecasting import (
     SymbolFrames,
@@ -17,7 +18,6 @@ from crypto_pool.workflow.judging import judge
 from crypto_pool_tests.workflow.small_pool import (
     MEMBER,
     SECOND,
-    SETTINGS,
     STAYS,
     SmallPool,
     noon_after,
@@ -34,7 +34,7 @@ def test_the_other_target_is_trained_promoted_forecast_and_scored(tmp_path):
     """`forward_return` end to end, where tomorrow is planted in today well enough to pass."""
     pool = SmallPool(
         tmp_path,
-        settings={**SETTINGS, "target": "forward_return"},
+        recipe=Recipe(Target("forward_return"), training_rows=500),
         algorithms=("LightGBM",),
         predictability=1.0,
     )
@@ -48,7 +48,7 @@ def test_the_other_target_is_trained_promoted_forecast_and_scored(tmp_path):
     bars = pool.store.read("daily_bars", "AAA")
     day = pd.Timestamp(SECOND)
     known = bars.loc[:day]
-    reference = random_walk_probability(known, MEMBER.trend, target="forward_return").loc[day]
+    reference = random_walk_probability(known, MEMBER.trend, Target("forward_return")).loc[day]
     assert row["reference_probability"] == pytest.approx(reference)
     assert (row["target"], row["status"], row["model_version"]) == ("forward_return", "active", "1")
 
@@ -66,24 +66,32 @@ def test_another_feature_schema_replaces_the_champion(pool):
     changed.train(SECOND)
     decision = changed.appoint(SECOND, STAYS)
     assert decision.decision == "promoted"
-    assert "its feature schema is not that of the feature table any more" in decision.reason
+    assert "feature weekday is new" in decision.reason
     assert pool.serving == "2"
     assert predict(changed)["model_version"] == "2"
 
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("target", "forward_return"), ("target_pct", 0.04), ("prediction_window_days", 12)],
+    [
+        ("target", "forward_return"),
+        ("target_pct", 0.04),
+        ("prediction_window_days", 12),
+        ("time_period", 9),
+        ("series_type", "high"),
+        ("indicator_source", "provider"),
+    ],
 )
 def test_a_champion_for_other_terms_cannot_serve(pool, setting, value):
     task = pool.task(SECOND)
     serving = pool.registry.champion(MEMBER.name)
     run = pool.registry.run(serving.run_id)
     assert "cannot serve" not in judge(task, serving, run, None, "").reason
-    changed = replace(task, settings={**SETTINGS, setting: value})
+    settings = task.recipe.to_settings()
+    changed = replace(task, recipe=Recipe.from_settings({**settings, setting: value}))
     verdict = judge(changed, serving, run, None, "")
     assert verdict.replaces
-    assert f"its {setting} is {SETTINGS[setting]}, the pool's {value}" in verdict.reason
+    assert f"{setting} was {settings[setting]} and is {value}" in verdict.reason
 
 
 def test_a_quarantined_champion_cannot_serve(pool):

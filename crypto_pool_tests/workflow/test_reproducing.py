@@ -2,6 +2,7 @@
 
 import pytest
 
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.workflow.reproducing import reproduce
 from crypto_pool.workflow.snapshots import store_snapshot
 from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, SmallPool
@@ -16,7 +17,11 @@ from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, SmallPool
     ],
 )
 def test_each_kind_of_model_is_reproduced(tmp_path, algorithm, policy):
-    pool = SmallPool(tmp_path, algorithms=(algorithm,), training_rows=240, policy=policy)
+    pool = SmallPool(
+        tmp_path,
+        algorithms=(algorithm,),
+        recipe=Recipe(training_rows=240, evaluation_policy=policy),
+    )
     pool.write_features()
     pool.train(FIRST)
     table = pool.table(FIRST)

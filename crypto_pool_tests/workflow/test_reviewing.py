@@ -9,6 +9,7 @@ import pandas as pd
 from crypto_pool.adapters.ledger import quarantine_reason
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.outcomes import ReviewRules
+from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.workflow.forecasting import SymbolFrames, choose_forecaster, forecast
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.reverting import roll_back
@@ -17,7 +18,6 @@ from crypto_pool_tests.workflow.small_pool import (
     EXPIRES,
     MEMBER,
     SECOND,
-    SETTINGS,
     STAYS,
     noon_after,
 )
@@ -64,7 +64,7 @@ def predict(pool, bar_date, **options):
 
 def observe(pool, as_of):
     states, faults = observe_members(
-        pool.store, pool.registry, [MEMBER], SETTINGS, 240, as_of, noon_after(as_of)
+        pool.store, pool.registry, [MEMBER], Recipe(), 240, as_of, noon_after(as_of)
     )
     assert faults == {}
     return states[0]
@@ -148,7 +148,7 @@ def test_a_fresh_member_is_observed_as_such(pool):
     assert state.trained_as_of == date(2022, 6, 1)
     assert state.schema_change == ""
     assert not state.code_changed
-    changed = {**SETTINGS, "target_pct": 0.1}
+    changed = Recipe(Target(pct=0.1))
     states, _ = observe_members(
         pool.store, pool.registry, [MEMBER], changed, 240, TODAY, noon_after(TODAY)
     )
@@ -166,7 +166,7 @@ def test_a_member_that_cannot_be_observed_stops_no_other(pool):
             return {MEMBER.name: champion, OTHER.name: bare}
 
     states, faults = observe_members(
-        pool.store, Registry(), [OTHER, MEMBER], SETTINGS, 240, TODAY, noon_after(TODAY)
+        pool.store, Registry(), [OTHER, MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
     )
     assert [state.member for state in states] == [MEMBER]
     assert faults == {OTHER.name: "cannot be observed: KeyError: 'as_of'"}

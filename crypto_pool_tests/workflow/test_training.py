@@ -10,6 +10,7 @@ from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -21,12 +22,7 @@ from crypto_pool.workflow.training import (
 )
 
 AS_OF = date(2021, 12, 31)
-SETTINGS = {
-    "prediction_window_days": 10,
-    "target_pct": 0.05,
-    "target": "forward_return",
-    "calibration": "anchored",
-}
+RECIPE = Recipe(Target("forward_return"))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +33,7 @@ def table() -> TrainingTable:
         build_features(compute_indicators(bars)),
         "uptrend",
         pd.Timestamp(AS_OF),
-        target="forward_return",
+        RECIPE,
     )
 
 
@@ -47,9 +43,7 @@ def task_of(table: TrainingTable, registry: ModelRegistry, **settings: str) -> T
         algorithm="KNeighbors",
         table=table,
         as_of=AS_OF,
-        policy="purged_walk_forward",
-        seed=7,
-        settings={**SETTINGS, **settings},
+        recipe=Recipe.from_settings({**RECIPE.to_settings(), **settings}),
         synthetic=True,
         registry=registry,
         parent_run_id="parent",

@@ -23,7 +23,7 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
 from crypto_pool.adapters.providers.alpha_vantage_indicators import IndicatorPull, indicator_pulls
 from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget, most_stale_first
 from crypto_pool.adapters.response_cache import ResponseCache
-from crypto_pool.domain.indicators import SeriesType
+from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
     BurstLimit,
     DailyQuotaExhausted,

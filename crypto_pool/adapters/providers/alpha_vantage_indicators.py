@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from crypto_pool.domain.indicators import SeriesType
+from crypto_pool.domain.recipe import SeriesType
 
 
 @dataclass(frozen=True)

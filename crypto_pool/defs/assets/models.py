@@ -41,13 +41,7 @@ def training_tables(
     tables, reasons = {}, []
     for key in batch_keys(context):
         try:
-            tables[key] = member_table(
-                pool.store,
-                Member.parse(key),
-                pool.as_of,
-                pool.training_settings,
-                pool.settings.training_rows,
-            )
+            tables[key] = member_table(pool.store, Member.parse(key), pool.as_of, pool.recipe)
         except Exception as error:  # one coin's stored data never stops the others
             reason = f"{type(error).__name__}: {error}"
             reasons.append(f"{key}: {reason}")
@@ -85,9 +79,7 @@ def candidates(
     tables, reasons = training_tables(context, pool, [candidate_key(name) for name in algorithms])
     shared: dict[str, Any] = {
         "as_of": pool.as_of,
-        "policy": pool.settings.evaluation_policy,
-        "seed": pool.settings.seed,
-        "settings": pool.training_settings,
+        "recipe": pool.recipe,
         "synthetic": pool.provider.synthetic,
         "registry": pool.registry,
         "parent_run_id": parent,
@@ -137,10 +129,8 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             member=Member.parse(key),
             table=table,
             as_of=pool.as_of,
-            policy=pool.settings.evaluation_policy,
-            seed=pool.settings.seed,
+            recipe=pool.recipe,
             explained_rows=pool.settings.explained_rows,
-            settings=pool.training_settings,
             rules=pool.promotion_rules,
             registry=pool.registry,
             store=pool.store,
