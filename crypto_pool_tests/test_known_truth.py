@@ -12,7 +12,7 @@ def test_skill_is_found_where_it_is_planted_and_hardly_claimed_elsewhere(tmp_pat
     report = tmp_path / "truth.json"
     options = ["--seeds", "2", "--candidates", "RidgeClassifier,KNeighbors"]
     options += ["--training-rows", "700", "--workers", "1"]
-    answer = CliRunner().invoke(app, ["known-truth", *options, "--json", str(report)])
+    answer = CliRunner().invoke(app, ["known-truth", *options, "--output", str(report)])
     assert answer.exit_code == 0, answer.output
     walk, weaker, stronger = json.loads(report.read_text())["strengths"]
     assert (walk["strength"], walk["members"], walk["claims"]) == (0.0, 4, 0)

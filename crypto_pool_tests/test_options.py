@@ -30,7 +30,7 @@ def begun(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", [("known-truth", "--json"), (*REPLAY, "--json"), (*REPLAY, "--html")]
+    "command", [("known-truth", "--output"), (*REPLAY, "--output"), (*REPLAY, "--html")]
 )
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     command, begun, tmp_path, monkeypatch

@@ -40,8 +40,8 @@ def test_the_forecasts_shown_are_those_of_the_day_asked_for(run, tmp_path):
     publish(tmp_path, {"predictions": FORECASTS, "champions": pd.DataFrame([MEMBER])})
     for command in ("predict", "build"):
         said = run(command, "--date", "2021-11-29").stdout
-        assert "0.250" in said
-        assert "0.750" not in said
+        assert "0.25" in said
+        assert "0.75" not in said
     (row,) = json.loads(run("predict", "--date", "2021-11-29", "--json").stdout)["predictions"]
     assert row["probability"] == 0.25
 
@@ -78,3 +78,88 @@ def test_a_day_that_was_never_forecast_is_explained_by_the_way_to_it(run, tmp_pa
     assert isinstance(error, ModelUnavailable)
     assert exit_code(error) == ExitCode.MODEL
     assert "`crypto-pool predict --date 2021-11-30`" in str(error)
+
+
+PRICE = """SELECT 7.3e-07::DOUBLE AS price_usd, 12345678901234567::BIGINT AS volume, NULL AS gone,
+    '[red]x[/red]' AS bracketed, DATE '2024-01-02' AS day, true AS flag"""
+
+
+def test_an_answer_shows_all_digits_null_and_brackets_as_they_are(run, tmp_path):
+    publish(tmp_path, {"predictions": FORECASTS})
+    head, _, row = run("query", PRICE).stdout.splitlines()[:3]
+    assert row.split() == [
+        "7.3e-07", "12345678901234567", "NULL", "[red]x[/red]", "2024-01-02", "true",
+    ]  # fmt: skip
+    assert head.index("price_usd") + len("price_usd") == row.index("7.3e-07") + len("7.3e-07")
+    (exact,) = json.loads(run("query", PRICE, "--json").stdout)
+    assert exact == {
+        "price_usd": 7.3e-07,
+        "volume": 12345678901234567,
+        "gone": None,
+        "bracketed": "[red]x[/red]",
+        "day": "2024-01-02",
+        "flag": True,
+    }
+
+
+def test_what_does_not_fit_is_wrapped_or_left_out_by_name_and_never_cut(run, tmp_path, monkeypatch):
+    publish(tmp_path, {"predictions": FORECASTS})
+    monkeypatch.setenv("COLUMNS", "80")
+    words = "a reason that is longer than what is left of the line beside the numbers"
+    sql = f"""SELECT 0.1234567890123456 AS reference_probability, '{words}' AS reason,
+        {", ".join(f"{n}.123456789012345::DOUBLE AS number_{n}" for n in range(1, 5))},
+        repeat('long ', 200) AS document, 1 AS last"""
+    said = run("query", sql).stdout
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in said
+    assert "0.1234567890123456" in said
+    assert "reference_" in lines[0]
+    for word in words.split():
+        assert word in said
+    assert "Left out to fit 80 columns: number_3, number_4, document, last." in said
+    assert len(json.loads(run("query", sql, "--json").stdout)[0]) == 8
+
+
+def test_an_answer_goes_to_csv_and_parquet_whole(run, tmp_path):
+    publish(tmp_path, {"predictions": FORECASTS})
+    said = run("query", PRICE, "--csv").stdout
+    assert said.splitlines() == [
+        "price_usd,volume,gone,bracketed,day,flag",
+        "7.3e-07,12345678901234567,,[red]x[/red],2024-01-02,true",
+    ]
+    for name in ("rows.csv", "rows.parquet"):
+        assert "1 rows" in run("query", PRICE, "--output", str(tmp_path / name)).stdout
+    assert (tmp_path / "rows.csv").read_text() == said
+    (row,) = pd.read_parquet(tmp_path / "rows.parquet").to_dict("records")
+    assert row["price_usd"] == 7.3e-07
+    for wrong, why in (("rows.xlsx", "ends in .csv or .parquet"), ("gone/rows.csv", "mkdir -p")):
+        refused = run("query", PRICE, "--output", str(tmp_path / wrong)).exception
+        assert why in str(refused)
+
+
+def test_status_loses_nothing_in_80_columns(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    both = [{"symbol": "MATIC", "trend": str(trend)} for trend in Trend]
+    maker = {"algorithm": "HistGradientBoosting", "model_version": "12"}
+    forecast = {"prediction_date": "2021-11-30", "probability": 0.75, "reference_probability": 0.5}
+    reason = "ADX lies 3.1 widths of its training span outside it"
+    states = ({"status": "active", "signal": True}, {"status": "abstain", "abstain_reason": reason})
+    rows = [
+        {**member, **maker, **forecast, **state} for member, state in zip(both, states, strict=True)
+    ]
+    champions = [{**member, **maker} for member in both]
+    publish(tmp_path, {"predictions": pd.DataFrame(rows), "champions": pd.DataFrame(champions)})
+    said = run("status", "--symbols", "MATIC").stdout
+    assert "…" not in said
+    row = next(line for line in said.splitlines() if line.startswith("MATIC"))
+    four = "0.75 0.50 {} HistGradientBoosting v12"
+    assert row.split() == f"MATIC {four.format('▲')} {four.format('~')}".split()
+    assert f"~ MATIC_downtrend abstains: {reason}" in " ".join(said.split())
+
+
+def test_status_of_a_coin_that_is_not_in_the_pool_is_an_error(run, tmp_path):
+    publish(tmp_path, {"champions": pd.DataFrame([MEMBER])})
+    error = run("status", "--symbols", "DOGE").exception
+    assert str(error) == "DOGE: no coin of this pool; it has BTC."
+    assert exit_code(error) == ExitCode.WRONG_INPUT

@@ -7,10 +7,10 @@ beside an older publication touches nothing.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +23,7 @@ from crypto_pool.errors import NothingPublished, QueryError
 if TYPE_CHECKING:
     import duckdb
 
+T = TypeVar("T")
 LINK_NAME = "crypto_pool.duckdb"
 _PUBLICATIONS = "crypto_pool-*.duckdb"
 _STORAGE_VERSION = "v1.0.0"
@@ -72,6 +73,19 @@ def query(data_dir: Path, sql: str) -> pd.DataFrame:
 
     Raises NothingPublished, or QueryError with the database's own message.
     """
+    frame: pd.DataFrame = _ask(data_dir, sql, lambda answer: answer.df())
+    return frame
+
+
+def query_arrow(data_dir: Path, sql: str) -> pa.Table:
+    """Return the answer with exact types; a field of JSON text has `is` = `JSON` as metadata.
+
+    Raises NothingPublished, or QueryError with the database's own message.
+    """
+    return _ask(data_dir, sql, _to_arrow_table)
+
+
+def _ask(data_dir: Path, sql: str, fetch: "Callable[[duckdb.DuckDBPyRelation], T]") -> T:
     import duckdb
 
     link = data_dir / LINK_NAME
@@ -82,12 +96,23 @@ def query(data_dir: Path, sql: str) -> pd.DataFrame:
         with duckdb.connect(
             str(path), read_only=True, config={"enable_external_access": False}
         ) as connection:
-            return connection.execute(sql).df()
+            answer = connection.sql(sql)
+            # Some statements answer nothing; an empty answer is false too.
+            return fetch(connection.sql("SELECT 'done' AS answer") if answer is None else answer)
     except duckdb.Error as fault:
         raise QueryError(
             f"{LINK_NAME} refused the query: {fault}; the file is for reading only and has "
             f"the tables {', '.join(TABLES)}; `DESCRIBE table` lists a table's columns"
         ) from fault
+
+
+def _to_arrow_table(answer: "duckdb.DuckDBPyRelation") -> pa.Table:
+    table = answer.to_arrow_table()
+    fields = [
+        field.with_metadata({b"is": str(kind).encode()})
+        for field, kind in zip(table.schema, answer.types, strict=True)
+    ]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
 def _write_tables(path: Path, frames: Mapping[str, pd.DataFrame]) -> None:

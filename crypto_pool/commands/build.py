@@ -14,7 +14,7 @@ from crypto_pool.commands.options import (
     chosen_date,
     chosen_settings,
 )
-from crypto_pool.commands.printing import messages, print_frame, print_json, records
+from crypto_pool.commands.printing import messages, print_json, print_rows, records
 from crypto_pool.commands.sandbox import running_sandbox
 from crypto_pool.errors import InvalidSetting
 
@@ -160,17 +160,15 @@ def _require_source(settings: "Settings") -> None:
 def _print_forecasts(
     settings: "Settings", day: "Day", report: "BuildReport", as_json: bool
 ) -> None:
-    from crypto_pool.adapters.prediction_tables import query
+    from crypto_pool.adapters.prediction_tables import query_arrow
 
-    frame = query(settings.state_dir, FORECASTS.format(day=day))
+    rows = records(query_arrow(settings.state_dir, FORECASTS.format(day=day)))
     if as_json:
-        print_json(
-            {"predictions": records(frame), "failures": report.failures, "runs": report.runs}
-        )
-    if frame.empty:
+        print_json({"predictions": rows, "failures": report.failures, "runs": report.runs})
+    if not rows:
         messages(as_json).print(_why_none(settings, day), soft_wrap=True)
     elif not as_json:
-        print_frame(frame)
+        print_rows(rows)
 
 
 def _why_none(settings: "Settings", day: "Day") -> str:

@@ -7,7 +7,7 @@ import typer
 
 from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.commands.options import JsonOption, chosen_date, chosen_settings
-from crypto_pool.commands.printing import console, messages, print_frame, print_json, records
+from crypto_pool.commands.printing import console, messages, print_json, print_rows, records
 from crypto_pool.errors import InvalidSetting, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRe
 
 def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) -> None:
     import pandas as pd
+    import pyarrow as pa
 
     is_stored = store.exists("daily_predictions", day)
     rows = store.read("daily_predictions", day) if is_stored else pd.DataFrame()
@@ -143,7 +144,7 @@ def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) 
     contributions = json.loads(row["top_contributions"])
     if as_json:
         shown = rows[["model_version", "algorithm", "probability", "reference_probability"]]
-        (known,) = records(shown)
+        (known,) = records(pa.Table.from_pandas(shown, preserve_index=False))
         print_json(
             {
                 "member": found.name,
@@ -158,12 +159,10 @@ def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) 
         f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
         "Largest contributions to the probability:"
     )
-    print_frame(pd.DataFrame(contributions))
+    print_rows(contributions)
 
 
 def _explain_champion(registry: "ModelRegistry", found: "Member", as_json: bool) -> None:
-    import pandas as pd
-
     champion = registry.champion(found.name)
     if champion is None:
         raise ModelUnavailable(
@@ -193,4 +192,4 @@ def _explain_champion(registry: "ModelRegistry", found: "Member", as_json: bool)
         f"{found.name}: version {champion.version}, {tags['classifier']}, SHAP values in units of "
         f"probability ({tags['explanation_method']}); reference_logit {reference:+.3f}"
     )
-    print_frame(pd.DataFrame(importance))
+    print_rows(importance)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from crypto_pool.commands.options import read_names, require_writable
+from crypto_pool.commands.options import JsonOption, read_names, require_writable
+from crypto_pool.commands.printing import print_json, print_rows
 
 DEFAULT_CANDIDATES = "RidgeClassifier,LightGBM,KNeighbors,RandomForest"
 
@@ -18,29 +19,30 @@ def known_truth(
     ] = DEFAULT_CANDIDATES,
     training_rows: Annotated[int, typer.Option(min=200, help="Labelled rows a member.")] = 1000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write every figure to this file.")
+    output: Annotated[
+        Path | None, typer.Option(help="Write every figure as JSON to this file.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Count claims of skill on markets whose truth is known."""
     import json
     from dataclasses import asdict
 
-    import pandas as pd
-
-    from crypto_pool.commands.printing import print_frame
     from crypto_pool.domain.candidates import CANDIDATES
     from crypto_pool.workflow.known_truth import study_known_truth
 
-    require_writable("--json", json_file)
+    require_writable("--output", output)
     names = tuple(CANDIDATES) if candidates == "all" else read_names(candidates)
     strengths, members = study_known_truth(
         seeds, read_names(symbols), names, training_rows, workers
     )
-    print_frame(pd.DataFrame([asdict(finding) for finding in strengths]))
-    if json_file is not None:
-        report = {
-            "strengths": [asdict(finding) for finding in strengths],
-            "members": [asdict(finding) for finding in members],
-        }
-        json_file.write_text(json.dumps(report, indent=2, allow_nan=False))
+    report = {
+        "strengths": [asdict(finding) for finding in strengths],
+        "members": [asdict(finding) for finding in members],
+    }
+    if output is not None:
+        output.write_text(json.dumps(report, indent=2, allow_nan=False))
+    if as_json:
+        print_json(report)
+    else:
+        print_rows(report["strengths"])

@@ -13,7 +13,7 @@ from crypto_pool.commands.options import (
     chosen_settings,
     read_symbols,
 )
-from crypto_pool.commands.printing import console, print_frame, print_json
+from crypto_pool.commands.printing import console, print_json, print_rows
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ def new(
 
 def settings(as_json: JsonOption = False) -> None:
     """Show each setting and where its value comes from."""
-    import pandas as pd
-
     from crypto_pool.settings import setting_sources
     from crypto_pool.settings_reference import grouped_settings
 
@@ -81,7 +79,7 @@ def settings(as_json: JsonOption = False) -> None:
         print_json({"home": str(chosen.dagster_home.resolve()), "settings": rows})
         return
     console.print(f"Home: {chosen.dagster_home.resolve()}", soft_wrap=True)
-    print_frame(pd.DataFrame(rows, dtype=object))
+    print_rows(rows)
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:

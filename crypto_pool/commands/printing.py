@@ -1,54 +1,178 @@
 """How commands show results on the terminal, and where their messages go."""
 
 import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 console = Console(highlight=False)
 _beside = Console(stderr=True, highlight=False)
-_OFF_TERMINAL = 400  # there a table keeps its width, so that it can be searched and piped
+_BETWEEN, _AROUND = 2, 1  # what the box and the padding take of a column, and of a table
+_LEAST_TEXT, _MOST_LINES = 16, 6
 
 
 def messages(as_json: bool) -> Console:
-    """Where a command speaks: on stderr if its result is a document on stdout."""
+    """Return where a command speaks: on stderr if its result is a document on stdout."""
     return _beside if as_json else console
 
 
-def page() -> Console:
-    """The console of tables: as wide as the terminal, and off one as wide as they need."""
-    return console if console.is_terminal else Console(width=_OFF_TERMINAL, highlight=False)
+def page_width() -> int | None:
+    """Return the columns of the terminal, or of COLUMNS; None where nothing limits a line."""
+    return console.width if console.is_terminal or os.environ.get("COLUMNS") else None
 
 
-def print_frame(frame: "pd.DataFrame") -> None:
-    """Print a table, floats with three digits; one without rows says so."""
-    table = Table(*map(str, frame.columns), box=SIMPLE, padding=(0, 1, 0, 0))
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(_shown, row))
-    page().print(table)
-    if not len(frame):
-        page().print("(0 rows)")
+def page(width: int = 400) -> Console:
+    """Return the console of tables: as wide as the terminal or, off one, as they need."""
+    return console if page_width() is not None else Console(width=width, highlight=False)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Print a table with every digit; columns that do not fit the terminal are named below it."""
+    names = list(columns if columns is not None else rows[0] if rows else [])
+    fitted = _fit([_Column.of(name, [row[name] for row in rows]) for name in names], page_width())
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for column in fitted:
+        table.add_column(
+            Text(column.header, style="bold"),
+            justify="right" if column.is_number else "left",
+            width=column.width,
+            overflow="fold",
+        )
+    for number in range(len(rows)):
+        table.add_row(*(column.cell(number) for column in fitted))
+    if fitted:
+        page(sum(one.width + _BETWEEN for one in fitted) + _AROUND).print(table)
+    if not rows:
+        console.print("(0 rows)")
+    shown = {column.name for column in fitted}
+    left_out = [name for name in names if name not in shown]
+    if left_out:
+        console.print(
+            f"Left out to fit {console.width} columns: {', '.join(left_out)}. --json gives all.",
+            markup=False,
+        )
 
 
 def print_json(content: object) -> None:
     """Print one JSON document and nothing else; raises ValueError for what JSON cannot say."""
-    text = json.dumps(content, indent=2, allow_nan=False)
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     # soft_wrap: a document must not be broken at the width of a terminal.
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def records(frame: "pd.DataFrame") -> "list[dict[str, Any]]":
-    """Give the rows as JSON knows them: what is undefined is null, times are ISO 8601."""
-    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso"))
-    return rows
+def records(table: "pa.Table") -> list[dict[str, Any]]:
+    """Return the rows as JSON knows them: undefined is null, times are ISO 8601."""
+    names = [field.name for field in table.schema if (field.metadata or {}).get(b"is") == b"JSON"]
+    rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
+    for row in rows:
+        row |= {name: json.loads(row[name]) for name in names if row[name] is not None}
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return value if value - value == 0 else None  # neither NaN nor infinite
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)  # a decimal, whose digits a float would lose, an interval or a blob
+
+
+@dataclass
+class _Column:
+    """A column as it is to be printed."""
+
+    name: str
+    texts: list[str]
+    nulls: list[bool]
+    is_number: bool
+    header: str = ""
+    width: int = 0
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[object]) -> "_Column":
+        known = [value for value in values if value is not None]
+        numbers = bool(known) and all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in known
+        )
+        return cls(name, [_shown(v) for v in values], [v is None for v in values], numbers)
+
+    def cell(self, number: int) -> Text:
+        return Text(self.texts[number], style="dim" if self.nulls[number] else "")
+
+    @property
+    def longest(self) -> int:
+        lines = (line for text in self.texts for line in text.split("\n"))
+        return max((len(line) for line in lines), default=0)
+
+    def shrink(self, room: int) -> bool:
+        """Take the least width within `room`; false if the column cannot be read in it."""
+        pieces = [len(piece) for piece in self.name.replace("_", "_ ").split(" ")]
+        least = self.longest if self.is_number else min(self.longest, _LEAST_TEXT)
+        while least < room and least * _MOST_LINES < self.longest:
+            least += 1
+        self.width = max(least, *pieces) if pieces else least
+        return self.width <= room and self.width * _MOST_LINES >= self.longest
+
+    def settle(self) -> None:
+        """Break the header at underscores where it is wider than the column."""
+        lines = [""]
+        for piece in self.name.replace("_", "_ ").split(" "):
+            if len(lines[-1]) + len(piece) > self.width and lines[-1]:
+                lines.append("")
+            lines[-1] += piece
+        self.header = "\n".join(lines)
+
+
+def _fit(columns: Sequence[_Column], width: int | None) -> list[_Column]:
+    """Return the columns that fit, the first ones first, and share out what is left."""
+    chosen: list[_Column] = []
+    room = width - _AROUND if width is not None else None
+    for column in columns:
+        wanted = max(column.longest, len(column.name))
+        if room is None:
+            column.width = wanted
+        elif not column.shrink(room - _BETWEEN):
+            continue
+        else:
+            room -= column.width + _BETWEEN
+        chosen.append(column)
+    for column in chosen:  # first what is cut, then headers
+        if room:
+            more = min(room, max(column.longest - column.width, 0))
+            column.width, room = column.width + more, room - more
+    for column in chosen:
+        if room and len(column.name) > column.width:
+            more = min(room, len(column.name) - column.width)
+            column.width, room = column.width + more, room - more
+        column.settle()
+    return chosen
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.3f}"
-    return str(value).removesuffix(" 00:00:00")
+        return "NaN" if value != value else repr(value)
+    if isinstance(value, datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(_plain(value), ensure_ascii=False)
+    return str(value)

@@ -1,22 +1,67 @@
 """The command `query`: SQL over what is published."""
 
-from typing import Annotated
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from crypto_pool.commands.options import JsonOption, chosen_settings
-from crypto_pool.commands.printing import print_frame, print_json, records
+from crypto_pool.commands.options import JsonOption, chosen_settings, require_writable
+from crypto_pool.commands.printing import messages, print_json, print_rows, records
+from crypto_pool.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def query(
     sql: Annotated[str, typer.Argument(help="SQL over the published DuckDB file.")],
     as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the rows to this file, .csv or .parquet.")
+    ] = None,
 ) -> None:
     """Ask the published DuckDB file, read-only."""
-    from crypto_pool.adapters.prediction_tables import query as ask
+    from crypto_pool.adapters.prediction_tables import query_arrow
 
-    frame = ask(chosen_settings().state_dir, sql)
+    if as_json and as_csv:
+        raise InvalidSetting("--json and --csv exclude each other: ask for one of them.")
+    if output is not None and output.suffix not in (".csv", ".parquet"):
+        raise InvalidSetting(f"--output {output}: name a file that ends in .csv or .parquet.")
+    require_writable("--output", output)
+    table = query_arrow(chosen_settings().state_dir, sql)
+    if output is not None:
+        _write(table, output)
+        messages(as_json or as_csv).print(f"{output}: {table.num_rows} rows", soft_wrap=True)
+        if not (as_json or as_csv):
+            return
     if as_json:
-        print_json(records(frame))
+        print_json(records(table))
+    elif as_csv:
+        _write_csv(table, sys.stdout)
     else:
-        print_frame(frame)
+        print_rows(table.to_pylist(maps_as_pydicts="strict"), table.column_names)
+
+
+def _write(table: "pa.Table", file: Path) -> None:
+    import pyarrow.parquet as pq
+
+    if file.suffix == ".parquet":
+        pq.write_table(table, file)
+        return
+    with file.open("w", newline="") as target:
+        _write_csv(table, target)
+
+
+def _write_csv(table: "pa.Table", target: TextIO) -> None:
+    """Write exact values; NULL is an empty field, what is nested is JSON."""
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for row in records(table):
+        writer.writerow(
+            json.dumps(value) if isinstance(value, bool | dict | list) else value
+            for value in row.values()
+        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crypto_pool.commands.options import (
+    JsonOption,
     ProviderOption,
     SymbolsOption,
     chosen_settings,
@@ -14,6 +15,7 @@ from crypto_pool.commands.options import (
     read_names,
     require_writable,
 )
+from crypto_pool.commands.printing import messages, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +36,8 @@ def replay(
     algorithms: Annotated[
         str | None, typer.Option(help="Candidates to train, comma-separated; default: all ten.")
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report as JSON to this file.")
+    output: Annotated[
+        Path | None, typer.Option(help="Write the report as JSON to this file.")
     ] = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", help="Write the report as one HTML page.")
@@ -49,13 +51,12 @@ def replay(
     slippage: Annotated[
         float, typer.Option(min=0, max=0.5, help="Slippage of a paper trade, as a fraction.")
     ] = 0.0005,
+    as_json: JsonOption = False,
 ) -> None:
     """Replay the pool over history, and report how it went.
 
     Run again with the same dates, it goes on where it was stopped.
     """
-    from rich.console import Console
-
     from crypto_pool.adapters.worker_pool import WorkerPool
     from crypto_pool.defs.market_data import build_provider
     from crypto_pool.domain.candidates import CANDIDATES
@@ -66,7 +67,7 @@ def replay(
     from crypto_pool.replay.play import prepare_replay
     from crypto_pool.replay.report import build_report
 
-    require_writable("--json", json_file)
+    require_writable("--output", output)
     require_writable("--html", html_file)
     settings = chosen_settings(symbols, provider)
     chosen = read_names(policies)
@@ -80,7 +81,7 @@ def replay(
     )
     for name in chosen:
         plan.recipe_of(name)
-    console = Console()
+    console = messages(as_json)
     played = prepare_replay(
         plan,
         chosen,
@@ -102,11 +103,14 @@ def replay(
         horizon=plan.recipe.horizon,
     )
     report = build_report(played, rules, Costs(fee, slippage))
-    if json_file is not None:
-        json_file.write_text(json.dumps(report.document, indent=2, allow_nan=False) + "\n")
+    if output is not None:
+        output.write_text(json.dumps(report.document, indent=2, allow_nan=False) + "\n")
     if html_file is not None:
         html_file.write_text(render_page(report))
-    _print_summary(report.document, console)
+    if as_json:
+        print_json(report.document)
+    else:
+        _print_summary(report.document, console)
     if played.failures:
         for failure in played.failures:
             console.print(f"failed: {failure}", markup=False)

@@ -1,10 +1,17 @@
 """The command `status`: the pool as it is published, on one screen."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from crypto_pool.commands.options import JsonOption, SymbolsOption, chosen_settings
+from crypto_pool.commands.options import (
+    JsonOption,
+    SymbolsOption,
+    chosen_settings,
+    read_symbols,
+)
 from crypto_pool.commands.printing import page, print_json, records
+from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,6 +19,7 @@ if TYPE_CHECKING:
 
     from crypto_pool.settings import Settings
 
+SIGNAL, ABSTAINS, OLD = "▲", "~", "!"
 MEMBERS = """
     WITH latest AS (
         SELECT * FROM predictions
@@ -50,14 +58,16 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
     In JSON, algorithm, version and promise are those of the champion, forecast_algorithm and
     forecast_version of whoever made the forecast.
     """
-    from crypto_pool.adapters.prediction_tables import LINK_NAME
-    from crypto_pool.adapters.prediction_tables import query as ask
+    from crypto_pool.adapters.prediction_tables import LINK_NAME, query_arrow
 
-    settings = chosen_settings(symbols)
+    settings = chosen_settings()
     folder = settings.state_dir
-    held = tuple(ask(folder, HELD)["symbol"])
+    held = query_arrow(folder, HELD).column("symbol").to_pylist()
     shown = settings.asked_symbols or held
-    members = [row for row in records(ask(folder, MEMBERS)) if row["symbol"] in shown]
+    if symbols:
+        shown = read_symbols(symbols)
+        _require_known(shown, {*held, *settings.symbols})
+    members = [row for row in records(query_arrow(folder, MEMBERS)) if row["symbol"] in shown]
     published = datetime.fromtimestamp((folder / LINK_NAME).stat().st_mtime, UTC)
     said: dict[str, Any] = {
         "provider": settings.provider,
@@ -72,6 +82,14 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         print_json(said)
     else:
         _print_screen(said, settings.last_closed(), page())
+
+
+def _require_known(symbols: Iterable[str], known: set[str]) -> None:
+    unknown = [symbol for symbol in symbols if symbol not in known]
+    if unknown:
+        raise InvalidSetting(
+            f"{', '.join(unknown)}: no coin of this pool; it has {', '.join(sorted(known))}."
+        )
 
 
 def _without_champion(symbols: tuple[str, ...], members: list[dict[str, Any]]) -> list[str]:
@@ -98,7 +116,9 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
     if any(row["synthetic"] for row in members):
         screen.print("[bold yellow]Synthetic market[/bold yellow]: nothing below is real")
     screen.print(_grid(said["symbols"], members, latest))
-    screen.print("p: probability. ref: what a random walk gives. ▲: p is above the threshold.")
+    screen.print(
+        f"p: probability. ref: what a random walk gives. {SIGNAL}: p is above the threshold."
+    )
     successors = [
         f"{row['symbol']}_{row['trend']}: version {row['version']} serves now"
         for row in members
@@ -118,10 +138,8 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
         )
     else:
         screen.print("No live signal has come due yet: nothing is known of kept promises")
-    for row in members:
-        if row["status"] == "abstain":
-            name = f"{row['symbol']}_{row['trend']}"
-            screen.print(f"{name} abstains: {row['abstain_reason']}", markup=False)
+    for note in _notes(members, latest):
+        screen.print(note, markup=False)
     if without:
         screen.print(f"Without a champion: {', '.join(without)}")
     _print_source(said, screen)
@@ -139,19 +157,18 @@ def _print_source(said: dict[str, Any], screen: "Console") -> None:
 
 
 def _grid(symbols: list[str], members: list[dict[str, Any]], latest: str | None) -> "Table":
-    """One row a coin, both trends side by side, so that twenty coins fit a screen."""
-    from rich.box import SIMPLE_HEAD
+    """One row a coin, both trends side by side: twenty coins on a screen of 80 columns."""
     from rich.table import Table
 
     from crypto_pool.domain.market import Trend
 
-    grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    grid.add_column("coin", style="bold", no_wrap=True)
+    grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    grid.add_column("coin", style="bold", overflow="fold")
     for trend in Trend:
-        grid.add_column(f"{trend} p", justify="right", no_wrap=True)
+        grid.add_column("p", justify="right", no_wrap=True)
         grid.add_column("ref", justify="right", no_wrap=True)
         grid.add_column("", no_wrap=True)
-        grid.add_column("said by", no_wrap=True, overflow="ellipsis")
+        grid.add_column(f"{trend} by", overflow="fold")
     of = {(row["symbol"], row["trend"]): row for row in members}
     for symbol in symbols:
         cells = (_cells(of.get((symbol, str(trend))), latest) for trend in Trend)
@@ -163,16 +180,34 @@ def _cells(row: dict[str, Any] | None, latest: str | None) -> tuple[str, str, st
     if row is None:
         return "", "", "", "[dim]none[/dim]"
     if row["prediction_date"] is None:
-        return "", "", "[dim]no forecast[/dim]", f"{row['algorithm']} v{row['version']}"
-    marks = []
-    if row["signal"] and row["status"] != "abstain":
-        marks.append("[bold green]▲[/bold green]")
-    if row["prediction_date"][:10] != latest:
-        marks.append(f"[yellow]{row['prediction_date'][:10]}[/yellow]")
-    elif row["status"] != "active":
-        marks.append(f"[yellow]{row['status']}[/yellow]")
+        return "", "", "", f"{row['algorithm']} v{row['version']}"
     maker = f"{row['forecast_algorithm']} v{row['forecast_version']}"
-    return _share(row["probability"]), _share(row["reference"]), " ".join(marks), maker
+    mark = _mark(row, latest)
+    shown = f"[yellow]{mark}[/yellow]" if mark != SIGNAL else f"[bold green]{mark}[/bold green]"
+    return _share(row["probability"]), _share(row["reference"]), shown, maker
+
+
+def _mark(row: dict[str, Any], latest: str | None) -> str:
+    """Return the sign of a member's state; `_notes` says in words what it stands for."""
+    if row["prediction_date"] is None or row["prediction_date"][:10] != latest:
+        return OLD
+    if row["status"] == "abstain":
+        return ABSTAINS
+    return SIGNAL if row["signal"] else ""
+
+
+def _notes(members: list[dict[str, Any]], latest: str | None) -> list[str]:
+    """One line for each member whose forecast is none of the day's that can be followed."""
+    notes = []
+    for row in members:
+        name, mark = f"{row['symbol']}_{row['trend']}", _mark(row, latest)
+        if row["prediction_date"] is None:
+            notes.append(f"{name} has no forecast yet")
+        elif mark == OLD:
+            notes.append(f"{OLD} {name}: its latest forecast is of {row['prediction_date'][:10]}")
+        elif mark == ABSTAINS:
+            notes.append(f"{ABSTAINS} {name} abstains: {row['abstain_reason']}")
+    return notes
 
 
 def _share(value: float | None) -> str:

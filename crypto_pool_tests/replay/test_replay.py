@@ -84,7 +84,7 @@ def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]
     before = stored_rounds(pool)
     assert 0 < len(before) < ROUNDS
 
-    run = pool.run(*ARGUMENTS, "--json", "report.json", "--html", "report.html")
+    run = pool.run(*ARGUMENTS, "--output", "report.json", "--html", "report.html")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Synthetic market" in run.stdout
     after = stored_rounds(pool)
@@ -108,7 +108,7 @@ def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]
 
     rules = {"promotion_margin": 0.9, "promotion_min_rows": 7, "champion_expires_after_days": 1}
     strict = {f"CRYPTO_POOL_{name.upper()}": str(value) for name, value in rules.items()}
-    again = pool.run(*ARGUMENTS, "--json", "strict.json", environment=strict)
+    again = pool.run(*ARGUMENTS, "--output", "strict.json", environment=strict)
     assert again.returncode == 0, again.stdout + again.stderr
     assert stored_rounds(pool) == after
     held_to = json.loads((pool.home / "strict.json").read_text())
