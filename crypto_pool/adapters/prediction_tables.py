@@ -143,13 +143,19 @@ def _write_tables(path: Path, frames: Mapping[str, pd.DataFrame]) -> None:
 
 
 def create_statements(table: Table) -> list[str]:
-    """Return the SQL that makes a table: its columns, its key and what each means."""
+    """Return the SQL that makes a table: its columns, its key and what each means.
+
+    The key is said in words and checked when rows go in: a file that holds an index is one
+    that DuckDB 1.0 cannot open.
+    """
     name = _quote(table.name)
-    columns = ", ".join(f"{_quote(column.name)} {column.kind.sql}" for column in table.columns)
-    key = ", ".join(map(_quote, table.key))
+    columns = ", ".join(
+        f"{_quote(one.name)} {one.kind.sql}{' NOT NULL' if one.name in table.key else ''}"
+        for one in table.columns
+    )
     return [
-        f"CREATE TABLE {name} ({columns}, PRIMARY KEY ({key}))",
-        _comment(f"TABLE {name}", table.comment),
+        f"CREATE TABLE {name} ({columns})",
+        _comment(f"TABLE {name}", f"{table.comment} Key: {', '.join(table.key)}."),
         *(_comment(f"COLUMN {name}.{_quote(c.name)}", c.comment) for c in table.columns),
     ]
 
@@ -161,6 +167,13 @@ def _comment(what: str, words: str) -> str:
 def _insert(connection: "duckdb.DuckDBPyConnection", table: Table, frame: pd.DataFrame) -> None:
     import duckdb
 
+    repeated = frame[frame.duplicated([name for name in table.key if name in frame])]
+    if not repeated.empty:
+        raise QueryError(
+            f"the {len(frame)} rows for table {table.name} do not fit it: duplicate key "
+            f"{', '.join(str(repeated.iloc[0].get(name)) for name in table.key)}; "
+            "the last published file stays in place"
+        )
     given = [column for column in table.columns if column.name in frame.columns]
     names = ", ".join(_quote(column.name) for column in given)
     values = ", ".join(_cast(column) for column in given)

@@ -75,12 +75,7 @@ def test_column_types_are_as_declared(tmp_path: Path) -> None:
             column.name: column.kind.sql for column in table.columns
         }
         assert query(tmp_path, f"SELECT * FROM {name}").empty
-        key = query(
-            tmp_path,
-            "SELECT constraint_column_names AS names FROM duckdb_constraints() "
-            f"WHERE table_name = '{name}' AND constraint_type = 'PRIMARY KEY'",
-        )
-        assert tuple(key["names"].iat[0]) == table.key
+        assert set(described.loc[described["null"] == "NO", "column_name"]) == set(table.key)
 
 
 def test_the_file_explains_itself(tmp_path: Path) -> None:
@@ -92,7 +87,9 @@ def test_the_file_explains_itself(tmp_path: Path) -> None:
         for column in table.columns:
             assert said.loc[name, column.name] == column.comment
     tables = query(tmp_path, "SELECT table_name, comment FROM duckdb_tables()")
-    assert dict(tables.itertuples(index=False)) == {n: t.comment for n, t in TABLES.items()}
+    assert dict(tables.itertuples(index=False)) == {
+        name: f"{table.comment} Key: {', '.join(table.key)}." for name, table in TABLES.items()
+    }
     views = query(tmp_path, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")
     assert dict(views.itertuples(index=False)) == {view.name: view.comment for view in VIEWS}
     for view in VIEWS:
@@ -168,7 +165,7 @@ def test_models_tables_are_published(tmp_path: Path) -> None:
 
 
 def test_repeated_key_is_refused_and_the_last_file_stays(tmp_path: Path) -> None:
-    """The primary key is date, symbol and trend; no half-built file remains."""
+    """The key is date, symbol and trend; no half-built file remains."""
     first = publish(tmp_path, make_predictions(make_prediction()))
     publish(tmp_path, make_predictions(make_prediction(), make_prediction("ETH")))
     with pytest.raises(QueryError, match=r"table predictions do not fit it: .*uplicate"):
@@ -267,6 +264,16 @@ def test_writing_query_is_refused(tmp_path: Path, sql: str) -> None:
         query(tmp_path, sql.format(folder=tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert len(query(tmp_path, "FROM predictions")) == 1
+
+
+def test_the_file_is_one_that_clients_since_1_0_open(tmp_path: Path) -> None:
+    """Its format is that of DuckDB 1.0, and it holds no index, which 1.0 cannot read."""
+    header = publish(tmp_path, make_predictions(make_prediction())).read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    assert int.from_bytes(header[12:20], "little") == 64
+    assert query(tmp_path, "FROM duckdb_indexes()").empty
+    kinds = query(tmp_path, "SELECT DISTINCT constraint_type AS kind FROM duckdb_constraints()")
+    assert set(kinds["kind"]) == {"NOT NULL"}
 
 
 def test_faulty_query_gives_the_message_of_the_database(tmp_path: Path) -> None:
