@@ -4,7 +4,8 @@
 """
 
 from crypto_pool.domain.columns import Table
-from crypto_pool.domain.tables import TABLES, VIEWS
+from crypto_pool.domain.features import feature_names
+from crypto_pool.domain.tables import TABLES, views
 
 INTRODUCTION = """\
 # Tables
@@ -17,8 +18,8 @@ the tables differ.
 
 def tables_page() -> str:
     """Return the whole page as Markdown."""
-    views = [f"## {view.name}\n\n{view.comment} A view.\n" for view in VIEWS]
-    return "\n".join([INTRODUCTION, *map(_section, TABLES.values()), *views])
+    shown = [f"## {view.name}\n\n{view.comment} A view.\n" for view in views(feature_names())]
+    return "\n".join([INTRODUCTION, *map(_section, TABLES.values()), *shown])
 
 
 def _section(table: Table) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
 from crypto_pool.domain.columns import DATE, JSON, MAP, TIMESTAMP, Column, Kind, Table, is_missing
-from crypto_pool.domain.tables import FEATURE_TABLES, TABLES, VIEWS, with_features
+from crypto_pool.domain.tables import FEATURE_TABLES, TABLES, views, with_features
 from crypto_pool.errors import NothingPublished, QueryError
 
 if TYPE_CHECKING:
@@ -125,7 +125,10 @@ def _write_tables(path: Path, frames: Mapping[str, pd.DataFrame]) -> None:
         connection.execute("USE pool")
         for name, fixed in TABLES.items():
             frame = _flatten_index(frames.get(name, pd.DataFrame()))
-            table = with_features(frame.columns) if fixed is FEATURE_TABLES else fixed
+            table = fixed
+            if fixed is FEATURE_TABLES:
+                table = with_features(frame.columns)
+                features = [name for name in table.names if name not in table.key]
             unknown = [str(column) for column in frame.columns if column not in table.names]
             if unknown:
                 raise QueryError(
@@ -136,7 +139,7 @@ def _write_tables(path: Path, frames: Mapping[str, pd.DataFrame]) -> None:
                 connection.execute(statement)
             if not frame.empty:
                 _insert(connection, table, frame)
-        for view in VIEWS:
+        for view in views(features):
             connection.execute(f"CREATE VIEW {_quote(view.name)} AS {view.sql}")
             connection.execute(_comment(f"VIEW {_quote(view.name)}", view.comment))
         connection.execute("CHECKPOINT")

@@ -18,6 +18,7 @@ from crypto_pool.domain.columns import (
     View,
 )
 from crypto_pool.domain.features import feature_names
+from crypto_pool.domain.reference import PROBABILITY_FLOOR
 
 _COIN = VARCHAR("symbol", "Coin, such as BTC.")
 _MEMBER = (_COIN, VARCHAR("trend", "uptrend or downtrend."))
@@ -280,19 +281,31 @@ TABLES: Mapping[str, Table] = {
     )
 }
 
-VIEWS: tuple[View, ...] = (
-    View(
-        "today",
-        "The latest day's forecasts, signals first.",
-        """
+_TODAY = """
 SELECT prediction_date, symbol, trend, probability, reference_probability,
        probability - reference_probability AS beyond_reference, signal, status, late,
        abstain_reason, model_version, algorithm
 FROM predictions
 WHERE prediction_date = (SELECT max(prediction_date) FROM predictions)
-ORDER BY signal DESC, probability DESC""",
-    ),
-)
+ORDER BY signal DESC, probability DESC"""
+_MODEL_INPUT = """
+SELECT prediction_date, symbol, trend, model_name, model_version,
+       {features},
+       ln(clipped / (1 - clipped)) AS reference_logit
+FROM (
+    SELECT *, least(greatest(reference_probability, {floor}), 1 - {floor}) AS clipped
+    FROM predictions
+)"""
+
+
+def views(features: Iterable[str]) -> tuple[View, ...]:
+    """Return the views of a pool whose models take these features."""
+    columns = [f"map_extract(features, '{name}')[1] AS \"{name}\"" for name in features]
+    model_input = _MODEL_INPUT.format(features=",\n       ".join(columns), floor=PROBABILITY_FLOOR)
+    return (
+        View("today", "The latest day's forecasts, signals first.", _TODAY),
+        View("model_input", "What each forecast's model was given.", model_input),
+    )
 
 
 def with_features(names: Iterable[str]) -> Table:

@@ -13,7 +13,9 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.unfinished_files import name_unfinished
-from crypto_pool.domain.tables import PREDICTIONS, TABLES, VIEWS
+from crypto_pool.domain.features import feature_names
+from crypto_pool.domain.reference import logit
+from crypto_pool.domain.tables import PREDICTIONS, TABLES, views
 from crypto_pool.errors import QueryError
 
 DEAD_PROCESS = 2**22 + 1  # above the largest process id Linux gives
@@ -90,10 +92,21 @@ def test_the_file_explains_itself(tmp_path: Path) -> None:
     assert dict(tables.itertuples(index=False)) == {
         name: f"{table.comment} Key: {', '.join(table.key)}." for name, table in TABLES.items()
     }
-    views = query(tmp_path, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")
-    assert dict(views.itertuples(index=False)) == {view.name: view.comment for view in VIEWS}
-    for view in VIEWS:
-        assert query(tmp_path, f"FROM {view.name}").empty
+    made = query(tmp_path, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")
+    shown = {view.name: view.comment for view in views(feature_names())}
+    assert dict(made.itertuples(index=False)) == shown
+    for view in shown:
+        assert query(tmp_path, f"FROM {view}").empty
+
+
+def test_the_input_of_a_loaded_model_is_a_view(tmp_path: Path) -> None:
+    """Its features by name, in order, and the reference's clipped log odds."""
+    inputs = {name: float(place) for place, name in enumerate(feature_names())}
+    surest = make_prediction("ETH", features=inputs, reference_probability=0.999)
+    publish(tmp_path, make_predictions(surest | {"symbol": "BTC"}, surest))
+    rows = query(tmp_path, "FROM model_input WHERE symbol = 'ETH'")
+    assert rows[list(feature_names())].iloc[0].to_dict() == inputs
+    assert rows["reference_logit"].iat[0] == logit(pd.Series([0.999]))[0]
 
 
 @pytest.mark.parametrize(
