@@ -4,7 +4,15 @@ import dagster as dg
 
 from crypto_pool.adapters.sqlite_files import commit_without_waiting
 from crypto_pool.defs.alerting import alert_sensors
-from crypto_pool.defs.assets import features, models, outcomes, predictions, publication, raw
+from crypto_pool.defs.assets import (
+    features,
+    models,
+    outcomes,
+    panel,
+    predictions,
+    publication,
+    raw,
+)
 from crypto_pool.defs.batches import SurvivorsIOManager
 from crypto_pool.defs.checks import checks
 from crypto_pool.defs.console import plain_console
@@ -19,7 +27,9 @@ from crypto_pool.defs.sensors import sensors
 # Dagster writes some ten events a member: whoever loads this is about to write them.
 commit_without_waiting()
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([raw, features, models, predictions, outcomes, publication]),
+    assets=dg.load_assets_from_modules(
+        [raw, features, panel, models, predictions, outcomes, publication]
+    ),
     asset_checks=[*checks, *data_checks, *member_checks],
     jobs=[*jobs, clean_up],
     schedules=[*schedules, clean_up_daily],

@@ -41,6 +41,7 @@ def test_graph_has_the_assets_and_partitions_of_the_plan():
         **by_symbol,
         **by_member,
         **by_day,
+        "panel_forecasts": "NoneType",
         "realised_performance": "NoneType",
         "prediction_tables": "NoneType",
     }

@@ -5,7 +5,7 @@ A picture is kept with every materialisation, so it has few colours and few byte
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from crypto_pool.domain.panel_skill import RatioEstimate
 
 DOTS_PER_INCH = 80
 COLOURS = 48
@@ -106,6 +108,22 @@ def draw_requests(moments: Sequence[datetime], now: datetime, limit: int | None)
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
     axes.margins(x=0.01)
     axes.legend(loc="center left")
+    return _png(figure)
+
+
+def draw_panel_skill(halves: "Mapping[str, RatioEstimate]", title: str) -> bytes:
+    """Draw the panel's skill over the reference by half-year, each with its 90 % interval."""
+    figure = _figure(9.0, 3.2, title)
+    axes = figure.subplots()
+    for number, estimate in enumerate(halves.values()):
+        if estimate.interval is not None:
+            axes.vlines(number, *estimate.interval, color=OWN, linewidth=1.5)
+        if estimate.value is not None:
+            axes.plot(number, estimate.value, marker="o", color=OWN)
+    axes.axhline(0, color=REFERENCE, linestyle="--", linewidth=1, label="the reference")
+    axes.set_xticks(range(len(halves)), list(halves), rotation=45, ha="right", fontsize=9)
+    axes.set_ylabel("skill over the reference")
+    axes.legend(loc="best", fontsize=9)
     return _png(figure)
 
 

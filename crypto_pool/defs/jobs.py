@@ -5,6 +5,7 @@ import dagster as dg
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
+from crypto_pool.defs.assets.panel import panel_forecasts
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
@@ -12,8 +13,8 @@ from crypto_pool.domain.candidates import CANDIDATES
 
 refresh_features = dg.define_asset_job(
     "refresh_features",
-    [daily_bars, raw_indicators, feature_table],
-    description="Pull bars and rebuild the features of a batch of coins.",
+    [daily_bars, raw_indicators, feature_table, panel_forecasts],
+    description="Pull bars and rebuild the features of a batch of coins, then the panel's rows.",
 )
 train_members = dg.define_asset_job(
     "train_members",

@@ -265,6 +265,25 @@ FEATURE_TABLES = Table(
     stored_as="feature_table",
 )
 
+PANEL_FORECASTS = Table(
+    "panel_forecasts",
+    "What one model of all coins says of each coin and day: how far the target moves.",
+    (
+        DATE("bar_date", "Bar date: the UTC day of the closed bar it is made from."),
+        _COIN,
+        DOUBLE("panel_up", "Probability of an uptrend.", 0, 1),
+        DOUBLE("panel_down", "Probability of a downtrend, from the same sigma.", 0, 1),
+        DOUBLE("sigma", "Daily volatility expected over the horizon, as a share.", 0),
+        DOUBLE("position", "Log change of the target expected over the horizon."),
+        DOUBLE("level_usd", "What the change is of: SMA10, or the close, of that day, USD.", 0),
+        DOUBLE("change_10_pct", "10 % point of the target's change: 0.05 is 5 %.", -1),
+        DOUBLE("change_50_pct", "50 % point of it.", -1),
+        DOUBLE("change_90_pct", "90 % point of it: 80 % of outcomes lie between.", -1),
+        DATE("origin", "Bar date up to which the fit knew the bars."),
+    ),
+    key=("bar_date", "symbol"),
+)
+
 TABLES: Mapping[str, Table] = {
     table.name: table
     for table in (
@@ -278,6 +297,7 @@ TABLES: Mapping[str, Table] = {
         OUTCOMES,
         DAILY_BARS,
         FEATURE_TABLES,
+        PANEL_FORECASTS,
     )
 }
 

@@ -6,10 +6,12 @@ import pandas as pd
 from crypto_pool.adapters.prediction_tables import publish, query
 from crypto_pool.adapters.publication_copy import copy_publication
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
+from crypto_pool.defs.assets.panel import panel_forecasts
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.batches import OWNERS, record_failure
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.errors import CorruptPartition, QueryError
+from crypto_pool.workflow.panel import stored_forecasts
 
 # Tables with one partition a coin, and the asset each shows.
 BY_SYMBOL = {"daily_bars": "daily_bars", "feature_tables": "feature_table"}
@@ -21,6 +23,7 @@ BY_SYMBOL = {"daily_bars": "daily_bars", "feature_tables": "feature_table"}
         dg.AssetDep(daily_predictions, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(prediction_outcomes, partition_mapping=dg.AllPartitionMapping()),
         realised_performance,
+        panel_forecasts,
     ],
     owners=OWNERS,
     kinds={"duckdb"},
@@ -43,6 +46,7 @@ def prediction_tables(
         "promotions": store.read_all("promotions"),
         "candidate_scores": store.read_all("candidate_scores"),
     }
+    frames["panel_forecasts"] = stored_forecasts(store, pool.recipe.target)
     for table, asset in BY_SYMBOL.items():
         frames[table], faults = by_symbol(pool, table, asset)
         for symbol, fault in faults.items():

@@ -1,0 +1,103 @@
+"""What the panel's forecasts were worth: skill over the reference, and outcomes inside its range.
+
+All coins of a day are resampled together, in blocks of days: coins move as one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, Interval, resampled_sums
+from crypto_pool.domain.panel import (
+    exceedance_probability,
+    realised_events,
+    reference_exceedance,
+    reference_probabilities,
+)
+from crypto_pool.domain.recipe import Target
+
+BLOCK_DAYS = 30
+
+
+@dataclass(frozen=True)
+class RatioEstimate:
+    """A quotient of sums over rows, its 90 % interval (None for too few days), and the rows."""
+
+    value: float | None
+    interval: Interval | None
+    rows: int
+
+
+def score_panel(forecasts: pd.DataFrame, table: pd.DataFrame, target: Target) -> pd.DataFrame:
+    """Return the scored rows of panel forecasts, those whose outcome a panel table knows.
+
+    `error` and `reference_error` are the squared errors of both trends added up, `inside`
+    whether the realised change lay in the 80 % range.
+    """
+    known = table[["change", "s60", "mechanical_position"]].dropna()
+    rows = forecasts.join(known, how="inner")
+    events = realised_events(rows, target)
+    ours = rows[["panel_up", "panel_down"]].to_numpy().T
+    reference = reference_probabilities(rows, target)
+    inside = np.expm1(rows["change"]).between(rows["change_10_pct"], rows["change_90_pct"])
+    return pd.DataFrame(
+        {
+            "error": ((ours - events) ** 2).sum(axis=0),
+            "reference_error": ((reference - events) ** 2).sum(axis=0),
+            "inside": inside.astype(np.float64),
+        },
+        index=rows.index,
+    )
+
+
+def panel_skill(scored: pd.DataFrame) -> RatioEstimate:
+    """Return the Brier skill over the reference of scored rows."""
+    estimate = _ratio(scored, "error", "reference_error")
+    if estimate.value is None:
+        return estimate
+    interval = estimate.interval and (1 - estimate.interval[1], 1 - estimate.interval[0])
+    return RatioEstimate(1 - estimate.value, interval, estimate.rows)
+
+
+def range_coverage(scored: pd.DataFrame) -> RatioEstimate:
+    """Return the share of outcomes inside the 80 % range."""
+    return _ratio(scored.assign(row=1.0), "inside", "row")
+
+
+def by_half_year(scored: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return scored rows by the half-year of their bar date, `2020-H1`, in order of time."""
+    dates = pd.DatetimeIndex(scored.index.get_level_values("bar_date"))
+    halves = [f"{day.year}-H{1 if day.month <= 6 else 2}" for day in dates]
+    return {str(half): rows for half, rows in scored.groupby(halves)}
+
+
+def skill_by_move(
+    forecasts: pd.DataFrame, table: pd.DataFrame, target: Target, moves: Sequence[float]
+) -> dict[float, float]:
+    """Return for each size of move the Brier skill of P(change >= move) over the reference's."""
+    rows = forecasts.join(table[["change", "s60", "mechanical_position"]].dropna(), how="inner")
+    position, sigma = rows["position"].to_numpy(), rows["sigma"].to_numpy()
+    skills = {}
+    for move in moves:
+        came = rows["change"].to_numpy() >= np.log1p(move)
+        ours = exceedance_probability(position, sigma, move, target)
+        reference = reference_exceedance(rows, move, target)
+        skills[move] = 1 - float(np.sum((ours - came) ** 2) / np.sum((reference - came) ** 2))
+    return skills
+
+
+def _ratio(scored: pd.DataFrame, part: str, whole: str) -> RatioEstimate:
+    sums = scored.groupby(level="bar_date")[[part, whole]].sum()
+    total = sums.sum()
+    if not total[whole] > 0:
+        return RatioEstimate(None, None, len(scored))
+    value = float(total[part] / total[whole])
+    days = pd.date_range(sums.index.min(), sums.index.max())
+    if len(days) < MIN_BLOCKS * BLOCK_DAYS:
+        return RatioEstimate(value, None, len(scored))
+    parts, wholes = resampled_sums(sums.reindex(days, fill_value=0.0).to_numpy(), BLOCK_DAYS).T
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(parts[wholes > 0] / wholes[wholes > 0], [tail, 100 - tail])
+    return RatioEstimate(value, (float(low), float(high)), len(scored))

@@ -1,0 +1,143 @@
+"""The panel of a pool: fitted at its origins, its forecasts made once, both stored by its terms.
+
+`panel_fits` and `panel_forecasts` hold one partition for each origin, keyed by the panel's terms
+and the origin: other terms make other partitions and touch none of these. A fit is written before
+its rows, and what is missing of either is made by the next update, so nothing is lost by a kill.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.panel import PanelFit, forecast_panel
+from crypto_pool.domain.panel_features import CoinBreaks, panel_table
+from crypto_pool.domain.panel_fitting import ORIGIN_DAYS, fit_panel, later_origins, panel_origins
+from crypto_pool.domain.recipe import Target
+from crypto_pool.errors import CorruptPartition
+from crypto_pool.workflow.code_version import code_version
+
+FITS = "panel_fits"
+FORECASTS = "panel_forecasts"
+KEY = ["bar_date", "symbol"]
+TREND_COLUMNS = {Trend.UPTREND: "panel_up", Trend.DOWNTREND: "panel_down"}
+
+
+@dataclass(frozen=True)
+class PanelUpdate:
+    """What an update added, and all there is: fits by origin, and forecasts by `KEY`.
+
+    `table` are the panel's rows up to the day of the update; `faults` says by coin whose bars
+    could not be read.
+    """
+
+    fits: Mapping[date, PanelFit]
+    forecasts: pd.DataFrame
+    table: pd.DataFrame
+    added_fits: tuple[date, ...] = ()
+    added_rows: int = 0
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+def panel_terms(target: Target) -> str:
+    """Return the name of the panel's terms: its target, and its code with all features."""
+    code = code_version("panel_fitting")
+    return hashlib.sha256(json.dumps([asdict(target), code]).encode()).hexdigest()[:12]
+
+
+def update_panel(
+    store: FrameStore,
+    target: Target,
+    as_of: date,
+    breaks: Mapping[str, CoinBreaks] | None = None,
+) -> PanelUpdate:
+    """Fit the origins that are due by `as_of` and forecast each day up to it that has no row.
+
+    What is stored stays as it is; bars after `as_of` change nothing.
+    """
+    bars, faults = read_bars(store, as_of)
+    table = panel_table(bars, target, breaks)
+    fits = {fit.origin: fit for fit in stored_fits(store, target)}
+    origins = (
+        later_origins(min(fits), as_of) if fits else panel_origins(table, target.horizon, as_of)
+    )
+    added_fits, made = [], []
+    for origin in origins:
+        if origin not in fits:
+            fits[origin] = fit_panel(table, target, origin)
+            store.write(FITS, _key(target, origin), fits[origin].to_frame())
+            added_fits.append(origin)
+        made.append(_complete_rows(store, target, fits[origin], table))
+    return PanelUpdate(
+        fits={origin: fits[origin] for origin in origins},
+        forecasts=stored_forecasts(store, target, as_of),
+        table=table,
+        added_fits=tuple(added_fits),
+        added_rows=sum(made),
+        faults=faults,
+    )
+
+
+def read_bars(store: FrameStore, as_of: date) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """Return the bars of every coin up to a day, those that left the pool too, and the faults."""
+    bars, faults = {}, {}
+    for symbol in store.keys("daily_bars"):
+        try:
+            bars[symbol] = store.read("daily_bars", symbol).loc[: pd.Timestamp(as_of)]
+        except CorruptPartition as fault:  # one coin never stops the others
+            faults[symbol] = f"CorruptPartition: {fault}"
+    return {symbol: frame for symbol, frame in bars.items() if len(frame)}, faults
+
+
+def stored_fits(store: FrameStore, target: Target) -> list[PanelFit]:
+    """Return the fits of a target, the oldest first."""
+    keys = store.keys(FITS, prefix=panel_terms(target))
+    return [PanelFit.from_frame(store.read(FITS, key)) for key in keys]
+
+
+def stored_forecasts(store: FrameStore, target: Target, as_of: date | None = None) -> pd.DataFrame:
+    """Return the forecasts of a target by `KEY`, ascending; without any an empty frame."""
+    rows = store.read_all(FORECASTS, prefix=panel_terms(target))
+    if rows.empty:
+        return pd.DataFrame(columns=[*TREND_COLUMNS.values(), "sigma", "position"])
+    rows = rows.sort_index()
+    return rows if as_of is None else rows.loc[: pd.Timestamp(as_of)]
+
+
+def panel_probability(forecasts: pd.DataFrame, member: Member) -> pd.Series:
+    """Return a member's probability by bar date, of stored forecasts."""
+    column = TREND_COLUMNS[member.trend]
+    if member.symbol not in forecasts.index.get_level_values(-1):
+        return pd.Series(dtype=float, name=column)
+    return forecasts[column].xs(member.symbol, level="symbol")
+
+
+def drop_forecasts(store: FrameStore, symbol: str) -> None:
+    """Take a coin's rows away, of whatever terms; the next update makes them by the stored fits."""
+    for key in store.keys(FORECASTS):
+        rows = store.read(FORECASTS, key)
+        kept = rows[rows.index.get_level_values("symbol") != symbol]
+        if len(kept) < len(rows):
+            store.write(FORECASTS, key, kept)
+
+
+def _complete_rows(store: FrameStore, target: Target, fit: PanelFit, table: pd.DataFrame) -> int:
+    """Forecast what has no row in the sixty days of a fit; return how many rows that were."""
+    key = _key(target, fit.origin)
+    first = pd.Timestamp(fit.origin) + pd.Timedelta(days=1)
+    rows = table.loc[first : first + pd.Timedelta(days=ORIGIN_DAYS - 1)]
+    stored = store.read(FORECASTS, key) if store.exists(FORECASTS, key) else None
+    missing = rows if stored is None else rows.loc[rows.index.difference(stored.index)]
+    if len(missing):
+        made = forecast_panel(fit, missing)
+        store.write(FORECASTS, key, made if stored is None else pd.concat([stored, made]))
+    return len(missing)
+
+
+def _key(target: Target, origin: date) -> str:
+    return f"{panel_terms(target)}|{origin.isoformat()}"
