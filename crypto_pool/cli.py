@@ -17,6 +17,7 @@ from crypto_pool.commands.exit_codes import ExitCode, exit_code
 from crypto_pool.commands.history import restart_history
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.new import new, settings
+from crypto_pool.commands.panel import panel
 from crypto_pool.commands.query import query
 from crypto_pool.commands.replay import replay
 from crypto_pool.commands.sandbox import sandbox
@@ -50,6 +51,7 @@ for command in (
     backup,
     restore,
     known_truth,
+    panel,
 ):
     app.command()(command)
 

@@ -1,0 +1,72 @@
+"""The panel alone over history: what it would have said on each day, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain.panel_skill import (
+    by_half_year,
+    panel_skill,
+    range_coverage,
+    score_panel,
+    skill_by_move,
+)
+from crypto_pool.domain.recipe import Target
+from crypto_pool.workflow.panel import update_panel
+
+MOVES = (-0.2, -0.15, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
+
+
+@dataclass(frozen=True)
+class PanelReplay:
+    """Scored forecasts of the days replayed, and the skill of each size of move on them."""
+
+    scored: pd.DataFrame
+    moves: Mapping[float, float]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return skill and share inside the range: pooled, by half-year, by coin and by move."""
+        parts = {"all": self.scored, **by_half_year(self.scored)}
+        parts |= {str(coin): rows for coin, rows in self.scored.groupby(level="symbol")}
+        return [_figures(name, rows) for name, rows in parts.items()]
+
+
+def replay_panel(
+    bars: Mapping[str, pd.DataFrame], target: Target, start: date, end: date
+) -> PanelReplay:
+    """Fit and forecast as a pool of these bars does; score the days after `start` through `end`."""
+    store = FrameStore(f"memory://panel-{uuid4().hex}")
+    for symbol, frame in bars.items():
+        store.write("daily_bars", symbol, frame)
+    update = update_panel(store, target, end + timedelta(days=target.horizon))
+    first = pd.Timestamp(start) + pd.Timedelta(days=1)
+    forecasts = update.forecasts.loc[first : pd.Timestamp(end)]
+    return PanelReplay(
+        score_panel(forecasts, update.table, target),
+        skill_by_move(forecasts, update.table, target, MOVES),
+    )
+
+
+def _figures(name: str, scored: pd.DataFrame) -> dict[str, Any]:
+    skill, inside = panel_skill(scored), range_coverage(scored)
+    low, high = skill.interval or (None, None)
+    inside_low, inside_high = inside.interval or (None, None)
+    return {
+        "of": name,
+        "rows": skill.rows,
+        "skill_over_reference": _rounded(skill.value),
+        "skill_low": _rounded(low),
+        "skill_high": _rounded(high),
+        "inside_80": _rounded(inside.value),
+        "inside_low": _rounded(inside_low),
+        "inside_high": _rounded(inside_high),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
