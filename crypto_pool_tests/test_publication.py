@@ -72,9 +72,7 @@ def test_a_coin_that_cannot_be_read_keeps_its_rows_and_stops_no_other(data):
     assert not result.success
     [failed] = [event for event in result.all_events if event.is_step_failure]
     assert "prediction_tables [BTC]: CorruptPartition" in str(failed.step_failure_data.error)
-    assert "delete it and materialise daily_bars for BTC again" in str(
-        failed.step_failure_data.error
-    )
+    assert "delete it, then run `crypto-pool build`" in str(failed.step_failure_data.error)
 
 
 def test_a_coin_that_never_could_be_read_has_no_rows(data):

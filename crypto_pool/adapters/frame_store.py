@@ -8,7 +8,8 @@ new one, never half of either.
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -17,9 +18,11 @@ import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.domain.tables import remedy
 from crypto_pool.errors import (
     CorruptPartition,
     MissingPartition,
@@ -29,6 +32,7 @@ from crypto_pool.errors import (
 
 _SUFFIX = ".parquet"
 _PROVENANCE = "provenance.json"
+_REMOTE_LOCKS = Path(tempfile.gettempdir()) / "crypto_pool_locks"
 
 
 class FrameStore:
@@ -94,7 +98,32 @@ class FrameStore:
         name. Without partitions the frame is empty and has no columns. Joined in Arrow, where
         a column that is all null in one partition takes its type from the others.
         """
-        parts = self._read_tables(table, self.keys(table, prefix))
+        return self._join(table, self._read_tables(table, self.keys(table, prefix)), key_column)
+
+    def read_sound(
+        self, table: str, key_column: str | None = None, prefix: str = ""
+    ) -> tuple[pd.DataFrame, dict[str, CorruptPartition]]:
+        """Read as `read_all` does, without what is damaged; say by key why that cannot be read."""
+        parts, faults = {}, {}
+        for key in self.keys(table, prefix):
+            try:
+                parts[key] = self._read_table(table, key)
+            except CorruptPartition as fault:  # one partition never stops the others
+                faults[key] = fault
+        return self._join(table, parts, key_column), faults
+
+    @contextmanager
+    def lock(self, table: str, key: str) -> Iterator[None]:
+        """Hold a partition alone among the processes of this machine, to read it and write it."""
+        folder = Path(f"{self._root}/{table}") if self._is_local else _REMOTE_LOCKS
+        name = _to_file_name(key) if self._is_local else f"{self.path(table, key)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{quote(name, safe='%')}.lock"):
+            yield
+
+    def _join(
+        self, table: str, parts: Mapping[str, pa.Table], key_column: str | None
+    ) -> pd.DataFrame:
         if not parts:
             return pd.DataFrame()
         # Empty partitions may lack columns and types, so they say nothing beside full ones.
@@ -106,7 +135,7 @@ class FrameStore:
         except pa.ArrowException as fault:
             raise CorruptPartition(
                 f"the partitions of {self._root}/{table} have columns of different types: {fault}; "
-                f"materialise {table} again for all of them"
+                "restore them from a backup"
             ) from fault
         frame: pd.DataFrame = joined.to_pandas()
         if key_column is not None:
@@ -153,9 +182,7 @@ class FrameStore:
         try:
             content = self._files.cat_file(path)
         except FileNotFoundError as fault:
-            raise MissingPartition(
-                f"{path} does not exist; materialise {table} for {key} first"
-            ) from fault
+            raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
         return self._parse(table, key, content)
 
     def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
@@ -171,8 +198,7 @@ class FrameStore:
             return pq.read_table(io.BytesIO(content))
         except (pa.ArrowException, ValueError, OSError) as fault:
             raise CorruptPartition(
-                f"{path} cannot be read as Parquet: {fault}; "
-                f"delete it and materialise {table} for {key} again"
+                f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
             ) from fault
 
     @contextmanager

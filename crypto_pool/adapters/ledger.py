@@ -14,6 +14,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.promotion import APPOINTMENTS, Decision
 from crypto_pool.domain.tables import PROMOTIONS
+from crypto_pool.errors import CorruptPartition
 
 TABLE = PROMOTIONS.store_name
 
@@ -70,17 +71,18 @@ class Ledger:
         It is dated after all that stands about its member: a batch is given its time when it is
         laid out, and somebody may have decided since.
         """
-        if promotion.decision != "rolled back" and self.store.exists(TABLE, promotion.key()):
-            return False
-        last = self.of_member(promotion.member)
-        if not last.empty:
-            after = last["decided_at_utc"].iloc[-1].tz_localize(UTC) + timedelta(microseconds=1)
-            decided = max(promotion.decided_at_utc, after.to_pydatetime())
-            promotion = replace(promotion, decided_at_utc=decided)
-        member = promotion.member
-        about = {**vars(member), "model_name": model_name(member.name)}
-        row = PROMOTIONS.row(about, vars(promotion))
-        self.store.write(TABLE, promotion.key(), PROMOTIONS.frame([row]))
+        with self.store.lock(TABLE, promotion.member.partition_key):
+            if promotion.decision != "rolled back" and self.store.exists(TABLE, promotion.key()):
+                return False
+            last = self.of_member(promotion.member)
+            if not last.empty:
+                after = last["decided_at_utc"].iloc[-1].tz_localize(UTC) + timedelta(microseconds=1)
+                decided = max(promotion.decided_at_utc, after.to_pydatetime())
+                promotion = replace(promotion, decided_at_utc=decided)
+            member = promotion.member
+            about = {**vars(member), "model_name": model_name(member.name)}
+            row = PROMOTIONS.row(about, vars(promotion))
+            self.store.write(TABLE, promotion.key(), PROMOTIONS.frame([row]))
         return True
 
     def of_member(self, member: Member) -> pd.DataFrame:
@@ -88,15 +90,34 @@ class Ledger:
         rows = self.store.read_all(TABLE, prefix=f"{member.partition_key}|")
         return rows if rows.empty else _oldest_first(rows).reset_index(drop=True)
 
-    def by_member(self) -> dict[Member, pd.DataFrame]:
-        """Give all decisions by member, oldest first; the ledger is read once."""
-        everything = self.store.read_all(TABLE)
+    def by_member(self) -> "Decisions":
+        """Give all decisions by member, oldest first; the ledger is read once.
+
+        A member of which one cannot be read is not among them: who serves it is not known.
+        """
+        everything, faults = self.store.read_sound(TABLE)
+        decisions = Decisions({_member_of(key): why for key, why in faults.items()})
         if everything.empty:
-            return {}
-        return {
-            Member.parse(f"{symbol}|{trend}"): rows.reset_index(drop=True)
-            for (symbol, trend), rows in _oldest_first(everything).groupby(["symbol", "trend"])
-        }
+            return decisions
+        for (symbol, trend), rows in _oldest_first(everything).groupby(["symbol", "trend"]):
+            member = Member.parse(f"{symbol}|{trend}")
+            if member not in decisions.faults:
+                decisions[member] = rows.reset_index(drop=True)
+        return decisions
+
+
+class Decisions(dict[Member, pd.DataFrame]):
+    """The decisions about each member; `faults` says whose cannot be read, and why."""
+
+    def __init__(self, faults: Mapping[Member, CorruptPartition] | None = None) -> None:
+        super().__init__()
+        self.faults = dict(faults or {})
+
+    def of(self, member: Member) -> pd.DataFrame:
+        """Give those about a member, empty if there are none; raises CorruptPartition."""
+        if member in self.faults:
+            raise self.faults[member]
+        return self.get(member, pd.DataFrame())
 
 
 def quarantine_reason(decisions: pd.DataFrame, moment: datetime) -> str:
@@ -117,6 +138,10 @@ def serving_version(decisions: pd.DataFrame, moment: datetime) -> str | None:
     before = decisions[decisions["decided_at_utc"] <= naive_utc(moment)]
     version = None if before.empty else before["serving_version"].iloc[-1]
     return None if version is None or pd.isna(version) else str(version)
+
+
+def _member_of(key: str) -> Member:
+    return Member.parse("|".join(key.split("|")[:2]))
 
 
 def _oldest_first(decisions: pd.DataFrame) -> pd.DataFrame:

@@ -81,13 +81,19 @@ MAP = Kind("MAP(VARCHAR, DOUBLE)", _text_of_json)
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `stored_as` is its name in the store of Parquet files, where that is another."""
+    """A table; `stored_as` is its name in the store of Parquet files, where that is another.
+
+    `partitioned_by` are the columns whose values, joined by `|`, name a file of it, or begin
+    its name. `remedy` is what makes a file of it anew once the damaged one has been deleted.
+    """
 
     name: str
     comment: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    partitioned_by: tuple[str, ...]
     stored_as: str = ""
+    remedy: str = "run `crypto-pool build`"
 
     @property
     def store_name(self) -> str:

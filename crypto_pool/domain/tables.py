@@ -93,7 +93,9 @@ PREDICTIONS = Table(
         _SYNTHETIC,
     ),
     key=("prediction_date", *MEMBER),
+    partitioned_by=("prediction_date",),
     stored_as="daily_predictions",
+    remedy="run `crypto-pool predict --date {key}`; its rows then count as late",
 )
 OUTCOMES = Table(
     "prediction_outcomes",
@@ -111,6 +113,8 @@ OUTCOMES = Table(
         TIMESTAMP("scored_at_utc", "When it was scored, UTC."),
     ),
     key=PREDICTIONS.key,
+    partitioned_by=PREDICTIONS.partitioned_by,
+    remedy="run `crypto-pool predict`, which scores what has matured",
 )
 # Two versions may forecast in a champion's shadow: its challenger and its predecessor.
 SHADOW_PREDICTIONS = Table(
@@ -118,12 +122,16 @@ SHADOW_PREDICTIONS = Table(
     "What a member's challenger and its previous version would have said.",
     PREDICTIONS.columns,
     key=(*PREDICTIONS.key, "model_version"),
+    partitioned_by=PREDICTIONS.partitioned_by,
+    remedy=PREDICTIONS.remedy,
 )
 SHADOW_OUTCOMES = Table(
     "shadow_outcomes",
     "What became of the forecasts made in the shadow.",
     OUTCOMES.columns,
     key=SHADOW_PREDICTIONS.key,
+    partitioned_by=PREDICTIONS.partitioned_by,
+    remedy=OUTCOMES.remedy,
 )
 REALISED_PERFORMANCE = Table(
     "realised_performance",
@@ -147,6 +155,8 @@ REALISED_PERFORMANCE = Table(
         VARCHAR("reason", "Why, in words."),
     ),
     key=("as_of", *MEMBER),
+    partitioned_by=("as_of",),
+    remedy="run `crypto-pool predict`; the review of that day alone is lost",
 )
 CHAMPIONS = Table(
     "champions",
@@ -171,6 +181,8 @@ CHAMPIONS = Table(
         _SYNTHETIC,
     ),
     key=MEMBER,
+    partitioned_by=MEMBER,
+    remedy="run `crypto-pool train`",
 )
 CANDIDATE_SCORES = Table(
     "candidate_scores",
@@ -195,6 +207,8 @@ CANDIDATE_SCORES = Table(
         _DATA_HASH,
     ),
     key=(*MEMBER, "algorithm"),
+    partitioned_by=(*MEMBER, "algorithm"),
+    remedy="run `crypto-pool train`",
 )
 PROMOTIONS = Table(
     "promotions",
@@ -216,6 +230,8 @@ PROMOTIONS = Table(
         _RUN,
     ),
     key=(*MEMBER, "decided_at_utc"),
+    partitioned_by=MEMBER,
+    remedy="run `crypto-pool train`, which decides anew, or restore it from a backup",
 )
 _BAR_DAY = DATE("date", "Bar date, UTC.")
 DAILY_BARS = Table(
@@ -231,6 +247,7 @@ DAILY_BARS = Table(
         DOUBLE("volume", "Coins traded.", 0),
     ),
     key=("symbol", "date"),
+    partitioned_by=("symbol",),
 )
 _MEANINGS = {
     "ADX": "Average directional index, 0 to 100: how strong a trend is.",
@@ -262,6 +279,7 @@ FEATURE_TABLES = Table(
     "The model's features of each day.",
     (_COIN, _BAR_DAY, *map(_feature, feature_names())),
     key=DAILY_BARS.key,
+    partitioned_by=DAILY_BARS.partitioned_by,
     stored_as="feature_table",
 )
 
@@ -282,6 +300,7 @@ PANEL_FORECASTS = Table(
         DATE("origin", "Bar date up to which the fit knew the bars."),
     ),
     key=("bar_date", "symbol"),
+    partitioned_by=(),
 )
 
 TABLES: Mapping[str, Table] = {
@@ -300,6 +319,13 @@ TABLES: Mapping[str, Table] = {
         PANEL_FORECASTS,
     )
 }
+
+
+def remedy(stored_as: str, key: str) -> str:
+    """Return what makes a file of the store that is not there."""
+    known = {table.store_name: table.remedy for table in TABLES.values()}
+    return known.get(stored_as, Table.remedy).format(key=key)
+
 
 _TODAY = """
 SELECT prediction_date, symbol, trend, probability, reference_probability,

@@ -76,13 +76,13 @@ def test_missing_and_corrupt_partitions_name_path_and_way_out(store: FrameStore)
     assert store.keys("daily_bars") == []
     assert store.read_all("daily_bars").empty
     assert not store.exists("daily_bars", "BTC")
-    with pytest.raises(MissingPartition, match=r"daily_bars/BTC\.parquet .*materialise daily_bars"):
+    with pytest.raises(MissingPartition, match=r"daily_bars/BTC\.parquet does not exist; run"):
         store.read("daily_bars", "BTC")
     path = store.write("daily_bars", "BTC", make_frame())
     content = store._files.cat_file(path)
     for broken in (b"", b"garbage", content[: len(content) // 2], content[:-9] + b"012345678"):
         store._files.pipe_file(path, broken)
-        with pytest.raises(CorruptPartition, match=r"daily_bars/BTC\.parquet .*delete it"):
+        with pytest.raises(CorruptPartition, match=r"daily_bars/BTC\.parquet .*delete it, then"):
             store.read("daily_bars", "BTC")
 
 
@@ -220,3 +220,33 @@ def test_a_full_disk_is_told_with_the_file_it_hit(tmp_path, monkeypatch):
         FrameStore(str(tmp_path)).write("t", "a", pd.DataFrame({"x": [1]}))
     assert raised.value.errno == 28
     assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_what_is_damaged_is_named_and_the_rest_is_read(store: FrameStore) -> None:
+    """Each with what mends it; a table that is no longer known says so too."""
+    for key in ("2024-01-01", "2024-01-02"):
+        path = store.write("daily_predictions", key, make_frame(1))
+    store._files.pipe_file(path, store._files.cat_file(path)[:-20])
+    frame, faults = store.read_sound("daily_predictions", "day")
+    assert list(frame["day"]) == ["2024-01-01"]
+    assert list(faults) == ["2024-01-02"]
+    assert "delete it, then run `crypto-pool predict --date 2024-01-02`" in str(
+        faults["2024-01-02"]
+    )
+    with pytest.raises(CorruptPartition, match="2024-01-02"):
+        store.read_all("daily_predictions")
+
+
+def test_a_partition_is_read_and_written_by_one_at_a_time(store: FrameStore) -> None:
+    """Fifty writers that each add a row lose none."""
+
+    def add(number: int) -> None:
+        with store.lock("counts", "all"):
+            rows = store.read("counts", "all") if store.exists("counts", "all") else pd.DataFrame()
+            made = pd.DataFrame({"number": [number]})
+            store.write("counts", "all", pd.concat([rows, made], ignore_index=True))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(50)))
+    assert sorted(store.read("counts", "all")["number"]) == list(range(50))
+    assert store.keys("counts") == ["all"]

@@ -1,6 +1,8 @@
 """The ledger of promotions: what it reads, and in which order decisions stand."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from crypto_pool.adapters.ledger import (
     serving_version,
 )
 from crypto_pool.domain.market import Member
+from crypto_pool.errors import CorruptPartition
 from crypto_pool_tests.decisions import a_decision
 
 NOON = datetime(2023, 6, 2, 12, tzinfo=UTC)
@@ -118,3 +121,29 @@ def test_a_version_serves_from_the_moment_of_its_decision(ledger):
         assert serving_version(decisions, decided) == "3"
         assert serving_version(decisions, decided - SECOND) == "2"
     assert serving_version(pd.DataFrame(), NOON) is None
+
+
+def test_a_damaged_decision_leaves_its_member_alone_without_a_ledger(ledger):
+    """Who serves it is not known; every other member's decisions are read."""
+    ledger.record(promotion("1"))
+    for version, hour in (("1", 0), ("2", 1)):
+        ledger.record(promotion(version, ETH, at=NOON + timedelta(hours=hour)))
+    path = Path(ledger.store.path(TABLE, promotion("2", ETH, at=NOON).key()))
+    path.write_bytes(path.read_bytes()[:-20])
+    decisions = ledger.by_member()
+    assert list(decisions) == [BTC]
+    assert decisions.of(Member.parse("SOL_uptrend")).empty
+    with pytest.raises(CorruptPartition, match="delete it, then run `crypto-pool train`"):
+        decisions.of(ETH)
+    with pytest.raises(CorruptPartition):
+        ledger.record(promotion("3", ETH))
+
+
+def test_decisions_made_at_once_stand_one_after_the_other(ledger):
+    """Each is dated after the one it follows, whoever writes at the same time."""
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda n: ledger.record(promotion(str(n))), range(40)))
+    assert all(made)
+    rows = ledger.of_member(BTC)
+    assert rows["decided_at_utc"].is_unique
+    assert sorted(rows["model_version"], key=int) == [str(n) for n in range(40)]

@@ -24,6 +24,7 @@ TABLE = StoredTable(
         TIMESTAMP("seen_at_utc", "Seen."),
     ),
     key=("place", "day"),
+    partitioned_by=("day",),
 )
 ROW = {"place": "Ulm", "day": date(2024, 1, 31), "rain": 0.25}
 
