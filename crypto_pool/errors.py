@@ -8,7 +8,7 @@ CryptoPoolError
 │   ├── BurstLimit            too many requests at once: wait, go on
 │   ├── DailyQuotaExhausted   no request left today: go on tomorrow
 │   ├── InvalidApiKey         the key is missing or wrong
-│   ├── PremiumEndpoint       the key's plan does not include the function
+│   ├── PremiumEndpoint       the provider, or the key's plan, does not have the function
 │   ├── MalformedAnswer       the answer is no data of the known form
 │   ├── NoData                a well-formed answer without a row
 │   └── ProviderUnavailable   no answer: connection fault, time-out or server error
@@ -46,7 +46,12 @@ class ProviderMismatch(CryptoPoolError):
 
 
 class ProviderError(CryptoPoolError):
-    """A source of market data did not give what was asked."""
+    """A source did not give what was asked; where it says, the same request may be answered later.
+
+    `wait_seconds` is how much later; None where asking again is no use.
+    """
+
+    wait_seconds: float | None = None
 
 
 class UnknownSymbol(ProviderError):
@@ -54,9 +59,9 @@ class UnknownSymbol(ProviderError):
 
 
 class BurstLimit(ProviderError):
-    """Too many requests at once; the same request is answered after `wait_seconds`."""
+    """Too many requests at once."""
 
-    wait_seconds: float = 1.5
+    wait_seconds: float | None = 1.5
 
 
 class DailyQuotaExhausted(ProviderError):
@@ -68,7 +73,7 @@ class InvalidApiKey(ProviderError):
 
 
 class PremiumEndpoint(ProviderError):
-    """The key's plan does not include the function."""
+    """The provider, or the key's plan, does not have the function."""
 
 
 class MalformedAnswer(ProviderError):

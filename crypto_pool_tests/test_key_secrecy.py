@@ -37,6 +37,8 @@ OF_A_COIN = {
     "premium": "PremiumEndpoint",
     "unknown-symbol": "UnknownSymbol",
     "no-data": "NoData",
+    "429": "BurstLimit",
+    "notice": "ProviderUnavailable",
 }
 DAYS = ("", *OF_A_COIN, "", "quota", "", "wrong-key", "")
 

@@ -21,6 +21,8 @@ class Fault(StrEnum):
     PREMIUM = "premium"
     UNKNOWN_SYMBOL = "unknown-symbol"
     NO_DATA = "no-data"
+    TOO_MANY = "429"
+    NOTICE = "notice"
 
 
 @dataclass
@@ -94,3 +96,8 @@ def invalid_call_error(function: str) -> dict[str, str]:
         "Error Message": "Invalid API call. Please retry or visit the documentation "
         f"(https://www.alphavantage.co/documentation/) for {function}."
     }
+
+
+def unknown_notice(key: str) -> dict[str, str]:
+    """Words that nobody has seen before; echoes the key, as some real ones do."""
+    return {"Information": f"A new notice for {key}: our office has moved."}

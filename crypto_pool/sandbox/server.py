@@ -57,6 +57,7 @@ class SandboxMarketServer:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     window: int | None = REAL_WINDOW
     api_key: str = ""
+    retry_after: str | None = "60"
     arrivals: list[Arrival] = field(default_factory=list)
     switched: list[SwitchedFault] = field(default_factory=list)
     _admitted: deque[tuple[float, float]] = field(default_factory=deque)
@@ -92,6 +93,7 @@ class SandboxMarketServer:
             Fault.QUOTA: faults.quota_notice(per_day, key),
             Fault.PREMIUM: faults.premium_notice(),
             Fault.UNKNOWN_SYMBOL: faults.invalid_call_error(function),
+            Fault.NOTICE: faults.unknown_notice(key),
         }.get(fault) if fault else None  # fmt: skip
 
     def _over_limit(self, arrived_at: float, key: str) -> dict[str, str] | None:
@@ -195,7 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
             stopping.wait()
             self.close_connection = True
             return
-        self.send_response(503 if fault is Fault.SERVER_ERROR else status)
+        refused = {Fault.SERVER_ERROR: 503, Fault.TOO_MANY: 429}
+        self.send_response(refused.get(fault, status) if fault else status)
+        retry_after = self.server.market.retry_after
+        if fault is Fault.TOO_MANY and retry_after is not None:
+            self.send_header("Retry-After", retry_after)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -135,7 +135,7 @@ def test_each_fault_is_its_error_without_the_key(
     with pytest.raises(error) as raised:
         desk.client().daily_bars("BTC", date(2024, 5, 31))
     assert raised.value.__cause__ is None
-    passing = error in (BurstLimit, ProviderUnavailable)
+    passing = error in (BurstLimit, ProviderUnavailable, MalformedAnswer)
     assert len(desk.server.arrivals) == (4 if passing else 1)
     assert CANARY not in f"{raised.value!r}{caplog.text}"
     for path in desk.folder.rglob("*"):
@@ -147,6 +147,31 @@ def test_a_passing_fault_is_waited_out(desk: Desk) -> None:
         desk.server.switched.append(SwitchedFault(fault, remaining=1))
     assert len(desk.client().daily_bars("BTC", date(2024, 5, 31))) == 1000
     assert len(desk.slept) == 2
+
+
+@pytest.mark.parametrize("retry_after", ["7", None, "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_429_is_waited_out_for_as_long_as_it_says(desk: Desk, retry_after: str | None) -> None:
+    desk.server.switched.append(SwitchedFault(Fault.TOO_MANY, remaining=1))
+    desk.server.retry_after = retry_after
+    assert len(desk.client().daily_bars("BTC", date(2024, 5, 31))) == 1000
+    assert desk.slept == [{"7": 7.0, None: 61.0}.get(retry_after, 0.0)]
+
+
+def test_429_that_asks_for_hours_is_told_with_the_time_and_not_slept(desk: Desk) -> None:
+    desk.server.switched.append(SwitchedFault(Fault.TOO_MANY))
+    desk.server.retry_after = "7200"
+    with pytest.raises(BurstLimit, match=r"BTC DIGITAL_CURRENCY_DAILY: .*wait until 20\d\d-"):
+        desk.client().daily_bars("BTC", date(2024, 5, 31))
+    assert (len(desk.server.arrivals), desk.slept) == (1, [])
+
+
+def test_an_unknown_notice_is_tried_again_and_told_without_the_key(desk: Desk) -> None:
+    desk.server.switched.append(SwitchedFault(Fault.NOTICE))
+    with pytest.raises(ProviderUnavailable, match=r"A new notice for \[API key\]"):
+        desk.client().daily_bars("BTC", date(2024, 5, 31))
+    assert len(desk.server.arrivals) == 4
+    desk.server.switched[:] = [SwitchedFault(Fault.NOTICE, remaining=1)]
+    assert len(desk.client().daily_bars("BTC", date(2024, 5, 31))) == 1000
 
 
 def test_a_premium_function_is_asked_for_once_and_not_for_every_coin(desk: Desk) -> None:

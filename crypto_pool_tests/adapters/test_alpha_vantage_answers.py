@@ -15,6 +15,7 @@ from crypto_pool.errors import (
     NoData,
     PremiumEndpoint,
     ProviderError,
+    ProviderUnavailable,
     UnknownSymbol,
 )
 from crypto_pool.sandbox import faults
@@ -113,7 +114,7 @@ def test_every_recorded_body_has_its_test() -> None:
         (faults.wrong_key_error(), InvalidApiKey),
         (faults.premium_notice(), PremiumEndpoint),
         (faults.invalid_call_error("SMA"), UnknownSymbol),
-        ({"Information": "Maintenance on Sunday."}, MalformedAnswer),
+        ({"Information": "Maintenance on Sunday."}, ProviderUnavailable),
         ({}, NoData),
         ({"Time Series (Digital Currency Daily)": {}}, NoData),
         ({"Time Series (Digital Currency Weekly)": {"2024-06-02": {}}}, MalformedAnswer),
@@ -148,3 +149,99 @@ def test_a_key_in_a_body_is_taken_out_in_every_spelling() -> None:
     key = "A+B/C=1"
     raw = f'"key {key} and A%2BB%2FC%3D1"'.encode()
     assert redact(raw, key) == b'"key [API key] and [API key]"'
+
+
+THANKS = "Thank you for using Alpha Vantage!"
+WORDINGS: dict[str, tuple[str, type[ProviderError], float | None]] = {
+    "23_av_minute_level": (
+        "Minute-level rate limit exceed. Please stay under the number of API requests per minute "
+        "for your premium subscription plan.",
+        BurstLimit,
+        61,
+    ),
+    "24_av_5_requests_per_minute_500_per_day": (
+        f"{THANKS} Our standard API rate limit is 5 requests per minute and 500 requests per day.",
+        BurstLimit,
+        61,
+    ),
+    "25_av_optimizing": (
+        "Please consider optimizing your API call frequency.",
+        BurstLimit,
+        61,
+    ),
+    "26_av_higher_volume": (
+        f"{THANKS} Please visit the premium page if you would like to have a higher API call "
+        "volume.",
+        BurstLimit,
+        61,
+    ),
+    "27_av_requests_slash_day": (
+        f"{THANKS} You have reached the 500 requests/day limit for your free API key.",
+        DailyQuotaExhausted,
+        None,
+    ),
+    "28_av_premium_feature": (
+        "This parameter value is a premium feature for the endpoint.",
+        PremiumEndpoint,
+        None,
+    ),
+    "a second": ("You may send 5 requests/second. Slow down.", BurstLimit, 1.5),
+    "a burst": ("Burst pattern detected: spread out your requests.", BurstLimit, 1.5),
+    "a minute by a slash": ("Limit: 75 calls/min.", BurstLimit, 61),
+    "throttled": ("Request was throttled.", BurstLimit, 61),
+    "too many": ("Too many requests. Try again later.", BurstLimit, 61),
+    "a plan with more volume": (
+        "Please subscribe to a premium plan to have a higher API call volume.",
+        BurstLimit,
+        61,
+    ),
+    "a day's allowance": ("Your daily quota of 25 has been used up.", DailyQuotaExhausted, None),
+    "24 hours": ("At most 25 requests per 24h are free.", DailyQuotaExhausted, None),
+    "a month": ("You have exceeded the monthly quota.", DailyQuotaExhausted, None),
+    "members alone": ("MACD is only available to premium members.", PremiumEndpoint, None),
+    "a plan needed": ("This endpoint requires a premium plan.", PremiumEndpoint, None),
+    "to unlock": ("Please subscribe to unlock this endpoint.", PremiumEndpoint, None),
+    "a function that is none": (
+        "This API function (MACDX) does not exist.",
+        PremiumEndpoint,
+        None,
+    ),
+    "a key that is none": ("Invalid API key.", InvalidApiKey, None),
+    "not let in": ("Unauthorized.", InvalidApiKey, None),
+    "a symbol that is none": ("Invalid symbol BTCX.", UnknownSymbol, None),
+    "anything else": ("Scheduled maintenance on Sunday.", ProviderUnavailable, 5),
+}
+
+
+@pytest.mark.parametrize("name", WORDINGS)
+@pytest.mark.parametrize("under", ["Information", "Note", "Error Message", "message"])
+def test_a_notice_is_known_by_what_it_is_about(name: str, under: str) -> None:
+    """Wordings seen and others like them, under whatever name they come."""
+    text, error, wait = WORDINGS[name]
+    recorded = BODIES.parent / "cases" / f"{name}.json"
+    raw = recorded.read_bytes() if recorded.exists() else json.dumps({under: text}).encode()
+    with pytest.raises(ProviderError) as raised:
+        parse_bars(raw, "BTC")
+    assert type(raised.value) is error
+    assert raised.value.wait_seconds == wait
+
+
+def test_an_unknown_notice_is_told_whole() -> None:
+    text = "We moved. " * 60
+    with pytest.raises(ProviderUnavailable) as raised:
+        parse_bars(json.dumps({"Information": text}).encode(), "BTC")
+    assert text in str(raised.value)
+
+
+def test_a_notice_beside_bars_takes_none_of_them_away() -> None:
+    day = {"1. open": "1", "2. high": "2", "3. low": "1", "4. close": "2", "5. volume": "5"}
+    answer = {"Information": "Hello.", "Time Series (Digital Currency Daily)": {"2024-06-02": day}}
+    assert len(parse_bars(json.dumps(answer).encode(), "BTC")) == 1
+
+
+@pytest.mark.parametrize("stamp", ["2024-06-02 04:00:00", "2024-13-02", "?"])
+def test_a_stamp_that_is_no_utc_day_is_malformed(stamp: str) -> None:
+    day = {"1. open": "1", "2. high": "2", "3. low": "1", "4. close": "2", "5. volume": "5"}
+    answer = {"Time Series (Digital Currency Daily)": {"2024-06-02": day, stamp: day}}
+    with pytest.raises(MalformedAnswer, match="row 2"):
+        parse_bars(json.dumps(answer).encode(), "BTC")

@@ -21,11 +21,11 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
     redact,
 )
 from crypto_pool.adapters.providers.alpha_vantage_indicators import IndicatorPull, indicator_pulls
+from crypto_pool.adapters.providers.waiting import asked_to_wait
 from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget, most_stale_first
 from crypto_pool.adapters.response_cache import ResponseCache
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
-    BurstLimit,
     DailyQuotaExhausted,
     InvalidApiKey,
     PremiumEndpoint,
@@ -41,7 +41,8 @@ CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
 ATTEMPTS = 4
-_BURST_WAITS = 3
+_WAITS = 3
+_LONGEST_WAIT_SECONDS = 300.0
 _CHUNK = 65_536
 
 
@@ -159,15 +160,16 @@ class AlphaVantage:
     def _ask(
         self, parameters: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
     ) -> tuple[bytes, pd.DataFrame]:
-        """Ask until there is an answer that is no burst notice, a few times."""
-        for last in (False,) * _BURST_WAITS + (True,):
-            body = self._fetch(parameters)
+        """Ask until there is an answer that no wait would change, a few times."""
+        for last in (False,) * _WAITS + (True,):
             try:
+                body = self._fetch(parameters)
                 return body, parse(body)
-            except BurstLimit as notice:
-                if last:
+            except ProviderError as notice:
+                wait = notice.wait_seconds
+                if last or wait is None or wait > _LONGEST_WAIT_SECONDS:
                     raise
-                self._sleep(notice.wait_seconds)
+                self._sleep(wait)
         raise AssertionError("unreachable: the last round returns or raises")
 
     def _fetch(self, parameters: Mapping[str, str]) -> bytes:
@@ -204,6 +206,8 @@ class AlphaVantage:
             with response:
                 if response.status_code == 200:
                     return redact(self._read(response, begun), key)
+                if response.status_code == 429 or "Retry-After" in response.headers:
+                    raise asked_to_wait(_what(parameters), response.headers.get("Retry-After"))
                 problem = f"HTTP status {response.status_code}"
                 transient = response.status_code >= 500
         except (requests.RequestException, HTTPError) as fault:

@@ -1,6 +1,6 @@
 """Alpha Vantage's answers: what each body means, and the rows it holds.
 
-Every refusal arrives as HTTP 200 and is known by its text alone.
+Refusals arrive as HTTP 200, and are known by what their text is about: its wording changes.
 """
 
 import json
@@ -8,24 +8,52 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.bar_days import bar_days, moment_ns
 from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.errors import (
     BurstLimit,
     DailyQuotaExhausted,
     InvalidApiKey,
+    InvalidBars,
     MalformedAnswer,
     NoData,
     PremiumEndpoint,
     ProviderError,
+    ProviderUnavailable,
     UnknownSymbol,
 )
 
 BARS_FUNCTION = "DIGITAL_CURRENCY_DAILY"
 _BARS_KEY = "Time Series (Digital Currency Daily)"
 _INDICATOR_NAMES = {"AD": "Chaikin A/D"}
-_EXCERPT = 160
+_REDACTED = "[API key]"
+UNKNOWN_WAIT_SECONDS = 5.0
+MINUTE_WAIT_SECONDS = 61.0
+
+_UNIT = r"(?:per|an?|each|every|/)[ -]?"
+_TOPICS = {
+    "second": rf"{_UNIT}sec(ond)?s?\b|sparingly|spread(ing)? out|\bburst",
+    "minute": rf"{_UNIT}min(ute)?s?\b|minute[- ](level|limit)",
+    "day": rf"{_UNIT}(day|24 ?h|month)|\b(daily|monthly) (api |request |call |usage )*(rate|limit|"
+    r"quota|cap\b|allowance|requests|calls)",
+    "premium": r"\b(is|are|requires?|needs?) (an? |part of (a |our )?|only |exclusively )*"
+    r"(available (only )?(to|for|with|in|on) )?(an? |our )*premium"
+    r"(?! page| plans? page)|premium[- ](feature|function|parameter|members?|users?|customers?|"
+    r"subscribers?)|(unlock|access|use) this (endpoint|feature|function|api)",
+    "often": r"(call|request|api) (call )?(frequency|volume|rate)|rate[- ]limit|throttl|too many|"
+    r"too (often|fast|quickly)|\bquota|limit (was |is |has been )?(reached|exceed)|try again later",
+    "plan": r"premium[- ]end ?-?point",
+    "function": r"function\b.*\b(not exist|not supported|unknown|invalid|deprecated|retired|"
+    r"no longer)|(no such|unknown|invalid|unsupported) (api )?function",
+    "key": r"(?=.*(invalid|missing|incorrect|wrong|not valid|expired|disabled|revoked|suspended|"
+    r"blocked|unknown|not recogni|required|claim)).*api[ _-]?key|unauthori[sz]ed",
+    "call": r"invalid api call|(invalid|unknown|unsupported) (symbol|ticker|currency|market)|"
+    r"symbol\b.*\b(not|invalid)",
+}
+"""What a notice may be about, asked in this order: one about a second may name the day too."""
 
 # The field as today, then as it was when prices came in two currencies.
 _BAR_FIELDS = {
@@ -39,7 +67,7 @@ _BAR_FIELDS = {
 
 def parse_bars(body: bytes, symbol: str) -> pd.DataFrame:
     """Daily bars in USD as the body has them, oldest first; the newest may be running."""
-    rows = _rows(_decode(body, BARS_FUNCTION, symbol), _BARS_KEY, BARS_FUNCTION, symbol)
+    rows = _rows(body, _BARS_KEY, BARS_FUNCTION, symbol)
     first = next(iter(rows.values()))
     fields = {}
     for column, names in _BAR_FIELDS.items():
@@ -58,90 +86,104 @@ def parse_indicator(
 ) -> pd.DataFrame:
     """One indicator's series, oldest first; `fields` maps our column to the provider's field."""
     key = f"Technical Analysis: {_INDICATOR_NAMES.get(function, function)}"
-    return _frame(
-        _rows(_decode(body, function, symbol), key, function, symbol), fields, function, symbol
-    )
+    return _frame(_rows(body, key, function, symbol), fields, function, symbol)
 
 
 def redact(body: bytes, secret: str) -> bytes:
     """Take the key out of a body; the provider echoes it in some notices."""
     for form in {secret, quote(secret, safe="")} - {""}:
-        body = body.replace(form.encode(), b"[API key]")
+        body = body.replace(form.encode(), _REDACTED.encode())
     return body
 
 
-def _decode(body: bytes, function: str, symbol: str) -> dict[str, Any]:
+def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
+    """The table under `key`; without it, what the answer says in words is a refusal."""
+    what = f"{symbol} {function}"
     try:
         answer = json.loads(body)
     except ValueError:
-        raise MalformedAnswer(
-            f"{symbol} {function}: {len(body)} bytes that are no whole JSON, beginning "
-            f"{_beginning(body)!r}; run again, the stored data is untouched"
+        raise _passing(
+            MalformedAnswer(
+                f"{what}: {len(body)} bytes that are no whole JSON, beginning "
+                f"{body[:40].decode('utf-8', 'replace')!r}; run again, the stored data is untouched"
+            )
         ) from None
+    if isinstance(answer, str):
+        answer = {"": answer}
     if not isinstance(answer, dict):
         raise MalformedAnswer(
-            f"{symbol} {function}: JSON of type {type(answer).__name__} instead of an object; "
+            f"{what}: JSON of type {type(answer).__name__} instead of an object; "
             "run again, the stored data is untouched"
         )
-    for key in ("Error Message", "Note", "Information"):
-        if key in answer:
-            raise _refusal(str(answer[key]), function, symbol)
-    return answer
-
-
-def _refusal(text: str, function: str, symbol: str) -> ProviderError:
-    """The error a notice stands for; burst first, since that notice names the day's limit too."""
-    said = text.lower()
-    what = f"{symbol} {function}"
-    if re.search(r"requests? per second|more sparingly|calls? per minute", said):
-        burst = BurstLimit(
-            f"{what}: too many requests at once; another program may be using the key: "
-            "stop it, or wait and run again"
-        )
-        if "per minute" in said:
-            burst.wait_seconds = 61.0
-        return burst
-    if re.search(r"(requests?|calls?) per day|daily rate limit", said):
-        return DailyQuotaExhausted(
-            f"{what}: the provider says that the key's daily quota is used up (a wrong key is "
-            "sometimes told so too); run again after 00:00 UTC, what was pulled is kept"
-        )
-    if "premium endpoint" in said:
-        return PremiumEndpoint(
-            f"{what}: the key's plan does not include {function}; use "
-            "CRYPTO_POOL_INDICATOR_SOURCE=local, which needs the bars alone, or a paid plan"
-        )
-    if "apikey" in said or "api key" in said:
-        return InvalidApiKey(
-            f"{what}: the provider refuses the API key; set CRYPTO_POOL_ALPHA_VANTAGE_API_KEY "
-            "to a valid one (free at https://www.alphavantage.co/support/#api-key)"
-        )
-    if "invalid api call" in said:
-        return UnknownSymbol(
-            f"{what}: the provider does not know {symbol}; take it out of CRYPTO_POOL_SYMBOLS, "
-            "or use another CRYPTO_POOL_PROVIDER for it"
-        )
-    return MalformedAnswer(
-        f"{what}: the provider gave a notice instead of data: {text[:_EXCERPT]!r}; "
-        "follow it, or run again later"
-    )
-
-
-def _rows(answer: dict[str, Any], key: str, function: str, symbol: str) -> dict[str, Any]:
     rows = answer.get(key)
+    notice = " ".join(text for text in answer.values() if isinstance(text, str))
+    if not rows and notice:
+        raise _refusal(notice, function, symbol)
     if rows is None and answer:
         raise MalformedAnswer(
-            f"{symbol} {function}: no {key!r} in the answer, it has {', '.join(answer)}; "
+            f"{what}: no {key!r} in the answer, it has {', '.join(answer)}; "
             "the provider changed its format: report it, the stored data is untouched"
         )
     if not rows:
         raise NoData(
-            f"{symbol} {function}: the provider has no rows; take the coin out of "
+            f"{what}: the provider has no rows; take the coin out of "
             "CRYPTO_POOL_SYMBOLS, or run again later; the stored data is untouched"
         )
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-        raise MalformedAnswer(f"{symbol} {function}: {key!r} is no table; run again later")
+        raise MalformedAnswer(f"{what}: {key!r} is no table; run again later")
     return rows
+
+
+def _refusal(text: str, function: str, symbol: str) -> ProviderError:
+    """The error a notice stands for, by what it is about."""
+    said = text.lower().replace(_REDACTED.lower(), "")
+    what = f"{symbol} {function}"
+    topic = next((name for name, about in _TOPICS.items() if re.search(about, said)), "")
+    if topic in ("second", "minute", "often"):
+        burst = BurstLimit(
+            f"{what}: too many requests at once; another program may be using the key: "
+            f"stop it, or wait and run again. The provider said: {text}"
+        )
+        if topic != "second":
+            burst.wait_seconds = MINUTE_WAIT_SECONDS
+        return burst
+    if topic == "day":
+        return DailyQuotaExhausted(
+            f"{what}: the provider says that the key's daily quota is used up (a wrong key is "
+            "sometimes told so too); run again after 00:00 UTC, what was pulled is kept"
+        )
+    if topic in ("premium", "plan"):
+        return PremiumEndpoint(
+            f"{what}: the key's plan does not include {function}; use "
+            "CRYPTO_POOL_INDICATOR_SOURCE=local, which needs the bars alone, or a paid plan"
+        )
+    if topic == "function":
+        return PremiumEndpoint(
+            f"{what}: the provider has no function {function} (any more); use "
+            "CRYPTO_POOL_INDICATOR_SOURCE=local, which needs the bars alone"
+        )
+    if topic == "key":
+        return InvalidApiKey(
+            f"{what}: the provider refuses the API key; set CRYPTO_POOL_ALPHA_VANTAGE_API_KEY "
+            "to a valid one (free at https://www.alphavantage.co/support/#api-key)"
+        )
+    if topic == "call":
+        return UnknownSymbol(
+            f"{what}: the provider does not know {symbol}; take it out of CRYPTO_POOL_SYMBOLS, "
+            "or use another CRYPTO_POOL_PROVIDER for it"
+        )
+    return _passing(
+        ProviderUnavailable(
+            f"{what}: the provider gave a notice instead of data: {text!r}; "
+            "follow it, or run again later; the stored data is untouched"
+        )
+    )
+
+
+def _passing(error: ProviderError) -> ProviderError:
+    """The error, marked as one that the same request may not meet a little later."""
+    error.wait_seconds = UNKNOWN_WAIT_SECONDS
+    return error
 
 
 def _frame(
@@ -151,14 +193,14 @@ def _frame(
         columns = {
             column: [float(row[field]) for row in rows.values()] for column, field in fields.items()
         }
-        index = pd.DatetimeIndex(pd.to_datetime(list(rows), format="ISO8601"))
-    except (KeyError, TypeError, ValueError) as fault:
+        if function == BARS_FUNCTION:
+            index = bar_days(list(rows), lambda row: f"row {row + 1}")
+        else:  # the running day's row of an indicator has the time of its making
+            moments = np.array([moment_ns(stamp) for stamp in rows], "datetime64[ns]")
+            index = pd.DatetimeIndex(moments, name="date")
+    except (KeyError, TypeError, ValueError, InvalidBars) as fault:
         raise MalformedAnswer(
             f"{symbol} {function}: a row cannot be read ({type(fault).__name__}: {fault}); "
             "run again, the stored data is untouched"
         ) from None
-    return pd.DataFrame(columns, index=index.as_unit("ns").rename("date")).sort_index(kind="stable")
-
-
-def _beginning(body: bytes) -> str:
-    return body[:40].decode("utf-8", "replace")
+    return pd.DataFrame(columns, index=index).sort_index(kind="stable")

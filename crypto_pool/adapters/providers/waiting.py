@@ -1,0 +1,35 @@
+"""Until when a source asks to be left alone."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from crypto_pool.errors import BurstLimit
+
+UNTOLD_WAIT_SECONDS = 61.0
+
+
+def asked_to_wait(what: str, retry_after: str | None, why: str = "too many requests") -> BurstLimit:
+    """Return the error of an answer with a header Retry-After, the time to wait for in it."""
+    seconds = seconds_to_wait(retry_after, datetime.now(UTC))
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    error = BurstLimit(
+        f"{what}: {why}; wait until {until:%Y-%m-%d %H:%M:%S} UTC and run again then, "
+        "the stored data is untouched"
+    )
+    error.wait_seconds = seconds
+    return error
+
+
+def seconds_to_wait(retry_after: str | None, now: datetime) -> float:
+    """Return how long a header Retry-After asks for; a minute where it says nothing readable.
+
+    It holds seconds or an HTTP date.
+    """
+    text = (retry_after or "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return UNTOLD_WAIT_SECONDS
+    return max(0.0, ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds())
