@@ -1,6 +1,13 @@
 """The short form of those drills that no other test module has."""
 
-from drills import broken_parts, duckdb_held, kills, poisoned_models, request_budget
+from drills import (
+    broken_parts,
+    duckdb_held,
+    kills,
+    poisoned_models,
+    request_budget,
+    strangers_backup,
+)
 
 COUNTED_AS_WRONG = ("publications_failed", "scribble_published", "unfinished_files")
 
@@ -48,6 +55,17 @@ def test_a_held_duckdb_file_stops_neither_the_job_nor_its_holder():
     counts = {name: figures.pop(name) for name in COUNTED_AS_WRONG}
     assert counts == dict.fromkeys(COUNTED_AS_WRONG, 0)
     assert figures == dict.fromkeys(figures, True)
+
+
+def test_a_strangers_backup_runs_and_writes_nothing():
+    bounds = ("--max-gb", "0.05", "--max-files", "2000")
+    figures = strangers_backup.run(["configuration", "many_large_files"], 0.1, 3000, *bounds)
+    assert figures["attacks"] == 2
+    assert figures["let_in"] == []
+    assert figures["commands_run"] == figures["files_written_or_changed"] == 0
+    assert figures["dry_run_writes_nothing"]
+    assert figures["honest_backup_restored"]
+    assert figures["own_files_kept"]
 
 
 def test_what_breaks_is_named_and_heals():

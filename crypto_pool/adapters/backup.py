@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from time import time
 
@@ -36,6 +37,23 @@ HEADER = "backup.json"
 DATA, FRAMES, MLFLOW, DAGSTER = "data", "parquet", "mlflow", "dagster"
 DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
 DAGSTER_FOLDERS = ("history", "schedules", "storage")
+# Whatever a backup holds; `*` stands for folders too. No configuration, and nothing hidden.
+HELD = (
+    "data/schema_version",
+    "data/provenance.json",
+    "data/alerts.json",
+    "data/crypto_pool-*.duckdb",
+    "data/raw_answers/*.json.gz",
+    "data/replays/*",
+    "data/sandbox_budget/*.sqlite",
+    "parquet/provenance.json",
+    "parquet/*.parquet",
+    "mlflow/mlflow.db",
+    "mlflow/artifacts/*",
+    "dagster/history/*.db",
+    "dagster/schedules/*.db",
+    "dagster/storage/*/compute_logs/*",
+)
 ATTEMPTS = 20
 _STAGE = ".backup"
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -67,6 +85,12 @@ class Archived:
 
     files: int
     bytes: int
+
+
+def is_held(name: str) -> bool:
+    """Whether a file of a backup, by its name there, is state that the pool wrote."""
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    return not hidden and any(fnmatchcase(name, pattern) for pattern in HELD)
 
 
 @contextmanager
@@ -203,8 +227,9 @@ def _write_archive(stage: Path, header: dict[str, object], target: Path) -> Arch
             ):
                 _add(archive, HEADER, json.dumps(header, indent=2).encode(), time())
                 for path in sorted(stage.rglob("*")):
-                    if path.is_file():
-                        name, changed = str(path.relative_to(stage)), path.stat().st_mtime
+                    name = path.relative_to(stage).as_posix()
+                    if path.is_file() and is_held(name):
+                        changed = path.stat().st_mtime
                         size += _add(archive, name, path.read_bytes(), changed)
                         files += 1
             file.flush()

@@ -50,15 +50,38 @@ def restore(
         Path,
         typer.Argument(exists=True, dir_okay=False, help="A file written by `crypto-pool backup`."),
     ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be restored, and write nothing.")
+    ] = False,
+    max_gb: Annotated[
+        float, typer.Option(help="Refuse a file that holds more, unpacked.", min=0)
+    ] = 5,
+    max_files: Annotated[
+        int, typer.Option(help="Refuse a file that holds more files.", min=0)
+    ] = 250_000,
     as_json: JsonOption = False,
 ) -> None:
     """Unpack a backup into an empty home."""
     from crypto_pool.adapters.model_registry import ModelRegistry
-    from crypto_pool.adapters.restoring import restore_backup
+    from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
 
     settings = chosen_settings()
     folders = _folders(settings)
-    archived = restore_backup(file, folders)
+    bounds = Bounds(int(max_gb * 1e9), max_files)
+    if dry_run:
+        archived = inspect_backup(file, folders, bounds)
+        places = [folders.data_dir, folders.frames_root, folders.dagster_home]
+        if as_json:
+            print_json({"would_restore_into": [*map(str, places)], **vars(archived)})
+            return
+        console.print(
+            f"would restore {archived.files} files, {archived.bytes / 1e6:.1f} MB: the pool into "
+            f"{places[0]}, its tables into {places[1]}, Dagster's history into {places[2]}; "
+            "nothing was written",
+            soft_wrap=True,
+        )
+        return
+    archived = restore_backup(file, folders, bounds)
     registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
     names = registry.member_names()
     champions = registry.champions(names)

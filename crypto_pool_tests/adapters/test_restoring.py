@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crypto_pool.adapters.backup import HEADER, PoolFolders
-from crypto_pool.adapters.restoring import restore_backup
+from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
 from crypto_pool.errors import BackupError, IncompatibleData
 
 
@@ -35,6 +35,10 @@ def member(name: str, **fields: object) -> tarfile.TarInfo:
     return made
 
 
+DATABASE = member("mlflow/mlflow.db", size=100)
+IT, BELOW_IT = (member(f"parquet/a.parquet{end}") for end in ("", "/b.parquet"))
+
+
 @pytest.mark.parametrize(
     ("header", "members", "error", "told"),
     [
@@ -49,6 +53,30 @@ def member(name: str, **fields: object) -> tarfile.TarInfo:
         (GOOD, [member("link", type=tarfile.SYMTYPE, linkname="/etc")], BackupError, "refused"),
         (GOOD, [member("link", type=tarfile.LNKTYPE, linkname=HEADER)], BackupError, "refused"),
         (GOOD, [member("device", type=tarfile.CHRTYPE)], BackupError, "refused"),
+        (GOOD, [member("mlflow/mlflow.db", mtime=1e12)], BackupError, "refused"),
+        (GOOD, [member("dagster/dagster.yaml")], BackupError, "dagster.yaml' is nothing that"),
+        (GOOD, [member("dagster/storage/io_manager_pickle")], BackupError, "is nothing that"),
+        (GOOD, [member("data/pool.toml")], BackupError, "is nothing that"),
+        (GOOD, [member("parquet/.hidden/a.parquet")], BackupError, "is nothing that"),
+        (GOOD, [member("./mlflow/mlflow.db")], BackupError, "is nothing that"),
+        (GOOD, [member("parquet/a\n.parquet")], BackupError, "is nothing that"),
+        (GOOD, [member("mlflow/mlflow.db")] * 2, BackupError, "twice; refused"),
+        (GOOD, [BELOW_IT, IT], BackupError, "twice; refused"),
+        (GOOD, [IT, BELOW_IT], BackupError, "twice; refused"),
+        (
+            GOOD,
+            [member(f"parquet/a.parquet{end}") for end in ("", "/b.parquet")],
+            BackupError,
+            "twice",
+        ),
+        (
+            GOOD,
+            [member(f"parquet/a.parquet{end}") for end in ("/b.parquet", "")],
+            BackupError,
+            "twice",
+        ),
+        ({**GOOD, "publication": "crypto_pool-1.duckdb"}, [DATABASE], BackupError, "holds no pool"),
+        (GOOD, [DATABASE], BackupError, "mlflow/mlflow.db cannot be read .*nothing was restored"),
     ],
 )
 def test_what_is_no_backup_of_this_pool_is_refused(tmp_path, header, members, error, told):
@@ -60,7 +88,7 @@ def test_what_is_no_backup_of_this_pool_is_refused(tmp_path, header, members, er
     assert not new.data_dir.exists()
     assert not (tmp_path / "in" / "outside").exists()
     assert not (tmp_path / "outside").exists()
-    assert list((tmp_path / "in" / "home").iterdir()) == []  # no stage and no lock either
+    assert not any((tmp_path / "in").rglob("*.*"))  # no stage and no lock either
 
 
 def test_an_absolute_path_is_refused(tmp_path):
@@ -70,3 +98,65 @@ def test_an_absolute_path_is_refused(tmp_path):
     with pytest.raises(BackupError, match="outside leads out of the backup; refused"):
         restore_backup(made, PoolFolders(home / "data", str(home / "data" / "parquet"), home))
     assert not outside.exists()
+
+
+def folders_in(home: Path) -> PoolFolders:
+    return PoolFolders(home / "data", str(home / "data" / "parquet"), home)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([20_000_000], "holds more than 0.01 GB.*allow more with --max-gb N"),
+        ([3_000_000] * 4, "holds more than 0.01 GB.*allow more with --max-gb N"),
+        ([0] * 2_001, "holds more than 2000 files.*allow more with --max-files N"),
+    ],
+)
+def test_a_bomb_is_refused_before_anything_is_written(tmp_path, sizes, told):
+    files = [member(f"parquet/{number}.parquet", size=size) for number, size in enumerate(sizes)]
+    made = archive(tmp_path / "made.tar.gz", GOOD, *files)
+    new = folders_in(tmp_path / "in" / "home")
+    for attempt in (inspect_backup, restore_backup):
+        with pytest.raises(BackupError, match=told):
+            attempt(made, new, Bounds(bytes=10_000_000, files=2_000))
+    assert not (tmp_path / "in").exists()
+
+
+def test_a_header_of_any_length_and_an_endless_tail_are_refused(tmp_path):
+    """What a tar header claims of the next one is read at once by the standard library."""
+    claiming = member("name", type=tarfile.GNUTYPE_LONGNAME, size=3_000_000_000)
+    made = archive(tmp_path / "made.tar.gz", GOOD)
+    with gzip.open(made) as packed:
+        content = packed.read()[:1024]
+    with gzip.open(tmp_path / "claiming.tar.gz", "wb") as packed:
+        packed.write(content + claiming.tobuf(tarfile.GNU_FORMAT) + bytes(4_000_000))
+    with gzip.open(tmp_path / "tail.tar.gz", "wb") as packed:
+        packed.write(content + bytes(20_000_000))
+    new = folders_in(tmp_path / "in" / "home")
+
+    for name, told in (("claiming", "a header of"), ("tail", "holds more than 0.01 GB")):
+        with pytest.raises(BackupError, match=told):
+            restore_backup(tmp_path / f"{name}.tar.gz", new, Bounds(bytes=10_000_000))
+    assert not (tmp_path / "in").exists()
+
+
+@pytest.mark.parametrize("there", ["storage/kept", "history/runs.db", "data/notes.txt"])
+def test_nothing_that_is_there_is_touched(tmp_path, there):
+    made = archive(tmp_path / "made.tar.gz", GOOD, DATABASE)
+    kept = tmp_path / "home" / there
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    (tmp_path / "home" / "dagster.yaml").write_text("mine too")
+    with pytest.raises(BackupError, match="exists, and a backup is restored into an empty pool"):
+        restore_backup(made, folders_in(tmp_path / "home"))
+    assert kept.read_text() == "mine"
+    assert (tmp_path / "home" / "dagster.yaml").read_text() == "mine too"
+
+
+def test_more_than_the_disk_has_room_for_is_refused(tmp_path, monkeypatch):
+    made = archive(tmp_path / "made.tar.gz", GOOD, DATABASE)
+    usage = type("usage", (), {"free": 99})
+    monkeypatch.setattr("crypto_pool.adapters.restoring.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(BackupError, match=r"has room for 0\.0 GB; set CRYPTO_POOL_DATA_DIR"):
+        restore_backup(made, folders_in(tmp_path / "in" / "home"))
+    assert not (tmp_path / "in").exists()
