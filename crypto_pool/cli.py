@@ -17,7 +17,7 @@ from crypto_pool.commands.exit_codes import ExitCode, exit_code
 from crypto_pool.commands.history import restart_history
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.new import new, settings
-from crypto_pool.commands.panel import panel
+from crypto_pool.commands.panel import odds, panel
 from crypto_pool.commands.query import query
 from crypto_pool.commands.replay import replay
 from crypto_pool.commands.sandbox import sandbox
@@ -52,6 +52,7 @@ for command in (
     restore,
     known_truth,
     panel,
+    odds,
 ):
     app.command()(command)
 

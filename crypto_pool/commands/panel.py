@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from crypto_pool.commands.options import (
     require_writable,
 )
 from crypto_pool.commands.printing import console, messages, print_json, print_rows
+from crypto_pool.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from crypto_pool.domain.odds import Odds
 
 
 def panel(
@@ -64,3 +68,45 @@ def panel(
     print_rows(report["figures"])
     console.print()
     print_rows(report["skill_by_move"])
+
+
+def odds(
+    symbol: Annotated[str, typer.Argument(help="Coin, such as BTC.")],
+    move: Annotated[str, typer.Option(help="At least this change, in percent: 8% or -5%.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Give the probability of a move of any size, from the latest published panel forecast."""
+    from dataclasses import asdict
+
+    from crypto_pool.adapters.prediction_tables import query
+    from crypto_pool.domain.odds import odds_of, read_move, why_no_odds
+    from crypto_pool.settings import load_settings
+
+    fraction, coin, folder = read_move(move), symbol.upper(), load_settings().state_dir
+    latest = query(
+        folder,
+        "SELECT * FROM panel_forecasts "
+        "QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY bar_date DESC) = 1",
+    )
+    rows = {str(row["symbol"]): row for row in latest.to_dict("records")}
+    if coin not in rows:
+        coins = query(folder, "SELECT DISTINCT symbol FROM daily_bars")["symbol"]
+        raise InvalidSetting(why_no_odds(coin, list(coins)))
+    found = odds_of({str(name): value for name, value in rows[coin].items()}, fraction)
+    if as_json:
+        print_json(json.loads(json.dumps(asdict(found), default=str)))
+        return
+    console.print(describe_odds(found), markup=False)
+
+
+def describe_odds(found: "Odds") -> str:
+    """Say odds in words."""
+    move = found.expected
+    return (
+        f"{move.symbol}, bar of {move.bar_date}: a change of {100 * found.move_pct:+g} % or more "
+        f"within {move.horizon} days has a probability of {found.probability:.4f}.\n"
+        f"Expected of {move.level_usd:,.6g} USD: {move.price_50_usd:,.6g} "
+        f"({100 * move.change_50_pct:+.1f} %), with 80 % between {move.price_10_usd:,.6g} "
+        f"({100 * move.change_10_pct:+.1f} %) and {move.price_90_usd:,.6g} "
+        f"({100 * move.change_90_pct:+.1f} %)."
+    )

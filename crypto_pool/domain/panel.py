@@ -100,6 +100,9 @@ def forecast_panel(fit: PanelFit, table: pd.DataFrame) -> pd.DataFrame:
             "level_usd": table["level"].to_numpy(),
             **expected_change(position, sigma, fit.range_width, fit.target),
             "origin": fit.origin,
+            "target": fit.target.kind,
+            "target_pct": fit.target.pct,
+            "prediction_window_days": fit.target.horizon,
         },
         index=table.index,
     )

@@ -298,6 +298,7 @@ PANEL_FORECASTS = Table(
         DOUBLE("change_50_pct", "50 % point of it.", -1),
         DOUBLE("change_90_pct", "90 % point of it: 80 % of outcomes lie between.", -1),
         DATE("origin", "Bar date up to which the fit knew the bars."),
+        *_TERMS,
     ),
     key=("bar_date", "symbol"),
     partitioned_by=(),

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.odds import Odds, odds_of, why_no_odds
 from crypto_pool.serving import queries
 from crypto_pool.serving.board import Board
 from crypto_pool.serving.errors import Refusal
@@ -116,6 +117,23 @@ async def prediction(board: TheBoard, symbol: SymbolText, trend_type: Trend) -> 
             f"the champion of {name} has made no forecast yet; run `crypto-pool predict`",
         )
     return state.forecast
+
+
+@router.get("/odds", tags=["answers"], responses=_errors(404, 422))
+def odds(
+    board: TheBoard,
+    symbol: SymbolText,
+    move_pct: Annotated[
+        float, Query(gt=-100, lt=10_000, description="Change in percent.", examples=[8])
+    ],
+) -> Odds:
+    """Give the probability that a coin's target changes by at least `move_pct` percent."""
+    coin = symbol.upper()
+    with board.cursor() as cursor:
+        rows = {row["symbol"]: row for row in queries.latest_panel(cursor)}
+        if coin not in rows:
+            raise Refusal(404, "no_odds", why_no_odds(coin, queries.stored_symbols(cursor)))
+    return odds_of(rows[coin], move_pct / 100)
 
 
 @router.get(

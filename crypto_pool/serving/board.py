@@ -180,4 +180,5 @@ def _read(publication: Publication) -> PoolRows:
             decisions=queries.last_decisions(cursor),
             trainings=queries.trainings(cursor),
             symbols=queries.stored_symbols(cursor),
+            panel=queries.latest_panel(cursor),
         )

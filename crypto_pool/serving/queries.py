@@ -62,6 +62,15 @@ def stored_symbols(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     return tuple(row["symbol"] for row in rows)
 
 
+def latest_panel(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return the newest panel forecast of each coin."""
+    sql = """
+        SELECT * FROM panel_forecasts
+        QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY bar_date DESC) = 1
+    """
+    return _rows(cursor, "panel_forecasts", sql)
+
+
 def live_records(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return what came of each member's forecasts, in-sample rows left out.
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from crypto_pool.domain.market import Trend
+from crypto_pool.domain.odds import ExpectedMove
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -156,6 +157,19 @@ class Prediction(Answer):
                     "abstained": False,
                     "in_sample": False,
                     "reference_probability": 0.57,
+                    "expected_move": {
+                        "symbol": "SOL",
+                        "bar_date": "2026-11-23",
+                        "horizon": 10,
+                        "level_usd": 100.0,
+                        "sigma": 0.04,
+                        "change_10_pct": -0.08,
+                        "change_50_pct": 0.02,
+                        "change_90_pct": 0.14,
+                        "price_10_usd": 92.0,
+                        "price_50_usd": 102.0,
+                        "price_90_usd": 114.0,
+                    },
                     "skill_over_reference": 0.0133,
                     "promised_precision": 0.66,
                     "promised_precision_low": 0.58,
@@ -193,6 +207,10 @@ class Prediction(Answer):
     in_sample: bool | None = Field(description="If true, it says nothing about live performance.")
     reference_probability: Probability | None = Field(
         description="What a random walk gives for the same day, with nothing learned."
+    )
+    expected_move: ExpectedMove | None = Field(
+        description="Where the coin's target is expected at the end of the horizon, by the panel: "
+        "80 % of outcomes lie between the 10 % and the 90 % point."
     )
     skill_over_reference: float | None
     promised_precision: float | None

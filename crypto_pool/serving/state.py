@@ -9,6 +9,7 @@ from typing import Any
 
 from crypto_pool.domain.evaluation import Gates, brier_skill
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.odds import expected_move
 from crypto_pool.domain.staleness import TrainingCalendar
 from crypto_pool.serving.pool_schemas import (
     CandidateScore,
@@ -36,6 +37,7 @@ class PoolRows:
     decisions: list[Row] = field(default_factory=list)
     trainings: list[Row] = field(default_factory=list)
     symbols: tuple[str, ...] = ()
+    panel: list[Row] = field(default_factory=list)
 
 
 def pool_state(
@@ -60,6 +62,7 @@ def pool_state(
             rows.trainings,
         )
     )
+    panel = {row["symbol"]: row for row in rows.panel}
     told = [row.get("synthetic") for row in (*rows.predictions, *rows.champions)]
     said = [synthetic for synthetic in told if synthetic is not None]
     synthetic = any(said) if said else synthetic_source
@@ -73,6 +76,7 @@ def pool_state(
             records.get((symbol, trend)),
             decisions.get((symbol, trend)),
             trainings.get((symbol, trend)),
+            panel.get(symbol, {}),
             last_closed,
             calendar,
         )
@@ -134,6 +138,7 @@ def _member_state(
     record: Row | None,
     decision: Row | None,
     training: Row | None,
+    panel: Row,
     last_closed: date,
     calendar: TrainingCalendar,
 ) -> MemberState:
@@ -143,7 +148,9 @@ def _member_state(
         symbol=member.symbol,
         trend_type=member.trend,
         champion=model,
-        forecast=_prediction(prediction, champion or {}, last_closed) if prediction else None,
+        forecast=_prediction(prediction, champion or {}, panel, last_closed)
+        if prediction
+        else None,
         record=live_record([record] if record else []),
         last_decision=ledger_entry(decision) if decision else None,
         drift=_drift(prediction) if prediction else None,
@@ -182,7 +189,7 @@ def _model(row: Row, prediction: Row) -> Model:
     return Model(**_pick(Model, {**row, **derived}))
 
 
-def _prediction(row: Row, champion: Row, last_closed: date) -> Prediction:
+def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Prediction:
     age = max(0, (last_closed - row["prediction_date"]).days)
     contributions = _json(row.get("top_contributions"))
     # A promise belongs to the version that made the forecast, not to its successor.
@@ -198,6 +205,9 @@ def _prediction(row: Row, champion: Row, last_closed: date) -> Prediction:
         "age_days": age,
         "stale": age > FRESH_DAYS,
         "stale_reason": _stale_reason(row["prediction_date"], last_closed, age),
+        "expected_move": expected_move(panel)
+        if panel.get("bar_date") == row["prediction_date"]
+        else None,
         "top_contributions": contributions and [Contribution(**item) for item in contributions],
     }
     return Prediction(**_pick(Prediction, {**row, **derived}))

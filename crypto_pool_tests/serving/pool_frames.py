@@ -7,6 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.panel import expected_change, trend_probabilities
+from crypto_pool.domain.recipe import Target
+
 LAST = date(2026, 11, 23)
 DAYS = 90
 HORIZON = 10
@@ -50,6 +53,7 @@ def pool_frames(
                 "reference_probability", "outcome", "in_sample", "model_version",
             ]
         ],
+        "panel_forecasts": _panel("BTC", last),
         "champions": champions,
         "candidate_scores": pd.DataFrame(
             [
@@ -127,3 +131,26 @@ def _bars(symbol: str, last: date, count: int = 200) -> pd.DataFrame:
     frame["volume"] = 1.0
     frame["date"] = pd.date_range(end=pd.Timestamp(last), periods=count)
     return frame.assign(symbol=symbol)
+
+
+def _panel(symbol: str, last: date) -> pd.DataFrame:
+    """The panel's last 60 days of a coin, by its own formulas."""
+    rows, target = 60, Target()
+    position, sigma = np.full(rows, 0.02), np.full(rows, 0.03)
+    up, down = trend_probabilities(position, sigma, target)
+    return pd.DataFrame(
+        {
+            "bar_date": [last - timedelta(days=n) for n in range(rows)],
+            "symbol": symbol,
+            "panel_up": up,
+            "panel_down": down,
+            "sigma": sigma,
+            "position": position,
+            "level_usd": 50_000.0,
+            **expected_change(position, sigma, 1.6, target),
+            "origin": last - timedelta(days=rows),
+            "target": target.kind,
+            "target_pct": target.pct,
+            "prediction_window_days": target.horizon,
+        }
+    )

@@ -1,0 +1,43 @@
+"""`crypto-pool odds` on a published file."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool.cli import app
+from crypto_pool.errors import InvalidSetting
+from crypto_pool_tests.serving.pool_frames import pool_frames
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    publish(tmp_path / "data", pool_frames())
+    return tmp_path
+
+
+def test_says_the_stored_probability_at_the_targets_own_move(published: Path) -> None:
+    stored = pool_frames()["panel_forecasts"].iloc[0]
+    told = CliRunner().invoke(app, ["odds", "btc", "--move", "5%", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["probability"] == pytest.approx(stored["panel_up"], abs=1e-6)
+    words = CliRunner().invoke(app, ["odds", "BTC", "--move", "5%"]).stdout
+    assert f"{stored['panel_up']:.4f}" in words
+    assert "80 % between" in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["NOPE", "--move", "8%"], "no coin of this pool"),
+        (["ETH", "--move", "8%"], "no panel forecast yet"),
+        (["BTC", "--move=-100%"], "cannot fall by 100 %"),
+    ],
+)
+def test_refuses_with_a_way_out(published: Path, arguments: list[str], says: str) -> None:
+    refused = CliRunner().invoke(app, ["odds", *arguments])
+    assert isinstance(refused.exception, InvalidSetting)
+    assert says in str(refused.exception)
