@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from crypto_pool import __version__
+from crypto_pool.commands.alert import alert
 from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
@@ -48,6 +49,7 @@ for command in (
     sandbox,
     serve,
     up,
+    alert,
     backup,
     restore,
     known_truth,

@@ -11,10 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import dagster as dg
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from crypto_pool.adapters.alerts import LONGEST_TEXT, Alert, Alerts
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.cli import app
+from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.defs.alerting import (
     alert_failed_runs,
     alert_incidents,
@@ -152,10 +155,10 @@ def test_forecasts_are_late_only_after_they_were_due():
     due_at = partial(forecasts_due_at, Settings(daily_at_utc="00:20", alert_deadline_hours=6))
     due = due_at(day)
     assert due == datetime(2023, 6, 2, 6, 20, tzinfo=UTC)
-    assert late_forecasts([day], day, due_at, due - timedelta(minutes=1)) == []
-    assert late_forecasts([date(2023, 5, 30)], day, due_at, due) == []
-    (alert,) = late_forecasts([day], day, due_at, due)
-    assert "forecasts of 2023-06-01 are missing" in alert.text
+    assert late_forecasts({day: ["BTC_uptrend"]}, day, due_at, due - timedelta(minutes=1)) == []
+    assert late_forecasts({date(2023, 5, 30): ["BTC_uptrend"]}, day, due_at, due) == []
+    (alert,) = late_forecasts({day: ["BTC_uptrend"]}, day, due_at, due)
+    assert "forecasts of 2023-06-01 are missing for BTC_uptrend" in alert.text
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,9 @@ def test_forecasts_of_a_late_daily_run_fall_due_after_midnight(daily_at_utc, due
     due_at = partial(forecasts_due_at, settings)
     moment = datetime.fromisoformat(due).replace(tzinfo=UTC)
     assert due_at(day) == moment
-    (alert,) = late_forecasts([day, last_closed], last_closed, due_at, moment)
+    (alert,) = late_forecasts(
+        {one: ["BTC_uptrend"] for one in (day, last_closed)}, last_closed, due_at, moment
+    )
     assert alert.key == "late forecast:2023-06-01"
 
 
@@ -260,7 +265,7 @@ def test_the_watch_tells_a_quarantine_and_a_missing_forecast_once(settings, webh
     look()
     assert webhook.texts == [
         "BTC_uptrend: version 1 is quarantined: worse than the reference",
-        "forecasts of 2023-06-01 are missing, due at 2023-06-02 06:20 UTC; "
+        "forecasts of 2023-06-01 are missing for BTC_uptrend, due at 2023-06-02 06:20 UTC; "
         "the latest runs in the Dagster UI say why, `crypto-pool predict` makes them",
     ]
     forecasts.write("daily_predictions", "2023-06-01", rows)
@@ -270,3 +275,20 @@ def test_the_watch_tells_a_quarantine_and_a_missing_forecast_once(settings, webh
 
 def test_every_secret_of_the_settings_is_redacted(settings):
     assert pool_alerts(settings).redact("THEKEY at http") == "*** at http"
+
+
+def test_the_command_shows_what_was_told_and_tries_the_webhook(settings, webhook, monkeypatch):
+    def run(*options):
+        load_settings.cache_clear()
+        return CliRunner().invoke(app, ["alert", *options])
+
+    tried = run("--test")
+    assert (tried.exit_code, tried.output) == (0, "The webhook took it.\n")
+    assert webhook.texts[-1].startswith("test of the alerts of the pool ")
+    webhook.status = 500
+    monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", (NOW + timedelta(minutes=1)).isoformat())
+    assert run("--test").exit_code == ExitCode.PROVIDER
+    (first, second) = json.loads(run("--json").output)
+    assert (first["is_owed"], second["is_owed"]) == (False, True)
+    monkeypatch.setenv("CRYPTO_POOL_ALERT_WEBHOOK_URL", "")
+    assert "set CRYPTO_POOL_ALERT_WEBHOOK_URL" in str(run("--test").exception)

@@ -124,7 +124,11 @@ def days(*numbers):
 
 
 def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
-    plan = DayPlan(behind=("ETH",), forecast=days(3, 5), score=days(1))
+    plan = DayPlan(
+        behind=("ETH",),
+        forecast=dict.fromkeys(days(3, 5), frozenset({"BTC_uptrend"})),
+        score=days(1),
+    )
     requests = day_requests(pool, plan, "daily_pool", "2023-05-05")
     assets = [{key.to_user_string() for key in request.asset_selection} for request in requests]
     assert assets == [
@@ -140,7 +144,7 @@ def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
 
 
 def test_outcomes_alone_are_published_too(pool):
-    plan = DayPlan(behind=(), forecast=(), score=days(1))
+    plan = DayPlan(behind=(), forecast={}, score=days(1))
     *_, last = day_requests(pool, plan, "catch_up", "x")
     assert last.asset_selection == [dg.AssetKey("prediction_tables")]
 

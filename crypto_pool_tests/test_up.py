@@ -10,7 +10,9 @@ from time import monotonic
 
 import psutil
 import pytest
+import yaml
 
+from crypto_pool.commands.code_server import CodeServer
 from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.supervising import (
     LONGEST_PAUSE_SECONDS,
@@ -18,7 +20,7 @@ from crypto_pool.commands.supervising import (
     Running,
     Service,
 )
-from crypto_pool.commands.up import DAEMON, Ports, say_when_ready, services
+from crypto_pool.commands.up import CODE_SERVER, DAEMON, Ports, say_when_ready, services
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings
 
@@ -189,13 +191,16 @@ def test_nothing_is_printed_once_it_is_to_end(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_dagster_and_mlflow_are_quiet_below_warnings():
+def test_dagster_and_mlflow_are_quiet_below_warnings(tmp_path):
     """Each command is read by the service's own parser, which refuses what it does not know."""
+    import dagster._cli.code_server
     import dagster._daemon.cli
     import dagster_webserver.cli
     import mlflow.cli
 
-    said = {one.name: one.command for one in services(Settings(_env_file=None), Ports(1, 2, 3))}
+    code_server = CodeServer.prepare(tmp_path)
+    made = services(Settings(_env_file=None), Ports(1, 2, 3), code_server)
+    said = {one.name: one.command for one in made}
 
     def options(parser, name, skipped):
         return parser.make_context(name, list(said[name][skipped:])).params
@@ -204,6 +209,8 @@ def test_dagster_and_mlflow_are_quiet_below_warnings():
     assert (page["dagster_log_level"], page["code_server_log_level"]) == ("warning", "warning")
     assert page["port"] == 2
     assert options(dagster._daemon.cli.run_command, DAEMON, 2)["log_level"] == "warning"
+    code = options(dagster._cli.code_server.start_command, CODE_SERVER, 5)
+    assert (code["log_level"], code["socket"]) == ("warning", str(code_server.address))
     assert options(mlflow.cli.server, "MLflow", 4)["uvicorn_opts"] == "--log-level warning"
 
 
@@ -215,3 +222,31 @@ def wait_for_child(process, word, but):
                 if child.pid != but and word in child.cmdline()[2]:
                     return child
     pytest.fail(f"no new process with {word}")
+
+
+def test_what_services_say_goes_to_a_file_each_and_a_failure_shows_its_end(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from crypto_pool.commands.supervising import *\n"
+        "loud = Service('the loud one', (sys.executable, '-c', 'print(3); raise SystemExit(3)'))\n"
+        f"raise SystemExit(supervise([loud], print, logs=Path({str(tmp_path)!r})))"
+    )
+    for _ in range(2):
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert ended.returncode == 1
+        assert "the loud one ended with 3 and cannot run; stopping the others." in ended.stdout
+        assert ended.stdout.endswith("3\n\n")
+    assert (tmp_path / "loud_one.log").read_text() == "3\n"
+    assert (tmp_path / "loud_one.log.1").read_text() == "3\n"
+
+
+def test_the_code_location_is_known_by_its_module_and_a_long_path_is_avoided(tmp_path):
+    deep = tmp_path / ("d" * 100)
+    for folder in (tmp_path, deep):
+        made = CodeServer.prepare(folder)
+        assert len(str(made.address)) <= 100
+        (location,) = yaml.safe_load(made.workspace.read_text())["load_from"]
+        assert location["grpc_server"] == {
+            "host": "localhost",
+            "socket": str(made.address),
+            "location_name": "crypto_pool.definitions",
+        }

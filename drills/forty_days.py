@@ -196,7 +196,9 @@ def _owed(days: int) -> tuple[date, ...]:
     window = CatchUpWindow(
         settings.last_closed(), FIRST_DAY, settings.prediction_window_days, catch_up_days=days
     )
-    return plan_days(pool.store, pool.members, Ledger(pool.store).by_member(), window).forecast
+    return tuple(
+        plan_days(pool.store, pool.members, Ledger(pool.store).by_member(), window).forecast
+    )
 
 
 @contextmanager

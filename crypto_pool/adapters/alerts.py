@@ -34,6 +34,14 @@ class Alert:
     text: str
 
 
+@dataclass(frozen=True)
+class ToldAlert(Alert):
+    """An incident that was told; `is_owed` while the webhook has not taken it."""
+
+    told_at_utc: str
+    is_owed: bool
+
+
 class Alerts:
     """Tells incidents; `secrets` never appear in what is told."""
 
@@ -64,6 +72,7 @@ class Alerts:
                 logger.warning("%s", text)
                 known[alert.key] = {
                     "told_at_utc": self._now().astimezone(UTC).isoformat(),
+                    "text": text,
                     "unsent": None if self._url is None else text,
                 }
             if new:
@@ -75,6 +84,13 @@ class Alerts:
                     entry["unsent"] = None
                     self._write(known)
         return new
+
+    def recent(self) -> list[ToldAlert]:
+        """Return what was told within the time that is remembered, the oldest first."""
+        return [
+            ToldAlert(key, entry["text"], entry["told_at_utc"], entry["unsent"] is not None)
+            for key, entry in self._read().items()
+        ]
 
     def redact(self, text: str) -> str:
         """Take secrets out, and cut what is too long."""
@@ -113,7 +129,7 @@ class Alerts:
             known: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
             since = self._now() - REMEMBERED
             return {
-                key: {"told_at_utc": entry["told_at_utc"], "unsent": entry["unsent"]}
+                key: {"text": "", **entry, "unsent": entry["unsent"]}
                 for key, entry in known.items()
                 if datetime.fromisoformat(entry["told_at_utc"]) >= since
             }

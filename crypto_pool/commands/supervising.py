@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
 
@@ -17,6 +18,8 @@ GRACE_SECONDS = 20
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 STEADY_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 0.1
+LAST_WORDS = 3000
 # Reads from a pipe that only the supervisor holds open, the groups of the moment in each line:
 # its end means that the supervisor is gone, however it went.
 GUARD = """
@@ -34,10 +37,25 @@ for group in groups.split():
 
 @dataclass(frozen=True)
 class Service:
-    """A command that is to run for as long as the supervisor does."""
+    """A command that is to run for as long as the supervisor does.
+
+    It is first started once `can_start` is true, or another service has ended.
+    """
 
     name: str
     command: tuple[str, ...]
+    can_start: Callable[[], bool] = lambda: True
+
+    def start(self, logs: Path | None) -> "subprocess.Popen[bytes]":
+        """Start the process, the leader of a group of its own; `logs` takes what it says."""
+        if logs is None:
+            return subprocess.Popen(self.command, start_new_session=True)
+        with self.log_in(logs).open("ab") as log:
+            return subprocess.Popen(self.command, start_new_session=True, stdout=log, stderr=log)
+
+    def log_in(self, folder: Path) -> Path:
+        """Return the service's log file."""
+        return folder / f"{self.name.removeprefix('the ').replace(' ', '_')}.log"
 
 
 @dataclass
@@ -49,16 +67,18 @@ class Running:
     begun_at: float
     quick_ends: int = 0
     has_been_steady: bool = False
+    logs: Path | None = None
 
     @classmethod
-    def begin(cls, service: Service) -> "Running":
-        """Start the service."""
-        process = subprocess.Popen(service.command, start_new_session=True)
-        return cls(service, process, monotonic())
+    def begin(cls, service: Service, logs: Path | None = None) -> "Running":
+        """Start the service, with a new log file; the last one is kept beside it."""
+        if logs is not None and service.log_in(logs).exists():
+            service.log_in(logs).replace(service.log_in(logs).with_suffix(".log.1"))
+        return cls(service, service.start(logs), monotonic(), logs=logs)
 
     def begin_again(self) -> None:
         """Start the service once more."""
-        self.process = subprocess.Popen(self.service.command, start_new_session=True)
+        self.process = self.service.start(self.logs)
         self.begun_at = monotonic()
 
     def note_end(self) -> None:
@@ -70,6 +90,13 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     @property
+    def last_words(self) -> str:
+        """The end of its log, for who sees it fail."""
+        if self.logs is None:
+            return ""
+        return "\n" + self.service.log_in(self.logs).read_text(errors="replace")[-LAST_WORDS:]
+
+    @property
     def pause_seconds(self) -> float:
         """How long to wait before it is started again: longer after each quick end."""
         return float(min(FIRST_PAUSE_SECONDS * 2**self.quick_ends, LONGEST_PAUSE_SECONDS))
@@ -79,13 +106,14 @@ def supervise(
     services: Sequence[Service],
     mend: Callable[[Service, str], None],
     ending: Event | None = None,
+    logs: Path | None = None,
 ) -> int:
     """Keep services running until a signal comes; set `ending`, stop all, return the exit code.
 
     One that ends is started again after a pause, and after `mend` has been given the service and
     how it ended. One that ends by itself without ever having run for a minute cannot run here:
     then all are stopped, with exit code 1. They end with this process even when it is killed
-    without notice.
+    without notice. What they say goes to files in `logs`.
     """
     # Also when started in the background of a script, where the shell has SIGINT ignored.
     for number in STOP_SIGNALS:
@@ -94,7 +122,9 @@ def supervise(
     guard = _begin_guard()
     try:
         for service in services:
-            running.append(Running.begin(service))
+            while not (service.can_start() or _has_any_ended()):
+                sleep(LOOK_AGAIN_SECONDS)
+            running.append(Running.begin(service, logs))
             _tell_guard(guard, running)
         while True:
             pid, status = os.wait()
@@ -109,7 +139,11 @@ def supervise(
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
             ended.note_end()
             if code >= 0 and not ended.has_been_steady:
-                console.print(f"{ended.service.name} {how} and cannot run; stopping the others.")
+                console.print(
+                    f"{ended.service.name} {how} and cannot run; stopping the others."
+                    f"{ended.last_words}",
+                    markup=False,
+                )
                 return 1
             pause = ended.pause_seconds
             console.print(f"{ended.service.name} {how}; it is started again in {pause:g} s.")
@@ -127,6 +161,11 @@ def supervise(
         _stop(running)
         guard.kill()
         guard.communicate()
+
+
+def _has_any_ended() -> bool:
+    """Whether `os.wait` would return at once."""
+    return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _begin_guard() -> "subprocess.Popen[str]":

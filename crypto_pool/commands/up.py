@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from crypto_pool.commands.code_server import CodeServer
+from crypto_pool.commands.happenings import Happenings
 from crypto_pool.commands.options import chosen_settings
 from crypto_pool.commands.ports import HIGHEST_PORT, LOOPBACK, Place, await_answers, try_ports
 from crypto_pool.commands.printing import console
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from crypto_pool.settings import Settings
 
-DAEMON = "dagster-daemon"
+DAEMON, CODE_SERVER = "dagster-daemon", "the code server"
 DAGSTER_UI = "crypto_pool.commands.dagster_ui"
 MLFLOW_UI = "crypto_pool.commands.mlflow_ui"
 # MLflow's own default would let in any name of the local network.
@@ -75,30 +77,32 @@ def up(
         "Dagster": (LOOPBACK, ports.dagster),
         "MLflow": (LOOPBACK, ports.mlflow),
     }
-    print_addresses("Starting; the addresses are printed again once all answer.", addresses)
+    folder = settings.dagster_home.resolve() / "up"
+    code_server = CodeServer.prepare(folder)
+    print_addresses(f"Starting; what the services say goes to {folder}/*.log", addresses)
     ending = Event()
     Thread(target=say_when_ready, args=(addresses, ending), daemon=True).start()
+    Thread(target=Happenings(settings).follow, args=(ending, console), daemon=True).start()
     code = supervise(
-        services(settings, ports), lambda service, how: mend(settings, service, how), ending
+        services(settings, ports, code_server),
+        lambda service, how: mend(settings, service, how),
+        ending,
+        logs=folder,
     )
     with open_instance(settings) as instance:
-        for run in _runs_of_the_daemon(instance):
+        for run in _runs_of_the_services(instance):
             instance.report_run_canceled(run, "stopped with `crypto-pool up`")
             console.print(f"canceled run {run.run_id}")
         recover(instance, settings)
     raise typer.Exit(code)
 
 
-def services(settings: "Settings", ports: Ports) -> list[Service]:
+def services(settings: "Settings", ports: Ports, code_server: CodeServer) -> list[Service]:
     """Give the commands of the services, quiet below warnings: their news would bury the rest."""
     scripts = Path(sys.executable).parent
-    module = ("-m", "crypto_pool.definitions")
+    workspace = ("-w", str(code_server.workspace))
     return [
-        Service("the Dagster UI", (
-            sys.executable, "-m", DAGSTER_UI, "-h", LOOPBACK, "-p", str(ports.dagster), *module,
-            "--dagster-log-level", "warning", "--code-server-log-level", "warning",
-        )),
-        Service(DAEMON, (str(scripts / DAEMON), "run", *module, "--log-level", "warning")),
+        Service(CODE_SERVER, code_server.command),
         Service("MLflow", (
             sys.executable, "-m", MLFLOW_UI, "server",
             "--host", LOOPBACK, "--port", str(ports.mlflow), "--allowed-hosts", MLFLOW_HOSTS,
@@ -108,6 +112,11 @@ def services(settings: "Settings", ports: Ports) -> list[Service]:
         Service("the pool's page", (
             str(scripts / "crypto-pool"), "serve", "--port", str(ports.pool),
         )),
+        Service("the Dagster UI", (
+            sys.executable, "-m", DAGSTER_UI, "-h", LOOPBACK, "-p", str(ports.dagster), *workspace,
+            "--dagster-log-level", "warning", "--code-server-log-level", "warning",
+        ), code_server.answers),
+        Service(DAEMON, (str(scripts / DAEMON), "run", *workspace, "--log-level", "warning")),
     ]  # fmt: skip
 
 
@@ -126,7 +135,7 @@ def print_addresses(title: str, addresses: dict[str, tuple[str, int]]) -> None:
 def mend(settings: "Settings", service: Service, how: str) -> None:
     """Put on record what a service that died took with it, and tell whom it concerns.
 
-    The runs of a dead daemon would block the queue as started; failed, they are retried.
+    The runs of a dead code server would block the queue as started; failed, they are retried.
     """
     from crypto_pool.building import open_instance
     from crypto_pool.defs.alerting import pool_alerts
@@ -135,16 +144,16 @@ def mend(settings: "Settings", service: Service, how: str) -> None:
 
     try:
         with open_instance(settings) as instance:
-            if service.name == DAEMON:
-                for run in _runs_of_the_daemon(instance):
-                    instance.report_run_failed(run, f"the daemon that ran it {how}")
+            if service.name == CODE_SERVER:
+                for run in _runs_of_the_services(instance):
+                    instance.report_run_failed(run, f"the code server that ran it {how}")
             recover(instance, settings)
         pool_alerts(settings).tell(ended_service(service.name, how, settings.now()))
     except Exception as fault:  # what cannot be mended now must not keep the service from running
         console.print(f"not mended after {service.name} {how}: {fault}")
 
 
-def _runs_of_the_daemon(instance: "DagsterInstance") -> "list[DagsterRun]":
+def _runs_of_the_services(instance: "DagsterInstance") -> "list[DagsterRun]":
     """Runs of the UI, schedule and sensors that have begun; those of a command have a process."""
     from dagster import DagsterRunStatus, RunsFilter
 

@@ -15,10 +15,10 @@ from crypto_pool.workflow.pulling import last_bar
 
 @dataclass(frozen=True)
 class DayPlan:
-    """Coins to pull, bar dates to forecast and bar dates to score, the oldest first."""
+    """Coins to pull, bar dates to forecast by member, and to score; the oldest first."""
 
     behind: tuple[str, ...]
-    forecast: tuple[date, ...]
+    forecast: Mapping[date, frozenset[str]]
     score: tuple[date, ...]
 
     @property
@@ -65,11 +65,14 @@ def plan_days(
     symbols = list(dict.fromkeys(member.symbol for member in members))
     return DayPlan(
         behind=tuple(s for s in symbols if _is_behind(store, s, window.last_closed)),
-        forecast=tuple(
-            day
+        forecast={
+            day: frozenset(missing)
             for day in window.forecast_days
-            if _owed(members, decisions, day) - _present(store, "daily_predictions", day)
-        ),
+            if (
+                missing := _owed(members, decisions, day)
+                - _present(store, "daily_predictions", day)
+            )
+        },
         score=days_to_score(store, window),
     )
 

@@ -28,20 +28,24 @@ def quarantines(decisions: Mapping[Member, pd.DataFrame], now: datetime) -> list
 
 
 def late_forecasts(
-    owed: Iterable[date], last_closed: date, due_at: Callable[[date], datetime], now: datetime
+    owed: Mapping[date, Iterable[str]],
+    last_closed: date,
+    due_at: Callable[[date], datetime],
+    now: datetime,
 ) -> list[Alert]:
-    """The forecasts of the last two closed days that are owed although they were due.
+    """The forecasts of the last two closed days that are owed although they were due, by member.
 
     Two, since those of a late daily run fall due only once the next day has closed.
     """
-    recent = [day for day in owed if day >= last_closed - timedelta(days=1)]
+    recent = {d: names for d, names in owed.items() if d >= last_closed - timedelta(days=1)}
     return [
         Alert(
             f"late forecast:{day}",
-            f"forecasts of {day} are missing, due at {due_at(day):%Y-%m-%d %H:%M} UTC; "
+            f"forecasts of {day} are missing for {', '.join(sorted(names))}, due at "
+            f"{due_at(day):%Y-%m-%d %H:%M} UTC; "
             "the latest runs in the Dagster UI say why, `crypto-pool predict` makes them",
         )
-        for day in recent
+        for day, names in recent.items()
         if now >= due_at(day)
     ]
 

@@ -1,0 +1,50 @@
+"""The command `alert`: what was told, and whether the webhook hears it."""
+
+from typing import Annotated
+
+import typer
+
+from crypto_pool.commands.exit_codes import ExitCode
+from crypto_pool.commands.options import JsonOption, chosen_settings
+from crypto_pool.commands.printing import console, print_json, print_rows
+from crypto_pool.errors import InvalidSetting
+
+LATEST = 20
+
+
+def alert(
+    test: Annotated[
+        bool, typer.Option("--test", help="Tell the webhook that this is a test.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the latest alerts, or try the webhook with --test."""
+    from crypto_pool.adapters.alerts import Alert
+    from crypto_pool.defs.alerting import pool_alerts
+
+    settings = chosen_settings()
+    alerts = pool_alerts(settings)
+    if test:
+        if settings.alert_webhook_url is None:
+            raise InvalidSetting(
+                "no webhook to try: set CRYPTO_POOL_ALERT_WEBHOOK_URL in the environment or in "
+                f"{settings.dagster_home / '.env'}"
+            )
+        home = settings.dagster_home.resolve().name
+        text = f"test of the alerts of the pool {home}: whoever reads this is told of incidents"
+        alerts.tell([Alert(f"test:{settings.now().isoformat()}", text)])
+    told = alerts.recent()[-LATEST:]
+    if as_json:
+        print_json([vars(one) for one in told])
+    elif test:
+        console.print("The webhook did not take it; it is offered again with the next alert."
+                      if told[-1].is_owed else "The webhook took it.")  # fmt: skip
+    else:
+        print_rows(
+            [
+                {"told_at_utc": one.told_at_utc[:16], "sent": not one.is_owed, "text": one.text}
+                for one in told
+            ]
+        )
+    if test and told[-1].is_owed:
+        raise typer.Exit(ExitCode.PROVIDER)
