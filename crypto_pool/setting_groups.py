@@ -7,7 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, Field, JsonValue, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, IPvAnyNetwork, JsonValue, SecretStr
 from pydantic_settings import NoDecode
 
 # fmt: off
@@ -276,6 +276,11 @@ class Serving(BaseModel):
     serving_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Names the API is reached by beside loopback and serving_host.",
+    )
+    serving_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks of the proxies before the API, whose "
+        "X-Forwarded-For says who asks; no other's does.",
     )
     serving_rate_limit: str = Field(
         "600/minute", description="Requests one remote address may make, for example 600/minute."

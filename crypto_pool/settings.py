@@ -92,9 +92,9 @@ class Settings(Groups, BaseSettings):
     def _empty_is_not_set(cls, value: Any) -> Any:
         return cls.model_fields["dagster_home"].default if value == "" else value
 
-    @field_validator("serving_allowed_hosts", mode="before")
+    @field_validator("serving_allowed_hosts", "serving_proxies", mode="before")
     @classmethod
-    def _split_hosts(cls, value: Any) -> Any:
+    def _split_list(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("symbols")

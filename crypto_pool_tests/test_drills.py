@@ -3,6 +3,7 @@
 from drills import (
     broken_parts,
     duckdb_held,
+    half_open,
     kills,
     poisoned_models,
     request_budget,
@@ -55,6 +56,15 @@ def test_a_held_duckdb_file_stops_neither_the_job_nor_its_holder():
     counts = {name: figures.pop(name) for name in COUNTED_AS_WRONG}
     assert counts == dict.fromkeys(COUNTED_AS_WRONG, 0)
     assert figures == dict.fromkeys(figures, True)
+
+
+def test_half_open_clients_shut_nobody_out():
+    figures = half_open.run(seconds=0.5)
+    assert figures["half_open_clients"] == 300
+    assert figures["honest_requests"] >= 1
+    assert figures["honest_requests_unanswered"] == 0
+    assert figures["half_open_left"] <= 100
+    assert figures["endless_header_bytes_taken"] < 1 << 24
 
 
 def test_a_strangers_backup_runs_and_writes_nothing():

@@ -29,6 +29,7 @@ def serve(
     import uvicorn
 
     from crypto_pool.serving.app import create_app
+    from crypto_pool.serving.connections import server_options
     from crypto_pool.settings import load_settings
 
     given = {"serving_host": host, "serving_port": port}
@@ -48,9 +49,8 @@ def serve(
             app,
             host=settings.serving_host,
             port=settings.serving_port,
-            access_log=False,
-            server_header=False,
             timeout_graceful_shutdown=5,
+            **server_options(settings),
         )
     finally:
         gc.unfreeze()  # DuckDB reports each of its objects that no last collection takes

@@ -1,7 +1,8 @@
 """Answers that change only with a publication or a day, kept as the bytes that were sent."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from cachetools import LRUCache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_pool.errors import QueryError
@@ -9,16 +10,20 @@ from crypto_pool.serving.board import Board
 
 CACHED_PATHS = frozenset({"/models", "/prediction", "/pool"})
 MAX_ANSWERS = 2048
+MAX_BYTES = 16 * 1024 * 1024
 
 
 class AnswerCache:
-    """Keeps successful answers to a path and query until the pool's state changes."""
+    """Keeps successful answers to a path and query until the pool's state changes.
+
+    Of more than fit, those that were asked for last.
+    """
 
     def __init__(self, app: ASGIApp, board: Board) -> None:
         self._app = app
         self._board = board
         self._state: object = None
-        self._answers: dict[tuple[str, bytes], list[Message]] = {}
+        self._answers = _no_answers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the cache, or pass the request on and keep its answer."""
@@ -30,11 +35,11 @@ class AnswerCache:
             return await self._app(scope, receive, send)
         if state is not self._state:
             self._state = state
-            self._answers = {}
+            self._answers = _no_answers()
         key = scope["path"], scope["query_string"]
         answers = self._answers
         if key in answers:
-            for message in answers[key]:
+            for message in answers[key].messages:
                 # A copy, since what is further out adds headers to it.
                 await send({**message, "headers": list(message.get("headers", ()))})
             return None
@@ -45,5 +50,21 @@ class AnswerCache:
             await send(message)
 
         await self._app(scope, receive, send_and_keep)
-        if messages[0]["status"] == 200 and len(answers) < MAX_ANSWERS:
-            answers[key] = messages
+        if messages[0]["status"] == 200 and _size(key, messages) <= MAX_BYTES:
+            answers[key] = _Answer(_size(key, messages), messages)
+
+
+class _Answer(NamedTuple):
+    size: int
+    messages: list[Message]
+
+
+def _no_answers() -> "LRUCache[tuple[str, bytes], _Answer]":
+    return LRUCache(MAX_BYTES, lambda answer: answer.size)
+
+
+def _size(key: tuple[str, bytes], messages: list[Message]) -> int:
+    """The bytes of an answer, or what bounds their number where it is small."""
+    headers = [part for message in messages for pair in message["headers"] for part in pair]
+    bodies = [message.get("body", b"") for message in messages]
+    return max(sum(map(len, [*key, *headers, *bodies])), MAX_BYTES // MAX_ANSWERS)

@@ -135,14 +135,17 @@ class TokenGate:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._expected = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on or refuse it."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             return await self._app(scope, receive, send)
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        if hmac.compare_digest(given, self._expected):
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        # The scheme in any case, then spaces: https://www.rfc-editor.org/rfc/rfc9110#section-11.4
+        scheme, _, credentials = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        is_right = hmac.compare_digest(credentials.strip(b" "), self._expected)
+        if scheme.lower() == b"bearer" and is_right:
             return await self._app(scope, receive, send)
         refusal = error_response(
             401,

@@ -14,6 +14,7 @@ import uvicorn
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.serving.app import create_app
+from crypto_pool.serving.connections import server_options
 from crypto_pool.settings import Settings
 from crypto_pool_tests.serving.pool_frames import pool_frames
 
@@ -64,8 +65,10 @@ def serve() -> Iterator[Callable[..., Served]]:
     running: list[tuple[Server, threading.Thread, httpx.Client]] = []
 
     def start(data: Path, **values: Any) -> Served:
-        app = create_app(pool_settings(data, **values))
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
+        settings = pool_settings(data, **values)
+        app = create_app(settings)
+        options = server_options(settings)
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", **options)
         server = Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

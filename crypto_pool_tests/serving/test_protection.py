@@ -1,16 +1,24 @@
 """Who may ask: token, Host, rate, headers, and the API's own description of itself."""
 
+import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from pydantic import ValidationError
 from schemathesis import GenerationMode
+from starlette.types import Message, Receive, Scope, Send
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.serving import answer_cache, connections
+from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.app import create_app
 from crypto_pool_tests.serving.conftest import Served, pool_settings
 from crypto_pool_tests.serving.pool_frames import pool_frames
@@ -49,6 +57,111 @@ def test_with_a_token_every_request_needs_it(serve: Callable[..., Served], tmp_p
     assert served.get("/health").status_code == 200
     # An answer that was given with the token is not given without.
     assert served.get("/models").json()["error"] == "unauthorized"
+
+
+def test_the_scheme_is_read_as_the_rfc_has_it(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve(tmp_path, serving_token=TOKEN)
+    for sent in (f"bearer {TOKEN}", f"BEARER   {TOKEN}"):
+        assert served.get("/metrics", headers={"Authorization": sent}).status_code == 200
+    for sent in (f"Basic {TOKEN}", f"Bearer{TOKEN}", f"Bearer {TOKEN}x", "Bearer", ""):
+        assert served.get("/metrics", headers={"Authorization": sent}).status_code == 401
+    twice = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", "Bearer other")]
+    assert served.client.get("/metrics", headers=twice).status_code == 401
+
+
+def test_who_asks_is_taken_from_named_proxies_only(
+    serve: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    limits = {"serving_loopback_rate_limit": "2/hour", "serving_rate_limit": "2/hour"}
+    alone, behind, other = (
+        serve(tmp_path, serving_proxies=proxies, **limits)
+        for proxies in ("", "192.0.2.0/24,127.0.0.1", "192.0.2.0/24")
+    )
+
+    def ask(served: Served) -> list[int]:
+        return [
+            served.get("/metrics", headers={"X-Forwarded-For": f"198.51.100.{n}"}).status_code
+            for n in range(3)
+        ]
+
+    assert ask(alone) == ask(other) == [200, 200, 429]
+    assert ask(behind) == [200, 200, 200]
+    same = {"X-Forwarded-For": "203.0.113.1, 198.51.100.1"}
+    assert behind.get("/metrics", headers=same).status_code == 200
+    assert behind.get("/metrics", headers=same).status_code == 429
+    with pytest.raises(ValidationError, match="serving_proxies"):
+        pool_settings(tmp_path, serving_proxies="*")
+
+
+@pytest.mark.parametrize(
+    "half",
+    [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "],
+)
+def test_half_a_request_is_not_waited_for(
+    pool: Served, half: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.1)
+    with socket.create_connection(("127.0.0.1", httpx.URL(pool.url).port), timeout=10) as opened:
+        opened.sendall(half)
+        assert opened.recv(100).startswith(b"HTTP/1.1 408")
+        assert opened.recv(100) == b""
+    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", httpx.URL(pool.url).port), timeout=10) as opened:
+        opened.sendall(whole + b"Content-Length: 9\r\n\r\n1234")
+        while opened.recv(1000):
+            continue  # the answer to what needs no body, and then the end
+    with socket.create_connection(("127.0.0.1", httpx.URL(pool.url).port), timeout=10) as opened:
+        opened.sendall(whole + b"X: " + b"x" * connections.MAX_REQUEST_BYTES)
+        assert opened.recv(100).startswith(b"HTTP/1.1 431")
+
+
+def test_of_a_client_s_connections_the_longest_without_a_request_goes(
+    pool: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 3)
+    port = httpx.URL(pool.url).port
+    with httpx.Client(base_url=pool.url) as fresh, ExitStack() as opened:
+        held = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            for _ in range(5)
+        ]
+        assert fresh.get("/health").status_code == 200
+        with suppress(ConnectionResetError):
+            assert held[0].recv(1) == b""
+        held[-1].sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert held[-1].recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_the_answers_kept_are_bounded_and_those_asked_for_stay() -> None:
+    class State:
+        def state(self) -> object:
+            return self
+
+    asked: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["query_string"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    async def drop(_: Message) -> None:
+        pass
+
+    def ask(query: bytes) -> None:
+        scope = {"type": "http", "method": "GET", "path": "/models", "query_string": query}
+        asyncio.run(cache(scope, None, drop))  # type: ignore[arg-type]
+
+    for size, queries in ((10, 5000), (100_000, 500), (answer_cache.MAX_BYTES, 2)):
+        cache = AnswerCache(app, State())  # type: ignore[arg-type]
+        for number in range(queries):
+            ask(b"")
+            ask(b"junk=%d" % number)
+        kept = cache._answers
+        assert len(kept) <= answer_cache.MAX_ANSWERS
+        assert sum(map(len, kept)) + len(kept) * size <= answer_cache.MAX_BYTES
+        assert asked.count(b"") == (1 if size < answer_cache.MAX_BYTES else 2)
+        asked.clear()
 
 
 def test_only_own_host_names_are_answered(serve: Callable[..., Served], tmp_path: Path) -> None:
@@ -97,7 +210,7 @@ def test_generated_requests_find_no_fault(pool: Served, mode: GenerationMode) ->
             continue
         generated = given(case=operation.as_strategy(generation_mode=mode))(check)
         BOUNDED(generated)()
-    wanted = {"/prediction", "/predictions", "/members/{member}"}
+    wanted = {"/prediction", "/predictions", "/members/{member}", "/odds"}
     if mode is GenerationMode.POSITIVE:
         wanted |= {"/models", "/pool", "/ready", "/health", "/metrics"}
     assert set(asked) == wanted
