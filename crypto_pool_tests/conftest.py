@@ -1,5 +1,11 @@
-"""A pool in a folder of its own, driven through its command line as a user does."""
+"""A pool in a folder of its own, driven through its command line as a user does.
 
+`new_pool(symbols="BTC", ...)` makes an empty one; `.run("status")` runs a command and
+`.run_code(text)` a script in its environment, each in a process that is forked from one which has
+imported the libraries (`forking.py`). What tests how a process starts begins `.command("status")`.
+"""
+
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from crypto_pool_tests.forking import ADDRESS, COMMAND, fork_server, run_forked
 from drills._pool import ALGORITHMS_VARIABLE, STAGES
 
 FEW = ("LightGBM", "RidgeClassifier", "RandomForest")
@@ -44,6 +51,14 @@ LONG = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the server of forked processes, one for all workers of a session."""
+    if ADDRESS not in os.environ:
+        server = contextlib.ExitStack()
+        server.enter_context(fork_server())
+        config.add_cleanup(server.close)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first; the order within a file stays."""
     place = {name: number for number, name in enumerate(LONG)}
@@ -73,27 +88,23 @@ class PoolFolder:
         return [str(Path(sys.executable).parent / "crypto-pool"), *arguments]
 
     def run(
-        self, *arguments: str, timeout: float = 300, environment: Mapping[str, str] | None = None
+        self, *arguments: str, timeout: float = 900, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            env={**self.environment, **(environment or {})},
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        """Run `crypto-pool` to its end, in a forked process."""
+        asked = {**self.environment, **(environment or {})}
+        return run_forked(COMMAND, arguments, asked, self.home, timeout)
+
+    def run_code(
+        self, code: str, *arguments: str, timeout: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python code to its end, in a forked process with the pool's environment."""
+        return run_forked(("code", code), arguments, self.environment, self.home, timeout)
 
     def build_few(self, day: date) -> subprocess.CompletedProcess[str]:
         """Build and forecast a day with FEW of the algorithms, as the drills do."""
-        return subprocess.run(
-            [sys.executable, "-m", "drills._pool", ",".join(STAGES), f"{day}"],
-            env={**self.environment, ALGORITHMS_VARIABLE: ",".join(FEW)},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        environment = {**self.environment, ALGORITHMS_VARIABLE: ",".join(FEW)}
+        stages = [",".join(STAGES), f"{day}"]
+        return run_forked(("module", "drills._pool"), stages, environment, ROOT, 900)
 
     def table(self, name: str) -> pd.DataFrame:
         from crypto_pool.adapters.prediction_tables import query

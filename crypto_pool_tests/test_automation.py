@@ -1,9 +1,6 @@
 """The schedule and the sensors: what they ask for, when, and that a life by them loses nothing."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, time
 
 import dagster as dg
@@ -18,6 +15,7 @@ from crypto_pool.defs.sensors import attempts_due, catch_up
 from crypto_pool.domain.market import Member
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.day_plan import DayPlan
+from crypto_pool_tests.conftest import PoolFolder
 from drills.forty_days import Plan, run
 
 QUICK = {"SYMBOLS": "BTC", "EVALUATION_POLICY": "holdout"}
@@ -40,24 +38,17 @@ def test_bars_and_forecasts_are_due_two_hours_after_the_daily_run():
         assert asset.specs_by_key[asset.key].freshness_policy == due_daily(time(0, 20))
 
 
-def switches(**settings):
-    own = {f"CRYPTO_POOL_{name.upper()}": value for name, value in settings.items()}
-    said = subprocess.run(
-        [sys.executable, "-c", SWITCHES],
-        env={**os.environ, **own},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def switches(home, **settings):
+    said = PoolFolder(home, settings).run_code(SWITCHES)
     return json.loads(said.stdout.splitlines()[-1])
 
 
-def test_all_is_off_until_the_settings_say_otherwise():
-    assert switches() == ["20 0 * * *", "UTC", "STOPPED", "STOPPED", "STOPPED"]
+def test_all_is_off_until_the_settings_say_otherwise(tmp_path):
+    assert switches(tmp_path) == ["20 0 * * *", "UTC", "STOPPED", "STOPPED", "STOPPED"]
 
 
-def test_the_daily_run_is_at_the_time_of_the_settings():
-    on = switches(automation_on="true", daily_at_utc="06:05")
+def test_the_daily_run_is_at_the_time_of_the_settings(tmp_path):
+    on = switches(tmp_path, automation_on="true", daily_at_utc="06:05")
     assert on == ["5 6 * * *", "UTC", "RUNNING", "RUNNING", "RUNNING"]
 
 

@@ -3,7 +3,6 @@
 import gzip
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -124,14 +123,7 @@ def lived(new_pool):
     """A day for each fault, in one process with a Dagster instance of its own."""
     with metered_pool(new_pool) as (_, pool):
         noon = f"{FIRST_DAY}T12:00:00+00:00"
-        done = subprocess.run(
-            [sys.executable, "-c", REFRESH_EACH_DAY, noon, *DAYS],
-            env=pool.environment,
-            cwd=pool.home,
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
+        done = pool.run_code(REFRESH_EACH_DAY, noon, *DAYS)
     assert done.returncode == 0, done.stdout + done.stderr
     pool.said = done.stdout + done.stderr
     pool.days = [

@@ -1,8 +1,6 @@
 """The raw layer in a Dagster instance of its own: an exchange, a changed past, a daily quota."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -51,10 +49,7 @@ class Refreshed:
     """What one refresh of bars and features came to."""
 
     def __init__(self, pool) -> None:
-        done = subprocess.run(
-            [sys.executable, "-c", REFRESH],
-            env=pool.environment, cwd=pool.home, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        done = pool.run_code(REFRESH)
         assert done.returncode == 0, done.stdout + done.stderr
         told = next(line for line in done.stdout.splitlines() if line.startswith("REPORT"))
         self.failures, self.checks, self.made = json.loads(told.removeprefix("REPORT"))

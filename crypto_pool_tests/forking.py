@@ -1,0 +1,190 @@
+"""Processes forked from one that has imported the libraries, each with a fresh crypto_pool.
+
+To start Python and to import Dagster, MLflow and scikit-learn takes five processor seconds, more
+than most commands work. One server a test session does it once, when it is first asked. It never
+imports crypto_pool: what that reads of the environment, each process reads anew. What tests how a
+process starts, its imports or what they print takes a process of its own.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+ADDRESS = "POOL_TESTS_FORK_SERVER"
+LONGEST_REQUEST = 1 << 20
+# Neither jax nor keras: they start threads as they are imported.
+LIBRARIES = (
+    "dagster",
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.legacy_storage",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+    "dagster_mlflow",
+    "duckdb",
+    "fastapi",
+    "jinja2",
+    "lightgbm",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
+    "mlflow",
+    "mlflow.lightgbm",
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.xgboost",
+    "pandera.pandas",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "requests",
+    "rich.progress",
+    "rich.table",
+    "scipy.optimize",
+    "scipy.stats",
+    "shap",
+    "skops.io",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.neighbors",
+    "sklearn.neural_network",
+    "sklearn.pipeline",
+    "sklearn.svm",
+    "talib",
+    "typer",
+    "uvicorn",
+    "xgboost",
+)
+Target = tuple[str, str]
+COMMAND: Target = ("script", str(Path(sys.executable).with_name("crypto-pool")))
+
+
+@contextlib.contextmanager
+def fork_server() -> Iterator[None]:
+    """Keep a server for this process and all below it, to be found by their environment."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(*_KIND) as listener:
+        os.environ[ADDRESS] = f"{folder}/server"
+        listener.bind(os.environ[ADDRESS])
+        listener.listen(64)
+        server = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(listener.fileno())],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+            stdin=subprocess.PIPE,  # its end tells the server that we are gone
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            server.communicate()
+            del os.environ[ADDRESS]
+
+
+def run_forked(
+    target: Target,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+    timeout: float,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a module, a script or code, as `subprocess.run` would; its stdin is empty.
+
+    Raises:
+        subprocess.TimeoutExpired: it was killed, with its group.
+    """
+    request = {
+        "target": target,
+        "arguments": [*arguments],
+        "environment": {**environment},
+        "cwd": str(cwd),
+    }
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with socket.socket(*_KIND) as connection:
+            connection.connect(os.environ[ADDRESS])
+            outputs = [out.fileno(), err.fileno()]
+            socket.send_fds(connection, [json.dumps(request).encode()], outputs)
+            process = int(connection.recv(32))
+            connection.settimeout(timeout)
+            try:
+                code = int(connection.recv(32))
+            except TimeoutError:
+                os.killpg(process, signal.SIGKILL)
+                said = b"\n".join(_content(one) for one in (out, err))
+                raise subprocess.TimeoutExpired([*target, *arguments], timeout, said) from None
+        said = [_content(one).decode() for one in (out, err)]
+    return subprocess.CompletedProcess([*target, *arguments], code, *said)
+
+
+_KIND = (socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def _content(file) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def serve(listener: socket.socket) -> None:
+    """Answer until stdin ends; returns in each process that is to run something, too."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that look after one
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return
+        connection, _ = listener.accept()
+        for name in LIBRARIES:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        if os.fork() == 0:
+            listener.close()
+            look_after_one(connection)
+            return
+        connection.close()
+
+
+def look_after_one(connection: socket.socket) -> None:
+    """Fork the process that was asked for, tell its id and then its code; returns in it alone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    asked, outputs, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, 2)
+    child = os.fork()
+    if child:
+        connection.send(str(child).encode())
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(OSError):  # nobody waits any more
+            connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+        os._exit(0)
+    connection.close()
+    os.setsid()
+    for number, file in zip((0, 1, 2), (os.open(os.devnull, os.O_RDONLY), *outputs), strict=True):
+        os.dup2(file, number)
+        os.close(file)
+    become(json.loads(asked))
+
+
+def become(request: dict) -> None:
+    """Be a Python that was started for the request."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["cwd"])
+    sys.path[0] = request["cwd"]
+    kind, what = request["target"]
+    sys.argv = [what if kind == "script" else "-c", *request["arguments"]]
+    if kind == "module":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    elif kind == "script":
+        runpy.run_path(what, run_name="__main__")
+    else:
+        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
