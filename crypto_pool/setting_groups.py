@@ -300,6 +300,9 @@ class Simulation(BaseModel):
     sandbox_predictability: float = Field(
         0.15, ge=0, le=1, description="Planted drift of the synthetic market, in daily sigmas."
     )
+    sandbox_trending_share: float = Field(
+        1.0, ge=0, le=1, description="Share of its coins that have the planted drift."
+    )
     sandbox_random_walk: bool = Field(
         False, description="Make the synthetic market a pure random walk."
     )

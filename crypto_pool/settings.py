@@ -142,6 +142,7 @@ class Settings(Groups, BaseSettings):
             seed=self.sandbox_seed,
             predictability=self.sandbox_predictability,
             random_walk=self.sandbox_random_walk,
+            trending_share=self.sandbox_trending_share,
         )
 
     @property

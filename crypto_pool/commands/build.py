@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DEMO_PAST = timedelta(days=150)
 DEMO_SYMBOLS = "BTC,ETH,SOL,ADA,XRP"
+# Some coins in which candidates find a drift, and some in which there is none to be found.
+DEMO_MARKET = {"sandbox_predictability": 0.6, "sandbox_trending_share": 0.3}
 FORECASTS = """
     SELECT prediction_date, symbol, trend, probability, reference_probability AS reference,
            signal, status, algorithm, model_version AS version, in_sample, synthetic
@@ -39,6 +41,7 @@ def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
 
     It needs no key and no network. The home's pool.toml then names the coins of the demo.
     """
+    from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.building import EVERYTHING
     from crypto_pool.home import write_pool_file
     from crypto_pool.settings import load_settings
@@ -50,12 +53,18 @@ def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
     first = settings.last_closed() - DEMO_PAST
     if "first_prediction_date" in settings.model_fields_set:
         first = settings.first_prediction_date
-    values = {"symbols": settings.symbols, "first_prediction_date": first}
+    market = {name: getattr(settings, name) for name in settings.model_fields_set & {*DEMO_MARKET}}
+    if not market and FrameStore(settings.frames_root).source() is None:
+        market = DEMO_MARKET  # else the bars that are stored stay those of their market
+    values = {"symbols": settings.symbols, "first_prediction_date": first, **market}
     write_pool_file(settings.dagster_home, values)
     load_settings.cache_clear()
     settings = load_settings()
     speak = messages(as_json).print
-    speak("[bold]Synthetic market[/bold]: nothing below is about real coins.")
+    speak(
+        "[bold]Synthetic market[/bold]: nothing below is about real coins. Some of them have a "
+        "planted drift that candidates can find, and all a volatility that changes."
+    )
     day = settings.last_closed()
     with running_sandbox(settings):
         report = _run(load_settings(), day, EVERYTHING, as_json)

@@ -7,7 +7,9 @@ planted: the expected log return of the next day is
 
     predictability * (conditional volatility of that day) * signal
 
-where the signal is a bounded momentum of the coin's own past returns. Days are
+where the signal is a bounded momentum of the coin's own past returns, and `trending_share` of
+all coins have it: so candidates find something in these coins and nothing in the others, while
+the volatility, which the panel forecasts, changes in all of them. Days are
 simulated one after another from streams that are read in order, so a longer
 history starts with exactly the shorter one.
 """
@@ -43,7 +45,8 @@ _SMALLEST_PRICE = 10.0**-_DECIMALS
 class SyntheticMarket:
     """Correlated synthetic coins, from `epoch` on; equal settings give equal bars.
 
-    `predictability` is the planted drift in units of the day's volatility, 0 to 1.
+    `predictability` is the planted drift in units of the day's volatility, 0 to 1; about
+    `trending_share` of the coins have it, always the same ones.
     `random_walk` replaces everything by independent Gaussian returns of constant
     volatility, without drift.
     """
@@ -52,6 +55,7 @@ class SyntheticMarket:
     predictability: float = 0.15
     random_walk: bool = False
     epoch: date = date(2020, 1, 1)
+    trending_share: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a predictability that is no share of the volatility."""
@@ -59,6 +63,11 @@ class SyntheticMarket:
             raise InvalidSetting(
                 f"predictability is {self.predictability}; it must lie between 0 and 1"
             )
+
+    def planted_drift(self, symbol: str) -> float:
+        """Return the drift planted in a coin, in units of the day's volatility; 0 in some."""
+        trends = _Streams(self.seed, symbol).uniform(8, 1)[0] < self.trending_share
+        return self.predictability if trends and not self.random_walk else 0.0
 
     def bars(self, symbol: str, through: date) -> pd.DataFrame:
         """Daily bars from the epoch through `through`, both included."""
@@ -184,7 +193,7 @@ def _simulate_coin(market: SyntheticMarket, symbol: str, days: int) -> np.ndarra
     """
     streams = _Streams(market.seed, symbol)
     volatilities, returns = _simulate_returns(market, streams, days)
-    strength = 0.0 if market.random_walk else market.predictability
+    strength = market.planted_drift(symbol)
     above, below = streams.normal(3, days), streams.normal(4, days)
     volume_noise = streams.normal(5, days)
     log_price = math.log(10.0) * 4.0 * streams.uniform(6, 1)[0]

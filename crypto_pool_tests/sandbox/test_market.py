@@ -101,6 +101,17 @@ def test_planted_drift_is_what_it_says() -> None:
     assert 0.01 < volatility[signal.abs() > 0.01].median() < 0.08
 
 
+def test_only_some_coins_have_the_planted_drift() -> None:
+    """Of a market where a share of them trends, always the same ones."""
+    market = SyntheticMarket(predictability=0.6, trending_share=0.3)
+    with_drift = {symbol for symbol in COINS if market.planted_drift(symbol)}
+    assert with_drift == {"BTC", "ETH", "ADA"}
+    everywhere, nowhere = SyntheticMarket(predictability=0.6), SyntheticMarket(predictability=0.0)
+    for symbol in COINS:
+        same = everywhere if symbol in with_drift else nowhere
+        pd.testing.assert_frame_equal(market.bars(symbol, THROUGH), same.bars(symbol, THROUGH))
+
+
 def test_random_walk_has_no_structure() -> None:
     """Gaussian, of constant volatility, independent over time and between coins."""
     market = SyntheticMarket(random_walk=True)

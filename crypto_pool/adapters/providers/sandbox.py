@@ -24,6 +24,7 @@ class SandboxProvider:
             f"sandbox:seed={market.seed},predictability={market.predictability},"
             f"random_walk={str(market.random_walk).lower()},epoch={market.epoch},"
             f"generator={GENERATOR_VERSION}"
+            + ("" if market.trending_share == 1 else f",trending_share={market.trending_share}")
         )
 
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
