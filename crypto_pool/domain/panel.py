@@ -11,6 +11,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.market import Trend
 from crypto_pool.domain.panel_features import target_scale
 from crypto_pool.domain.recipe import Target
 
@@ -97,6 +98,7 @@ def forecast_panel(fit: PanelFit, table: pd.DataFrame) -> pd.DataFrame:
             "panel_down": down,
             "sigma": sigma,
             "position": position,
+            "drift": position - table["mechanical_position"].to_numpy(),
             "level_usd": table["level"].to_numpy(),
             **expected_change(position, sigma, fit.range_width, fit.target),
             "origin": fit.origin,
@@ -134,6 +136,27 @@ def expected_change(
         "change_50_pct": np.expm1(position),
         "change_90_pct": np.expm1(position + reach),
     }
+
+
+def split_probability(
+    forecasts: pd.DataFrame, reference: pd.Series, trend: Trend, target: Target
+) -> pd.DataFrame:
+    """Return how far reference, volatility and drift each move the panel's probability.
+
+    By row, in probability: the reference from even odds, the panel's sigma and tails from there,
+    the drift from there. 0.5 and the three add up to the panel's probability. `forecasts` are rows
+    of panel_forecasts of one coin, and `reference` the random walk's probability of the trend.
+    """
+    number = list(Trend).index(trend)
+    position, sigma = forecasts["position"].to_numpy(), forecasts["sigma"].to_numpy()
+    without_drift = position - forecasts["drift"].to_numpy()
+    undrifted = trend_probabilities(without_drift, sigma, target)[number]
+    served = trend_probabilities(position, sigma, target)[number]
+    known = reference.to_numpy(dtype=np.float64)
+    return pd.DataFrame(
+        {"reference": known - 0.5, "volatility": undrifted - known, "drift": served - undrifted},
+        index=forecasts.index,
+    )
 
 
 def standardised_features(table: pd.DataFrame, scale: pd.DataFrame) -> np.ndarray:

@@ -19,6 +19,7 @@ from crypto_pool.domain.panel import (
     expected_change,
     forecast_panel,
     reference_probabilities,
+    split_probability,
 )
 from crypto_pool.domain.panel_features import (
     CoinBreaks,
@@ -325,6 +326,22 @@ class TestForecast:
         )
         assert len(made) == 60
         assert made.notna().all(axis=None)
+
+    @pytest.mark.parametrize("trend", Trend)
+    def test_its_probability_is_split_into_reference_volatility_and_drift(
+        self, trend: Trend
+    ) -> None:
+        rows = market_table().xs("ETH", level="symbol")
+        made = forecast_panel(fit_panel(market_table(), TARGET, LAST), rows)
+        reference = random_walk_probability(market_bars()["ETH"], trend, TARGET)[rows.index]
+        parts = split_probability(made, reference, trend, TARGET)
+        column = "panel_up" if trend is Trend.UPTREND else "panel_down"
+        assert (0.5 + parts.sum(axis=1)).to_list() == pytest.approx(made[column].to_list())
+        assert (0.5 + parts["reference"]).to_list() == pytest.approx(reference.to_list())
+        # Drift is downward, and the trends feel it the other way round.
+        sign = -1 if trend is Trend.UPTREND else 1
+        assert (sign * parts["drift"] > 0).all()
+        assert parts.abs().mean().min() > 1e-3
 
     def test_a_fit_returns_from_its_table(self) -> None:
         fit = fit_panel(market_table(), TARGET, LAST)

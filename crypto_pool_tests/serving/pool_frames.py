@@ -146,6 +146,7 @@ def _panel(symbol: str, last: date) -> pd.DataFrame:
             "panel_down": down,
             "sigma": sigma,
             "position": position,
+            "drift": -0.001,
             "level_usd": 50_000.0,
             **expected_change(position, sigma, 1.6, target),
             "origin": last - timedelta(days=rows),
