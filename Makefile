@@ -1,9 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint up bench drills clean
+.PHONY: help demo test test-all lint up bench drills clean
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
 # Compiled on every core, where pip takes one. A file for another Python is named and no reason to
 # stop, as with pip.
@@ -26,8 +26,14 @@ endef
 demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOLS=BTC,ETH or all)
 	$(BIN)/crypto-pool demo $(if $(SYMBOLS),--symbols $(SYMBOLS))
 
-test: .venv/developing ## run the tests, three files at a time: much of their time is waiting
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
+# Three files at a time on two cores: much of their time is waiting.
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
+
+test: .venv/developing ## run the tests, but for what takes minutes
+	$(PYTEST) -m 'not long'
+
+test-all: test ## then the long ones: lives, drills, browsers on Dagster, the README's commands
+	$(PYTEST) -m long
 
 lint: .venv/developing ## ruff, mypy and the layer contracts
 	$(BIN)/ruff check .

@@ -38,8 +38,8 @@ for number in (signal.SIGINT, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, HANDLERS[number])
 
-# What takes a minute or more begins first, so that no worker is left alone with it at the end.
-LONG = (
+# What takes longest begins first, so that no worker is left alone with it at the end.
+LONGEST = (
     "test_readme.py",
     "test_building.py",
     "test_automation.py",
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first; the order within a file stays."""
-    place = {name: number for number, name in enumerate(LONG)}
+    place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 

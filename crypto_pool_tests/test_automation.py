@@ -140,6 +140,7 @@ def test_outcomes_alone_are_published_too(pool):
     assert last.asset_selection == [dg.AssetKey("prediction_tables")]
 
 
+@pytest.mark.long
 def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
     found = run(
         Plan(
@@ -161,6 +162,7 @@ def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
     assert found["asked_for"]["forecasts"] >= 5
 
 
+@pytest.mark.long
 def test_a_real_life_bears_a_killed_daemon():
     found = run(Plan(days=2, outages={}, kills={"1": "daemon"}, settings=QUICK))
     assert found["killed"] == {"daemon": 1}

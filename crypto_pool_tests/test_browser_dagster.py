@@ -20,6 +20,7 @@ from crypto_pool_tests.running_pool import Services, materialised
 from drills import foreign_pages, loopback
 
 __all__ = ["browser"]
+pytestmark = pytest.mark.long
 LOCATION = {
     "repositoryName": "__repository__",
     "repositoryLocationName": "crypto_pool.definitions",

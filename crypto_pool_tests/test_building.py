@@ -191,6 +191,7 @@ def stop_in_training(pool, stop):
     return process.returncode, said
 
 
+@pytest.mark.long
 def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, built):
     market = built.settings["market_data_dir"]
     pool = new_pool(symbols="EEE", market_data_dir=market, workers="2")

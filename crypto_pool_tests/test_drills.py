@@ -1,5 +1,7 @@
 """The short form of those drills that no other test module has."""
 
+import pytest
+
 from drills import (
     broken_parts,
     duckdb_held,
@@ -13,6 +15,7 @@ from drills import (
 COUNTED_AS_WRONG = ("publications_failed", "scribble_published", "unfinished_files")
 
 
+@pytest.mark.long
 def test_processes_at_once_keep_within_the_request_budget():
     figures = request_budget.run(seconds=4)
     assert figures["refused_by_server"] == 0
@@ -31,6 +34,7 @@ def test_throughput_is_measured_while_the_limit_of_a_second_binds():
     assert request_budget._throughput(steady[::2], 40.0) == 0.5
 
 
+@pytest.mark.long
 def test_killed_stages_leave_nothing_and_lose_nothing():
     figures = kills.run(kills=3, symbols="BTC")
     assert figures["kills"] == 3
@@ -50,6 +54,7 @@ def test_no_poisoned_model_comes_to_life():
     assert figures["untouched_model_loads"]
 
 
+@pytest.mark.long
 def test_a_held_duckdb_file_stops_neither_the_job_nor_its_holder():
     figures = duckdb_held.run()
     assert figures.pop("publications") == 4
@@ -78,6 +83,7 @@ def test_a_strangers_backup_runs_and_writes_nothing():
     assert figures["own_files_kept"]
 
 
+@pytest.mark.long
 def test_what_breaks_is_named_and_heals():
     figures = broken_parts.run(["truncated_model", "mlflow_gone"], "BTC")
     assert figures["faults"] == 2

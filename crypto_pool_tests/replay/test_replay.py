@@ -66,6 +66,7 @@ def decisions(report: dict) -> Counter[str]:
     )
 
 
+@pytest.mark.long
 def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]) -> None:
     pool = new_pool()
     process = subprocess.Popen(
