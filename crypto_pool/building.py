@@ -157,7 +157,6 @@ def _partitions(job_name: str, settings: Settings, bar_date: date) -> list[str]:
         window = CatchUpWindow(
             bar_date,
             settings.first_prediction_date,
-            settings.prediction_window_days,
             settings.review_window_days,
         )
         store = FrameStore(settings.frames_root)

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, Field, IPvAnyNetwork, JsonValue, SecretStr
 from pydantic_settings import NoDecode
 
+from crypto_pool.domain.recipe import LONGEST_HORIZON
+
 # fmt: off
 DEFAULT_SYMBOLS = (
     "BTC", "ETH", "SOL", "ADA", "XRP", "AVAX", "DOT", "LINK", "BCH", "LTC",
@@ -98,7 +100,9 @@ class MarketData(BaseModel):
 class Target(BaseModel):
     """What is forecast."""
 
-    prediction_window_days: int = Field(10, ge=10, le=90, description="Horizon in calendar days.")
+    prediction_window_days: int = Field(
+        10, ge=10, le=LONGEST_HORIZON, description="Horizon in calendar days."
+    )
     target_pct: float = Field(
         0.05, gt=0, lt=1, description="Move of the target that counts, as a fraction."
     )

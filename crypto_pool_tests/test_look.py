@@ -54,7 +54,7 @@ def test_status_names_who_made_a_forecast_and_who_serves_now(new_pool):
     champions, forecasts = frames["champions"], frames["predictions"]
     rolled_back = champions["symbol"] == "ETH"
     champions.loc[rolled_back, ["algorithm", "model_version"]] = ["XGBoost", 1]
-    forecasts.loc[forecasts["symbol"] == "ETH", "status"] = "late"
+    forecasts.loc[forecasts["symbol"] == "ETH", "late"] = True
     forecasts.loc[forecasts["trend"] == "downtrend", "status"] = "abstain"
     publish(made.data, frames)
     shown = made.run("status").stdout

@@ -154,7 +154,7 @@ def _figures(plan: Plan, life: Life) -> dict[str, Any]:
         "predictions": count("SELECT * FROM predictions"),
         "gaps": len(_owed(plan.days)),
         "duplicates": count(f"SELECT {key} FROM predictions GROUP BY ALL HAVING count(*) > 1"),
-        "late": count("SELECT * FROM predictions WHERE status = 'late'"),
+        "late": count("SELECT * FROM predictions WHERE late"),
         "training_runs": life.asked["training"],
         "decisions": count("SELECT * FROM promotions"),
         "asked_for": dict(life.asked),
@@ -193,9 +193,7 @@ def _owed(days: int) -> tuple[date, ...]:
 
     pool = PoolResource(bar_date="", only=[])
     settings = pool.settings
-    window = CatchUpWindow(
-        settings.last_closed(), FIRST_DAY, settings.prediction_window_days, catch_up_days=days
-    )
+    window = CatchUpWindow(settings.last_closed(), FIRST_DAY, catch_up_days=days)
     return tuple(
         plan_days(pool.store, pool.members, Ledger(pool.store).by_member(), window).forecast
     )

@@ -56,12 +56,12 @@ class FrameStore:
         self._put(path, buffer.getvalue())
         return path
 
-    def read(self, table: str, key: str) -> pd.DataFrame:
-        """Return the frame as it was written, its index included.
+    def read(self, table: str, key: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the frame as it was written, its index included, or some of its columns.
 
         Raises MissingPartition or CorruptPartition.
         """
-        frame: pd.DataFrame = self._read_table(table, key).to_pandas()
+        frame: pd.DataFrame = self._read_table(table, key, columns).to_pandas()
         return frame
 
     def remove(self, table: str, key: str) -> None:
@@ -177,13 +177,13 @@ class FrameStore:
                 '{"source": "..."} into it, or start with another CRYPTO_POOL_DATA_DIR'
             ) from fault
 
-    def _read_table(self, table: str, key: str) -> pa.Table:
+    def _read_table(self, table: str, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         path = self.path(table, key)
         try:
             content = self._files.cat_file(path)
         except FileNotFoundError as fault:
             raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
-        return self._parse(table, key, content)
+        return self._parse(table, key, content, columns)
 
     def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
         """Many partitions; from an object store several at a time."""
@@ -192,10 +192,12 @@ class FrameStore:
         contents = self._files.cat([self.path(table, key) for key in keys])
         return {key: self._parse(table, key, contents[self.path(table, key)]) for key in keys}
 
-    def _parse(self, table: str, key: str, content: bytes) -> pa.Table:
+    def _parse(
+        self, table: str, key: str, content: bytes, columns: Sequence[str] | None = None
+    ) -> pa.Table:
         path = self.path(table, key)
         try:
-            return pq.read_table(io.BytesIO(content))
+            return pq.read_table(io.BytesIO(content), columns=columns and list(columns))
         except (pa.ArrowException, ValueError, OSError) as fault:
             raise CorruptPartition(
                 f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"

@@ -4,38 +4,47 @@ Each is given the data folder and the root of the Parquet files, which may lie e
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain.columns import Table
+from crypto_pool.domain.moments import deadline_of, naive_utc
+from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS, SHADOW_OUTCOMES, SHADOW_PREDICTIONS
+from crypto_pool.errors import CorruptPartition
 
 Migrations = Mapping[int, Callable[[Path, str], None]]
-CHAMPION_TERMS = ("target", "target_pct", "prediction_window_days", "synthetic")
 
 
-def tell_what_champions_forecast(data_dir: Path, frames_root: str) -> None:
-    """Give rows of `champions` the terms that their version's latest forecast was made on.
-
-    One that has not forecast yet gets them at its member's next training.
-    """
+def tell_late_forecasts(data_dir: Path, frames_root: str) -> None:
+    """Give forecasts and outcomes the column `late`, which was a status beside the others."""
     store = FrameStore(frames_root)
-    keys = store.keys("champions")
-    forecasts = store.read_all("daily_predictions") if keys else pd.DataFrame()
-    for key in keys:
-        champion = store.read("champions", key)
-        if forecasts.empty or set(CHAMPION_TERMS) <= set(champion.columns):
-            continue
-        row = champion.iloc[0]
-        is_its_own = pd.Series(True, index=forecasts.index)
-        for name in ("symbol", "trend", "model_version"):
-            is_its_own &= forecasts[name] == row[name]
-        its_own = forecasts[is_its_own].sort_values("prediction_date")
-        if its_own.empty:
-            continue
-        terms = {name: its_own[name].iloc[-1] for name in CHAMPION_TERMS if name in its_own}
-        store.write("champions", key, champion.assign(**terms))
+    for said, came in ((PREDICTIONS, OUTCOMES), (SHADOW_PREDICTIONS, SHADOW_OUTCOMES)):
+        for day in store.keys(said.store_name):
+            with suppress(CorruptPartition):  # it is named wherever it is read
+                _tell_late(store, day, said, came)
 
 
-# From a version to the next.
-MIGRATIONS: Migrations = {1: tell_what_champions_forecast}
+def _tell_late(store: FrameStore, day: str, said: Table, came: Table) -> None:
+    forecasts = store.read(said.store_name, day)
+    if "late" in forecasts or not {"status", "predicted_at_utc"} <= set(forecasts):
+        return
+    made = pd.to_datetime(forecasts["predicted_at_utc"])
+    late = (made > naive_utc(deadline_of(date.fromisoformat(day)))) | (
+        forecasts["status"] == "late"
+    )
+    forecasts = forecasts.assign(late=late, status=forecasts["status"].replace("late", "active"))
+    if store.exists(came.store_name, day):
+        outcomes = store.read(came.store_name, day)
+        if not outcomes.empty and "late" not in outcomes:
+            told = forecasts[[*came.key, "late", "status"]]
+            joined = outcomes.drop(columns="status", errors="ignore").merge(told, "left", came.key)
+            store.write(came.store_name, day, joined)
+    store.write(said.store_name, day, forecasts)
+
+
+# From a version to the next; 1.0.0 wrote the second.
+MIGRATIONS: Migrations = {2: tell_late_forecasts}

@@ -14,7 +14,8 @@ from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import IncompatibleData
 
 FILE_NAME = "schema_version"
-FIRST_VERSION = 1
+FIRST_VERSION = 2
+"""What 1.0.0 wrote."""
 
 
 def known_version(migrations: Migrations = MIGRATIONS) -> int:

@@ -18,6 +18,7 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.domain.soundness import forecast_faults, outcome_faults
 from crypto_pool.domain.staleness import Urgency, judge_staleness
+from crypto_pool.workflow.day_plan import settled_members
 from crypto_pool.workflow.monitoring import observe_members
 
 CALIBRATION_LIMIT = 0.1
@@ -93,16 +94,12 @@ def sound_outcomes(
     return _blocking(faults, _days(context, pool, "prediction_outcomes"))
 
 
-@dg.asset_check(asset=daily_predictions, description="Names each champion without today's row.")
+@dg.asset_check(asset=daily_predictions, description="Names champions without row or reason.")
 def covered(pool: PoolResource) -> dg.AssetCheckResult:
-    """Whether every champion has its forecast of the last closed day."""
-    day = pool.as_of.isoformat()
+    """Whether every champion has its forecast of the last closed day, or cannot have one."""
     champions = pool.registry.champions([member.name for member in pool.members])
-    there = set()
-    if pool.store.exists("daily_predictions", day):
-        rows = pool.store.read("daily_predictions", day)
-        there = {f"{row['symbol']}_{row['trend']}" for row in rows.to_dict("records")}
-    missing = {name: f"no forecast for {day}" for name in champions if name not in there}
+    settled = settled_members(pool.store, pool.as_of)
+    missing = {name: f"no forecast for {pool.as_of}" for name in champions if name not in settled}
     return _finding(missing, len(champions))
 
 

@@ -38,7 +38,6 @@ def owed_days(pool: PoolResource, through: date) -> DayPlan:
         CatchUpWindow(
             through,
             settings.first_prediction_date,
-            settings.prediction_window_days,
             settings.catch_up_days,
         ),
     )

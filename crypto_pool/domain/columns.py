@@ -118,6 +118,10 @@ class Table:
             for value in [known.get(column.name)]
         }
 
+    def key_of(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the key of a row, as text."""
+        return tuple(str(row[name]) for name in self.key)
+
     def frame(self, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         """Return rows as they are stored, all columns there, or raise InvalidRows."""
         import pandera.errors

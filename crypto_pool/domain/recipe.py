@@ -43,6 +43,7 @@ class Target:
 
 
 DEFAULT_TARGET = Target()
+LONGEST_HORIZON = 90
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ _REFERENCE = DOUBLE(
 _IN_SAMPLE = BOOLEAN(
     "in_sample", "What taught or chose the model reaches into the row's label: never live."
 )
+_STATUS = VARCHAR("status", "active, abstain (no signal) or baseline (no champion, no signal).")
 _LATE = BOOLEAN("late", "Made after the day that follows the bar date: counted apart from live.")
 _MODEL = (
     VARCHAR("model_name", "Registered model in MLflow."),
@@ -75,7 +76,7 @@ PREDICTIONS = Table(
         *_MEMBER,
         _PROBABILITY,
         _SIGNAL,
-        VARCHAR("status", "active, abstain (no signal) or baseline (no champion, no signal)."),
+        _STATUS,
         _LATE,
         VARCHAR("abstain_reason", "Why it abstains; empty if it does not."),
         DOUBLE("input_distance", "How many training spans the farthest input lies outside.", 0),
@@ -106,6 +107,7 @@ OUTCOMES = Table(
         _PROBABILITY,
         _SIGNAL,
         _REFERENCE,
+        _STATUS,
         DOUBLE("outcome", "1 if the trend came, 0 if not.", 0, 1),
         _IN_SAMPLE,
         _LATE,
@@ -115,6 +117,19 @@ OUTCOMES = Table(
     key=PREDICTIONS.key,
     partitioned_by=PREDICTIONS.partitioned_by,
     remedy="run `crypto-pool predict`, which scores what has matured",
+)
+MISSING_FORECASTS = Table(
+    "missing_forecasts",
+    "Members without a forecast of a day, and why.",
+    (
+        _DAY,
+        *_MEMBER,
+        VARCHAR("reason", "Why there is none, in words."),
+        BOOLEAN("has_bar", "The coin had the bar of that day: asking again changes nothing."),
+    ),
+    key=PREDICTIONS.key,
+    partitioned_by=PREDICTIONS.partitioned_by,
+    remedy=PREDICTIONS.remedy,
 )
 # Two versions may forecast in a champion's shadow: its challenger and its predecessor.
 SHADOW_PREDICTIONS = Table(
@@ -309,6 +324,7 @@ TABLES: Mapping[str, Table] = {
     table.name: table
     for table in (
         PREDICTIONS,
+        MISSING_FORECASTS,
         SHADOW_PREDICTIONS,
         SHADOW_OUTCOMES,
         REALISED_PERFORMANCE,

@@ -202,7 +202,8 @@ class Prediction(Answer):
     algorithm: str | None
     decision_threshold: float | None
     signal: bool | None = Field(description="Probability above the decision threshold.")
-    status: str | None = Field(description="active, abstain or late.")
+    status: str | None = Field(description="active, abstain or baseline.")
+    late: bool | None = Field(description="Made after the day that follows the bar date.")
     abstained: bool
     in_sample: bool | None = Field(description="If true, it says nothing about live performance.")
     reference_probability: Probability | None = Field(

@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import serving_version
+from crypto_pool.domain.columns import Table
 from crypto_pool.domain.market import Member
-from crypto_pool.workflow.forecasting import deadline_of
+from crypto_pool.domain.moments import deadline_of
+from crypto_pool.domain.recipe import LONGEST_HORIZON
+from crypto_pool.domain.tables import MEMBER, MISSING_FORECASTS, OUTCOMES, PREDICTIONS
+from crypto_pool.errors import CorruptPartition, MissingPartition
 from crypto_pool.workflow.pulling import last_bar
 
 
@@ -33,7 +38,6 @@ class CatchUpWindow:
 
     last_closed: date
     first_prediction_date: date
-    prediction_window_days: int
     catch_up_days: int
 
     @property
@@ -44,11 +48,18 @@ class CatchUpWindow:
 
     @property
     def scored_days(self) -> list[date]:
-        """Days whose outcomes have matured within the time that is caught up."""
-        window = timedelta(days=self.prediction_window_days)
-        return [
-            day - window for day in self.forecast_days if day - window >= self.first_prediction_date
-        ]
+        """Days whose forecasts may have matured within the time that is caught up.
+
+        A row has the horizon it was made with, which the setting may have left.
+        """
+        count = self.catch_up_days + LONGEST_HORIZON
+        days = [self.last_closed - timedelta(days=back) for back in range(count)]
+        return [day for day in reversed(days) if day >= self.first_prediction_date]
+
+    def matures(self, bar_date: date, horizon: int) -> bool:
+        """Whether a forecast matured within the time that is caught up."""
+        age = (self.last_closed - bar_date).days - horizon
+        return 0 <= age < self.catch_up_days
 
 
 def plan_days(
@@ -68,10 +79,7 @@ def plan_days(
         forecast={
             day: frozenset(missing)
             for day in window.forecast_days
-            if (
-                missing := _owed(members, decisions, day)
-                - _present(store, "daily_predictions", day)
-            )
+            if (missing := _owed(members, decisions, day) - settled_members(store, day))
         },
         score=days_to_score(store, window),
     )
@@ -79,7 +87,12 @@ def plan_days(
 
 def days_to_score(store: FrameStore, window: CatchUpWindow) -> tuple[date, ...]:
     """Days with forecasts that have matured and were not scored, the oldest first."""
-    return tuple(day for day in window.scored_days if _owes_outcomes(store, day))
+    stored = set(store.keys(PREDICTIONS.store_name))
+    return tuple(
+        day
+        for day in window.scored_days
+        if day.isoformat() in stored and _owes_outcomes(store, day, window)
+    )
 
 
 def _is_behind(store: FrameStore, symbol: str, last_closed: date) -> bool:
@@ -98,18 +111,30 @@ def _owed(
     }
 
 
-def _owes_outcomes(store: FrameStore, day: date) -> bool:
-    forecasts = _present(store, "daily_predictions", day)
-    return bool(forecasts - _present(store, "prediction_outcomes", day))
-
-
-def _present(store: FrameStore, table: str, day: date) -> set[str]:
-    key = day.isoformat()
-    if not store.exists(table, key):
-        return set()
-    rows = store.read(table, key)
-    if rows.empty:
-        return set()
-    return {
-        f"{symbol}_{trend}" for symbol, trend in zip(rows["symbol"], rows["trend"], strict=True)
+def _owes_outcomes(store: FrameStore, day: date, window: CatchUpWindow) -> bool:
+    matured = {
+        _name(row)
+        for row in _rows(store, PREDICTIONS, day, "prediction_window_days")
+        if window.matures(day, row["prediction_window_days"])
     }
+    return bool(matured and matured - set(map(_name, _rows(store, OUTCOMES, day))))
+
+
+def settled_members(store: FrameStore, day: date) -> set[str]:
+    """Return members with a forecast of a day, or a reason that asking again does not change."""
+    missing = _rows(store, MISSING_FORECASTS, day, "has_bar")
+    there = [*_rows(store, PREDICTIONS, day), *(row for row in missing if row["has_bar"])]
+    return set(map(_name, there))
+
+
+def _rows(store: FrameStore, table: Table, day: date, *columns: str) -> list[dict[Any, Any]]:
+    """Some columns of a day's rows; a damaged file has none, so that it is made again or named."""
+    try:
+        frame = store.read(table.store_name, day.isoformat(), (*MEMBER, *columns))
+    except (MissingPartition, CorruptPartition):
+        return []
+    return frame.to_dict("records")
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    return f"{row['symbol']}_{row['trend']}"

@@ -1,9 +1,8 @@
 """One member's forecast for one bar date, and what became of it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -19,41 +18,28 @@ from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.moments import naive_utc
+from crypto_pool.domain.moments import deadline_of, is_late
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
+from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.domain.training import REFERENCE_LOGIT, prediction_input, served_rows
-from crypto_pool.errors import MissingFeatures
+from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
 from crypto_pool.workflow.snapshots import load_snapshot
 
 TOP_CONTRIBUTIONS = 3
-OUTCOME_COLUMNS = (
-    "prediction_date",
-    "symbol",
-    "trend",
-    "probability",
-    "signal",
-    "reference_probability",
-    "in_sample",
-    "model_version",
-)
 
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A version that forecasts, whether it was there when the bar date closed, and why it abstains.
-
-    `quarantine` is empty for one that may speak.
-    """
+    """A version that forecasts; `quarantine` says why it abstains, empty for one that may speak."""
 
     member: Member
     version: ChampionRecord
-    was_in_time: bool
     quarantine: str = ""
 
 
 @dataclass
-class SymbolFrames:
+class FrameCache:
     """The stored frames of each coin, read once whatever the number of members."""
 
     store: FrameStore
@@ -69,34 +55,30 @@ class SymbolFrames:
 def choose_forecaster(
     registry: ModelRegistry,
     member: Member,
-    champion: ChampionRecord,
+    champion: ChampionRecord | None,
     decisions: pd.DataFrame,
     bar_date: date,
-) -> Forecaster:
-    """The version that served when the bar date had closed, by the ledger.
+) -> Forecaster | None:
+    """Return who served when the bar date had closed, by the ledger.
 
-    Where none did yet, today's champion forecasts, and is late.
+    Where nobody did yet, today's champion forecasts if it was trained on no later bar.
     """
     served = serving_version(decisions, deadline_of(bar_date))
-    quarantine = quarantine_reason(decisions, deadline_of(bar_date))
     if served is None:
-        return Forecaster(member, champion, was_in_time=False)
-    known = champion if served == champion.version else registry.version(member.name, served)
-    return Forecaster(member, known, was_in_time=True, quarantine=quarantine)
+        is_early = champion is not None and was_trained_by(champion, bar_date)
+        return Forecaster(member, champion) if champion is not None and is_early else None
+    is_serving = champion is not None and served == champion.version
+    known = champion if champion and is_serving else registry.version(member.name, served)
+    return Forecaster(member, known, quarantine_reason(decisions, deadline_of(bar_date)))
 
 
-def deadline_of(bar_date: date) -> datetime:
-    """The last moment of the day after the bar date: who serves then forecasts that date."""
-    return datetime.combine(bar_date + timedelta(days=2), time(), UTC) - timedelta(microseconds=1)
-
-
-def was_registered_in_time(version: ChampionRecord, bar_date: date) -> bool:
-    """Whether a version was there by the end of the day after the bar date."""
-    return version.registered_at_utc <= deadline_of(bar_date)
+def was_trained_by(version: ChampionRecord, bar_date: date) -> bool:
+    """Whether a version was trained on no later bar, so that it may forecast that day."""
+    return date.fromisoformat(version.tags["as_of"]) <= bar_date
 
 
 def forecast(
-    frames: SymbolFrames,
+    frames: FrameCache,
     registry: ModelRegistry,
     forecaster: Forecaster,
     bar_date: date,
@@ -144,33 +126,26 @@ def forecast(
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
     chosen_through = date.fromisoformat(tags["chosen_through"])
-    return {
+    own = {
         "prediction_date": bar_date,
-        "symbol": member.symbol,
-        "trend": str(member.trend),
         "probability": probability,
-        "signal": probability > threshold,
-        "status": "abstain" if abstains else "active" if forecaster.was_in_time else "late",
+        "signal": probability > threshold and not abstains,
+        "status": "abstain" if abstains else "active",
+        "late": is_late(now, bar_date),
         "abstain_reason": abstains,
         "input_distance": distance.widths,
         "furthest_input": distance.feature,
-        "decision_threshold": threshold,
         "reference_probability": float(reference),
         "model_name": model_name(member.name),
-        "model_version": str(forecaster.version.version),
+        "model_version": forecaster.version.version,
         "algorithm": tags["classifier"],
-        "target": target.kind,
-        "target_pct": target.pct,
-        "prediction_window_days": target.horizon,
-        "trained_through": trained_through,
         "in_sample": bar_date
-        <= max(trained_through + timedelta(days=target.horizon), chosen_through),
-        "features": json.dumps(
-            {str(k): v for k, v in features.loc[[day]].to_dict("records")[0].items()}
-        ),
-        "top_contributions": json.dumps([asdict(largest) for largest in explained]),
-        "predicted_at_utc": naive_utc(now),
+        < max(trained_through, chosen_through) + timedelta(days=target.horizon),
+        "features": features.loc[day].to_dict(),
+        "top_contributions": [asdict(largest) for largest in explained],
+        "predicted_at_utc": now,
     }
+    return PREDICTIONS.row(own, vars(member), tags)
 
 
 def _why_no_row(member: Member, day: pd.Timestamp, bars: pd.Index, rows: pd.Index) -> str:
@@ -189,22 +164,25 @@ def _trained_rows(store: FrameStore, tags: Mapping[str, str]) -> pd.DataFrame:
     return served_rows(load_snapshot(store, tags["data_hash"])).loc[: tags["trained_through"]]
 
 
-def score_predictions(store: FrameStore, predictions: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """Rows of the table prediction_outcomes: the predictions whose label is known."""
-    if predictions.empty:
-        return pd.DataFrame()
-    bars = {symbol: store.read("daily_bars", symbol) for symbol in predictions["symbol"].unique()}
-    scored = []
+def score_predictions(
+    store: FrameStore, predictions: pd.DataFrame, now: datetime
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return rows of prediction_outcomes of the predictions whose label is known.
+
+    Besides, by coin, why its bars cannot be read.
+    """
+    frames = FrameCache(store)
+    scored: list[dict[str, Any]] = []
+    faults: dict[str, str] = {}
     for row in predictions.to_dict("records"):
-        labels = label_target(bars[row["symbol"]], row["trend"], Target.from_settings(row))
-        outcome = labels.get(pd.Timestamp(row["prediction_date"]))
-        if outcome is None or pd.isna(outcome):
+        try:
+            bars = frames.read("daily_bars", row["symbol"])
+        except (CorruptPartition, MissingPartition) as fault:  # one coin never stops the others
+            faults[row["symbol"]] = f"{type(fault).__name__}: {fault}"
             continue
-        scored.append(
-            {
-                **{name: row[name] for name in OUTCOME_COLUMNS},
-                "outcome": float(outcome),
-                "scored_at_utc": naive_utc(now),
-            }
-        )
-    return pd.DataFrame(scored)
+        labels = label_target(bars, row["trend"], Target.from_settings(row))
+        outcome = labels.get(pd.Timestamp(row["prediction_date"]))
+        if outcome is not None and not pd.isna(outcome):
+            own = {"outcome": outcome, "scored_at_utc": now}
+            scored.append(OUTCOMES.row(own, {str(name): value for name, value in row.items()}))
+    return scored, faults

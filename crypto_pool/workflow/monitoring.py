@@ -17,7 +17,7 @@ from crypto_pool.domain.promotion import TRAININGS
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.forecasting import SymbolFrames
+from crypto_pool.workflow.forecasting import FrameCache
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot
 
@@ -26,7 +26,7 @@ from crypto_pool.workflow.snapshots import load_snapshot
 class Observer:
     """Observes members with frames that are read once."""
 
-    frames: SymbolFrames
+    frames: FrameCache
     recipe: Recipe
     outcomes: Outcomes
     now: datetime
@@ -91,7 +91,7 @@ def observe_members(
 ) -> tuple[list[MemberState], dict[str, str]]:
     """Give the states of members, and by name why one cannot be observed."""
     outcomes = Outcomes.read(store, as_of, window_days)
-    observer = Observer(SymbolFrames(store), recipe, outcomes, now)
+    observer = Observer(FrameCache(store), recipe, outcomes, now)
     champions = registry.champions([member.name for member in members])
     decisions = Ledger(store).by_member()
     states: list[MemberState] = []

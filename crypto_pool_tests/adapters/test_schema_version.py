@@ -17,15 +17,15 @@ FRAMES = "memory://frames"
 def chain(done):
     """Two migrations that write down what they did, and where."""
     return {
-        1: lambda folder, frames: done.append((1, folder, frames)),
         2: lambda folder, frames: done.append((2, folder, frames)),
+        3: lambda folder, frames: done.append((3, folder, frames)),
     }
 
 
 def test_a_new_folder_gets_the_known_version_and_no_migration(tmp_path):
     done = []
     open_data_folder(tmp_path / "data", FRAMES, chain(done))
-    assert stored_version(tmp_path / "data") == 3
+    assert stored_version(tmp_path / "data") == 4
     assert done == []
 
 
@@ -33,29 +33,29 @@ def test_a_folder_from_before_the_file_is_migrated_from_the_first_version(tmp_pa
     (tmp_path / "provenance.json").write_text("{}")
     done = []
     open_data_folder(tmp_path, FRAMES, chain(done))
-    assert done == [(1, tmp_path, FRAMES), (2, tmp_path, FRAMES)]
-    assert stored_version(tmp_path) == 3
+    assert done == [(2, tmp_path, FRAMES), (3, tmp_path, FRAMES)]
+    assert stored_version(tmp_path) == 4
     open_data_folder(tmp_path, FRAMES, chain(done))
     assert len(done) == 2
 
 
 def test_an_interrupted_chain_goes_on_with_the_step_that_was_not_finished(tmp_path):
-    (tmp_path / FILE_NAME).write_text("1\n")
+    (tmp_path / FILE_NAME).write_text("2\n")
     done = []
 
     def fail(folder, frames):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        open_data_folder(tmp_path, FRAMES, {**chain(done), 2: fail})
-    assert stored_version(tmp_path) == 2
+        open_data_folder(tmp_path, FRAMES, {**chain(done), 3: fail})
+    assert stored_version(tmp_path) == 3
     open_data_folder(tmp_path, FRAMES, chain(done))
-    assert [step for step, *_ in done] == [1, 2]
+    assert [step for step, *_ in done] == [2, 3]
 
 
 def test_a_folder_of_a_later_version_is_refused_with_the_way_out(tmp_path):
     (tmp_path / FILE_NAME).write_text("9\n")
-    with pytest.raises(IncompatibleData, match=r"version 9.*up to 2: update it.*DATA_DIR"):
+    with pytest.raises(IncompatibleData, match=r"version 9.*up to 3: update it.*DATA_DIR"):
         open_data_folder(tmp_path, FRAMES)
     assert stored_version(tmp_path) == 9
     check_version(known_version(), "anything")

@@ -11,18 +11,24 @@ from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.forecasting import (
     Forecaster,
-    SymbolFrames,
+    FrameCache,
     choose_forecaster,
     forecast,
-    was_registered_in_time,
+    was_trained_by,
 )
 from crypto_pool_tests.workflow.small_pool import EXPIRES, FIRST, MEMBER, SECOND, noon_after
 
 
-def predict(pool, bar_date):
+def choose(pool, bar_date):
     champion = pool.registry.champion(MEMBER.name)
-    chosen = choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, bar_date)
-    frames = SymbolFrames(pool.store)
+    return choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, bar_date)
+
+
+def predict(pool, bar_date):
+    chosen = choose(pool, bar_date)
+    if chosen is None:  # its inputs are asked for all the same
+        chosen = Forecaster(MEMBER, pool.registry.champion(MEMBER.name))
+    frames = FrameCache(pool.store)
     return forecast(frames, pool.registry, chosen, bar_date, noon_after(bar_date), 7)
 
 
@@ -33,8 +39,21 @@ def test_a_past_day_is_forecast_by_the_version_that_served_then(pool):
     assert (then["model_version"], then["status"]) == ("1", "active")
     now = predict(pool, SECOND)
     assert (now["model_version"], now["status"]) == ("2", "active")
-    before = predict(pool, date(2022, 5, 1))
-    assert (before["model_version"], before["status"]) == ("2", "late")
+    assert not then["late"]
+    assert not now["late"]
+
+
+def test_a_day_before_anybody_served_is_not_forecast_by_what_came_later(pool):
+    """A version trained on no later bar may, and is late."""
+    pool.appoint(SECOND, EXPIRES)
+    assert choose(pool, date(2022, 5, 1)) is None
+    champion = pool.registry.champion(MEMBER.name)
+    nobody = pd.DataFrame()
+    chosen = choose_forecaster(pool.registry, MEMBER, champion, nobody, SECOND)
+    now = noon_after(SECOND) + timedelta(days=400)
+    row = forecast(FrameCache(pool.store), pool.registry, chosen, SECOND, now, 7)
+    assert (row["model_version"], row["status"], row["late"]) == ("2", "active", True)
+    assert choose_forecaster(pool.registry, MEMBER, None, nobody, SECOND) is None
 
 
 @pytest.mark.parametrize(
@@ -55,8 +74,8 @@ def test_a_version_is_as_old_as_the_pool_s_clock_says(pool):
     champion = pool.registry.champion(MEMBER.name)
     assert champion.registered_at_utc == noon_after(FIRST)
     assert champion.registered_at_utc.tzinfo == UTC
-    assert was_registered_in_time(champion, FIRST)
-    assert not was_registered_in_time(champion, FIRST - timedelta(days=1))
+    assert was_trained_by(champion, FIRST)
+    assert not was_trained_by(champion, FIRST - timedelta(days=1))
     row = pool.appoint(FIRST).row
     assert row["registered_at_utc"].to_pydatetime() == noon_after(FIRST).replace(tzinfo=None)
 
@@ -74,17 +93,18 @@ def test_a_forecast_carries_its_three_largest_contributions(pool):
 
 def test_a_day_whose_label_the_version_knew_is_in_sample(pool):
     tags = pool.registry.champion(MEMBER.name).tags
-    last = date.fromisoformat(tags["trained_through"]) + timedelta(days=10)
-    assert predict(pool, last)["in_sample"]
-    assert not predict(pool, last + timedelta(days=1))["in_sample"]
+    trained_on = date.fromisoformat(tags["trained_through"]) + timedelta(days=10)
+    assert trained_on == FIRST
+    assert not predict(pool, FIRST)["in_sample"], "made before anything of its label is known"
+    assert predict(pool, FIRST - timedelta(days=1))["in_sample"]
 
 
 def test_a_day_the_version_was_chosen_on_is_in_sample(pool):
     champion = pool.registry.champion(MEMBER.name)
     version = replace(champion, tags={**champion.tags, "chosen_through": "2022-07-01"})
-    chosen, frames = Forecaster(MEMBER, version, was_in_time=True), SymbolFrames(pool.store)
-    last = date(2022, 7, 1)
-    for day, is_known in ((last, True), (last + timedelta(days=1), False)):
+    chosen, frames = Forecaster(MEMBER, version), FrameCache(pool.store)
+    first_unknown = date(2022, 7, 11)
+    for day, is_known in ((first_unknown - timedelta(days=1), True), (first_unknown, False)):
         row = forecast(frames, pool.registry, chosen, day, noon_after(day), 7)
         assert row["in_sample"] == is_known
 

@@ -9,7 +9,7 @@ from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.workflow.forecasting import (
-    SymbolFrames,
+    FrameCache,
     choose_forecaster,
     forecast,
     score_predictions,
@@ -27,7 +27,7 @@ from crypto_pool_tests.workflow.small_pool import (
 def predict(pool: SmallPool) -> dict:
     champion = pool.registry.champion(MEMBER.name)
     chosen = choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, SECOND)
-    return forecast(SymbolFrames(pool.store), pool.registry, chosen, SECOND, noon_after(SECOND), 7)
+    return forecast(FrameCache(pool.store), pool.registry, chosen, SECOND, noon_after(SECOND), 7)
 
 
 def test_the_other_target_is_trained_promoted_forecast_and_scored(tmp_path):
@@ -54,7 +54,8 @@ def test_the_other_target_is_trained_promoted_forecast_and_scored(tmp_path):
 
     rose = bars["close"].loc[day + pd.Timedelta(days=10)] / bars["close"].loc[day] - 1 >= 0.05
     later = noon_after(SECOND)
-    scored = score_predictions(pool.store, pd.DataFrame([row]), later).iloc[0]
+    [scored], faults = score_predictions(pool.store, pd.DataFrame([row]), later)
+    assert not faults
     assert scored["outcome"] == float(rose)
     assert scored["probability"] == row["probability"]
 

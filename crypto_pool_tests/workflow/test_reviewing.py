@@ -10,7 +10,7 @@ from crypto_pool.adapters.ledger import quarantine_reason
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.domain.recipe import Recipe, Target
-from crypto_pool.workflow.forecasting import SymbolFrames, choose_forecaster, forecast
+from crypto_pool.workflow.forecasting import FrameCache, choose_forecaster, forecast
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.reverting import roll_back
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
@@ -58,7 +58,7 @@ def review(pool, as_of=TODAY):
 def predict(pool, bar_date, **options):
     champion = pool.registry.champion(MEMBER.name)
     chosen = choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, bar_date)
-    frames = SymbolFrames(pool.store)
+    frames = FrameCache(pool.store)
     return forecast(frames, pool.registry, chosen, bar_date, noon_after(bar_date), 7, **options)
 
 

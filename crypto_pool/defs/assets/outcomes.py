@@ -16,7 +16,7 @@ from crypto_pool.defs.batches import (
 )
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.workflow.forecasting import score_predictions
+from crypto_pool.workflow.day_forecasts import score_day
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 
 
@@ -31,23 +31,12 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -
 
     Those made in a champion's shadow go into shadow_outcomes.
     """
-    store = pool.store
 
     def score(day: str) -> Mapping[str, Any]:
-        predictions = store.read("daily_predictions", day)
-        shadow = (
-            store.read("shadow_predictions", day)
-            if store.exists("shadow_predictions", day)
-            else pd.DataFrame()
-        )
-        now = pool.now()
-        scored = score_predictions(store, predictions, now)
-        store.write("prediction_outcomes", day, scored)
-        store.write("shadow_outcomes", day, score_predictions(store, shadow, now))
-        return {
-            "dagster/partition_row_count": len(scored),
-            "pending": len(predictions) - len(scored),
-        }
+        scored, pending, faults = score_day(pool.store, day, pool.now())
+        for symbol, reason in faults.items():
+            record_failure(context, context.asset_key, day, f"{symbol}: {reason}")
+        return {"dagster/partition_row_count": scored, "pending": pending}
 
     return process_partitions(context, score)
 

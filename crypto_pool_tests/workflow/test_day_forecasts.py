@@ -1,0 +1,252 @@
+"""A day of forecasts joins what is stored of it: nothing is lost, and what was in time stays."""
+
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Decisions
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.tables import MISSING_FORECASTS, OUTCOMES, PREDICTIONS, SHADOW_PREDICTIONS
+from crypto_pool.errors import MissingFeatures
+from crypto_pool.workflow import day_forecasts
+from crypto_pool.workflow.day_forecasts import DayForecaster, join_rows, score_day, stored_rows
+from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score, plan_days
+from crypto_pool.workflow.forecasting import Forecaster, FrameCache
+
+DAY = date(2024, 3, 1)
+NOON = datetime(2024, 3, 2, 12, tzinfo=UTC)
+LATE = NOON + timedelta(days=3)
+COINS = ("AAA", "BBB", "CCC", "DDD")
+
+
+class Version:
+    """A version that always says the same."""
+
+    def __init__(self, number: str, as_of: date = DAY) -> None:
+        self.version, self.tags = number, {"as_of": as_of.isoformat()}
+
+
+def row_of(member: Member, version: str, day: date, late: bool, **changes) -> dict:
+    return PREDICTIONS.row(
+        changes,
+        {
+            "prediction_date": day, "probability": 0.6, "signal": True, "status": "active",
+            "late": late, "reference_probability": 0.5, "model_version": version,
+            "target": "sma_shift", "target_pct": 0.05, "prediction_window_days": 10,
+            "in_sample": False,
+        },
+        vars(member),
+    )  # fmt: skip
+
+
+def say(frames, registry, forecaster, bar_date, now, seed, limit):
+    """Stand in for the model: what it is asked, by whom, and when."""
+    reason = registry.get(forecaster.member.symbol)
+    if reason:
+        raise reason
+    late = day_forecasts.is_late(now, bar_date)
+    return row_of(forecaster.member, forecaster.version.version, bar_date, late)
+
+
+@pytest.fixture(autouse=True)
+def quick_models(monkeypatch):
+    """Models are told from others by their version; choosing and joining is what is tested."""
+    monkeypatch.setattr(day_forecasts, "forecast", say)
+    monkeypatch.setattr(
+        day_forecasts,
+        "choose_forecaster",
+        lambda registry, member, champion, *_: champion and Forecaster(member, champion),
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FrameStore:
+    made = FrameStore(str(tmp_path / "parquet"))
+    days = pd.date_range("2023-12-01", "2024-04-01", name="date")
+    for coin in COINS:
+        made.write("daily_bars", coin, pd.DataFrame({"close": 1.0}, index=days))
+    return made
+
+
+def forecaster(store: FrameStore, *coins: str, version: str = "1", now=NOON, faults=None, **chosen):
+    members = [Member(coin, Trend.UPTREND) for coin in coins or COINS]
+    values = {
+        "store": store,
+        "registry": faults or {},
+        "members": members,
+        "champions": {member.name: Version(version) for member in members},
+        "shadows": {},
+        "decisions": Decisions(),
+        "now": now,
+        "seed": 7,
+        "abstain_beyond_widths": None,
+        "stamp": {"dagster_run_id": "run", "synthetic": True},
+        "frames": FrameCache(store),
+    }
+    return DayForecaster(**values | chosen)
+
+
+def versions(store: FrameStore, table=PREDICTIONS) -> dict[str, str]:
+    rows = stored_rows(store, table, DAY.isoformat())
+    return {row["symbol"]: row["model_version"] for row in rows}
+
+
+def test_a_row_made_in_time_is_never_replaced_by_a_late_one(store):
+    """What is missing is added, and late rows alone are made anew."""
+    forecaster(store, "AAA").forecast_day(DAY)
+    forecaster(store, "AAA", "BBB", version="2", now=LATE).forecast_day(DAY)
+    assert versions(store) == {"AAA": "1", "BBB": "2"}
+    result = forecaster(store, "AAA", "BBB", "CCC", version="3", now=LATE).forecast_day(DAY)
+    assert versions(store) == {"AAA": "1", "BBB": "3", "CCC": "3"}
+    late = {row["symbol"]: row["late"] for row in stored_rows(store, PREDICTIONS, f"{DAY}")}
+    assert late == {"AAA": False, "BBB": True, "CCC": True}
+    assert result.kept == 1
+
+
+def test_a_day_run_again_in_time_replaces_its_rows_and_keeps_the_others(store):
+    forecaster(store, "AAA", "BBB").forecast_day(DAY)
+    forecaster(store, "AAA", version="2", now=NOON + timedelta(hours=1)).forecast_day(DAY)
+    assert versions(store) == {"AAA": "2", "BBB": "1"}
+
+
+def test_a_row_of_an_earlier_release_that_says_nothing_of_late_was_in_time():
+    member = Member("AAA", Trend.UPTREND)
+    old = {**row_of(member, "1", DAY, False), "late": None}
+    made = row_of(member, "2", DAY, True)
+    assert join_rows([old], [made], PREDICTIONS) == ([old], [])
+
+
+def test_shadows_are_of_versions_that_then_were_trained_and_do_not_serve(store):
+    member = Member("AAA", Trend.UPTREND)
+    shadows = [Version("1"), Version("2"), Version("3", DAY + timedelta(days=1))]
+    forecaster(store, "AAA", shadows={member: shadows}).forecast_day(DAY)
+    assert versions(store) == {"AAA": "1"}
+    assert versions(store, SHADOW_PREDICTIONS) == {"AAA": "2"}
+
+
+def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(store):
+    """Asking again changes nothing for one whose bar is there; the day is not owed for it."""
+    faults = {"BBB": MissingFeatures("a gap within 60 days"), "CCC": ValueError("broken")}
+    result = forecaster(store, "AAA", "BBB", "CCC", faults=faults).forecast_day(DAY)
+    assert result.without_row == {"BBB_uptrend": "a gap within 60 days"}
+    assert result.failures == {"CCC_uptrend": "ValueError: broken"}
+    [missing] = stored_rows(store, MISSING_FORECASTS, DAY.isoformat())
+    assert (missing["symbol"], missing["reason"], missing["has_bar"]) == (
+        *("BBB", "a gap within 60 days"), True,
+    )  # fmt: skip
+    decided = pd.DataFrame({"decided_at_utc": [pd.Timestamp("2024-01-01")], "serving_version": "1"})
+    window = CatchUpWindow(DAY, date(2020, 1, 1), catch_up_days=1)
+
+    def owed(*coins):
+        members = [Member(coin, Trend.UPTREND) for coin in coins]
+        return tuple(plan_days(store, members, dict.fromkeys(members, decided), window).forecast)
+
+    assert owed("AAA", "BBB") == ()
+    assert owed("AAA", "CCC") == (DAY,)
+    forecaster(store, "BBB").forecast_day(DAY)
+    assert stored_rows(store, MISSING_FORECASTS, DAY.isoformat()) == []
+
+
+def test_a_day_on_which_nobody_could_be_forecast_says_why(store):
+    nobody = forecaster(store, "AAA", champions={})
+    with pytest.raises(MissingFeatures, match="no forecast for 2024-03-01: AAA_uptrend has no"):
+        nobody.forecast_day(DAY)
+
+
+def test_a_damaged_ledger_of_a_member_stops_no_other(store):
+    broken = ValueError("its ledger cannot be read")
+    decisions = Decisions({Member("AAA", Trend.UPTREND): broken})
+    result = forecaster(store, "AAA", "BBB", decisions=decisions).forecast_day(DAY)
+    assert result.failures == {"AAA_uptrend": "ValueError: its ledger cannot be read"}
+    assert versions(store) == {"BBB": "1"}
+
+
+@pytest.mark.parametrize("repetition", range(50))
+def test_two_that_write_a_day_at_once_lose_nothing(store, repetition):
+    with ThreadPoolExecutor(len(COINS)) as threads:
+        list(threads.map(lambda coin: forecaster(store, coin).forecast_day(DAY), COINS))
+    assert versions(store) == dict.fromkeys(COINS, "1")
+
+
+def _write_as_a_process(root: str, coin: str, times: int) -> None:
+    day_forecasts.forecast = say
+    day_forecasts.choose_forecaster = lambda registry, member, champion, *_: Forecaster(
+        member, champion
+    )
+    for _ in range(times):
+        forecaster(FrameStore(root), coin).forecast_day(DAY)
+
+
+def test_two_processes_that_write_a_day_at_once_lose_nothing(store):
+    spawn = multiprocessing.get_context("fork")
+    writers = [
+        spawn.Process(target=_write_as_a_process, args=(store.root, coin, 5)) for coin in COINS
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    assert versions(store) == dict.fromkeys(COINS, "1")
+
+
+def test_a_horizon_that_was_lowered_leaves_no_forecast_unscored(store):
+    """A row has the horizon it was made with: it matures then, and not by today's setting."""
+    day, horizon = date(2024, 1, 10), 40
+    member = Member("AAA", Trend.UPTREND)
+    made = row_of(member, "1", day, False, prediction_window_days=horizon)
+    store.write("daily_predictions", f"{day}", PREDICTIONS.frame([made]))
+    matured = day + timedelta(days=horizon)
+
+    def owed(last_closed, catch_up_days=7):
+        window = CatchUpWindow(last_closed, date(2020, 1, 1), catch_up_days)
+        return days_to_score(store, window)
+
+    assert owed(matured - timedelta(days=1)) == ()
+    assert owed(matured) == owed(matured + timedelta(days=6)) == (day,)
+    assert owed(matured + timedelta(days=7)) == ()
+    assert score_day(store, f"{day}", LATE) == (1, 0, {})
+    assert owed(matured) == ()
+
+
+@pytest.mark.parametrize("length", [0, 100, -20])
+def test_a_coin_whose_bars_are_damaged_is_named_and_the_others_are_scored(store, length):
+    for coin in ("AAA", "BBB"):
+        forecaster(store, coin).forecast_day(DAY)
+    assert score_day(store, f"{DAY}", LATE)[:2] == (2, 0)
+    bars = Path(store.path("daily_bars", "AAA"))
+    bars.write_bytes(bars.read_bytes()[:length])
+    scored, pending, faults = score_day(store, f"{DAY}", LATE)
+    assert (scored, pending) == (2, 0), "what was scored before stays"
+    assert list(faults) == ["AAA"]
+    assert "delete it, then run `crypto-pool build`" in faults["AAA"]
+
+
+def test_a_damaged_file_of_outcomes_is_scored_anew(store):
+    forecaster(store, "AAA").forecast_day(DAY)
+    score_day(store, f"{DAY}", LATE)
+    window = CatchUpWindow(DAY + timedelta(days=12), date(2020, 1, 1), catch_up_days=7)
+    assert days_to_score(store, window) == ()
+    outcomes = Path(store.path(OUTCOMES.store_name, f"{DAY}"))
+    whole = outcomes.read_bytes()
+    outcomes.write_bytes(whole[:-30])
+    assert days_to_score(store, window) == (DAY,)
+    assert score_day(store, f"{DAY}", LATE)[0] == 1
+    assert len(stored_rows(store, OUTCOMES, f"{DAY}")) == 1
+
+
+def test_a_damaged_day_is_named_with_the_command_that_makes_it(store):
+    """And does as it says."""
+    forecaster(store, "AAA").forecast_day(DAY)
+    file = Path(store.path(PREDICTIONS.store_name, f"{DAY}"))
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(Exception, match=f"then run `crypto-pool predict --date {DAY}`"):
+        forecaster(store, "AAA").forecast_day(DAY)
+    file.unlink()
+    forecaster(store, "AAA", now=LATE).forecast_day(DAY)
+    assert versions(store) == {"AAA": "1"}
