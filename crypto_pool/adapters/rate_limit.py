@@ -7,6 +7,9 @@ Two logs of requests in SQLite (pyrate-limiter's bucket), each behind a lock fil
   documented, and no 24 hours may hold more than the limit wherever it does; so the day
   rolls. A run that starts a little earlier than yesterday's waits for `patience`.
 
+A clock that was ahead, and is set back, leaves requests of a time to come: they were sent by now at
+the latest, and are dated so. None is forgotten within a month.
+
 A request reaches the provider at some moment between its admission and the first byte of
 its answer. So it counts in every second from the one until a full window after the other:
 however unevenly a busy machine sends, the provider sees no window over the limit.
@@ -34,8 +37,10 @@ IN_FLIGHT_LIMIT = timedelta(seconds=120)
 PATIENCE = timedelta(minutes=10)
 """How long a request waits for the quota before it is refused."""
 
+KEPT_DAYS = 31
 _DAY_MS = SECONDS_PER_DAY * 1000
 _POLL_MS = 25
+_LEEWAY_MS = 1000
 _NO_LIMIT = 10**9
 
 
@@ -89,6 +94,10 @@ class RequestBudget:
                 self._pace.leak(_machine_clock())
             with self._quota.lock, self._quota.conn as connection:
                 connection.execute("CREATE TABLE IF NOT EXISTS closings (until_ms INTEGER)")
+                connection.execute(
+                    "DELETE FROM quota WHERE item_timestamp < ?",
+                    [_milliseconds(self._now()) - KEPT_DAYS * _DAY_MS],
+                )
         except (OSError, sqlite3.Error) as fault:
             raise InvalidSetting(
                 f"the request budget in {folder} cannot be opened: {fault}; "
@@ -109,9 +118,7 @@ class RequestBudget:
 
     def spent_today(self) -> int:
         """Requests of the last 24 hours."""
-        with self._quota.lock:
-            self._quota.leak(_milliseconds(self._now()))
-            return int(self._quota.count())
+        return len(self._counted())
 
     def moments_today(self) -> list[datetime]:
         """When the requests of the last 24 hours were sent, oldest first."""
@@ -123,12 +130,11 @@ class RequestBudget:
             return 0
         if self.plan.per_day is None:
             return None
-        return max(0, self.plan.per_day - self._spent_since(self._patience_ms))
+        return max(0, self.plan.per_day - len(self._counted(self._patience_ms)))
 
     def close_for_today(self) -> None:
         """Admit nothing before the next UTC day: the provider says that its quota is used up."""
-        tomorrow = self._now().astimezone(UTC).date() + timedelta(days=1)
-        until = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
+        until = self._tomorrow()
         with self._quota.lock, self._quota.conn as connection:
             connection.execute("DELETE FROM closings")
             connection.execute("INSERT INTO closings VALUES (?)", [_milliseconds(until)])
@@ -188,10 +194,11 @@ class RequestBudget:
                 free_at = max(free_at, rolled + timedelta(days=1))
         return free_at
 
-    def _counted(self) -> list[int]:
-        """The moments of the requests that count today, oldest first."""
-        start = _milliseconds(self._now()) - _DAY_MS
-        with self._quota.lock:
+    def _counted(self, ahead_ms: int = 0) -> list[int]:
+        """The moments of the requests that will still count `ahead_ms` from now, oldest first."""
+        start = _milliseconds(self._now()) + ahead_ms - _DAY_MS
+        with self._quota.lock, self._pace.lock:
+            self._bring_back()
             rows = self._quota.conn.execute(
                 "SELECT item_timestamp FROM quota WHERE item_timestamp >= ? "
                 "ORDER BY item_timestamp",
@@ -248,19 +255,28 @@ class RequestBudget:
             )
 
     def _closed_until(self) -> datetime | None:
-        with self._quota.lock:
+        with self._quota.lock, self._pace.lock:
+            self._bring_back()
             row = self._quota.conn.execute("SELECT max(until_ms) FROM closings").fetchone()
         until = None if row[0] is None else datetime.fromtimestamp(row[0] / 1000, UTC)
         return until if until is not None and until > self._now() else None
 
-    def _spent_since(self, ahead_ms: int) -> int:
-        """Requests that will still count `ahead_ms` from now."""
-        start = _milliseconds(self._now()) + ahead_ms - _DAY_MS
-        with self._quota.lock:
-            row = self._quota.conn.execute(
-                "SELECT count(*) FROM quota WHERE item_timestamp >= ?", [start]
-            ).fetchone()
-        return int(row[0])
+    def _bring_back(self) -> None:
+        """Date what a clock that was ahead has dated later than it can be; both locks are held."""
+        now, machine = _milliseconds(self._now()), _machine_clock()
+        latest = machine + int(IN_FLIGHT_LIMIT.total_seconds() * 1000)
+        update = "UPDATE {} SET {} = ? WHERE {} > ?"
+        with self._quota.conn as quota, self._pace.conn as pace:
+            quota.execute(update.format("quota", *["item_timestamp"] * 2), [now, now + _LEEWAY_MS])
+            tomorrow = _milliseconds(self._tomorrow())
+            quota.execute(update.format("closings", *["until_ms"] * 2), [tomorrow, tomorrow])
+            pace.execute(
+                update.format("pace", *["item_timestamp"] * 2), [machine, latest + _LEEWAY_MS]
+            )
+
+    def _tomorrow(self) -> datetime:
+        tomorrow = self._now().astimezone(UTC).date() + timedelta(days=1)
+        return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
 
     def _settle(self, identity: str) -> None:
         with self._quota.lock, self._pace.lock:

@@ -37,7 +37,10 @@ def request_plan(settings: Settings) -> RequestPlan:
 
 
 def request_budget(settings: Settings) -> "RequestBudget | None":
-    """The budget of the key, by a hash of it; None where no key's requests are counted."""
+    """The budget of the key, by a hash of it; None where no key's requests are counted.
+
+    A simulated clock has a budget of its own: its days are no days of the key's.
+    """
     if settings.provider != "alpha_vantage" or settings.alpha_vantage_api_key is None:
         return None
     from crypto_pool.adapters.rate_limit import PATIENCE, RequestBudget
@@ -45,6 +48,8 @@ def request_budget(settings: Settings) -> "RequestBudget | None":
     key = settings.alpha_vantage_api_key.get_secret_value()
     home = settings.request_budget_dir or Path.home() / ".crypto_pool" / "request_budget"
     folder = home / hashlib.sha256(key.encode()).hexdigest()[:12]
+    if settings.is_clock_simulated:
+        folder /= "simulated"
     # Nothing becomes free by waiting for a clock that stands still.
     patience = timedelta(0) if settings.is_clock_simulated else PATIENCE
     return RequestBudget(folder, request_plan(settings), now=settings.now, patience=patience)

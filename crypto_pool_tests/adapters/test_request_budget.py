@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from crypto_pool.adapters import rate_limit
 from crypto_pool.adapters.rate_limit import RequestBudget, most_stale_first
 from crypto_pool.domain.request_plans import PLANS, RequestPlan
 from crypto_pool.errors import DailyQuotaExhausted, InvalidSetting
@@ -232,3 +233,37 @@ def test_the_server_keeps_its_own_limits(plan: RequestPlan, notice: str) -> None
     assert {answer.status_code for answer in answers} == {200}
     (refused,) = [answer for answer in answers if "Meta Data" not in answer.json()]
     assert notice in refused.text
+
+
+def test_a_clock_that_jumps_ahead_and_back_leaves_the_budget_right(tmp_path, clock, opened):
+    budget = opened(RequestPlan(per_day=10))
+    spend(budget, 6)
+    clock.time += timedelta(hours=25)
+    assert budget.spent_today() == 0
+    spend(budget, 2)
+    budget.close_for_today()
+    opened(RequestPlan(per_day=10))  # another process begins meanwhile
+    clock.time = NOON + timedelta(minutes=1)
+    assert (budget.spent_today(), budget.left_today()) == (8, 0)
+    clock.time = NOON.replace(hour=0) + DAY
+    assert (budget.spent_today(), budget.left_today()) == (8, 2)
+    spend(budget, 2)
+    with pytest.raises(DailyQuotaExhausted):
+        spend(budget, 1)
+
+
+def test_a_machine_clock_that_was_ahead_stops_no_request(tmp_path, clock, monkeypatch):
+    plan = RequestPlan(per_minute=2)
+    now = time.time_ns() // 1_000_000
+    machine, waited = [now + 25 * 3_600_000], []
+    monkeypatch.setattr(rate_limit, "_machine_clock", lambda: machine[0])
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        machine[0] += 61_000
+
+    monkeypatch.setattr(rate_limit.time, "sleep", wait)
+    spend(RequestBudget(tmp_path, plan, now=clock), 2)
+    machine[0] = now
+    spend(RequestBudget(tmp_path, plan, now=clock), 1)
+    assert len(waited) <= 3
