@@ -69,7 +69,7 @@ def asked(folder, words):
 
 
 def test_today_lists_signals_first_beside_the_reference(filled):
-    today = asked(filled, "beyond_reference")
+    today = asked(filled, "FROM today")
     assert len(today) == 3
     assert today["signal"].is_monotonic_decreasing
     assert today["beyond_reference"].iloc[0] == pytest.approx(
@@ -78,16 +78,21 @@ def test_today_lists_signals_first_beside_the_reference(filled):
     assert asked(filled, "AS skill\n")["skill"].tolist() == pytest.approx([0.2] * 3)
 
 
-def test_realised_precision_counts_live_signals_alone(filled):
-    kept = asked(filled, "realised_precision").set_index(["symbol", "trend"])
-    rows = query(
-        filled,
-        "SELECT outcome FROM prediction_outcomes WHERE signal AND NOT in_sample "
-        "AND symbol = 'BTC' AND trend = 'uptrend'",
-    )
-    assert kept.loc[("BTC", "uptrend"), "signals"] == len(rows)
-    assert kept.loc[("BTC", "uptrend"), "realised_precision"] == rows["outcome"].mean()
-    assert (kept["promised_precision"] == 0.66).all()
+def test_members_stand_once_each_with_their_promise_and_latest_forecast(filled):
+    members = asked(filled, "FROM members")
+    assert not members.duplicated(["symbol", "trend"]).any()
+    served = members.dropna(subset=["promised_precision"])
+    assert (served["promised_precision"] == 0.66).all()
+    today = asked(filled, "FROM today").set_index(["symbol", "trend"])["probability"]
+    said = members.set_index(["symbol", "trend"]).loc[today.index, "probability"]
+    assert said.equals(today)
+
+
+def test_the_track_record_is_the_latest_review_of_each_member(tmp_path):
+    member = {"symbol": "BTC", "trend": "uptrend"}
+    reviews = [{**member, "as_of": day, "rows": n} for day, n in (("2024-01-01", 1), (LAST, 9))]
+    publish(tmp_path, {"realised_performance": pd.DataFrame(reviews)})
+    assert asked(tmp_path, "FROM track_record")["rows"].tolist() == [9]
 
 
 def test_calibration_buckets_hold_every_live_forecast(filled):

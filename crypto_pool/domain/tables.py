@@ -352,6 +352,22 @@ SELECT prediction_date, symbol, trend, probability, reference_probability,
 FROM predictions
 WHERE prediction_date = (SELECT max(prediction_date) FROM predictions)
 ORDER BY signal DESC, probability DESC"""
+_MEMBERS = """
+SELECT symbol, trend, coalesce(c.algorithm, p.algorithm) AS algorithm,
+       coalesce(c.model_version, p.model_version) AS model_version, p.status,
+       p.prediction_date, p.probability, p.reference_probability, p.signal,
+       c.precision AS promised_precision, c.skill_over_reference AS promised_skill,
+       c.trained_through
+FROM champions c
+FULL JOIN (
+    SELECT * FROM predictions
+    QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
+) p USING (symbol, trend)
+ORDER BY symbol, trend DESC"""
+_TRACK_RECORD = """
+SELECT * FROM realised_performance
+QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY as_of DESC) = 1
+ORDER BY symbol, trend DESC"""
 _MODEL_INPUT = """
 SELECT prediction_date, symbol, trend, model_name, model_version,
        {features},
@@ -368,6 +384,12 @@ def views(features: Iterable[str]) -> tuple[View, ...]:
     model_input = _MODEL_INPUT.format(features=",\n       ".join(columns), floor=PROBABILITY_FLOOR)
     return (
         View("today", "The latest day's forecasts, signals first.", _TODAY),
+        View("members", "Who serves each member, its promise and its latest forecast.", _MEMBERS),
+        View(
+            "track_record",
+            "What came of each member's forecasts at its last review; all is the pool.",
+            _TRACK_RECORD,
+        ),
         View("model_input", "What each forecast's model was given.", model_input),
     )
 
