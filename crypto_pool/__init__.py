@@ -3,6 +3,7 @@
 import os
 
 __version__ = "1.0.0"
+CODE_LOCATION = "crypto_pool.definitions"  # of Dagster: the module, and what it is known by
 
 # Read by keras and mlflow when they are first imported, in this process and in every worker.
 os.environ.setdefault("KERAS_BACKEND", "jax")

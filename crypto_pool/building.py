@@ -7,12 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.repository_definition.valid_definitions import (
+    SINGLETON_REPOSITORY_NAME,
+)
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from crypto_pool import errors
+from crypto_pool import CODE_LOCATION, errors
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
@@ -31,6 +41,11 @@ TRAINING: Layer = ("train_members", "candidates and champions")
 PREDICTIONS: Layer = ("predict_day", "forecasts")
 OUTCOMES: Layer = ("score_days", "outcomes")
 PUBLICATION: Layer = ("publish_tables", "the DuckDB file")
+# A build publishes once, at its end, and not with each stage as a run of the schedule does.
+_WITHOUT_PUBLISHING = {
+    PREDICTIONS[0]: [dg.AssetKey("daily_predictions"), dg.AssetKey("prediction_outcomes")],
+    OUTCOMES[0]: [dg.AssetKey("prediction_outcomes")],
+}
 EVERYTHING = (FEATURES, TRAINING, PREDICTIONS, OUTCOMES, PUBLICATION)
 
 
@@ -78,7 +93,7 @@ def run_layers(
             continue
         say(f"{title} ...")
         begun = monotonic()
-        with stopping_when_told():
+        with _at_home(instance, job_name), stopping_when_told():
             result = defs.resolve_job_def(job_name).execute_in_process(
                 instance=instance,
                 run_config=_run_config(bar_date, partitions if job_name == OUTCOMES[0] else ()),
@@ -87,6 +102,7 @@ def run_layers(
                     PROCESS_TAG: this_process(),
                     **partition_range(partitions),
                 },
+                asset_selection=_WITHOUT_PUBLISHING.get(job_name),
                 raise_on_error=False,
             )
         report.runs[job_name] = result.run_id
@@ -99,6 +115,26 @@ def run_layers(
     report.failures.extend(map(str, first_causes(recorded)))
     report.source_gave_nothing = gave_nothing(recorded, settings.symbols)
     return report
+
+
+@contextmanager
+def _at_home(instance: dg.DagsterInstance, job_name: str) -> Iterator[None]:
+    """Have the instance make runs as the code location's own.
+
+    `execute_in_process` gives its run no origin, and the UI shows such a run neither on the
+    timeline nor at its job.
+    """
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(
+        LoadableTargetOrigin(module_name=CODE_LOCATION), location_name=CODE_LOCATION
+    )
+    repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
+    origin = RemoteJobOrigin(repository_origin=repository, job_name=job_name)
+    make = partial(instance.create_run_for_job, remote_job_origin=origin)
+    vars(instance)["create_run_for_job"] = make
+    try:
+        yield
+    finally:
+        del vars(instance)["create_run_for_job"]
 
 
 @contextmanager

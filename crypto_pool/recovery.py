@@ -9,7 +9,7 @@ import dagster as dg
 import psutil
 
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.defs.run_tags import PROCESS_TAG
+from crypto_pool.defs.run_tags import PROCESS_TAG, PROCESS_TAG_OF_1_0
 from crypto_pool.settings import Settings
 
 # A process killed between making a run and starting it leaves one that never starts.
@@ -103,7 +103,7 @@ def worker_of(instance: dg.DagsterInstance, run_id: str) -> Owner | None:
 
 
 def _owner_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Owner | None:
-    tag = run.tags.get(PROCESS_TAG)
+    tag = run.tags.get(PROCESS_TAG, run.tags.get(PROCESS_TAG_OF_1_0))
     if tag is not None:
         return Owner.parse(tag)
     return worker_of(instance, run.run_id) if _launched_here(instance, run) else None

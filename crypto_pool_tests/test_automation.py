@@ -23,7 +23,7 @@ SWITCHES = """
 import json
 from crypto_pool.definitions import defs
 repository = defs.get_repository_def()
-schedule = repository.get_schedule_def("daily_pool")
+schedule = repository.get_schedule_def("daily_features")
 switched = [schedule, *(repository.get_sensor_def(n) for n in ("retrain_stale", "catch_up"))]
 print(json.dumps([schedule.cron_schedule, schedule.execution_timezone,
                   *(one.default_status.value for one in switched)]))
@@ -110,6 +110,32 @@ def test_stale_members_that_are_no_rectangle_are_one_run_over_exactly_them(pool)
     assert (start, end) == ("BTC|uptrend", "ETH|downtrend")
 
 
+def test_every_schedule_and_sensor_shows_jobs_of_its_own():
+    """A run of Dagster's own job of all assets is shown as jobless."""
+    from crypto_pool.definitions import defs
+
+    repository = defs.get_repository_def()
+    own = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    targets = {one.name: {one.job_name} for one in repository.schedule_defs}
+    for sensor in repository.sensor_defs:
+        targets[sensor.name] = {target.job_name for target in sensor.targets}
+    assert targets["catch_up"] == {"refresh_features", "score_days", "predict_day"}
+    assert set().union(*targets.values()) <= own
+
+
+def test_the_stages_of_a_day_follow_each_other_also_over_midnight(tmp_path):
+    code = (
+        "import json; from crypto_pool.defs.schedules import schedules;"
+        "print(json.dumps({one.name: one.cron_schedule for one in schedules}))"
+    )
+    said = PoolFolder(tmp_path, {"daily_at_utc": "23:59"}).run_code(code)
+    assert json.loads(said.stdout.splitlines()[-1]) == {
+        "daily_features": "59 23 * * *",
+        "daily_outcomes": "0 0 * * *",
+        "daily_pool": "1 0 * * *",
+    }
+
+
 def days(*numbers):
     return tuple(datetime(2023, 5, number).date() for number in numbers)
 
@@ -121,6 +147,11 @@ def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
         score=days(1),
     )
     requests = day_requests(pool, plan, "daily_pool", "2023-05-05")
+    assert [request.job_name for request in requests] == [
+        "refresh_features",
+        "score_days",
+        "predict_day",
+    ]
     assets = [{key.to_user_string() for key in request.asset_selection} for request in requests]
     assert assets == [
         {"daily_bars", "raw_indicators", "feature_table"},

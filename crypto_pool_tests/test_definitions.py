@@ -3,6 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from crypto_pool.settings import load_settings
 from crypto_pool_tests.conftest import ROOT
 
 # Each costs a part of the three seconds in which the code location has to load.
@@ -105,3 +108,25 @@ def test_dagsters_own_command_checks_and_lists_the_definitions(new_pool):
     assert {"daily_bars", "champion"} <= {asset["asset_key"] for asset in listed["assets"]}
     assert {"daily_pool", "clean_up_daily"} <= {one["name"] for one in listed["schedules"]}
     assert {"catch_up", "retrain_stale"} <= {one["name"] for one in listed["sensors"]}
+
+
+def test_runs_of_a_command_are_the_code_locations_own(tmp_path):
+    """So they are on the timeline and at their job; no tag that people see names a process."""
+    import dagster as dg
+
+    from crypto_pool.building import PUBLICATION, open_instance, run_layers
+    from crypto_pool.settings import Settings
+
+    settings = Settings(_env_file=None, dagster_home=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(tmp_path))
+        load_settings.cache_clear()
+        with open_instance(settings) as instance:
+            made = run_layers(instance, settings, settings.last_closed(), (PUBLICATION,), print)
+            label = {".dagster/repository": "__repository__@crypto_pool.definitions"}
+            (run,) = instance.get_runs(dg.RunsFilter(tags=label))
+    load_settings.cache_clear()
+    assert run.run_id == made.runs["publish_tables"]
+    assert run.remote_job_origin.job_name == "publish_tables"
+    shown = {name for name in run.tags if not name.startswith(".dagster/")}
+    assert shown == {"crypto_pool/bar_date", "dagster/code_location"}

@@ -87,10 +87,11 @@ def _kind(request: dg.RunRequest) -> str:
 
 
 def job_of(request: dg.RunRequest) -> str:
-    """The job of a request."""
-    from crypto_pool.defs.requests import ALL_ASSETS
+    """The job of a request; one that was read from the web server has no name of it."""
+    from crypto_pool.defs.requests import JOBS
 
-    return ALL_ASSETS if request.asset_selection else "train_members"
+    kind = _kind(request)
+    return str(JOBS[kind].name) if kind in JOBS else "train_members"
 
 
 def selection_of(request: dg.RunRequest) -> list[dg.AssetKey]:

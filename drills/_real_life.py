@@ -19,7 +19,7 @@ from drills._services import Services, is_settled, kill
 DAEMON, WORKER = "daemon", "worker"
 SEED = 20
 LATEST_KILL_SECONDS = 2.0
-SCHEDULE = "daily_pool"
+SCHEDULES = ("daily_features", "daily_outcomes", "daily_pool")
 
 
 class RealLife(Life):
@@ -32,7 +32,7 @@ class RealLife(Life):
 
     def evaluate(self, name: str) -> list[dg.RunRequest]:
         """Evaluate in the code location of the running web server."""
-        if name == SCHEDULE:
+        if name in SCHEDULES:
             found = self.services.tick_schedule(name, self.moment.timestamp())
         else:
             found = self.services.tick_sensor(name, self.cursor)

@@ -25,7 +25,9 @@ from drills._life import FIRST_DAY, InProcessLife, Life, environment, execute, s
 from drills._pool import ROOT, figures_of
 
 EVALUATIONS = (
-    (0, 20, "daily_pool"),
+    (0, 20, "daily_features"),
+    (0, 21, "daily_outcomes"),
+    (0, 22, "daily_pool"),
     (0, 40, "retrain_stale"),
     (0, 45, "retrain_stale"),
     (1, 30, "catch_up"),

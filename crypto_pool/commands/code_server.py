@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-DEFINITIONS = "crypto_pool.definitions"
+from crypto_pool import CODE_LOCATION
+
 LONGEST_SOCKET_PATH = 100  # the system's limit is 104 to 108 bytes
 
 
@@ -33,7 +34,7 @@ class CodeServer(NamedTuple):
         workspace = folder / "workspace.yaml"
         workspace.write_text(
             "load_from:\n  - grpc_server:\n      host: localhost\n"
-            f"      socket: {address}\n      location_name: {DEFINITIONS}\n"
+            f"      socket: {address}\n      location_name: {CODE_LOCATION}\n"
         )
         return cls(address, workspace)
 
@@ -47,6 +48,6 @@ class CodeServer(NamedTuple):
         """The command that serves the code location until it is ended."""
         return (
             sys.executable, "-m", "dagster", "code-server", "start", "--socket", str(self.address),
-            "--module-name", DEFINITIONS, "--location-name", DEFINITIONS,
+            "--module-name", CODE_LOCATION, "--location-name", CODE_LOCATION,
             "--log-level", "warning",
         )  # fmt: skip

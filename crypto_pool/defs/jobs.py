@@ -23,13 +23,13 @@ train_members = dg.define_asset_job(
 )
 predict_day = dg.define_asset_job(
     "predict_day",
-    [daily_predictions, prediction_outcomes],
-    description="Forecast a batch of closed days, and score what has matured of them.",
+    [daily_predictions, prediction_outcomes, prediction_tables],
+    description="Forecast a batch of closed days, score what has matured of them, and publish.",
 )
 score_days = dg.define_asset_job(
     "score_days",
-    [prediction_outcomes],
-    description="Score a batch of days whose forecasts have matured.",
+    [prediction_outcomes, realised_performance],
+    description="Score a batch of days whose forecasts have matured, and review the champions.",
 )
 publish_tables = dg.define_asset_job(
     "publish_tables",

@@ -12,13 +12,20 @@ from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_perfo
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
+from crypto_pool.defs.jobs import predict_day, refresh_features, score_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, partition_range
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
 
-# Dagster's own job of all assets: a job of our own cannot hold assets cut in different ways.
-ALL_ASSETS = "__ASSET_JOB"
+# A job holds assets cut in one way: each stage of a day is a run of its own job.
+FEATURES, OUTCOMES, FORECASTS, TABLES = "features", "outcomes", "forecasts", "tables"
+JOBS = {
+    FEATURES: refresh_features,
+    OUTCOMES: score_days,
+    FORECASTS: predict_day,
+    TABLES: predict_day,
+}
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -51,18 +58,19 @@ def day_requests(pool: PoolResource, plan: DayPlan, asked_by: str, key: str) -> 
     """
     stages: list[tuple[str, list[dg.AssetsDefinition], Sequence[str]]] = []
     if plan.behind:
-        stages.append(("features", [daily_bars, raw_indicators, feature_table], plan.behind))
+        stages.append((FEATURES, [daily_bars, raw_indicators, feature_table], plan.behind))
     if plan.score:
         days = [day.isoformat() for day in plan.score]
-        stages.append(("outcomes", [prediction_outcomes, realised_performance], days))
+        stages.append((OUTCOMES, [prediction_outcomes, realised_performance], days))
     if plan.forecast:
         days = [day.isoformat() for day in plan.forecast]
-        stages.append(("forecasts", [daily_predictions, prediction_tables], days))
+        stages.append((FORECASTS, [daily_predictions, prediction_tables], days))
     elif stages:
-        stages.append(("tables", [prediction_tables], []))
+        stages.append((TABLES, [prediction_tables], []))
     return [
         dg.RunRequest(
             run_key=f"{asked_by}:{key}:{stage}",
+            job_name=JOBS[stage].name,
             asset_selection=[asset.key for asset in assets],
             run_config=pool_config(pool, partitions),
             tags={

@@ -6,7 +6,9 @@ PARTITION = "dagster/partition"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
-PROCESS_TAG = "crypto_pool/process"
+# Of a run made by a command; Dagster shows nobody tags that begin so.
+PROCESS_TAG = ".dagster/crypto_pool_process"
+PROCESS_TAG_OF_1_0 = "crypto_pool/process"
 BAR_DATE_TAG = "crypto_pool/bar_date"
 ASKED_BY_TAG = "crypto_pool/asked_by"
 

@@ -6,9 +6,8 @@ from datetime import UTC, date, timedelta
 
 import dagster as dg
 
-from crypto_pool.defs.jobs import train_members
+from crypto_pool.defs.jobs import predict_day, refresh_features, score_days, train_members
 from crypto_pool.defs.requests import (
-    ALL_ASSETS,
     day_requests,
     is_running,
     owed_days,
@@ -86,7 +85,7 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
 
 @dg.sensor(
     name=CATCH_UP,
-    job_name=ALL_ASSETS,
+    jobs=[refresh_features, score_days, predict_day],
     minimum_interval_seconds=300,
     default_status=STATUS,
     description="Pulls coins whose bars are behind the last closed day, and makes what the day "
