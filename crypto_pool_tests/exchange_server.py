@@ -21,6 +21,41 @@ COINBASE_LARGEST_PAGE = 300
 KRAKEN_NAMES = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD"}
 
 Answer = tuple[int, Any]
+
+
+def _nothing(candles: list[Any]) -> list[Any]:
+    return []
+
+
+def _null_close(candles: list[Any]) -> list[Any]:
+    return [[*row[:4], None, *row[5:]] for row in candles]
+
+
+def _half(candles: list[Any]) -> list[Any]:
+    return candles[len(candles) // 2 :]
+
+
+def _late(candles: list[Any]) -> list[Any]:
+    return [[row[0] + 57_600 * (1000 if row[0] > 10**11 else 1), *row[1:]] for row in candles]
+
+
+PAGE_FAULTS: dict[str, Answer | Callable[[list[Any]], list[Any]]] = {
+    "web page": (200, "<html><body>System upgrade</body></html>"),
+    "web page of an error": (502, "<html><body>Bad gateway</body></html>"),
+    "no body": (200, ""),
+    "text": (200, "maintenance"),
+    "half an answer": (200, "[[1499040000000,"),
+    "error in JSON": (200, {"code": -1001, "msg": "Internal error", "message": "Internal error"}),
+    "null": (200, "null"),
+    "list of words": (200, ["busy"]),
+    "empty page": _nothing,
+    "null candles": _null_close,
+    "page that begins too late": _half,
+    "candles of another day": _late,
+    "descending": lambda candles: candles[::-1],
+    "every candle twice": lambda candles: [row for row in candles for _ in range(2)],
+}
+"""What a page of candles may be in place of the true one: an answer, or a change of its rows."""
 BarSource = Callable[[str, date], pd.DataFrame]
 
 
@@ -30,7 +65,8 @@ class ExchangeSandbox:
 
     `bars` gives a coin's daily bars through a day. The last day it is asked for is
     `today`, the day that has not ended. `faults` are answered before anything
-    else, first come first served: an HTTP status with the body to send.
+    else, first come first served: an HTTP status with the body to send. `page_faults` are
+    those of the next pages of candles by name, "" for none.
     """
 
     coins: tuple[str, ...]
@@ -38,6 +74,8 @@ class ExchangeSandbox:
     quote: str = "USDT"
     bars: BarSource = field(default_factory=lambda: SyntheticMarket().bars)
     faults: list[Answer] = field(default_factory=list)
+    page_faults: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer:
@@ -53,8 +91,25 @@ class ExchangeSandbox:
             "/products": self._products,
         }
         if path.startswith("/products/") and path.endswith("/candles"):
-            return self._candles(path.split("/")[2], query)
-        return routes[path](query) if path in routes else (404, {"code": -1, "msg": "Not found"})
+            return self._page(self._candles(path.split("/")[2], query))
+        if path not in routes:
+            return 404, {"code": -1, "msg": "Not found"}
+        answer = routes[path](query)
+        return self._page(answer) if path in ("/api/v3/klines", "/0/public/OHLC") else answer
+
+    def _page(self, answer: Answer) -> Answer:
+        """The page, or what the next of its faults makes of it."""
+        fault = PAGE_FAULTS.get(self.page_faults.pop(0)) if self.page_faults else None
+        if fault is None or isinstance(fault, tuple):
+            return fault or answer
+        status, body = answer
+        if isinstance(body, dict):
+            tables = {
+                pair: fault(rows) if isinstance(rows, list) else rows
+                for pair, rows in body["result"].items()
+            }
+            return status, {**body, "result": tables}
+        return status, fault(body)
 
     def _exchange_info(self, query: Mapping[str, str]) -> Answer:
         listed = [
@@ -193,6 +248,8 @@ def serve_exchange(sandbox: ExchangeSandbox) -> Iterator[str]:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
+            for name, value in sandbox.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

@@ -1,16 +1,28 @@
 """Daily bars through ccxt from a server on loopback that speaks the exchange's format."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 
+import ccxt
 import pandas as pd
 import pytest
+import requests
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers.exchange import ExchangeProvider
 from crypto_pool.domain.market import validate_bars
-from crypto_pool.errors import BurstLimit, MalformedAnswer, ProviderUnavailable, UnknownSymbol
+from crypto_pool.errors import (
+    BurstLimit,
+    InvalidBars,
+    MalformedAnswer,
+    ProviderError,
+    ProviderUnavailable,
+    UnknownSymbol,
+)
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool_tests.exchange_server import ExchangeSandbox, serve_exchange
+from crypto_pool.workflow.pulling import Puller, restart_history
+from crypto_pool_tests.exchange_server import PAGE_FAULTS, ExchangeSandbox, serve_exchange
 
 LAST = date(2023, 6, 30)
 MARKET = SyntheticMarket()
@@ -34,7 +46,8 @@ def provider(url: str, **settings: object) -> ExchangeProvider:
 def test_binance_is_read_page_by_page_to_the_last_closed_day(sandbox, url):
     bars = provider(url).daily_bars("BTC", LAST)
     whole = MARKET.bars("BTC", sandbox.today)
-    assert sandbox.requests.count("/api/v3/klines") == 2
+    pages, confirmed_start = 2, 1
+    assert sandbox.requests.count("/api/v3/klines") == pages + confirmed_start
     pd.testing.assert_frame_equal(bars, whole)
     checked = validate_bars(bars, "BTC", LAST, 365)
     assert checked.bars.index[-1] == pd.Timestamp(LAST)
@@ -111,3 +124,145 @@ def test_the_source_tells_venues_currencies_and_stand_ins_apart(url):
     assert len(sources) == 4
     assert provider(url).synthetic
     assert not ExchangeProvider().synthetic
+
+
+VENUE_PAGES = {"binance": (0, 1, 2), "kraken": (0, 1), "coinbase": (6, 7, 9)}
+NO_FAULTS = ("descending", "every candle twice")
+CONSISTENT = ("empty page", "page that begins too late")
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """An exchange to disturb, and the bars that an undisturbed pull of it stores."""
+
+    sandbox: ExchangeSandbox
+    exchange: ExchangeProvider
+    whole: pd.DataFrame
+
+    def pull(self, store: FrameStore) -> int:
+        """Pull into the store; how many bars are older than its history."""
+        now = datetime(2023, 7, 1, 1, tzinfo=UTC)
+        merge, _ = Puller(store, self.exchange, LAST, 365, now).pull("BTC")
+        return merge.older
+
+
+@pytest.fixture(scope="module", params=VENUE_PAGES)
+def disturbed(request, tmp_path_factory) -> Iterator[Disturbed]:
+    quote = "USDT" if request.param == "binance" else "USD"
+    sandbox = ExchangeSandbox(("BTC",), today=LAST + timedelta(days=1), quote=quote)
+    with serve_exchange(sandbox) as url:
+        exchange = provider(url, exchange=request.param)
+        store = FrameStore(str(tmp_path_factory.mktemp("undisturbed")))
+        made = Disturbed(sandbox, replace(exchange, retry_delay_seconds=0.0), pd.DataFrame())
+        made.pull(store)
+        yield replace(made, whole=store.read("daily_bars", "BTC"))
+
+
+@pytest.mark.parametrize("fault", PAGE_FAULTS)
+def test_after_a_faulty_page_a_healthy_pull_gives_undisturbed_bars(tmp_path, disturbed, fault):
+    """Of whichever page, once or for as long as the pull: bars are stored whole or not at all.
+
+    Where the exchange says the same wrong thing twice, the next pull fills the days or names
+    the older ones, and a restart takes them.
+    """
+    first, *others = VENUE_PAGES[disturbed.exchange.exchange]
+    for page, times in [(first, 1), (first, 60), *((page, 1) for page in others)]:
+        store = FrameStore(str(tmp_path / f"{page}_{times}"))
+        disturbed.sandbox.page_faults[:] = [""] * page + [fault] * times
+        try:
+            disturbed.pull(store)
+            assert times == 1 or fault in NO_FAULTS + CONSISTENT
+        except (ProviderError, InvalidBars):
+            assert fault not in NO_FAULTS
+            assert not store.exists("daily_bars", "BTC")
+        disturbed.sandbox.page_faults.clear()
+        older = disturbed.pull(store)
+        if older:
+            assert (times, fault in CONSISTENT) == (60, True)
+            restart_history(store, "BTC", datetime(2023, 7, 1, 2, tzinfo=UTC))
+            disturbed.pull(store)
+        pd.testing.assert_frame_equal(store.read("daily_bars", "BTC"), disturbed.whole)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "until"),
+    [
+        (
+            418,
+            {"code": -1003, "msg": "Way too much; IP banned until 4102444800000."},
+            {},
+            "2100-01-01",
+        ),
+        (418, {"code": -1003, "msg": "IP banned."}, {"Retry-After": "7200"}, "20"),
+        (429, {"code": -1003, "msg": "Too many requests."}, {"Retry-After": "30"}, "20"),
+        (429, "slow down", {}, "20"),
+    ],
+)
+def test_a_ban_is_met_once_and_the_batch_stops_asking(sandbox, url, status, body, headers, until):
+    sandbox.faults.extend([(status, body)] * 20)
+    sandbox.headers.update(headers)
+    exchange = provider(url)
+    for symbol in ("BTC", "ETH"):
+        with pytest.raises(BurstLimit, match=f"^{symbol}: .*wait until {until}") as raised:
+            exchange.daily_bars(symbol, LAST)
+        assert raised.value.__cause__ is None
+    assert len(sandbox.requests) == 1
+
+
+def test_a_coin_that_is_traded_and_gives_no_newer_bar_is_no_end_of_its_history(sandbox, url):
+    sandbox.bars = lambda coin, day: MARKET.bars(coin, min(day, LAST - timedelta(days=3)))
+    with pytest.raises(MalformedAnswer, match="trades BTC/USDT and gave no bar after 2023-06-27"):
+        provider(url).daily_bars("BTC", LAST)
+
+
+def test_case_03_klines_200_html_first_page(sandbox, url):
+    sandbox.page_faults.extend(["web page"] * 9)
+    with pytest.raises(MalformedAnswer, match="no list of candles: '<html><body>System upgrade"):
+        provider(url).daily_bars("BTC", LAST)
+
+
+def test_case_04_binance_kline_microseconds(sandbox, url):
+    def in_microseconds(candles):
+        return [[row[0] * 1000, *row[1:]] for row in candles]
+
+    sandbox.today = LAST
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PAGE_FAULTS, "microseconds", in_microseconds)
+        sandbox.page_faults.extend(["microseconds"] * 5)
+        bars = provider(url).daily_bars("BTC", LAST)
+    pd.testing.assert_frame_equal(bars, MARKET.bars("BTC", LAST))
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (ccxt.BadSymbol("x"), UnknownSymbol),
+        (ccxt.DDoSProtection("x"), BurstLimit),
+        (ccxt.RateLimitExceeded("x"), BurstLimit),
+        (ccxt.RequestTimeout("x"), ProviderUnavailable),
+        (ccxt.ExchangeNotAvailable("x" * 9000), ProviderUnavailable),
+        (ccxt.BadResponse("x"), MalformedAnswer),
+        (ccxt.ExchangeError("x"), MalformedAnswer),
+        (ccxt.AuthenticationError("x"), MalformedAnswer),
+        (ValueError("year 57000 is out of range"), MalformedAnswer),
+        (OverflowError("x"), MalformedAnswer),
+        (KeyError("x"), MalformedAnswer),
+        (IndexError("x"), MalformedAnswer),
+        (TypeError("x"), MalformedAnswer),
+        (AttributeError("x"), MalformedAnswer),
+        (pd.errors.OutOfBoundsDatetime("x"), MalformedAnswer),
+        (requests.ConnectionError("x"), ProviderUnavailable),
+    ],
+    ids=lambda value: getattr(type(value), "__name__", ""),
+)
+def test_no_error_of_a_library_leaves_the_exchange(sandbox, url, monkeypatch, raised, error):
+    exchange = replace(provider(url), retry_delay_seconds=0.0)
+
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr(exchange._client, "fetch_ohlcv", fail)
+    with pytest.raises(error) as told:
+        exchange.daily_bars("BTC", LAST)
+    assert told.value.__cause__ is None
+    assert len(str(told.value)) < 800

@@ -1,15 +1,18 @@
 """Daily bars from the public interface of an exchange, through ccxt; no key is needed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from time import sleep
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
 
+from crypto_pool.adapters.providers.ccxt_errors import EXCERPT, translated
+from crypto_pool.domain.bar_days import bar_days
 from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.errors import (
     BurstLimit,
@@ -22,6 +25,7 @@ from crypto_pool.errors import (
 if TYPE_CHECKING:
     import ccxt
 
+Answer = TypeVar("Answer")
 ONE_DAY = timedelta(days=1)
 EARLIEST_BAR = date(2013, 1, 1)
 RETRIES = 3
@@ -36,6 +40,8 @@ class Venue:
     page_days: int
     quote_currency: str
     first_day: date
+    is_windowed: bool = False
+    """Whether it answers for the days asked about alone, else with the first bars from there on."""
 
 
 VENUES = {
@@ -43,7 +49,7 @@ VENUES = {
     # Kraken gives its latest 720 days only, whatever day is asked for.
     "kraken": Venue("kraken", 720, "USD", EARLIEST_BAR),
     # ccxt calls by this name the interface of Coinbase that asks for no key.
-    "coinbase": Venue("coinbaseexchange", 300, "USD", date(2015, 1, 1)),
+    "coinbase": Venue("coinbaseexchange", 300, "USD", date(2015, 1, 1), is_windowed=True),
 }
 
 
@@ -59,6 +65,7 @@ class ExchangeProvider:
     base_url: str | None = None
     timeout_seconds: float = 20.0
     retry_delay_seconds: float = 1.0
+    _refusals: list[tuple[datetime, str]] = field(default_factory=list, init=False, compare=False)
 
     @property
     def source(self) -> str:
@@ -79,30 +86,27 @@ class ExchangeProvider:
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
         """All daily bars the exchange gives through `last_closed`, page by page.
 
-        The running day may be among them. Raises UnknownSymbol, NoData, BurstLimit,
-        ProviderUnavailable or MalformedAnswer.
+        The running day may be among them. Raises ProviderError; InvalidBars for candles that
+        are of no UTC days. A refusal (HTTP 418 or 429) is not repeated, for no coin.
         """
         pair = self._pair(symbol)
-        candles = [candle for page in self._pages(pair, last_closed) for candle in page]
-        if not candles:
+        pages = [page for page in self._pages(pair, last_closed) if len(page)]
+        if not pages:
             raise NoData(
                 f"{symbol}: {self.exchange} lists {pair} but has no daily bars of it; "
                 "take the coin out of CRYPTO_POOL_SYMBOLS or choose another exchange"
             )
-        frame = pd.DataFrame(candles, columns=["date", *BAR_COLUMNS])
-        dates = pd.to_datetime(frame.pop("date"), unit="ms")
-        index = pd.DatetimeIndex(dates, name="date").as_unit("ns")
-        return frame.astype(float).set_axis(index)
+        if self._client.markets[pair].get("active") and pages[-1].index[-1].date() < last_closed:
+            raise MalformedAnswer(
+                f"{symbol}: {self.exchange} trades {pair} and gave no bar after "
+                f"{pages[-1].index[-1]:%Y-%m-%d}, however often it was asked; run again later, the "
+                "stored data is untouched"
+            )
+        return pd.concat(pages)
 
     def _pair(self, symbol: str) -> str:
         pair = f"{symbol}/{self.quote}"
-        with self._translated(symbol):
-            markets = self._client.load_markets()
-        if not markets:
-            raise MalformedAnswer(
-                f"{symbol}: {self.exchange} lists no market at all; run again later, or choose "
-                "another CRYPTO_POOL_EXCHANGE"
-            )
+        markets = self._ask(symbol, lambda: self._listing(symbol))
         if pair not in markets:
             quotes = sorted(
                 str(market["quote"])
@@ -112,26 +116,102 @@ class ExchangeProvider:
             way_out = (
                 f"it trades there against {', '.join(quotes)}, see CRYPTO_POOL_QUOTE_CURRENCY"
                 if quotes
-                else "take the coin out of CRYPTO_POOL_SYMBOLS "
-                "or choose another CRYPTO_POOL_EXCHANGE"
+                else "take the coin out of CRYPTO_POOL_SYMBOLS or choose another "
+                f"CRYPTO_POOL_EXCHANGE; was it delisted: `crypto-pool retire {symbol}`"
             )
             raise UnknownSymbol(f"{symbol}: {self.exchange} has no {pair}; {way_out}")
         return pair
 
-    def _pages(self, pair: str, last_closed: date) -> Iterator[list[list[float]]]:
-        """Pages from the venue's first day on; one without rows is passed over, not an end."""
+    def _listing(self, symbol: str) -> Mapping[str, Any]:
+        markets: Mapping[str, Any] = self._client.load_markets()
+        if not markets:
+            raise MalformedAnswer(
+                f"{symbol}: {self.exchange} lists no market at all; run again later, or choose "
+                "another CRYPTO_POOL_EXCHANGE"
+            )
+        return markets
+
+    def _pages(self, pair: str, last_closed: date) -> Iterator[pd.DataFrame]:
+        """Pages from the venue's first day on, each beginning on the day asked for or later.
+
+        That there is nothing on that day is believed when the exchange says so twice.
+        """
         venue = VENUES[self.exchange]
-        since = venue.first_day
+        since, before, begun = venue.first_day, None, False
         while since <= last_closed:
-            start = datetime(since.year, since.month, since.day, tzinfo=UTC)
-            with self._translated(pair):
-                page = self._client.fetch_ohlcv(
-                    pair, "1d", int(start.timestamp() * 1000), venue.page_days
-                )
+            page = self._ask(pair, partial(self._confirmed, pair, since, begun))
+            if before and not begun and len(page) and page.index[0].date() == since:
+                yield self._ask(pair, partial(self._confirmed, pair, before, begun))
             yield page
-            last = datetime.fromtimestamp(page[-1][0] / 1000, UTC).date() if page else None
-            after_window = since + timedelta(days=venue.page_days)
-            since = last + ONE_DAY if last is not None and last >= since else after_window
+            begun = begun or len(page) > 0
+            if len(page):
+                since = page.index[-1].date() + ONE_DAY
+            elif venue.is_windowed:
+                before, since = since, since + timedelta(days=venue.page_days)
+            else:
+                return
+
+    def _confirmed(self, pair: str, since: date, begun: bool) -> pd.DataFrame:
+        """The page from a day on; one that begins later begins there again, or is no answer."""
+        venue = VENUES[self.exchange]
+        page = self._page(pair, since, venue.page_days)
+        if len(page) and page.index[0].date() == since:
+            return page
+        if venue.is_windowed and not begun and page.empty:  # before the coin was listed
+            return page
+        again = self._page(pair, since, venue.page_days if venue.is_windowed else 1)
+        if list(again.index[:1]) != list(page.index[:1]):
+            raise MalformedAnswer(
+                f"{pair}: asked twice for bars from {since} on, {self.exchange} began on "
+                f"{_first(page)} and on {_first(again)}; run again later, the stored data is "
+                "untouched"
+            )
+        return page
+
+    def _page(self, pair: str, since: date, days: int) -> pd.DataFrame:
+        """The bars of one answer, ascending, none before `since`; raises MalformedAnswer."""
+        start = datetime(since.year, since.month, since.day, tzinfo=UTC)
+        candles = self._client.fetch_ohlcv(pair, "1d", int(start.timestamp() * 1000), days)
+        answer = self._client.last_json_response
+        if isinstance(answer, dict):
+            answer = next(
+                (table for table in answer.get("result", {}).values() if isinstance(table, list)),
+                answer,
+            )
+        if not isinstance(answer, list) or not all(isinstance(row, list) for row in answer):
+            raise MalformedAnswer(
+                f"{pair}: {self.exchange} answered with no list of candles: "
+                f"{str(self._client.last_http_response)[:EXCERPT]!r}; run again later, the stored "
+                "data is untouched"
+            )
+        stamps = [candle[0] for candle in candles]
+        values = np.array([candle[1:6] for candle in candles], dtype=float).reshape(-1, 5)
+        if not np.isfinite(values).all():
+            raise MalformedAnswer(
+                f"{pair}: {self.exchange} gave a candle without a number; run again later, the "
+                "stored data is untouched"
+            )
+        index = bar_days(stamps, lambda row: f"{pair}, candle {row + 1} of {self.exchange}")
+        bars = pd.DataFrame(values, index, columns=list(BAR_COLUMNS)).sort_index(kind="stable")
+        return bars.loc[pd.Timestamp(since) :]
+
+    def _ask(self, asked: str, ask: Callable[[], Answer]) -> Answer:
+        """The answer, asked for again a few times where it is none; a refusal is not repeated."""
+        if self._refusals and datetime.now(UTC) < self._refusals[-1][0]:
+            raise BurstLimit(f"{asked}: not asked for, since {self._refusals[-1][1]}")
+        for attempt in range(RETRIES + 1):
+            try:
+                with translated(self._client, asked, self.exchange):
+                    return ask()
+            except BurstLimit as refusal:
+                wait = timedelta(seconds=refusal.wait_seconds or 0)
+                self._refusals.append((datetime.now(UTC) + wait, str(refusal)))
+                raise
+            except (ProviderUnavailable, MalformedAnswer):
+                if attempt == RETRIES:
+                    raise
+                sleep(self.retry_delay_seconds * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     @cached_property
     def _client(self) -> "ccxt.Exchange":
@@ -140,13 +220,12 @@ class ExchangeProvider:
 
         client: Any = getattr(ccxt, VENUES[self.exchange].ccxt_name)(
             {
-                "enableRateLimit": True,
+                "enableRateLimit": not self.synthetic,
                 "timeout": int(self.timeout_seconds * 1000),
-                "options": {
-                    "fetchMarkets": {"types": ["spot"]},
-                    "maxRetriesOnFailure": RETRIES,
-                    "maxRetriesOnFailureDelay": int(self.retry_delay_seconds * 1000),
-                },
+                "options": {"fetchMarkets": {"types": ["spot"]}},
+                "enableLastJsonResponse": True,
+                "enableLastHttpResponse": True,
+                "enableLastResponseHeaders": True,
             }
         )
         # Names of currencies are known without asking; some exchanges want a key for the list.
@@ -160,33 +239,6 @@ class ExchangeProvider:
             }
         return client
 
-    @contextmanager
-    def _translated(self, asked: str) -> Iterator[None]:
-        """Turn ccxt's errors into the pool's own, without their long chain of causes."""
-        import ccxt
 
-        try:
-            yield
-            return
-        except ccxt.BadSymbol as fault:
-            error: Exception = UnknownSymbol(
-                f"{asked}: {self.exchange} does not know it: {fault}; "
-                "take the coin out of CRYPTO_POOL_SYMBOLS or choose another CRYPTO_POOL_EXCHANGE"
-            )
-        except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as fault:
-            error = BurstLimit(
-                f"{asked}: {self.exchange} wants fewer requests: {fault}; run again in some minutes"
-            )
-        except ccxt.NetworkError as fault:
-            error = ProviderUnavailable(
-                f"{asked}: {self.exchange} did not answer within {self.timeout_seconds:g} s and "
-                f"{RETRIES} retries, or refused: {fault}; run again later, "
-                "or choose another CRYPTO_POOL_EXCHANGE"
-            )
-        except (ccxt.BaseError, ValueError, KeyError, TypeError, IndexError) as fault:
-            error = MalformedAnswer(
-                f"{asked}: the answer of {self.exchange} cannot be read: "
-                f"{type(fault).__name__}: {fault}; run again later, or choose another "
-                "CRYPTO_POOL_EXCHANGE"
-            )
-        raise error from None
+def _first(page: pd.DataFrame) -> str:
+    return "no day" if page.empty else f"{page.index[0]:%Y-%m-%d}"

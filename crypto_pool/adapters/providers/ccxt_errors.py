@@ -1,0 +1,74 @@
+"""The boundary of ccxt: its errors, and those of what it is built on, as the pool's own."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from math import ceil
+from typing import TYPE_CHECKING
+
+from crypto_pool.adapters.providers.waiting import asked_to_wait
+from crypto_pool.errors import (
+    CryptoPoolError,
+    MalformedAnswer,
+    ProviderUnavailable,
+    UnknownSymbol,
+)
+
+if TYPE_CHECKING:
+    import ccxt
+
+EXCERPT = 300
+_UNREADABLE = (ValueError, LookupError, ArithmeticError, TypeError, AttributeError)
+
+
+@contextmanager
+def translated(client: "ccxt.Exchange", asked: str, exchange: str) -> Iterator[None]:
+    """Turn ccxt's errors into the pool's own, without their long chain of causes."""
+    import ccxt
+
+    try:
+        yield
+        return
+    except CryptoPoolError:
+        raise
+    except ccxt.BadSymbol as fault:
+        error: Exception = UnknownSymbol(
+            f"{asked}: {exchange} does not know it: {_short(fault)}; "
+            "take the coin out of CRYPTO_POOL_SYMBOLS or choose another CRYPTO_POOL_EXCHANGE"
+        )
+    except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as fault:
+        error = asked_to_wait(
+            f"{asked}: {exchange}",
+            _retry_after(client, fault),
+            f"wants fewer requests ({_short(fault)})",
+        )
+    except (ccxt.NetworkError, OSError) as fault:  # requests' errors are OSErrors
+        error = ProviderUnavailable(
+            f"{asked}: {exchange} did not answer within {client.timeout / 1000:g} s, or refused, "
+            f"however often it was asked: {_short(fault)}; run again later, or choose another "
+            "CRYPTO_POOL_EXCHANGE"
+        )
+    except (ccxt.BaseError, *_UNREADABLE) as fault:
+        error = MalformedAnswer(
+            f"{asked}: the answer of {exchange} cannot be read: "
+            f"{type(fault).__name__}: {_short(fault)}; run again later, or choose another "
+            "CRYPTO_POOL_EXCHANGE"
+        )
+    raise error from None
+
+
+def _retry_after(client: "ccxt.Exchange", fault: Exception) -> str | None:
+    """The seconds that a refusal asks to wait for: Binance says until when, others by a header."""
+    told = re.search(r"until\D{0,3}(\d{13})", str(fault))
+    if told:
+        seconds = int(told[1]) / 1000 - datetime.now(UTC).timestamp()
+        return str(max(0, ceil(seconds)))
+    headers = client.last_response_headers or {}
+    return headers.get("Retry-After")
+
+
+def _short(fault: Exception) -> str:
+    """What an exchange said, without the pages of HTML that some errors hold."""
+    text = str(fault)
+    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]} ..."
