@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from crypto_pool.domain.recipe import Recipe, Target
+from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import PREFIX, conflicts, variable_name
 from crypto_pool.setting_groups import DEFAULT_HOME, Groups
@@ -132,6 +133,17 @@ class Settings(Groups, BaseSettings):
             time_period=self.time_period,
             series_type=self.series_type,
             indicator_source=self.indicator_source,
+        )
+
+    @property
+    def retrain_rules(self) -> RetrainRules:
+        """When a member is to be trained again."""
+        return RetrainRules(
+            self.retrain_after_days,
+            self.retrain_after_rows,
+            self.drift_limit,
+            self.retrain_cooldown_days,
+            self.retrain_daily_members,
         )
 
     def synthetic_market(self) -> "SyntheticMarket":

@@ -49,7 +49,7 @@ def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
         pool.as_of,
         pool.now(),
     )
-    judged = [judge_staleness(state, pool.as_of, pool.staleness_rules) for state in states]
+    judged = [judge_staleness(state, pool.as_of, pool.settings.retrain_rules) for state in states]
     for name, (_, urgencies) in OF_CHAMPIONS.items():
         told = {
             found.member.name: words

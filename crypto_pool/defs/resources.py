@@ -21,7 +21,6 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.staleness import StalenessRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.code_version import domain_version
@@ -91,14 +90,6 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             horizon=self.settings.prediction_window_days,
             window_days=self.settings.review_window_days,
             level=self.settings.quarantine_level,
-        )
-
-    @property
-    def staleness_rules(self) -> StalenessRules:
-        """When a member is to be trained again."""
-        settings = self.settings
-        return StalenessRules(
-            settings.retrain_after_days, settings.retrain_after_rows, settings.drift_limit
         )
 
     @property

@@ -1,8 +1,7 @@
 """What the pool does by itself between its daily runs: train the stale, catch up what failed."""
 
 import hashlib
-import json
-from datetime import UTC, date, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -15,15 +14,12 @@ from crypto_pool.defs.requests import (
 )
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.schedules import DAILY
+from crypto_pool.defs.training_requests import TrainingRequest, follow_requests, to_cursor
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.staleness import (
-    TrainingBudget,
-    judge_staleness,
-    plan_training,
-)
+from crypto_pool.domain.staleness import judge_staleness, plan_training
 from crypto_pool.settings import Settings, load_settings
+from crypto_pool.workflow.day_plan import is_behind
 from crypto_pool.workflow.monitoring import observe_members
-from crypto_pool.workflow.pulling import last_bar
 
 RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
 STATUS = (
@@ -45,42 +41,36 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
     """Ask for the training of stale members whose bars are up to date."""
     if is_running(context.instance, [RETRAIN, DAILY, CATCH_UP]):
         return dg.SensorResult(skip_reason="a run of the pool has not ended yet")
-    settings, today = pool.settings, pool.settings.last_closed()
-    current = [m for m in pool.members if last_bar(pool.store, m.symbol) == today]
+    settings, today, now = pool.settings, pool.settings.last_closed(), pool.now()
+    current = [m for m in pool.members if not is_behind(pool.store, m.symbol, today)]
     states, faults = observe_members(
-        pool.store,
-        pool.registry,
-        current,
-        pool.recipe,
-        settings.review_window_days,
-        today,
-        pool.now(),
+        pool.store, pool.registry, current, pool.recipe, settings.review_window_days, today, now
     )
     for name, fault in faults.items():
         context.log.warning(f"{name} {fault}")
-    judged = (judge_staleness(state, today, pool.staleness_rules) for state in states)
-    stale = [found for found in judged if found is not None]
-    asked = {Member.parse(k): date.fromisoformat(d) for k, d in _cursor(context).items()}
+    rules = settings.retrain_rules
+    judged = [judge_staleness(state, today, rules) for state in states]
+    requests = follow_requests(context.instance, context.cursor, now)
+    retried = {member: one.words for member, one in requests.items() if one.retried_at}
+    stale = [found for found in judged if found is not None and found.member not in retried]
+    asked = {member: one.bar_date for member, one in requests.items()}
     asked_today = sum(day == today for day in asked.values())
     last = {
         state.member: max(day for day in (state.trained_as_of, asked.get(state.member)) if day)
         for state in states
         if state.trained_as_of or state.member in asked
     }
-    budget = TrainingBudget(settings.retrain_cooldown_days, settings.retrain_daily_members)
-    plan = plan_training(stale, last, asked_today, today, budget)
+    plan = plan_training(stale, last, asked_today, today, rules)
     if not plan.chosen:
-        waiting = [f"{member.name} ({why})" for member, why in plan.waiting.items()]
+        waiting = [f"{member.name} ({why})" for member, why in {**plan.waiting, **retried}.items()]
         fresh = f"{len(states)} of {len(pool.members)} members have today's bars, none is due"
         return dg.SensorResult(skip_reason="; ".join([fresh, *waiting]))
     for staleness in plan.chosen:
         context.log.info(f"{staleness.member.name}: {staleness.words}")
     members = [staleness.member for staleness in plan.chosen]
-    asked |= dict.fromkeys(members, today)
-    return dg.SensorResult(
-        run_requests=[training_request(pool, members, RETRAIN, _run_key(today, members))],
-        cursor=json.dumps({m.partition_key: day.isoformat() for m, day in asked.items()}),
-    )
+    asking = training_request(pool, members, RETRAIN, _run_key(now, members))
+    requests |= dict.fromkeys(members, TrainingRequest(today, now, str(asking.run_key)))
+    return dg.SensorResult(run_requests=[asking], cursor=to_cursor(requests))
 
 
 @dg.sensor(
@@ -113,14 +103,10 @@ def attempts_due(settings: Settings) -> int:
     return hours.bit_length()
 
 
-def _cursor(context: dg.SensorEvaluationContext) -> dict[str, str]:
-    asked: dict[str, str] = json.loads(context.cursor or "{}")
-    return asked
-
-
-def _run_key(today: date, members: list[Member]) -> str:
+def _run_key(now: datetime, members: list[Member]) -> str:
     names = ",".join(sorted(member.name for member in members))
-    return f"{today}:{hashlib.sha256(names.encode()).hexdigest()[:12]}"
+    moment = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}:{hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
 
 sensors = [retrain_stale, catch_up]

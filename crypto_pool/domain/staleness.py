@@ -26,27 +26,20 @@ class Urgency(IntEnum):
 
 
 @dataclass(frozen=True)
-class StalenessRules:
-    """Limits beyond which a member is stale."""
+class RetrainRules:
+    """Limits beyond which a member is stale, and how often stale members are trained."""
 
     retrain_after_days: int = 30
     retrain_after_rows: int = 60
     drift_limit: float = 0.5
-
-
-@dataclass(frozen=True)
-class TrainingCalendar:
-    """When time alone makes a member due; drift, skill, code and schema may do so earlier."""
-
-    retrain_after_days: int = 30
-    retrain_after_rows: int = 60
     cooldown_days: int = 7
+    daily_members: int = 40
 
     def next_training(self, trained_as_of: date | None, today: date, *, unserved: bool) -> date:
-        """Give the bar date a member is due at, by age, rows, or because nobody speaks for it.
+        """Return the bar date a member is due at, by age, rows, or because nobody speaks for it.
 
         `unserved` says that it has no champion, or a quarantined one. A labelled row is added
-        each day.
+        each day; drift, skill, code and schema may make a member due earlier.
         """
         if trained_as_of is None:
             return today
@@ -101,14 +94,6 @@ class Staleness:
 
 
 @dataclass(frozen=True)
-class TrainingBudget:
-    """How often stale members are trained."""
-
-    cooldown_days: int = 7
-    daily_members: int = 40
-
-
-@dataclass(frozen=True)
 class TrainingPlan:
     """Whom to train now, worst first, and why others wait."""
 
@@ -116,7 +101,7 @@ class TrainingPlan:
     waiting: Mapping[Member, str] = field(default_factory=dict)
 
 
-def judge_staleness(state: MemberState, today: date, rules: StalenessRules) -> Staleness | None:
+def judge_staleness(state: MemberState, today: date, rules: RetrainRules) -> Staleness | None:
     """Give the reasons why a member is stale on a day; None if it is fresh."""
     reasons: dict[Urgency, str] = {}
     if not state.has_champion:
@@ -153,9 +138,9 @@ def plan_training(
     last_asked: Mapping[Member, date],
     asked_today: int,
     today: date,
-    budget: TrainingBudget,
+    rules: RetrainRules,
 ) -> TrainingPlan:
-    """Choose whom to train now: worst first, none twice within the cooldown, within the budget.
+    """Choose whom to train now: worst first, none twice within the cooldown, within the rules.
 
     `last_asked` is the day a member was last trained or asked to be.
     """
@@ -164,10 +149,10 @@ def plan_training(
     for staleness in sorted(stale, key=lambda one: (one.rank, one.member)):
         member = staleness.member
         asked = last_asked.get(member)
-        if asked is not None and (today - asked).days < budget.cooldown_days:
-            waiting[member] = f"asked on {asked}, retrain_cooldown_days is {budget.cooldown_days}"
-        elif asked_today + len(chosen) >= budget.daily_members:
-            waiting[member] = f"retrain_daily_members is {budget.daily_members}"
+        if asked is not None and (today - asked).days < rules.cooldown_days:
+            waiting[member] = f"asked on {asked}, retrain_cooldown_days is {rules.cooldown_days}"
+        elif asked_today + len(chosen) >= rules.daily_members:
+            waiting[member] = f"retrain_daily_members is {rules.daily_members}"
         else:
             chosen.append(staleness)
     return TrainingPlan(tuple(chosen), waiting)

@@ -11,7 +11,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from crypto_pool import __version__
-from crypto_pool.domain.staleness import TrainingCalendar
 from crypto_pool.serving import api, pages
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.board import Board
@@ -43,11 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings.state_dir,
         settings.asked_symbols,
         settings.last_closed,
-        TrainingCalendar(
-            settings.retrain_after_days,
-            settings.retrain_after_rows,
-            settings.retrain_cooldown_days,
-        ),
+        settings.retrain_rules,
         synthetic_source=settings.provider == "sandbox",
     )
 

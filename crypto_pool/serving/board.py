@@ -12,7 +12,7 @@ import duckdb
 from watchfiles import awatch
 
 from crypto_pool.adapters.prediction_tables import LINK_NAME
-from crypto_pool.domain.staleness import TrainingCalendar
+from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.errors import QueryError
 from crypto_pool.serving import queries
 from crypto_pool.serving.pool_schemas import PoolState
@@ -69,14 +69,14 @@ class Board:
         data_dir: Path,
         symbols: tuple[str, ...] | None,
         last_closed: Callable[[], date],
-        calendar: TrainingCalendar,
+        rules: RetrainRules,
         *,
         synthetic_source: bool,
     ) -> None:
         self._link = data_dir / LINK_NAME
         self._symbols = symbols
         self._last_closed = last_closed
-        self._calendar = calendar
+        self._rules = rules
         self._synthetic_source = synthetic_source
         self._current: tuple[Publication, PoolRows, PoolState] | None = None
         self._changing = Lock()
@@ -164,7 +164,7 @@ class Board:
             rows,
             self._symbols or rows.symbols,
             self._last_closed(),
-            self._calendar,
+            self._rules,
             synthetic_source=self._synthetic_source,
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from crypto_pool.domain.evaluation import Gates, brier_skill
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.odds import expected_move
-from crypto_pool.domain.staleness import TrainingCalendar
+from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.serving.pool_schemas import (
     CandidateScore,
     LedgerEntry,
@@ -44,7 +44,7 @@ def pool_state(
     rows: PoolRows,
     symbols: Iterable[str],
     last_closed: date,
-    calendar: TrainingCalendar,
+    rules: RetrainRules,
     *,
     synthetic_source: bool,
 ) -> PoolState:
@@ -78,7 +78,7 @@ def pool_state(
             trainings.get((symbol, trend)),
             panel.get(symbol, {}),
             last_closed,
-            calendar,
+            rules,
         )
         for symbol, trend in sorted(keys, key=lambda key: (key[0], key[1] != Trend.UPTREND))
     ]
@@ -140,7 +140,7 @@ def _member_state(
     training: Row | None,
     panel: Row,
     last_closed: date,
-    calendar: TrainingCalendar,
+    rules: RetrainRules,
 ) -> MemberState:
     model = _model(champion, prediction or {}) if champion else None
     return MemberState(
@@ -154,7 +154,7 @@ def _member_state(
         record=live_record([record] if record else []),
         last_decision=ledger_entry(decision) if decision else None,
         drift=_drift(prediction) if prediction else None,
-        next_retrain=calendar.next_training(
+        next_retrain=rules.next_training(
             _first("trained_as_of", training) or _first("as_of", champion),
             last_closed,
             unserved=champion is None or bool(_first("is_quarantined", training)),

@@ -75,7 +75,7 @@ def plan_days(
     """
     symbols = list(dict.fromkeys(member.symbol for member in members))
     return DayPlan(
-        behind=tuple(s for s in symbols if _is_behind(store, s, window.last_closed)),
+        behind=tuple(s for s in symbols if is_behind(store, s, window.last_closed)),
         forecast={
             day: frozenset(missing)
             for day in window.forecast_days
@@ -95,8 +95,12 @@ def days_to_score(store: FrameStore, window: CatchUpWindow) -> tuple[date, ...]:
     )
 
 
-def _is_behind(store: FrameStore, symbol: str, last_closed: date) -> bool:
-    latest = last_bar(store, symbol)
+def is_behind(store: FrameStore, symbol: str, last_closed: date) -> bool:
+    """Whether a coin lacks the last closed bar; one whose bars cannot be read does."""
+    try:
+        latest = last_bar(store, symbol)
+    except CorruptPartition:
+        return True
     return latest is None or latest < last_closed
 
 

@@ -7,16 +7,14 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.outcomes import RealisedPerformance
 from crypto_pool.domain.staleness import (
     MemberState,
-    StalenessRules,
-    TrainingBudget,
-    TrainingCalendar,
+    RetrainRules,
     Urgency,
     judge_staleness,
     plan_training,
 )
 
 TODAY = date(2023, 6, 30)
-RULES = StalenessRules()
+RULES = RetrainRules()
 BTC, ETH, ADA = (Member(symbol, Trend.UPTREND) for symbol in ("BTC", "ETH", "ADA"))
 FRESH = MemberState(BTC, has_champion=True, trained_as_of=TODAY - timedelta(days=29))
 POOR = RealisedPerformance(120, 6.0, 10, 0.1, 0.5, 0.2, 0.3, 0.2, -0.5, 0.05)
@@ -86,30 +84,30 @@ def test_the_worst_are_trained_first_within_the_daily_budget():
         stale(ETH, has_champion=False),
         stale(ADA, drift=0.9),
     ]
-    plan = plan_training(members, {}, 0, TODAY, TrainingBudget(daily_members=2))
+    plan = plan_training(members, {}, 0, TODAY, RetrainRules(daily_members=2))
     assert [one.member for one in plan.chosen] == [ETH, ADA]
     assert "retrain_daily_members is 2" in plan.waiting[BTC]
-    spent = plan_training(members, {}, 2, TODAY, TrainingBudget(daily_members=2))
+    spent = plan_training(members, {}, 2, TODAY, RetrainRules(daily_members=2))
     assert spent.chosen == ()
 
 
 def test_of_two_as_badly_off_the_one_with_more_reasons_is_first():
     members = [stale(ADA, has_champion=False), stale(BTC, has_champion=False, code_changed=True)]
-    plan = plan_training(members, {}, 0, TODAY, TrainingBudget())
+    plan = plan_training(members, {}, 0, TODAY, RetrainRules())
     assert [one.member for one in plan.chosen] == [BTC, ADA]
 
 
 def test_none_is_trained_twice_within_the_cooldown():
     members = [stale(BTC, has_champion=False), stale(ETH, has_champion=False)]
     asked = {BTC: TODAY - timedelta(days=6), ETH: TODAY - timedelta(days=7)}
-    plan = plan_training(members, asked, 0, TODAY, TrainingBudget(cooldown_days=7))
+    plan = plan_training(members, asked, 0, TODAY, RetrainRules(cooldown_days=7))
     assert [one.member for one in plan.chosen] == [ETH]
     assert "2023-06-24" in plan.waiting[BTC]
 
 
 def test_a_member_that_waits_uses_up_no_budget():
     members = [stale(BTC, has_champion=False), stale(ETH, drift=0.9)]
-    plan = plan_training(members, {BTC: TODAY}, 0, TODAY, TrainingBudget(daily_members=1))
+    plan = plan_training(members, {BTC: TODAY}, 0, TODAY, RetrainRules(daily_members=1))
     assert [one.member for one in plan.chosen] == [ETH]
 
 
@@ -119,18 +117,13 @@ def test_a_member_that_waits_uses_up_no_budget():
 )
 def test_a_member_is_due_by_age_or_once_its_cooldown_is_over(days_ago, unserved, due_in):
     trained = None if days_ago is None else TODAY - timedelta(days=days_ago)
-    due = TrainingCalendar().next_training(trained, TODAY, unserved=unserved)
+    due = RetrainRules().next_training(trained, TODAY, unserved=unserved)
     assert due == TODAY + timedelta(days=due_in)
 
 
-def test_the_calendar_is_that_of_the_rules():
-    """On the day it names, and not before, age or rows make a fresh member stale."""
-    assert TrainingCalendar() == TrainingCalendar(
-        RULES.retrain_after_days, RULES.retrain_after_rows
-    )
-    for rules in (StalenessRules(), StalenessRules(90, 20)):
-        calendar = TrainingCalendar(rules.retrain_after_days, rules.retrain_after_rows)
-        due = calendar.next_training(TODAY, TODAY, unserved=False)
+def test_the_day_it_names_is_the_first_on_which_a_fresh_member_is_stale():
+    for rules in (RetrainRules(), RetrainRules(90, 20)):
+        due = rules.next_training(TODAY, TODAY, unserved=False)
         for day, is_stale in ((due - timedelta(days=1), False), (due, True)):
             rows = (day - TODAY).days
             state = MemberState(BTC, True, trained_as_of=TODAY, new_labelled_rows=rows)

@@ -6,14 +6,14 @@ import anyio
 import pytest
 
 from crypto_pool.adapters.prediction_tables import LINK_NAME
-from crypto_pool.domain.staleness import TrainingCalendar
+from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.serving.board import LOOK_AGAIN_MS, Board
 
 
 @pytest.fixture
 def board(tmp_path) -> Board:
     return Board(
-        tmp_path, ("BTC",), lambda: date(2026, 11, 23), TrainingCalendar(), synthetic_source=True
+        tmp_path, ("BTC",), lambda: date(2026, 11, 23), RetrainRules(), synthetic_source=True
     )
 
 
