@@ -83,13 +83,19 @@ _NUMBERS = (
 )
 
 
-def forecast_panel(fit: PanelFit, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the forecast of rows of a panel table, as the table panel_forecasts holds it."""
+def forecast_sigma(fit: PanelFit, table: pd.DataFrame) -> np.ndarray:
+    """Return the daily volatility expected of rows of features and s60."""
     inputs = standardised_features(table, fit.coefficients)
     weights = fit.coefficients[["range_weight", "return_weight"]].to_numpy().mean(axis=1)
     volatility = (fit.range_intercept + fit.return_intercept) / 2 + inputs @ weights
     gap = np.log(table["s60"].to_numpy()) - volatility
-    sigma = np.exp(volatility + fit.level + fit.spread * (gap - fit.gap_mean) / fit.gap_deviation)
+    spread = fit.spread * (gap - fit.gap_mean) / fit.gap_deviation
+    return np.asarray(np.exp(volatility + fit.level + spread))
+
+
+def forecast_panel(fit: PanelFit, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the forecast of rows of a panel table, as the table panel_forecasts holds it."""
+    sigma = forecast_sigma(fit, table)
     position = table["position"].to_numpy()
     up, down = trend_probabilities(position, sigma, fit.target)
     return pd.DataFrame(

@@ -3,10 +3,12 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from crypto_pool.domain.odds import ExpectedMove
 from crypto_pool.serving.pool_schemas import MemberDetail, PastPrediction
 from crypto_pool.serving.queries import Row
 
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
 MIN_CALIBRATION_ROWS = 20
 BINS = 5
 SHOWN_FEATURES = 10
+MOVE_DAYS = 60
 
 
 class Chart(StrEnum):
     """The charts of a member's page."""
 
     PRICE = "price"
+    MOVE = "move"
     CALIBRATION = "calibration"
     IMPORTANCE = "importance"
 
@@ -77,6 +81,11 @@ def draw(chart: Chart, theme: Theme, detail: MemberDetail, closes: Sequence[Row]
             if chart is Chart.PRICE:
                 figure = Figure(figsize=(11, 5.2), layout="constrained")
                 _draw_price(figure, colours, detail.predictions, closes)
+            elif chart is Chart.MOVE:
+                figure = Figure(figsize=(11, 3.6), layout="constrained")
+                forecast = detail.state.forecast
+                move = forecast.expected_move if forecast else None
+                _draw_move(figure.subplots(), colours, closes, move)
             elif chart is Chart.CALIBRATION:
                 figure = Figure(figsize=(4.6, 4), layout="constrained")
                 _draw_calibration(figure.subplots(), colours, detail.predictions)
@@ -137,6 +146,25 @@ def _draw_price(
     chance.set_ylim(-0.03, 1.03)
     chance.set_ylabel("probability")
     chance.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, ncols=2)
+
+
+def _draw_move(
+    axes: "Axes", colours: Mapping[str, str], closes: Sequence[Row], move: ExpectedMove | None
+) -> None:
+    """Draw the last 60 closes and, from the latest level, the range that holds 80 %."""
+    shown = closes[-MOVE_DAYS:]
+    days: Any = [row["date"] for row in shown]
+    axes.plot(days, [row["close"] for row in shown], color=colours["ink"], label="close")
+    if move is not None:
+        ends: Any = [move.bar_date, move.bar_date + timedelta(days=move.horizon)]
+        low, middle, high = (
+            [move.level_usd, end]
+            for end in (move.price_10_usd, move.price_50_usd, move.price_90_usd)
+        )
+        axes.fill_between(ends, low, high, color=colours["own"], alpha=0.25, label="80 % range")
+        axes.plot(ends, middle, "--", color=colours["own"], label="expected")
+    axes.set_ylabel("USD")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, ncols=3)
 
 
 def _draw_calibration(

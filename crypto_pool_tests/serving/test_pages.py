@@ -72,6 +72,8 @@ def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("BTC")
     expect(page.get_by_label("Synthetic data")).to_be_visible()
     expect(page.get_by_text("the reference says 55 %")).to_be_visible()
+    move = page.get_by_role("region", name="Expected move in 10 days")
+    expect(move).to_contain_text("+2 % (\N{MINUS SIGN}7 to +12 %)")
     latest = page.get_by_role("region", name="Latest forecasts").locator("tbody tr")
     expect(latest.first).to_contain_text("2026-11-23")
     expect(latest.first).to_contain_text("pending")
@@ -82,7 +84,7 @@ def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
         picture.evaluate("image => image.decode()")
         assert picture.evaluate(loaded)
         assert picture.get_attribute("alt")
-    assert page.get_by_role("img").count() == 3
+    assert page.get_by_role("img").count() == 4
     expect(page.get_by_text("No decision is on record yet.")).to_be_visible()
     assert fits(page)
     assert serious_faults(page) == []
