@@ -8,12 +8,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from drills import foreign_pages
 
 SERIOUS = ("serious", "critical")
 # Dagster's page loads megabytes of script and then its whole graph: on a machine that runs other
 # tests too, more than the five seconds that Playwright waits by itself.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 1000 * PATIENCE_SECONDS
 expect.set_options(timeout=PATIENCE_MS)
 
 

@@ -24,6 +24,8 @@ from drills._pool import ALGORITHMS_VARIABLE, STAGES
 
 FEW = ("LightGBM", "RidgeClassifier", "RandomForest")
 ROOT = Path(__file__).parent.parent
+# What ends a test that hangs; even with ten processes to a core nothing that comes takes as long.
+PATIENCE_SECONDS = 240
 HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # A pool that `make demo` left in the checkout is no pool of the tests.

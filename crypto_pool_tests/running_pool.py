@@ -10,6 +10,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from drills._engines import free_port
 
 LAUNCH = """
@@ -63,14 +64,17 @@ class Services:
             return []
         return self._seen
 
-    def wait_for(self, url, seconds):
-        deadline = time.monotonic() + seconds
+    def wait_for(self, url):
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"`up` ended by itself; {self.log()}"
-            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(url, timeout=PATIENCE_SECONDS),
+            ):
                 return
-            time.sleep(0.5)
-        pytest.fail(f"no answer from {url} in {seconds} s; {self.log()}")
+            time.sleep(0.1)
+        pytest.fail(f"no answer from {url} in {PATIENCE_SECONDS} s; {self.log()}")
 
     def ask(self, query, **variables):
         request = urllib.request.Request(
@@ -78,7 +82,7 @@ class Services:
             data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             said = json.load(answer)
         assert not said.get("errors"), f"{said['errors']}; {self.log()}"
         return next(iter(said["data"].values()))
@@ -100,10 +104,10 @@ class Services:
         assert state.get("status") in ("REQUESTED", "COMPLETED_SUCCESS"), f"{state}; {self.log()}"
         return state["status"] == "COMPLETED_SUCCESS"
 
-    def wait_until(self, is_so, what, seconds):
-        deadline = time.monotonic() + seconds
+    def wait_until(self, is_so, what):
+        deadline = time.monotonic() + 2 * PATIENCE_SECONDS
         while not is_so():
-            assert time.monotonic() < deadline, f"{what}: not in {seconds} s; {self.log()}"
+            assert time.monotonic() < deadline, f"{what}: not yet; {self.log()}"
             time.sleep(1)
 
     def stop(self):
@@ -115,7 +119,7 @@ class Services:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=PATIENCE_SECONDS)
 
 
 def materialised(pool, keys):

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from crypto_pool.defs.assets.models import candidate_key
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool_tests.browser import PATIENCE_MS, browser
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.running_pool import Services, materialised
 from drills import foreign_pages, loopback
 
@@ -43,8 +44,8 @@ query Repository($selector: RepositorySelector!) {
 @pytest.fixture(scope="module")
 def services(new_pool) -> Iterator[Services]:
     running = Services(new_pool(symbols="BTC,ETH", workers="2"))
-    running.wait_for(f"http://127.0.0.1:{running.dagster}/server_info", 60)
-    running.wait_for(f"http://127.0.0.1:{running.mlflow}/health", 60)
+    running.wait_for(f"http://127.0.0.1:{running.dagster}/server_info")
+    running.wait_for(f"http://127.0.0.1:{running.mlflow}/health")
     yield running
     running.stop()
 
@@ -58,7 +59,6 @@ def features(services: Services) -> None:
     services.wait_until(
         lambda: services.is_done(launched) or materialised(services.pool, BY_SYMBOL) == both,
         "the features of two coins",
-        180,
     )
     assert materialised(services.pool, BY_SYMBOL) == both, services.log()
 
@@ -121,7 +121,7 @@ def test_a_subset_of_a_candidates_partitions_is_materialised_by_clicks_and_logge
     expect(page.get_by_text("Created backfill")).to_be_visible()
     page.goto(f"{asset}?view=partitions")
     # The daemon looks at backfills every 30 s.
-    expect(page.get_by_text("Materialized (2)")).to_be_visible(timeout=300_000)
+    expect(page.get_by_text("Materialized (2)")).to_be_visible(timeout=2 * PATIENCE_MS)
     expect(page.get_by_text("Missing (2)")).to_be_visible()
     expect(page.get_by_text("Failed (0)")).to_be_visible()
     key = candidate_key("RidgeClassifier")
@@ -150,7 +150,7 @@ def find_its_run_in_mlflow(services: Services, page: Page) -> None:
 
 
 def test_any_partitions_of_any_algorithms_are_built(services: Services, corners: str):
-    services.wait_until(lambda: services.is_done(corners), f"{CHOSEN} of {CORNERS}", 300)
+    services.wait_until(lambda: services.is_done(corners), f"{CHOSEN} of {CORNERS}")
     clicked = candidate_key("RidgeClassifier")
     others = [key for name in CANDIDATES if (key := candidate_key(name)) != clicked]
     made = materialised(services.pool, [*others, dg.AssetKey("champion")])
@@ -181,9 +181,9 @@ def test_ctrl_c_ends_all(services: Services):
     assert len(children) >= 3
     services.process.send_signal(signal.SIGINT)
     try:
-        code = services.process.wait(timeout=30)
+        code = services.process.wait(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
-        pytest.fail(f"`up` still runs 30 s after Ctrl-C; {services.log()}")
+        pytest.fail(f"`up` still runs {PATIENCE_SECONDS} s after Ctrl-C; {services.log()}")
     left = [
         process.cmdline()
         for process in children

@@ -15,6 +15,7 @@ from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE
 from crypto_pool.building import stopping_when_told
 from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 BAR_DATE = "2023-06-30"
 LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
@@ -187,7 +188,7 @@ def stop_in_training(pool, stop):
         if "scored" in line:
             break
     process.send_signal(stop)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return process.returncode, said
 
 

@@ -6,6 +6,7 @@ import sys
 from rich.console import Console
 
 from crypto_pool.defs.console import CauseFilter, ProgressHandler
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 TRAINING_RUN = """
 import warnings
@@ -72,7 +73,7 @@ def test_a_run_that_trains_shows_none_of_what_dagster_mlflow_says_of_itself(new_
         cwd=pool.home,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crypto_pool.settings import load_settings
-from crypto_pool_tests.conftest import ROOT
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 
 # Each costs a part of the three seconds in which the code location has to load.
 HEAVY = (
@@ -98,7 +98,7 @@ def test_dagsters_own_command_checks_and_lists_the_definitions(new_pool):
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
         )
         for command in ("check defs", "list defs --json")
     ]

@@ -17,7 +17,7 @@ from crypto_pool.domain.request_plans import UNLIMITED
 from crypto_pool.sandbox.faults import Fault, SwitchedFault
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.sandbox.server import SandboxMarketServer, serving
-from crypto_pool_tests.conftest import PoolFolder
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 
 KEY = "CANARY+KEY/0123456789="
 SPELLINGS = (KEY.encode(), quote(KEY, safe="").encode(), quote(KEY).encode())
@@ -61,11 +61,11 @@ with open_instance(load_settings()) as instance:
         os.environ["CRYPTO_POOL_SIMULATED_NOW"] = now
         load_settings.cache_clear()
         settings = load_settings()
-        http.post(f"{server}/clock", json={"now": now}, timeout=30).raise_for_status()
+        http.post(f"{server}/clock", json={"now": now}, timeout=240).raise_for_status()
         if fault:
-            http.post(f"{server}/faults", json={"fault": fault, "symbol": "BBB"}, timeout=30)
+            http.post(f"{server}/faults", json={"fault": fault, "symbol": "BBB"}, timeout=240)
         report = run_layers(instance, settings, settings.last_closed(), (FEATURES,), print)
-        http.delete(f"{server}/faults", timeout=30)
+        http.delete(f"{server}/faults", timeout=240)
         store = FrameStore(settings.frames_root)
         stored = {
             symbol: [f"{day:%Y-%m-%d}" for day in store.read("daily_bars", symbol).index]
@@ -110,7 +110,7 @@ def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
             alpha_vantage_api_key=KEY,
             alpha_vantage_base_url=url,
             alpha_vantage_plan="premium_1200",
-            alpha_vantage_timeout_seconds="0.5",
+            alpha_vantage_timeout_seconds="1.5",
             simulated_now=noon.isoformat(),
         )
         pool.settings["request_budget_dir"] = str(pool.home / "request_budget")
@@ -214,7 +214,9 @@ def test_the_sandbox_serves_with_the_faults_asked_for(new_pool):
                 session.trust_env = False
                 asked = {"function": "DIGITAL_CURRENCY_DAILY", "market": "USD", "apikey": "k"}
                 said = [
-                    session.get(address, params={**asked, "symbol": symbol}, timeout=60).text
+                    session.get(
+                        address, params={**asked, "symbol": symbol}, timeout=PATIENCE_SECONDS
+                    ).text
                     for symbol in ("BTC", "ETH")
                 ]
         finally:

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
 
 
@@ -91,7 +92,7 @@ def test_completion_is_offered_and_completes_commands_and_options(pool):
     # The shell is looked for among the processes above, and one with a single command makes way.
     within = ["bash", "-c", f"{' '.join(pool.command('--show-completion'))}; exit $?"]
     offered = subprocess.run(
-        within, env=pool.environment, capture_output=True, text=True, timeout=60
+        within, env=pool.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert "_CRYPTO_POOL_COMPLETE" in offered.stdout, offered.stderr
     asked = {"_CRYPTO_POOL_COMPLETE": "complete_bash", "COMP_WORDS": "crypto-pool pre"}

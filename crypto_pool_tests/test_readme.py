@@ -14,7 +14,7 @@ from datetime import date
 import pytest
 
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool_tests.conftest import ROOT
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.running_pool import Services
 from crypto_pool_tests.wheel import build_wheel, install_wheel
 
@@ -90,7 +90,7 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
             cwd=pool.home,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=5 * PATIENCE_SECONDS,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout

@@ -23,6 +23,7 @@ from crypto_pool.commands.supervising import (
 from crypto_pool.commands.up import CODE_SERVER, DAEMON, Ports, say_when_ready, services
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 SUPERVISE = r"""
 import sys
@@ -58,17 +59,17 @@ def test_a_signal_stops_all_services_and_is_no_failure(supervisor, number):
     process, children = supervisor
     assert len(children) >= 2
     process.send_signal(number)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert process.stdout.read() == ""  # no trace of a service that was stopped as it began
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
     assert alive == []
 
 
 def test_services_end_with_a_killed_supervisor(supervisor):
     process, children = supervisor
     process.kill()
-    process.wait(timeout=10)
-    _, alive = psutil.wait_procs(children, timeout=10)
+    process.wait(timeout=PATIENCE_SECONDS)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
     assert alive == []
 
 
@@ -83,8 +84,8 @@ def test_a_killed_service_is_begun_again_and_ends_with_a_killed_supervisor(super
     now = psutil.Process(process.pid).children()
     assert len(now) == len(children)
     process.kill()
-    process.wait(timeout=10)
-    _, alive = psutil.wait_procs(now, timeout=10)
+    process.wait(timeout=PATIENCE_SECONDS)
+    _, alive = psutil.wait_procs(now, timeout=PATIENCE_SECONDS)
     assert alive == []
 
 
@@ -94,8 +95,8 @@ def test_a_killed_guard_is_replaced_and_still_ends_all(supervisor):
     guard.kill()
     new = wait_for_child(process, "killpg", but=guard.pid)
     process.kill()
-    process.wait(timeout=10)
-    _, alive = psutil.wait_procs([*children, new], timeout=10)
+    process.wait(timeout=PATIENCE_SECONDS)
+    _, alive = psutil.wait_procs([*children, new], timeout=PATIENCE_SECONDS)
     assert alive == []
 
 
@@ -103,9 +104,9 @@ def test_a_service_that_cannot_run_is_a_failure_and_stops_the_others(supervisor)
     process, children = supervisor
     process.stdin.close()  # both read it, and end by themselves with 0
     process.stdin = None
-    assert process.wait(timeout=20) == 1
+    assert process.wait(timeout=PATIENCE_SECONDS) == 1
     assert "cannot run; stopping the others" in process.stdout.read()
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
     assert alive == []
 
 
@@ -130,7 +131,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_begins(new_pool, option
     with socket.create_server((LOOPBACK, 0)) as holder:
         taken = str(holder.getsockname()[1])
         given = [word for pair in {**ports, option: taken}.items() for word in pair]
-        refused = pool.run("up", *given, timeout=60)
+        refused = pool.run("up", *given)
     assert refused.returncode == 2
     assert refused.stderr == f"port {taken} is taken: choose another with {option} N\n"
     assert refused.stdout == ""
@@ -139,7 +140,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_begins(new_pool, option
 
 def test_serving_other_machines_without_a_token_is_refused_before_anything_begins(new_pool):
     pool = new_pool(serving_host="0.0.0.0", serving_port="0")
-    refused = pool.run("up", "--dagster-port", "0", "--mlflow-port", "0", timeout=60)
+    refused = pool.run("up", "--dagster-port", "0", "--mlflow-port", "0")
     assert refused.returncode == 2
     assert "set CRYPTO_POOL_SERVING_TOKEN" in refused.stderr
     assert not pool.data.exists()
@@ -148,7 +149,7 @@ def test_serving_other_machines_without_a_token_is_refused_before_anything_begin
 def test_the_sandbox_refuses_a_port_that_is_taken_too(new_pool):
     with socket.create_server((LOOPBACK, 0)) as holder:
         taken = str(holder.getsockname()[1])
-        refused = new_pool().run("sandbox", "--port", taken, timeout=60)
+        refused = new_pool().run("sandbox", "--port", taken)
     assert refused.returncode == 2
     assert refused.stderr == f"port {taken} is taken: choose another with --port N\n"
 
@@ -176,7 +177,7 @@ def test_the_addresses_are_printed_once_all_answer(capsys):
         early.accept()[0].close()  # it has looked, and the other one does not answer yet
         assert capsys.readouterr().out == ""
         with socket.create_server((late.host, late.port)):
-            saying.join(timeout=10)
+            saying.join(timeout=PATIENCE_SECONDS)
     assert capsys.readouterr().out.splitlines()[1:] == [
         f"Early    http://127.0.0.1:{addresses['Early'][1]}",
         f"Late     http://127.0.0.1:{late.port}",
@@ -215,7 +216,7 @@ def test_dagster_and_mlflow_are_quiet_below_warnings(tmp_path):
 
 
 def wait_for_child(process, word, but):
-    deadline = monotonic() + 10
+    deadline = monotonic() + PATIENCE_SECONDS
     while monotonic() < deadline:
         for child in psutil.Process(process.pid).children():
             with contextlib.suppress(psutil.NoSuchProcess, IndexError):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crypto_pool_tests.conftest import ROOT
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 
 TOP_LEVEL = ["pyproject.toml", "README.md", "LICENSE"]
 IGNORED = shutil.ignore_patterns("__pycache__")
@@ -20,7 +20,7 @@ def build_wheel(source: Path) -> Path:
     (source / "dagster_home").mkdir()
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", source / "dagster_home")
     build = [*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist"]
-    subprocess.run([*build, "."], cwd=source, check=True, timeout=300)
+    subprocess.run([*build, "."], cwd=source, check=True, timeout=3 * PATIENCE_SECONDS)
     [found] = (source / "dist").glob("*.whl")
     return found
 
@@ -28,4 +28,4 @@ def build_wheel(source: Path) -> Path:
 def install_wheel(wheel: Path, site: Path) -> None:
     """Install it alone; what it needs is where this interpreter finds it."""
     install = [*PIP, "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
-    subprocess.run([*install, str(wheel)], check=True, timeout=300)
+    subprocess.run([*install, str(wheel)], check=True, timeout=3 * PATIENCE_SECONDS)

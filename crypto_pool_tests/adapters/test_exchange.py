@@ -22,6 +22,7 @@ from crypto_pool.errors import (
 )
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.pulling import Puller, restart_history
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.exchange_server import PAGE_FAULTS, ExchangeSandbox, serve_exchange
 
 LAST = date(2023, 6, 30)
@@ -40,7 +41,9 @@ def url(sandbox: ExchangeSandbox) -> Iterator[str]:
 
 
 def provider(url: str, **settings: object) -> ExchangeProvider:
-    return ExchangeProvider(base_url=url, retry_delay_seconds=0.01, timeout_seconds=5, **settings)
+    return ExchangeProvider(
+        base_url=url, retry_delay_seconds=0.01, timeout_seconds=PATIENCE_SECONDS, **settings
+    )
 
 
 def test_binance_is_read_page_by_page_to_the_last_closed_day(sandbox, url):

@@ -19,6 +19,7 @@ from crypto_pool.adapters import candidate_log, model_registry
 from crypto_pool.adapters.model_records import CandidateFit
 from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 MEMBER = "BTC_uptrend"
 MakeFit = Callable[..., CandidateFit]
@@ -216,7 +217,7 @@ class MeetingClient:
     def log_inputs(self, *arguments: Any) -> None:
         if not self._has_met:
             self._has_met = True
-            self._meeting.wait(timeout=60)
+            self._meeting.wait(timeout=PATIENCE_SECONDS)
         self._client.log_inputs(*arguments)
 
 

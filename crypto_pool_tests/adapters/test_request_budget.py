@@ -20,6 +20,7 @@ from crypto_pool.domain.request_plans import PLANS, RequestPlan
 from crypto_pool.errors import DailyQuotaExhausted, InvalidSetting
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.sandbox.server import SandboxMarketServer, serving
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -81,7 +82,7 @@ def asker(folder: Path, *more: str) -> subprocess.Popen[str]:
 
 def test_processes_share_one_day(tmp_path: Path, clock: Clock) -> None:
     askers = [asker(tmp_path) for _ in range(3)]
-    said = [one.communicate(timeout=60)[0] for one in askers]
+    said = [one.communicate(timeout=PATIENCE_SECONDS)[0] for one in askers]
     assert all("total" in text for text in said)
     assert sum(text.count("admitted") for text in said) == 10
     assert RequestBudget(tmp_path, RequestPlan(per_day=10), now=clock).left_today() == 0
@@ -165,7 +166,7 @@ def test_a_day_the_provider_closed_ends_at_midnight(opened, clock: Clock) -> Non
 def test_a_second_is_waited_for(opened) -> None:
     begun = time.monotonic()
     spend(opened(RequestPlan(per_second=2)), 3)
-    assert 1.0 <= time.monotonic() - begun < 10
+    assert time.monotonic() - begun >= 1.0
 
 
 def test_a_request_on_its_way_holds_its_place(opened) -> None:
@@ -176,7 +177,7 @@ def test_a_request_on_its_way_holds_its_place(opened) -> None:
     with held.request():
         waiting.start()
         assert not admitted.wait(1.5)
-    assert admitted.wait(10)
+    assert admitted.wait(PATIENCE_SECONDS)
     waiting.join()
 
 
@@ -225,7 +226,7 @@ def test_the_server_keeps_its_own_limits(plan: RequestPlan, notice: str) -> None
     def ask(url: str) -> requests.Response:
         with requests.Session() as session:
             session.trust_env = False
-            return session.get(url, params=asked, timeout=30)
+            return session.get(url, params=asked, timeout=PATIENCE_SECONDS)
 
     market = SandboxMarketServer(SyntheticMarket().bars, plan, lambda: NOON)
     with serving(market) as url, ThreadPoolExecutor(3) as threads:

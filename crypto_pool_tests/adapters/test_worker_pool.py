@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info
 
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 
 def square(number: int) -> tuple[int, int, int]:
@@ -101,17 +102,17 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         "list(WorkerPool(2).map_unordered(report_and_sleep, [sys.argv[1]] * 2))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
     assert len(workers) == 2
     parent.kill()
     parent.wait()
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
     assert not alive
 
 
 def report_and_sleep(folder):
     (Path(folder) / str(os.getpid())).touch()
-    time.sleep(120)
+    time.sleep(PATIENCE_SECONDS)

@@ -27,7 +27,7 @@ from crypto_pool.replay.history import (
 from crypto_pool.replay.plan import ReplayPlan
 from crypto_pool.replay.rounds import RoundTask, play_round, read_round
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool_tests.conftest import PoolFolder
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 
 KEYS = {
     "promised_precision",
@@ -77,7 +77,7 @@ def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not stored_rounds(pool) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)

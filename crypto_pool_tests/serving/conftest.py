@@ -16,6 +16,7 @@ from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.serving.app import create_app
 from crypto_pool.serving.connections import server_options
 from crypto_pool.settings import Settings
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.serving.pool_frames import pool_frames
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -45,7 +46,7 @@ class Served:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.client.get(path, **options)
 
-    def eventually(self, answered: Callable[[], bool], seconds: float = 20) -> bool:
+    def eventually(self, answered: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
         """Ask until the answer is as wished; a publication is picked up, not announced."""
         deadline = monotonic() + seconds
         while monotonic() < deadline:
@@ -72,9 +73,9 @@ def serve() -> Iterator[Callable[..., Served]]:
         server = Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        assert server.started_up.wait(30)
+        assert server.started_up.wait(PATIENCE_SECONDS)
         port = server.servers[0].sockets[0].getsockname()[1]
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS)
         running.append((server, thread, client))
         return Served(str(client.base_url), data, client, app)
 
@@ -83,7 +84,7 @@ def serve() -> Iterator[Callable[..., Served]]:
         client.close()
         server.should_exit = True
     for _, thread, _ in running:
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive(), "a server goes on beside the tests that follow"
 
 

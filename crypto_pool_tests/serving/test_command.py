@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 
 from crypto_pool.adapters.prediction_tables import publish
-from crypto_pool_tests.conftest import PoolFolder
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 from crypto_pool_tests.serving.pool_frames import pool_frames
 
 
@@ -26,11 +26,13 @@ def test_the_command_serves_until_ctrl_c(new_pool: Callable[..., PoolFolder]) ->
         assert server.stderr is not None
         said = next(line for line in server.stderr if "running on" in line)
         url = said.split("running on ")[1].split()[0]
-        answer = httpx.get(f"{url}/prediction?symbol=ETH&trend_type=uptrend", timeout=30)
+        answer = httpx.get(
+            f"{url}/prediction?symbol=ETH&trend_type=uptrend", timeout=PATIENCE_SECONDS
+        )
         assert answer.json()["prediction_probabilities"] == 0.62
     finally:
         server.send_signal(signal.SIGINT)
-        rest = server.communicate(timeout=30)[1]
+        rest = server.communicate(timeout=PATIENCE_SECONDS)[1]
     assert "Traceback" not in rest
     assert "leaked" not in rest
     assert server.returncode == 0
@@ -41,7 +43,7 @@ def test_a_port_that_is_taken_is_refused_with_the_way_out(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        refused = new_pool(serving_port=str(port)).run("serve", timeout=60)
+        refused = new_pool(serving_port=str(port)).run("serve")
     assert refused.returncode == 2
     assert refused.stderr == (
         f"port {port} is taken: choose another with --port N or CRYPTO_POOL_SERVING_PORT\n"
@@ -49,7 +51,7 @@ def test_a_port_that_is_taken_is_refused_with_the_way_out(
 
 
 def test_the_command_refuses_to_be_exposed(new_pool: Callable[..., PoolFolder]) -> None:
-    refused = new_pool().run("serve", "--host", "0.0.0.0", timeout=60)
+    refused = new_pool().run("serve", "--host", "0.0.0.0")
     assert refused.returncode == 2
     assert "CRYPTO_POOL_SERVING_TOKEN" in refused.stderr
     assert "Traceback" not in refused.stderr
