@@ -80,7 +80,7 @@ def _request_limits(settings: Groups) -> Iterator[str]:
 
 
 def _too_short(settings: Groups) -> Iterator[str]:
-    from crypto_pool.domain.outcomes import review_days_needed
+    from crypto_pool.domain.review import review_days_needed
     from crypto_pool.domain.splits import rows_needed
 
     horizon = settings.prediction_window_days

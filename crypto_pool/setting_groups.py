@@ -146,24 +146,14 @@ class Training(BaseModel):
 class ChampionLife(BaseModel):
     """The life of a champion."""
 
-    promotion_margin: float = Field(
-        0.005, ge=0, lt=1, description="Brier score a challenger must be better by to take over."
-    )
-    promotion_min_rows: int = Field(
-        30, ge=1, description="Rows neither side has seen that a comparison needs."
-    )
-    champion_expires_after_days: int = Field(
-        60, ge=1, description="Days after a champion's trained_through when any challenger wins."
+    refresh_after_days: int = Field(
+        30,
+        ge=1,
+        description="Days after its training when a champion is old: a challenger that is not "
+        "worse takes over.",
     )
     review_window_days: int = Field(
-        240, ge=100, description="Latest days of outcomes a champion is judged by."
-    )
-    quarantine_level: float = Field(
-        0.001,
-        gt=0,
-        lt=0.5,
-        description="Chance, tested daily, below which a champion worse than the reference "
-        "is quarantined.",
+        365, ge=100, description="Latest days of outcomes a champion is judged by."
     )
     abstain_beyond_widths: float | None = Field(
         2.0,

@@ -110,4 +110,6 @@ def test_a_member_that_cannot_be_reviewed_holds_up_no_publication(data, monkeypa
     ]
     assert not result.success
     assert dict(query(data, DAYS_STORED).to_numpy()) == {"ETH": 5}
-    assert list(query(data, "SELECT symbol FROM realised_performance")["symbol"]) == ["all"]
+    rows = query(data, "SELECT DISTINCT symbol || '_' || trend AS member FROM realised_performance")
+    assert "ETH_uptrend" not in set(rows["member"])
+    assert {"all_all", "ETH_downtrend"} <= set(rows["member"])

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.outcomes import chance_of_excess_loss, review_days_needed
-from crypto_pool.domain.splits import rows_needed, walk_forward_folds
+from crypto_pool.domain.performance import excess_p_value
+from crypto_pool.domain.review import review_days_needed
+from crypto_pool.domain.splits import purge_gap, rows_needed, walk_forward_folds
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
 from crypto_pool.settings import Settings, load_settings
@@ -131,8 +132,8 @@ def test_a_review_window_without_room_for_a_verdict_is_refused(monkeypatch, hori
         days = pd.date_range(
             today - pd.Timedelta(days=window - 1), today - pd.Timedelta(days=horizon)
         )
-        excess = pd.Series(np.arange(len(days)) % 7 / 7)
-        is_told = chance_of_excess_loss(excess, pd.Series(days), horizon) is not None
+        excess = np.arange(len(days)) % 7 / 7
+        is_told = excess_p_value(excess, days, purge_gap(horizon)) is not None
         assert is_told == (window == enough)
     terms = {"prediction_window_days": str(horizon), "training_rows": "5000"}
     said = refused(monkeypatch, **terms, review_window_days=str(enough - 1))

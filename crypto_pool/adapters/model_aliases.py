@@ -35,6 +35,13 @@ class ModelAliases:
             self.client.delete_registered_model_alias(name, CHALLENGER)
         self.client.set_registered_model_alias(name, CHAMPION, str(version))
 
+    def stand_down(self, member_name: str) -> None:
+        """Let nobody serve; the version that served until now becomes `previous`."""
+        name, serving = model_name(member_name), self._aliases(member_name).get(CHAMPION)
+        if serving is not None:
+            self.client.set_registered_model_alias(name, PREVIOUS, serving)
+            self.client.delete_registered_model_alias(name, CHAMPION)
+
     def set_challenger(self, member_name: str, version: str) -> None:
         """Let a version forecast in the champion's shadow, in place of the one before."""
         self.client.set_registered_model_alias(model_name(member_name), CHALLENGER, str(version))

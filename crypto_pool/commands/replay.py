@@ -97,9 +97,7 @@ def replay(
     console.print(f"State, from which a stopped replay goes on: {played.folder}", markup=False)
     _play(played, WorkerPool(workers or settings.workers), console)
     rules = PromotionRules(
-        margin=settings.promotion_margin,
-        min_rows=settings.promotion_min_rows,
-        expires_after_days=settings.champion_expires_after_days,
+        refresh_after_days=settings.refresh_after_days,
         horizon=plan.recipe.horizon,
     )
     report = build_report(played, rules, Costs(fee, slippage))

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import PARTITION, RANGE_END, RANGE_START
+from crypto_pool.domain.performance import Verdict
 from crypto_pool.domain.soundness import forecast_faults, outcome_faults
 from crypto_pool.domain.staleness import Urgency, judge_staleness
 from crypto_pool.workflow.day_plan import settled_members
@@ -108,9 +108,9 @@ def at_par_with_reference(pool: PoolResource) -> dg.AssetCheckResult:
     """Whether live forecasts are at least as good as the random walk's; noise is not told off."""
     rows = _performance(pool)
     behind = {
-        row["member"]: f"skill {row['skill_over_reference']:+.3f}, chance {row['chance']:.2g}"
+        row["member"]: f"skill {row['skill_over_reference']:+.3f}: {row['verdict']}"
         for row in rows
-        if not pd.isna(row["chance"]) and row["chance"] < pool.settings.quarantine_level
+        if row["verdict"] == Verdict.WORSE
     }
     return _finding(behind, len(rows))
 
@@ -122,7 +122,7 @@ def calibrated(pool: PoolResource) -> dg.AssetCheckResult:
     off = {
         row["member"]: f"said {row['mean_probability']:.0%}, came true {row['base_rate']:.0%}"
         for row in rows
-        if row["separate_windows"] >= 1
+        if row["effective_sample_size"] >= 1
         and abs(row["mean_probability"] - row["base_rate"]) > CALIBRATION_LIMIT
     }
     return _finding(off, len(rows))

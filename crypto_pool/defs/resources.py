@@ -18,9 +18,9 @@ from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.market_data import build_provider
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.review import ReviewRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.code_version import domain_version
@@ -77,9 +77,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def promotion_rules(self) -> PromotionRules:
         """When a challenger takes over."""
         return PromotionRules(
-            margin=self.settings.promotion_margin,
-            min_rows=self.settings.promotion_min_rows,
-            expires_after_days=self.settings.champion_expires_after_days,
+            refresh_after_days=self.settings.refresh_after_days,
             horizon=self.settings.prediction_window_days,
         )
 
@@ -89,7 +87,6 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ReviewRules(
             horizon=self.settings.prediction_window_days,
             window_days=self.settings.review_window_days,
-            level=self.settings.quarantine_level,
         )
 
     @property

@@ -5,7 +5,7 @@ beside the promise of the version that made it, and days rather than rows as wha
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,6 @@ from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import (
     CONFIDENCE,
     MIN_BLOCKS,
-    BlockRatio,
     Estimate,
     block_ratio,
     block_rows,
@@ -41,9 +40,10 @@ class Verdict(StrEnum):
 class Performance:
     """Realised figures with their 90 % intervals, beside what was promised of the same rows.
 
-    `effective_sample_size` is the number of separate label windows in its days. `p_value` is
-    how likely a forecaster just as good as the reference does this badly; None for fewer than
-    five such windows.
+    Figures are those of what champions served; the baseline's forecasts are scored apart, and
+    the skill is given with them too. `effective_sample_size` is the number of separate label
+    windows in the days. `p_value` is how likely a forecaster just as good as the reference does
+    this badly; None for fewer than five such windows.
     """
 
     rows: int = 0
@@ -63,6 +63,9 @@ class Performance:
     mean_probability: float | None = None
     p_value: float | None = None
     verdict: Verdict = Verdict.UNTOLD
+    baseline_rows: int = 0
+    baseline_skill: Estimate = _UNDEFINED
+    skill_with_baseline: Estimate = _UNDEFINED
 
     def row(self) -> dict[str, Any]:
         """Return the figures by column; an interval ends in `_low` and `_high`."""
@@ -78,15 +81,6 @@ class Performance:
 
 
 @dataclass(frozen=True)
-class PoolPerformance:
-    """The pool's champions, and its skill with the baseline's forecasts among theirs."""
-
-    champions: Performance
-    baseline: Performance
-    skill_with_baseline: Estimate
-
-
-@dataclass(frozen=True)
 class Luck:
     """How many members were found better or worse, beside what chance alone gives of each."""
 
@@ -94,6 +88,14 @@ class Luck:
     better: int
     worse: int
     by_chance: float
+
+    @property
+    def words(self) -> str:
+        """The counts in one line."""
+        return (
+            f"{self.better} of {self.members} members better than the reference, {self.worse} "
+            f"worse; chance alone gives {self.by_chance:.1f} of each"
+        )
 
 
 def live_rows(outcomes: pd.DataFrame, through: date, window_days: int) -> pd.DataFrame:
@@ -118,47 +120,39 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
     """Measure live rows of one member or of many."""
     if rows.empty:
         return Performance()
-    days = pd.DatetimeIndex(pd.to_datetime(rows["prediction_date"]))
-    outcome = rows["outcome"].to_numpy(dtype=np.float64)
-    signal = rows["signal"].to_numpy(dtype=bool)
-    loss, reference = (
-        (rows[name].to_numpy(dtype=np.float64) - outcome) ** 2
-        for name in ("probability", "reference_probability")
+    of_baseline = (rows["status"] == BASELINE).to_numpy()
+    apart = Performance(
+        baseline_rows=int(of_baseline.sum()),
+        baseline_skill=_Scores(rows[of_baseline], horizon).skill(),
+        skill_with_baseline=_Scores(rows, horizon).skill(),
     )
-    everything = np.ones(len(rows))
-    block = block_rows(purge_gap(horizon))
-    skill = _skill(loss, reference, days, block)
-    separate = purge_gap(horizon)
-    return Performance(
-        rows=len(rows),
-        days=days.nunique(),
-        effective_sample_size=days.nunique() / separate,
+    served = rows[~of_baseline]
+    if served.empty:
+        return apart
+    scores = _Scores(served, horizon)
+    outcome, signal = scores.outcome, served["signal"].to_numpy(dtype=bool)
+    skill, days = scores.skill(), scores.days.nunique()
+    return replace(
+        apart,
+        rows=len(served),
+        days=days,
+        effective_sample_size=days / purge_gap(horizon),
         signals=int(signal.sum()),
-        precision=_share(outcome * signal, signal, days, block),
-        promised_precision=_promise(rows[signal], "precision"),
-        recall=_share(outcome * signal, outcome == 1, days, block),
-        promised_recall=_promise(rows[outcome == 1], "recall"),
-        brier_score=_interval(block_ratio(loss, everything, days, block)),
-        promised_brier_score=_promise(rows, "brier_score"),
-        reference_brier_score=float(reference.mean()),
+        precision=scores.share(outcome * signal, signal),
+        promised_precision=_promise(served[signal], "precision"),
+        recall=scores.share(outcome * signal, outcome == 1),
+        promised_recall=_promise(served[outcome == 1], "recall"),
+        brier_score=scores.mean(scores.loss),
+        promised_brier_score=_promise(served, "brier_score"),
+        reference_brier_score=float(scores.reference_loss.mean()),
         skill_over_reference=skill,
-        promised_skill_over_reference=_promise(rows, "skill_over_reference"),
+        promised_skill_over_reference=_promise(served, "skill_over_reference"),
         base_rate=float(outcome.mean()),
-        mean_probability=float(rows["probability"].mean()),
-        p_value=excess_p_value(loss - reference, days, separate),
+        mean_probability=float(served["probability"].mean()),
+        p_value=excess_p_value(
+            scores.loss - scores.reference_loss, scores.days, purge_gap(horizon)
+        ),
         verdict=verdict_of(skill),
-    )
-
-
-def measure_pool(rows: pd.DataFrame, horizon: int) -> PoolPerformance:
-    """Measure the live rows of all members, what champions served apart from the baseline's."""
-    if rows.empty:
-        return PoolPerformance(Performance(), Performance(), _UNDEFINED)
-    of_baseline = rows["status"] == BASELINE
-    return PoolPerformance(
-        champions=measure(rows[~of_baseline], horizon),
-        baseline=measure(rows[of_baseline], horizon),
-        skill_with_baseline=measure(rows, horizon).skill_over_reference,
     )
 
 
@@ -182,25 +176,36 @@ def count_luck(verdicts: Iterable[Verdict]) -> Luck:
     return Luck(len(found), found.count(Verdict.BETTER), found.count(Verdict.WORSE), chance)
 
 
-def _skill(loss: np.ndarray, reference: np.ndarray, days: pd.DatetimeIndex, block: int) -> Estimate:
-    value = brier_skill(float(loss.sum()), float(reference.sum()))
-    if value is None:
-        return _UNDEFINED
-    # The paired difference, in units of the reference's loss: skill and verdict are one test.
-    excess = _interval(block_ratio(loss - reference, np.ones(len(loss)), days, block))
-    if excess.low is None or excess.high is None:
-        return Estimate(value)
-    unit = float(reference.mean())
-    return Estimate(value, -excess.high / unit, -excess.low / unit)
+class _Scores:
+    """The losses of some rows, and figures over blocks of their days."""
 
+    def __init__(self, rows: pd.DataFrame, horizon: int) -> None:
+        self.outcome = rows["outcome"].to_numpy(dtype=np.float64)
+        self.loss, self.reference_loss = (
+            (rows[name].to_numpy(dtype=np.float64) - self.outcome) ** 2
+            for name in ("probability", "reference_probability")
+        )
+        self.days = pd.DatetimeIndex(pd.to_datetime(rows["prediction_date"]))
+        self.block = block_rows(purge_gap(horizon))
 
-def _share(part: np.ndarray, whole: np.ndarray, days: pd.DatetimeIndex, block: int) -> Estimate:
-    found = block_ratio(part, whole.astype(np.float64), days, block)
-    return _UNDEFINED if found is None else found.share_interval(int(whole.sum()))
+    def mean(self, values: np.ndarray) -> Estimate:
+        found = block_ratio(values, np.ones(len(values)), self.days, self.block)
+        return _UNDEFINED if found is None else found.interval()
 
+    def share(self, part: np.ndarray, whole: np.ndarray) -> Estimate:
+        found = block_ratio(part, whole.astype(np.float64), self.days, self.block)
+        return _UNDEFINED if found is None else found.share_interval(int(whole.sum()))
 
-def _interval(found: BlockRatio | None) -> Estimate:
-    return _UNDEFINED if found is None else found.interval()
+    def skill(self) -> Estimate:
+        if not len(self.loss):
+            return _UNDEFINED
+        value = brier_skill(float(self.loss.sum()), float(self.reference_loss.sum()))
+        # The paired difference, in units of the reference's loss: skill and verdict are one test.
+        excess = self.mean(self.loss - self.reference_loss)
+        if value is None or excess.low is None or excess.high is None:
+            return Estimate(value)
+        unit = float(self.reference_loss.mean())
+        return Estimate(value, -excess.high / unit, -excess.low / unit)
 
 
 def _promise(rows: pd.DataFrame, name: str) -> float | None:

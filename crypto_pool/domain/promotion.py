@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate
-from crypto_pool.domain.evaluation import Metric, Metrics, classification_metrics
+from crypto_pool.domain.evaluation import Metrics, classification_metrics
 from crypto_pool.domain.fitting import FittedCandidate, positive_probability
+from crypto_pool.domain.intervals import Estimate, block_rows, paired_difference
 from crypto_pool.domain.policies import EvaluationPolicy
 from crypto_pool.domain.recipe import DEFAULT_TARGET
 from crypto_pool.domain.splits import purge_gap
@@ -55,16 +56,16 @@ PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
 @dataclass(frozen=True)
 class PromotionRules:
-    """When a challenger takes over.
+    """When a challenger takes over; losses are Brier scores.
 
-    `margin` is in Brier score. A champion expires `expires_after_days` after its
-    trained_through; 60 lets a pool retrained every 60 days refresh each time, since at
-    the next training its champion's labels end 60 + horizon days back.
+    A champion is old `refresh_after_days` after the bar date of its training. An old one gives
+    way to a challenger that is worse by less than `tolerance` at the worse end of the interval.
     """
 
-    margin: float = 0.005
-    min_rows: int = 30
-    expires_after_days: int = 60
+    refresh_after_days: int = 30
+    tolerance: float = 0.015
+    rows_to_be_better: int = 150
+    rows_to_refresh: int = 60
     horizon: int = DEFAULT_TARGET.horizon
 
 
@@ -72,10 +73,12 @@ class PromotionRules:
 class Incumbent:
     """The champion a challenger meets; `fault` says why it can serve no more, if so.
 
-    `seen_through` is the bar date of the last row it was fitted or chosen on.
+    `trained_as_of` is the bar date of its training, `seen_through` that of the last row it was
+    fitted or chosen on.
     """
 
     version: str
+    trained_as_of: date
     trained_through: date
     seen_through: date
     decision_threshold: float
@@ -84,7 +87,7 @@ class Incumbent:
 
 @dataclass(frozen=True)
 class Challenger:
-    """The best candidate that passed the gates."""
+    """The winner of a training, a candidate or the baseline, that passed the gates."""
 
     algorithm: str
     decision_threshold: float
@@ -92,7 +95,7 @@ class Challenger:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided; `replaces` says whether the challenger serves from now on."""
+    """What was decided, why, and what the comparison on unseen rows found."""
 
     decision: Decision
     reason: str
@@ -101,72 +104,76 @@ class Verdict:
 
     @property
     def replaces(self) -> bool:
-        """Whether the challenger takes over."""
-        return self.decision in ("promoted", "expired")
+        """Whether the challenger serves from now on."""
+        return self.decision in ("promoted", "replaced", "refreshed")
 
 
 def decide(
     champion: Incumbent | None,
     challenger: Challenger | None,
-    comparison: pd.DataFrame | None,
+    unseen: pd.DataFrame | None,
     as_of: date,
     rules: PromotionRules,
+    *,
+    out_of_fold: pd.DataFrame | None = None,
     incomparable: str = "",
 ) -> Verdict:
-    """Decide between the champion and a challenger that passed the gates.
+    """Decide between the champion and the challenger of a training as of a bar date.
 
-    `comparison` holds label, champion_probability and challenger_probability on rows
-    neither has seen, as `compare` gives it; None where there are none, or where no comparison
-    can be made, and `incomparable` says why. Why there is no challenger is the selection's to say.
+    Both frames hold label, champion_probability and challenger_probability by bar date:
+    `unseen` on rows neither has seen, as `compare` gives it, `out_of_fold` those of the new
+    training on which both algorithms were judged; None where there are none. Why the
+    two could not meet is `incomparable`. Without a challenger an old or faulty champion stands
+    down.
     """
-    if challenger is None:
-        serving = "nobody serves" if champion is None else f"version {champion.version} stays"
-        return Verdict("rejected", serving)
     if champion is None:
+        if challenger is None:
+            return Verdict("rejected", "nobody serves")
         return Verdict("promoted", f"{challenger.algorithm} passed the gates, and nobody served")
+    age = (as_of - champion.trained_as_of).days
+    is_old = age >= rules.refresh_after_days
+    aged = f"{age} days old (refresh_after_days is {rules.refresh_after_days})"
+    serving = f"version {champion.version}"
+    if challenger is None:
+        if champion.fault:
+            return Verdict("stood down", f"{serving} cannot serve: {champion.fault}")
+        if is_old:
+            return Verdict("stood down", f"{serving} stands down: it is {aged}")
+        return Verdict("rejected", f"{serving} stays: it is {aged}")
+    name = challenger.algorithm
     if champion.fault:
         return Verdict(
-            "promoted",
-            f"{challenger.algorithm} replaces version {champion.version}, which cannot serve: "
-            f"{champion.fault}",
+            "replaced", f"{name} replaces {serving}, which cannot serve: {champion.fault}"
         )
-    ours = _metrics(comparison, "champion_probability", champion.decision_threshold)
-    theirs = _metrics(comparison, "challenger_probability", challenger.decision_threshold)
-    rows = 0 if comparison is None else len(comparison)
-    gain = _brier_gain(ours, theirs)
-    enough = rows >= rules.min_rows and gain is not None
-    if incomparable:
-        found = f"no comparison with it on rows that neither has seen: {incomparable}"
-    elif not enough:
-        found = f"{rows} rows that neither has seen, {rules.min_rows} are needed"
-    else:
-        found = (
-            f"Brier score better by {gain:+.4f} on {rows} rows that neither has seen, "
-            f"{rules.margin:g} is needed"
-        )
-    if enough and gain is not None and gain >= rules.margin:
-        return Verdict(
-            "promoted",
-            f"{challenger.algorithm} beats version {champion.version}: {found}",
-            ours,
-            theirs,
-        )
-    age = (as_of - champion.trained_through).days
-    if age >= rules.expires_after_days:
-        return Verdict(
-            "expired",
-            f"version {champion.version} was trained through {champion.trained_through}, "
-            f"{age} days ago, and expires after {rules.expires_after_days}; "
-            f"{challenger.algorithm} takes over ({found})",
-            ours,
-            theirs,
-        )
-    return Verdict(
-        "kept",
-        f"version {champion.version} stays: {challenger.algorithm} has {found}",
-        ours,
-        theirs,
+    metrics = (
+        _metrics(unseen, "champion_probability", champion.decision_threshold),
+        _metrics(unseen, "challenger_probability", challenger.decision_threshold),
     )
+    rows = 0 if unseen is None else len(unseen)
+    new = f"{rows} rows that neither has seen"
+    found = (
+        incomparable or f"the two met on {new}, {rules.rows_to_be_better} are needed to be better"
+    )
+    if unseen is not None and rows >= rules.rows_to_be_better:
+        excess = _excess_loss(unseen, rules, student=True)
+        found = f"{_difference(name, excess)} on {new}"
+        if excess.high is not None and excess.high < 0:
+            return Verdict("promoted", f"{name} is better than {serving}: {found}", *metrics)
+    if not is_old:
+        return Verdict("kept", f"{serving} stays, {aged}: {found}", *metrics)
+    judged, where = unseen, new
+    if unseen is None or rows < rules.rows_to_refresh:
+        judged = out_of_fold
+        where = f"{0 if judged is None else len(judged)} out-of-fold rows of this training"
+    if judged is None or judged.empty:
+        return Verdict(
+            "refreshed", f"{name} takes over from {serving}, {aged}: no rows compare them", *metrics
+        )
+    excess = _excess_loss(judged, rules)
+    found = f"{_difference(name, excess)} on {where}, and {rules.tolerance:g} is the limit"
+    if excess.high is not None and excess.high >= rules.tolerance:
+        return Verdict("kept", f"{serving} stays, {aged}: {name} may be worse, {found}", *metrics)
+    return Verdict("refreshed", f"{name} takes over from {serving}, {aged}: {found}", *metrics)
 
 
 def compare(
@@ -231,8 +238,21 @@ def _metrics(comparison: pd.DataFrame | None, column: str, threshold: float) -> 
     )
 
 
-def _brier_gain(ours: Metrics | None, theirs: Metrics | None) -> float | None:
-    """Give by how much the challenger's Brier score is lower."""
-    before: Metric = None if ours is None else ours["brier_score"]
-    after: Metric = None if theirs is None else theirs["brier_score"]
-    return None if before is None or after is None else float(before) - float(after)
+def _excess_loss(
+    comparison: pd.DataFrame, rules: PromotionRules, *, student: bool = False
+) -> Estimate:
+    """Return by how much the challenger's Brier score is higher, with its 90 % interval."""
+    label = comparison["label"]
+    ours, theirs = (
+        (comparison[f"{side}_probability"] - label) ** 2 for side in ("champion", "challenger")
+    )
+    return paired_difference(theirs - ours, block_rows(purge_gap(rules.horizon)), student=student)
+
+
+def _difference(name: str, excess: Estimate) -> str:
+    """Say in words how two Brier scores differ."""
+    value = excess.value or 0.0
+    ends = ""
+    if excess.low is not None:
+        ends = f" (90 % interval of the difference {excess.low:+.4f} to {excess.high:+.4f})"
+    return f"{name}'s Brier score is {'higher' if value > 0 else 'lower'} by {abs(value):.4f}{ends}"

@@ -47,7 +47,10 @@ class ReviewRules:
 
 @dataclass(frozen=True)
 class Record:
-    """The versions whose forecasts count for the one that serves, made after bar date `since`."""
+    """The versions whose forecasts count for the one that serves, and after which bar date.
+
+    `since` is set where a version served before a quarantine or a rollback too.
+    """
 
     versions: frozenset[str] = frozenset()
     since: date | None = None
@@ -88,7 +91,8 @@ def record_of(decisions: pd.DataFrame, serving: str) -> Record:
         decision, version = row["decision"], str(row["serving_version"])
         if decision in APPOINTMENTS:
             if decision not in _RENEWALS or row["algorithm"] != algorithm:
-                versions, since = set(), row["as_of"]
+                versions = set()
+                since = row["as_of"] if decision == "rolled back" else None
             versions.add(version)
             algorithm = row["algorithm"]
         elif decision in _ENDS:

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from enum import IntEnum
 
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.outcomes import RealisedPerformance
+from crypto_pool.domain.performance import Performance
 
-# Skill this likely to be below the reference's by chance alone is worth a training, not a verdict.
+# Skill this likely to be below the reference's without being so is worth a training, not a verdict.
 DOUBT = 0.2
 
 
@@ -63,7 +63,7 @@ class MemberState:
     new_labelled_rows: int = 0
     drift: float | None = None
     drifted_feature: str = ""
-    performance: RealisedPerformance | None = None
+    performance: Performance | None = None
     quarantine: str = ""
     schema_change: str = ""
     code_changed: bool = False
@@ -158,10 +158,10 @@ def plan_training(
     return TrainingPlan(tuple(chosen), waiting)
 
 
-def _doubt(performance: RealisedPerformance | None) -> str | None:
-    if performance is None or performance.chance is None or performance.chance >= DOUBT:
+def _doubt(performance: Performance | None) -> str | None:
+    if performance is None or performance.p_value is None or performance.p_value >= DOUBT:
         return None
     return (
-        f"skill {performance.skill_over_reference:+.3f} over the reference on "
-        f"{performance.rows} live forecasts, chance {performance.chance:.2g}"
+        f"skill {performance.skill_over_reference.value or 0:+.3f} over the reference on "
+        f"{performance.rows} live forecasts, p-value {performance.p_value:.2g}"
     )

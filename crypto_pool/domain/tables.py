@@ -68,6 +68,15 @@ _PROMISE = (
     DOUBLE("effective_sample_size", "Independent rows that the overlapping ones are worth.", 0),
 )
 
+
+def _interval(name: str, meaning: str, *limits: float) -> tuple[Column, ...]:
+    return (
+        DOUBLE(name, meaning, *limits),
+        DOUBLE(f"{name}_low", "Lower end of its 90 % interval."),
+        DOUBLE(f"{name}_high", "Upper end of it."),
+    )
+
+
 PREDICTIONS = Table(
     "predictions",
     "Each member's forecast of each day, made once its bar has closed.",
@@ -148,6 +157,28 @@ SHADOW_OUTCOMES = Table(
     partitioned_by=PREDICTIONS.partitioned_by,
     remedy=OUTCOMES.remedy,
 )
+PERFORMANCE = (
+    INTEGER("rows", "Matured live forecasts of champions: in time, not abstained."),
+    INTEGER("days", "Days they were made of."),
+    DOUBLE("effective_sample_size", "Label windows in those days that do not overlap.", 0),
+    INTEGER("signals", "Signals among them."),
+    *_interval("precision", "Share of the signals that came true.", 0, 1),
+    DOUBLE("promised_precision", "What the versions that signalled had promised.", 0, 1),
+    *_interval("recall", "Share of the days with the trend that were signalled.", 0, 1),
+    DOUBLE("promised_recall", "What was promised of it.", 0, 1),
+    *_interval("brier_score", "Mean squared error of the probability.", 0),
+    DOUBLE("promised_brier_score", "What was promised of it.", 0, 1),
+    DOUBLE("reference_brier_score", "The reference's, on the same rows.", 0, 1),
+    *_interval("skill_over_reference", "Brier skill: above 0 is better than the reference."),
+    DOUBLE("promised_skill_over_reference", "What was promised of it."),
+    DOUBLE("base_rate", "Share of the days on which the trend came.", 0, 1),
+    DOUBLE("mean_probability", "Mean forecast.", 0, 1),
+    DOUBLE("p_value", "One as good as the reference does this badly so often.", 0, 1),
+    VARCHAR("verdict", "Better or worse than the reference, or cannot be told from it."),
+    INTEGER("baseline_rows", "Live forecasts of the baseline, for want of a champion."),
+    *_interval("baseline_skill", "Their skill over the reference."),
+    *_interval("skill_with_baseline", "Skill with the baseline's forecasts among the champions'."),
+)
 REALISED_PERFORMANCE = Table(
     "realised_performance",
     "What champions delivered, as they were reviewed; symbol and trend `all` is the pool.",
@@ -156,16 +187,10 @@ REALISED_PERFORMANCE = Table(
         *_MEMBER,
         VERSION("model_version", "Version that served then."),
         INTEGER("window_days", "How many days back it looked."),
-        INTEGER("rows", "Matured live forecasts."),
-        DOUBLE("separate_windows", "Label windows among them that do not overlap.", 0),
-        INTEGER("signals", "Signals among them."),
-        DOUBLE("precision", "Share of the signals that came true.", 0, 1),
-        DOUBLE("mean_probability", "Mean forecast.", 0, 1),
-        DOUBLE("base_rate", "Share of the days on which the trend came.", 0, 1),
-        DOUBLE("brier_score", "Mean squared error of the probability.", 0, 1),
-        DOUBLE("reference_brier_score", "The same of the reference.", 0, 1),
-        DOUBLE("skill_over_reference", "1 - Brier score / the reference's."),
-        DOUBLE("chance", "p-value: one as good as the reference does this badly so often.", 0, 1),
+        *PERFORMANCE,
+        INTEGER("record_rows", "Live forecasts of the champion's own record."),
+        DOUBLE("record_skill", "Its skill over the reference."),
+        DOUBLE("record_p_value", "One as good as the reference does this badly so often.", 0, 1),
         VARCHAR("action", "keep, quarantine or roll back."),
         VARCHAR("reason", "Why, in words."),
     ),
@@ -235,7 +260,11 @@ PROMOTIONS = Table(
         VARCHAR("model_name", "Registered model in MLflow."),
         VERSION("model_version", "Version it is about."),
         VARCHAR("algorithm", "Algorithm of that version."),
-        VARCHAR("decision", "promoted, kept, rejected, rolled back, expired or quarantined."),
+        VARCHAR(
+            "decision",
+            "promoted, replaced, refreshed, kept, rejected, stood down, "
+            "rolled back or quarantined.",
+        ),
         VERSION("serving_version", "Version that serves after it."),
         VARCHAR("reason", "Why, in words."),
         JSON("champion_metrics", "What the version that served before promised and scored."),

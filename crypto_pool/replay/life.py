@@ -62,8 +62,11 @@ def live(
             _comparison(champion, winner, rounds, labels, as_of, rules.horizon),
             as_of,
             rules,
+            out_of_fold=_out_of_fold(champion, winner, contenders),
         )
         correction = None
+        if verdict.decision == "stood down":
+            champion = None
         if winner is not None and verdict.replaces:
             champion, version = winner, version + 1
             evaluations = {name: one.evaluation for name, one in contenders.items()}
@@ -73,7 +76,7 @@ def live(
                 "as_of": as_of,
                 "decision": verdict.decision,
                 "reason": f"{selection.reason}; {verdict.reason}",
-                "serving_version": version or None,
+                "serving_version": None if champion is None else version,
                 "serving_algorithm": None if champion is None else champion.algorithm,
                 "selection_correction": None if correction is None else asdict(correction),
             }
@@ -94,6 +97,7 @@ def _incumbent(champion: Contender, version: int) -> Incumbent:
     seen_through = max(champion.trained_through, champion.chosen_through)
     return Incumbent(
         version=str(version),
+        trained_as_of=champion.as_of,
         trained_through=champion.trained_through.date(),
         seen_through=seen_through.date(),
         decision_threshold=champion.decision_threshold,
@@ -131,6 +135,18 @@ def _comparison(
         }
     ).dropna()
     return frame if len(frame) else None
+
+
+def _out_of_fold(
+    champion: Contender | None, winner: Contender | None, contenders: Mapping[str, Contender]
+) -> pd.DataFrame | None:
+    """Return the rows of a training on which both algorithms were judged."""
+    ours = None if champion is None else contenders.get(champion.algorithm)
+    if ours is None or winner is None:
+        return None
+    frame = ours.evaluation.rename(columns={"probability": "champion_probability"})
+    theirs = winner.evaluation["probability"].reindex(frame.index)
+    return frame.assign(challenger_probability=theirs).dropna(subset=["challenger_probability"])
 
 
 def _serve(

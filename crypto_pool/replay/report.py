@@ -9,7 +9,7 @@ import pandas as pd
 
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.policies import policy_of
-from crypto_pool.domain.promotion import PromotionRules
+from crypto_pool.domain.promotion import APPOINTMENTS, PromotionRules
 from crypto_pool.replay import scores
 from crypto_pool.replay.account import Costs, account_statistics, buy_and_hold, follow_signals
 from crypto_pool.replay.history import realised_labels
@@ -82,7 +82,7 @@ def _describe(lives: list[MemberLife], forecasts: pd.DataFrame, horizon: int) ->
     algorithms: dict[str, int] = {}
     for life in lives:
         for decision in life.decisions:
-            if decision["decision"] in ("promoted", "expired"):
+            if decision["decision"] in APPOINTMENTS:
                 name = str(decision["serving_algorithm"])
                 algorithms[name] = algorithms.get(name, 0) + 1
     return {

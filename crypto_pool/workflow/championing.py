@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE, draw_judgement
 from crypto_pool.adapters.explanation_plots import draw_explanation
 from crypto_pool.adapters.ledger import Ledger, Promotion
@@ -36,13 +38,6 @@ class ChampionDecision:
     reason: str
     row: Mapping[str, Any] | None = None
     missing: tuple[str, ...] = ()
-
-    @property
-    def outcome(self) -> str:
-        """The decision in short; `expired` alone would read as if nobody served."""
-        if self.decision == "expired" and self.row is not None:
-            return f"version {self.row['model_version']} replaces an expired one"
-        return self.decision
 
 
 @dataclass(frozen=True)
@@ -116,9 +111,11 @@ def _decide(task: ChampionTask, choice: Choice) -> ChampionDecision:
     registry, name = task.registry, task.member.name
     run, serving, selection = choice.run, choice.serving, choice.selection
     version = None if run is None else _register(task, run, choice.runs)
-    verdict = judge(task, serving, run, version, selection.reason)
+    evaluations = _evaluations(task, choice.runs)
+    verdict = judge(task, serving, run, version, selection.reason, evaluations)
     challenger_serves = verdict.replaces and version is not None
     served_before = None if serving is None else serving.version
+    serves = version if challenger_serves else served_before
     if version is not None:
         registry.tag_version(
             name, version, {"verdict": verdict.decision, "verdict_reason": verdict.reason}
@@ -131,7 +128,7 @@ def _decide(task: ChampionTask, choice: Choice) -> ChampionDecision:
             model_version=version,
             algorithm=None if run is None else run.algorithm,
             decision=verdict.decision,
-            serving_version=version if challenger_serves else served_before,
+            serving_version=None if verdict.decision == "stood down" else serves,
             reason=verdict.reason,
             champion_metrics=_metrics(
                 verdict.champion_metrics, None if serving is None else registry.run(serving.run_id)
@@ -143,7 +140,9 @@ def _decide(task: ChampionTask, choice: Choice) -> ChampionDecision:
             replaced_version=served_before,
         )
     )
-    if version is not None and challenger_serves:
+    if verdict.decision == "stood down":
+        registry.stand_down(name)
+    elif version is not None and challenger_serves:
         registry.set_champion(name, version)
     elif version is not None and not is_older(task, serving):
         registry.set_challenger(name, version)
@@ -157,9 +156,7 @@ def _register(task: ChampionTask, run: RunRecord, runs: Mapping[str, RunRecord])
     if known is not None:
         return known
     store_snapshot(task.store, task.table)
-    evaluations = {
-        algorithm: registry.load_evaluation(other.run_id) for algorithm, other in runs.items()
-    }
+    evaluations = _evaluations(task, runs)
     importance = explain_run(
         registry,
         run,
@@ -189,6 +186,10 @@ def _register(task: ChampionTask, run: RunRecord, runs: Mapping[str, RunRecord])
         },
     )
     return registry.register(task.member.name, run, tags)
+
+
+def _evaluations(task: ChampionTask, runs: Mapping[str, RunRecord]) -> dict[str, pd.DataFrame]:
+    return {algorithm: task.registry.load_evaluation(run.run_id) for algorithm, run in runs.items()}
 
 
 def _metrics(compared: Mapping[str, Any] | None, run: RunRecord | None) -> dict[str, object]:

@@ -1,7 +1,10 @@
 """What a decision about a champion needs, and whether the winner replaces the one that serves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+
+import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, quarantine_reason
@@ -51,29 +54,32 @@ def judge(
     run: RunRecord | None,
     version: str | None,
     selection_reason: str,
+    evaluations: Mapping[str, pd.DataFrame],
 ) -> Verdict:
-    """Say whether the winner's version replaces the one that serves, and why."""
-    if serving is not None and version is not None:
-        if is_older(task, serving):
-            return Verdict(
-                "kept",
-                f"version {serving.version} keeps serving: a decision later than {task.as_of} "
-                "stands, and a build for an older date moves no alias back",
-            )
-        if task.registry.version(task.member.name, version).tags.get(ROLLED_BACK_TAG):
-            return Verdict(
-                "kept",
-                f"version {serving.version} stays: version {version} was rolled back by hand; "
-                f"`crypto-pool rollback {task.member.name} --to {version}` lets it serve again",
-            )
+    """Say whether the winner's version replaces the one that serves, and why.
+
+    `evaluations` holds the out-of-fold rows of the training by algorithm.
+    """
+    if serving is not None and is_older(task, serving):
+        return Verdict(
+            "rejected" if version is None else "kept",
+            f"version {serving.version} keeps serving: a decision later than {task.as_of} "
+            "stands, and a build for an older date moves no alias back",
+        )
+    if serving is not None and version is not None and _is_rolled_back(task, version):
+        return Verdict(
+            "kept",
+            f"version {serving.version} stays: version {version} was rolled back by hand; "
+            f"`crypto-pool rollback {task.member.name} --to {version}` lets it serve again",
+        )
     if run is None:
         verdict = decide(_incumbent(task, serving), None, None, task.as_of, task.rules)
         return Verdict(verdict.decision, f"{selection_reason}; {verdict.reason}")
     champion = _incumbent(task, serving)
-    comparison, incomparable = None, ""
+    unseen, incomparable = None, ""
     if champion is not None and not champion.fault:
         try:
-            comparison = compare(
+            unseen = compare(
                 task.table,
                 champion,
                 task.registry.load(task.member.name, champion.version).predict_probability,
@@ -82,8 +88,33 @@ def judge(
             )
         except UnscoredCandidate as error:
             incomparable = str(error)
-    challenger = Challenger(run.algorithm, float(run.tags["decision_threshold"]))
-    return decide(champion, challenger, comparison, task.as_of, task.rules, incomparable)
+    return decide(
+        champion,
+        Challenger(run.algorithm, float(run.tags["decision_threshold"])),
+        unseen,
+        task.as_of,
+        task.rules,
+        out_of_fold=_out_of_fold(serving, run.algorithm, evaluations),
+        incomparable=incomparable,
+    )
+
+
+def _is_rolled_back(task: ChampionTask, version: str) -> bool:
+    return bool(task.registry.version(task.member.name, version).tags.get(ROLLED_BACK_TAG))
+
+
+def _out_of_fold(
+    serving: ChampionRecord | None, challenger: str, evaluations: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame | None:
+    """Return the rows of the new training on which both algorithms were judged."""
+    ours = evaluations.get("" if serving is None else serving.tags["classifier"])
+    if ours is None:
+        return None
+    theirs = evaluations[challenger]["probability"]
+    frame = ours.rename(columns={"probability": "champion_probability"})
+    return frame.assign(challenger_probability=theirs.reindex(frame.index)).dropna(
+        subset=["challenger_probability"]
+    )
 
 
 def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent | None:
@@ -95,6 +126,7 @@ def _incumbent(task: ChampionTask, serving: ChampionRecord | None) -> Incumbent 
     )
     return Incumbent(
         version=serving.version,
+        trained_as_of=date.fromisoformat(tags["as_of"]),
         trained_through=trained,
         seen_through=max(trained, chosen),
         decision_threshold=float(tags["decision_threshold"]),

@@ -12,9 +12,10 @@ from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.drift import RECENT_ROWS, InputSpan
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.outcomes import measure_realised
+from crypto_pool.domain.performance import measure
 from crypto_pool.domain.promotion import TRAININGS
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.review import record_of
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.forecasting import FrameCache
@@ -49,7 +50,9 @@ class Observer:
         drift, drifted = None, ""
         if champion is not None:
             drift, drifted = self._drift(champion, features)
-        served = self.outcomes.of(member).since(decisions).served
+        served = self.outcomes.of(member).served
+        if champion is not None:
+            served = record_of(decisions, champion.version).rows(served)
         return MemberState(
             member=member,
             has_champion=champion is not None,
@@ -57,7 +60,7 @@ class Observer:
             new_labelled_rows=self._new_rows(features, trained_as_of),
             drift=drift,
             drifted_feature=drifted,
-            performance=measure_realised(served, self.horizon),
+            performance=measure(served, self.horizon),
             quarantine=quarantine_reason(decisions, self.now),
             schema_change=""
             if champion is None

@@ -15,10 +15,13 @@ def complete_decision(registry: ModelRegistry, member: Member, decisions: pd.Dat
     A decision is recorded before its alias moves, so a process that ends in between leaves the
     two apart. `decisions` are oldest first; gives whether there was anything to finish.
     """
-    named = _named_version(decisions)
-    if named is None or registry.serving_version(member.name) == named:
+    named, serving = _named_version(decisions), registry.serving_version(member.name)
+    if decisions.empty or serving == named:
         return False
-    registry.set_champion(member.name, named)
+    if named is None:
+        registry.stand_down(member.name)
+    else:
+        registry.set_champion(member.name, named)
     return True
 
 
@@ -27,7 +30,7 @@ def complete_decisions(registry: ModelRegistry, decisions: Mapping[Member, pd.Da
     aliases = registry.aliases()
     for member, decided in decisions.items():
         serving = aliases.get(member.name, {}).get(CHAMPION)
-        if _named_version(decided) not in (None, serving):
+        if _named_version(decided) != serving:
             complete_decision(registry, member, decided)
 
 

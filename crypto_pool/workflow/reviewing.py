@@ -1,7 +1,8 @@
 """Hold champions to what became of their forecasts: quarantine, or the previous version back."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -12,22 +13,25 @@ from crypto_pool.adapters.ledger import Ledger, Promotion, quarantine_reason
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.outcomes import (
-    ReviewRules,
-    live_outcomes,
-    measure_realised,
-    review_champion,
-)
+from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
+from crypto_pool.domain.review import ReviewRules, record_of, review_champion
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.reverting import ServiceRecord, roll_back
 
 EVERYBODY = "all"
-_FRESH_STARTS = ("quarantined", "rolled back")
+_KEY = ["prediction_date", "symbol", "trend", "model_version"]
+# What of a version's promise realised figures are set beside, by the ledger's names.
+_PROMISES = {
+    "promised_precision": "precision",
+    "promised_recall": "positive_accuracy",
+    "promised_brier_score": "brier_score",
+    "promised_skill_over_reference": "skill_over_reference",
+}
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Matured rows of the whole pool: what was served, and what was forecast in its shadow."""
+    """Matured live rows of the whole pool: what was served, and what was forecast in its shadow."""
 
     served: pd.DataFrame
     shadow: pd.DataFrame
@@ -35,26 +39,19 @@ class Outcomes:
     @classmethod
     def read(cls, store: FrameStore, through: date, window_days: int) -> "Outcomes":
         """Read the live rows of the last `window_days` days."""
+        promised = _promises(Ledger(store).by_member())
         served, shadow = (
-            live_outcomes(store.read_all(table), through, window_days)
-            for table in ("prediction_outcomes", "shadow_outcomes")
+            live_rows(_read_outcomes(store, outcomes, forecasts, promised), through, window_days)
+            for outcomes, forecasts in (
+                ("prediction_outcomes", "daily_predictions"),
+                ("shadow_outcomes", "shadow_predictions"),
+            )
         )
         return cls(served, shadow)
 
     def of(self, member: Member) -> "Outcomes":
-        """Give one member's."""
+        """Return one member's."""
         return Outcomes(_rows_of(self.served, member), _rows_of(self.shadow, member))
-
-    def since(self, decisions: pd.DataFrame) -> "Outcomes":
-        """Give what came after the last verdict: nobody is judged twice for the same rows."""
-        if decisions.empty or self.served.empty:
-            return self
-        verdicts = decisions[decisions["decision"].isin(_FRESH_STARTS)]
-        if verdicts.empty:
-            return self
-        last = pd.Timestamp(verdicts["as_of"].iloc[-1])
-        is_later = pd.to_datetime(self.served["prediction_date"]) > last
-        return Outcomes(self.served[is_later], self.shadow)
 
 
 @dataclass(frozen=True)
@@ -68,43 +65,42 @@ class Reviewer:
     now: datetime
     dagster_run_id: str
 
-    def review(
-        self, member: Member, outcomes: Outcomes, decisions: pd.DataFrame
-    ) -> dict[str, Any] | None:
-        """Review one member; its row of realised_performance, or None if nobody serves.
+    def review(self, member: Member, outcomes: Outcomes, decisions: pd.DataFrame) -> dict[str, Any]:
+        """Review one member; its row of realised_performance.
 
         Raises:
             ModelUnavailable: the previous version is to return and does not load.
         """
+        found = outcomes.of(member)
+        performance = measure(found.served, self.rules.horizon)
         champion = self.registry.champion(member.name)
         if champion is None:
-            return None
+            return self._row(member, None, performance)
         previous = ServiceRecord.of(decisions).before(champion.version)
-        found = outcomes.of(member).since(decisions)
-        shadow = _rows_of_version(found.shadow, previous)
-        review = review_champion(
-            found.served, _rows_of_version(found.served, champion.version), shadow, self.rules
-        )
+        record = record_of(decisions, champion.version).rows(found.served)
+        review = review_champion(record, _rows_of_version(found.shadow, previous), self.rules)
         if review.action == "roll back":
             roll_back(self.store, self.registry, member, None, self.as_of, self.now, review.reason)
         elif review.action == "quarantine" and not quarantine_reason(decisions, self.now):
             self._quarantine(member, champion, review.reason)
-        return self._row(member, champion.version, asdict(review.performance)) | {
+        return self._row(member, champion.version, performance) | {
+            "record_rows": review.performance.rows,
+            "record_skill": review.performance.skill_over_reference.value,
+            "record_p_value": review.performance.p_value,
             "action": review.action,
             "reason": review.reason,
         }
 
-    def review_pool(self, outcomes: Outcomes) -> dict[str, Any]:
-        """Give the row of realised_performance of all members together."""
-        performance = measure_realised(outcomes.served, self.rules.horizon)
-        return {
-            **self._row(None, None, asdict(performance)),
-            "action": None,
-            "reason": None,
-        }
+    def review_pool(
+        self, outcomes: Outcomes, members: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Return the row of all members together, with the luck in their verdicts in words."""
+        luck = count_luck(Verdict(row["verdict"]) for row in members if row["rows"])
+        performance = measure(outcomes.served, self.rules.horizon)
+        return self._row(None, None, performance) | {"reason": luck.words}
 
     def _row(
-        self, member: Member | None, version: str | None, figures: Mapping[str, Any]
+        self, member: Member | None, version: str | None, performance: Performance
     ) -> dict[str, Any]:
         return {
             "as_of": self.as_of,
@@ -112,7 +108,12 @@ class Reviewer:
             "trend": EVERYBODY if member is None else str(member.trend),
             "model_version": version,
             "window_days": self.rules.window_days,
-            **figures,
+            **performance.row(),
+            "record_rows": None,
+            "record_skill": None,
+            "record_p_value": None,
+            "action": None,
+            "reason": None,
         }
 
     def _quarantine(self, member: Member, champion: ChampionRecord, reason: str) -> None:
@@ -134,6 +135,41 @@ class Reviewer:
                 replaced_version=champion.version,
             )
         )
+
+
+def _read_outcomes(
+    store: FrameStore, table: str, forecasts: str, promised: pd.DataFrame
+) -> pd.DataFrame:
+    """Read scored rows, each with the promise of the version that made it.
+
+    Releases before 1.1 scored rows without their status, which the forecasts then tell.
+    """
+    rows = store.read_all(table)
+    if rows.empty:
+        return rows
+    rows = rows.assign(model_version=rows["model_version"].astype(str))
+    if "status" not in rows or rows["status"].isna().any():
+        told = store.read_all(forecasts)[[*_KEY, "status"]]
+        told = told.assign(model_version=told["model_version"].astype(str))
+        rows = rows.drop(columns="status", errors="ignore").merge(told, on=_KEY, how="left")
+    was_late = rows["status"] == "late"
+    late = rows["late"].fillna(was_late).astype(bool) if "late" in rows else was_late
+    return rows.assign(late=late).merge(promised, on=_KEY[1:], how="left")
+
+
+def _promises(ledger: Mapping[Member, pd.DataFrame]) -> pd.DataFrame:
+    """Return what each version promised when it was decided about, by the ledger."""
+    found = [
+        {"symbol": member.symbol, "trend": str(member.trend), "model_version": str(version)}
+        | {column: promised.get(column, promised.get(name)) for column, name in _PROMISES.items()}
+        for member, decisions in ledger.items()
+        for version, text in zip(
+            decisions["model_version"], decisions["challenger_metrics"], strict=True
+        )
+        if (promised := json.loads(text or "{}").get("promised"))
+    ]
+    frame = pd.DataFrame(found, columns=[*_KEY[1:], *_PROMISES])
+    return frame.drop_duplicates(_KEY[1:], keep="last")
 
 
 def _rows_of(outcomes: pd.DataFrame, member: Member) -> pd.DataFrame:

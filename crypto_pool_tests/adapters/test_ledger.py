@@ -99,7 +99,9 @@ def told(ledger: Ledger, last: str) -> pd.DataFrame:
     return ledger.of_member(BTC)
 
 
-@pytest.mark.parametrize("decision", ["promoted", "expired", "rolled back"])
+@pytest.mark.parametrize(
+    "decision", ["promoted", "replaced", "refreshed", "expired", "rolled back"]
+)
 def test_a_quarantine_ends_the_moment_a_version_is_appointed(ledger, decision):
     decisions = told(ledger, decision)
     assert quarantine_reason(decisions, NOON + DAY - SECOND) == ""

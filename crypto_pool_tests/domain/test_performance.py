@@ -11,7 +11,6 @@ from crypto_pool.domain.performance import (
     count_luck,
     live_rows,
     measure,
-    measure_pool,
 )
 from crypto_pool_tests.domain.live_forecasts import opposite, scored
 
@@ -33,7 +32,6 @@ def test_figures_are_those_of_the_rows():
 
 def test_nothing_scored_gives_no_figures():
     assert measure(pd.DataFrame(), 10) == Performance()
-    assert measure_pool(pd.DataFrame(), 10).champions == Performance()
 
 
 @pytest.mark.parametrize(
@@ -67,11 +65,12 @@ def test_the_baseline_enters_no_promise_and_the_skill_is_given_with_it_too():
         status="baseline", signal=False, promised_precision=np.nan
     )
     baseline["probability"] = baseline["reference_probability"]
-    pool = measure_pool(pd.concat([champions, baseline]), 10)
-    assert pool.champions == measure(champions, 10)
-    assert (pool.baseline.rows, pool.baseline.skill_over_reference.value) == (60, 0.0)
-    without = pool.champions.skill_over_reference.value
-    assert without < pool.skill_with_baseline.value < 0
+    pool, alone = measure(pd.concat([champions, baseline]), 10), measure(champions, 10)
+    for name in ("rows", "precision", "promised_precision", "brier_score", "verdict", "p_value"):
+        assert getattr(pool, name) == getattr(alone, name)
+    assert (pool.baseline_rows, pool.baseline_skill.value) == (60, 0.0)
+    assert pool.skill_over_reference.value < pool.skill_with_baseline.value < 0
+    assert measure(baseline, 10).rows == 0
 
 
 def test_intervals_lie_around_their_figures_and_narrow_with_days():

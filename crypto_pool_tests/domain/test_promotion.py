@@ -1,7 +1,7 @@
 """Who serves: decided on rows neither side has seen."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,70 +23,94 @@ from crypto_pool.domain.promotion import (
 from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import UnscoredCandidate
 
-RULES = PromotionRules(margin=0.01, min_rows=30, expires_after_days=60)
+RULES = PromotionRules()
 CHALLENGER = Challenger("LightGBM", 0.5)
 TRAINED = date(2021, 6, 30)
+AS_OF = date(2021, 7, 10)  # of the champion's training
+YOUNG, OLD = AS_OF + timedelta(days=29), AS_OF + timedelta(days=30)
 FEW_ROWS = date(2020, 11, 15)
 
 
 def incumbent(fault: str = "", seen: date = TRAINED) -> Incumbent:
-    return Incumbent("3", TRAINED, seen, 0.5, fault)
+    return Incumbent("3", AS_OF, TRAINED, seen, 0.5, fault)
 
 
-def comparison(champion: float, challenger: float, rows: int = 40) -> pd.DataFrame:
-    """Both give every row, all of class 1, the same probability."""
+def comparison(rows: int, worse_by: float = 0.0, noise: float = 0.0, seed: int = 0):
+    """The challenger's Brier score is higher by `worse_by`, give or take a daily noise."""
+    random = np.random.default_rng(seed)
+    excess = worse_by + noise * random.standard_normal(rows)
     return pd.DataFrame(
         {
-            "label": np.ones(rows, dtype=int),
-            "champion_probability": champion,
-            "challenger_probability": challenger,
-        }
+            "label": np.zeros(rows, dtype=int),
+            "champion_probability": 0.5,
+            "challenger_probability": np.sqrt(0.25 + excess),
+        },
+        index=pd.date_range("2021-08-01", periods=rows),
     )
 
 
 @pytest.mark.parametrize(
-    ("champion", "challenger", "rows", "as_of", "decision", "said"),
+    ("champion", "challenger", "unseen", "out_of_fold", "as_of", "decision", "said"),
     [
-        (None, CHALLENGER, None, date(2021, 8, 1), "promoted", "nobody served"),
-        (None, None, None, date(2021, 8, 1), "rejected", "nobody serves"),
-        (incumbent(), None, None, date(2021, 12, 1), "rejected", "version 3 stays"),
-        (incumbent("no file"), CHALLENGER, None, date(2021, 8, 1), "promoted", "no file"),
-        (incumbent(), CHALLENGER, None, date(2021, 8, 1), "kept", "0 rows"),
-        (incumbent(), CHALLENGER, None, date(2021, 8, 29), "expired", "60 days ago"),
-        (incumbent(), CHALLENGER, (0.5, 0.9, 40), date(2021, 8, 1), "promoted", "+0.2400 on 40"),
-        (incumbent(), CHALLENGER, (0.5, 0.9, 30), date(2021, 8, 1), "promoted", "on 30"),
-        (incumbent(), CHALLENGER, (0.5, 0.9, 29), date(2021, 8, 1), "kept", "29 rows"),
-        (incumbent(), CHALLENGER, (0.9, 0.904, 40), date(2021, 8, 1), "kept", "+0.0008"),
-        (incumbent(), CHALLENGER, (0.9, 0.5, 40), date(2021, 8, 1), "kept", "-0.2400"),
-        (incumbent(), CHALLENGER, (0.9, 0.5, 40), date(2021, 9, 1), "expired", "-0.2400"),
+        (None, CHALLENGER, None, None, YOUNG, "promoted", "nobody served"),
+        (None, None, None, None, YOUNG, "rejected", "nobody serves"),
+        # No challenger: the winner failed the gates.
+        (incumbent(), None, None, None, YOUNG, "rejected", "version 3 stays: it is 29 days old"),
+        (incumbent(), None, None, None, OLD, "stood down", "it is 30 days old"),
+        (incumbent("no file"), None, None, None, YOUNG, "stood down", "no file"),
+        # 1. The champion has a fault.
+        (incumbent("no file"), CHALLENGER, None, None, YOUNG, "replaced", "cannot serve: no file"),
+        # 2. The whole interval is better.
+        (incumbent(), CHALLENGER, (150, -0.05), None, YOUNG, "promoted", "lower by 0.0500"),
+        (incumbent(), CHALLENGER, (149, -0.05), None, YOUNG, "kept", "149 rows that neither"),
+        (incumbent(), CHALLENGER, (150, -0.001, 0.05), None, YOUNG, "kept", "90 % interval"),
+        # 3. It is not old.
+        (incumbent(), CHALLENGER, None, (600, -0.05), YOUNG, "kept", "29 days old"),
+        # 4. It is old, and the challenger is not worse.
+        (incumbent(), CHALLENGER, (60, 0.014), None, OLD, "refreshed", "60 rows that neither"),
+        (incumbent(), CHALLENGER, (60, 0.0151), None, OLD, "kept", "may be worse"),
+        (incumbent(), CHALLENGER, (59, 0.2), (600, 0.0), OLD, "refreshed", "600 out-of-fold rows"),
+        (incumbent(), CHALLENGER, None, (600, 0.1), OLD, "kept", "0.015 is the limit"),
+        (incumbent(), CHALLENGER, None, None, OLD, "refreshed", "no rows compare them"),
     ],
 )
-def test_decisions(champion, challenger, rows, as_of, decision, said):
-    frame = None if rows is None else comparison(*rows)
-    verdict = decide(champion, challenger, frame, as_of, RULES)
+def test_decisions(champion, challenger, unseen, out_of_fold, as_of, decision, said):
+    frames = [None if made is None else comparison(*made) for made in (unseen, out_of_fold)]
+    verdict = decide(champion, challenger, frames[0], as_of, RULES, out_of_fold=frames[1])
     assert verdict.decision == decision
     assert said in verdict.reason
-    assert verdict.replaces == (decision in ("promoted", "expired"))
+    assert verdict.replaces == (decision in ("promoted", "replaced", "refreshed"))
 
 
-def test_both_sides_metrics_are_kept_with_the_verdict():
-    verdict = decide(incumbent(), CHALLENGER, comparison(0.5, 0.9), date(2021, 8, 1), RULES)
-    assert verdict.champion_metrics["brier_score"] == pytest.approx(0.25)
-    assert verdict.challenger_metrics["brier_score"] == pytest.approx(0.01)
-    assert verdict.champion_metrics["slice_size"] == 40
+def test_age_counts_from_one_training_to_the_next_and_is_a_setting():
+    rules = replace(RULES, refresh_after_days=45)
+    ages = [AS_OF + timedelta(days=days) for days in (44, 45)]
+    decisions = [
+        decide(incumbent(), CHALLENGER, comparison(60), as_of, rules).decision for as_of in ages
+    ]
+    assert decisions == ["kept", "refreshed"]
 
 
-def test_each_side_signals_at_its_own_threshold():
+def test_why_the_two_could_not_meet_is_said():
+    verdict = decide(incumbent(), CHALLENGER, None, YOUNG, RULES, incomparable="too few rows")
+    assert verdict.reason.endswith("too few rows")
+
+
+def test_a_gap_of_days_is_no_shorter_for_having_no_rows():
+    """60 rows in two stretches a year apart are two blocks, however few rows lie in each."""
+    whole = comparison(60, 0.0, 0.1)
+    apart = whole.set_axis([*whole.index[:30], *(whole.index[30:] + pd.Timedelta(days=365))])
+    reasons = [decide(incumbent(), CHALLENGER, f, OLD, RULES).reason for f in (whole, apart)]
+    assert reasons[0] != reasons[1]
+
+
+def test_both_sides_metrics_are_kept_with_the_verdict_each_at_its_own_threshold():
     champion, challenger = replace(incumbent(), decision_threshold=0.6), Challenger("A", 0.3)
-    verdict = decide(champion, challenger, comparison(0.5, 0.5), date(2021, 8, 1), RULES)
+    frame = comparison(160).assign(label=1)
+    verdict = decide(champion, challenger, frame, YOUNG, RULES)
+    assert verdict.champion_metrics["brier_score"] == pytest.approx(0.25)
     assert verdict.champion_metrics["true_positives"] == 0
-    assert verdict.challenger_metrics["true_positives"] == 40
-
-
-def test_a_margin_that_is_just_met_is_enough():
-    rules = replace(RULES, margin=0.5**2 - 0.25**2)
-    verdict = decide(incumbent(), CHALLENGER, comparison(0.5, 0.75), date(2021, 8, 1), rules)
-    assert verdict.decision == "promoted"
+    assert verdict.challenger_metrics["true_positives"] == 160
 
 
 def test_a_candidate_that_is_calibrated_to_the_reference_serves_it(table):
@@ -138,11 +162,10 @@ def test_no_comparison_without_rows(table):
     ],
 )
 def test_what_stops_a_comparison_is_the_reason_on_record(table, trained, said):
-    champion = Incumbent("3", trained, TRAINED, 0.5)
+    champion = replace(incumbent(), trained_through=trained)
     policy = PurgedWalkForwardPolicy()
     with pytest.raises(UnscoredCandidate, match=said) as caught:
         compare(table, champion, np.zeros, CANDIDATES["LightGBM"], policy)
-    verdict = decide(champion, CHALLENGER, None, TRAINED, RULES, str(caught.value))
-    assert "no comparison with it on rows that neither has seen: " in verdict.reason
+    verdict = decide(champion, CHALLENGER, None, YOUNG, RULES, incomparable=str(caught.value))
     assert said in verdict.reason
     assert "0 rows that neither" not in verdict.reason

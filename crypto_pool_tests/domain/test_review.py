@@ -46,11 +46,11 @@ FIRST = ("promoted", "1", "LightGBM")
 @pytest.mark.parametrize(
     ("decisions", "versions", "since"),
     [
-        ([FIRST], {"1"}, day(0)),
-        ([FIRST, ("refreshed", "2", "LightGBM")], {"1", "2"}, day(0)),
-        ([FIRST, ("kept", "1", "XGBoost"), ("refreshed", "3", "LightGBM")], {"1", "3"}, day(0)),
-        ([FIRST, ("refreshed", "2", "XGBoost")], {"2"}, day(1)),
-        ([FIRST, ("replaced", "2", "LightGBM")], {"2"}, day(1)),
+        ([FIRST], {"1"}, None),
+        ([FIRST, ("refreshed", "2", "LightGBM")], {"1", "2"}, None),
+        ([FIRST, ("kept", "1", "XGBoost"), ("refreshed", "3", "LightGBM")], {"1", "3"}, None),
+        ([FIRST, ("refreshed", "2", "XGBoost")], {"2"}, None),
+        ([FIRST, ("replaced", "2", "LightGBM")], {"2"}, None),
         ([FIRST, ("quarantined", "1", "LightGBM")], {"1"}, day(1)),
         ([FIRST, ("refreshed", "2", "LightGBM"), ("rolled back", "1", "LightGBM")], {"1"}, day(2)),
         (
@@ -61,7 +61,7 @@ FIRST = ("promoted", "1", "LightGBM")
                 ("refreshed", "3", "LightGBM"),
             ],
             {"2", "3"},
-            day(2),
+            None,
         ),
     ],
 )

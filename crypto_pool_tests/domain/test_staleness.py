@@ -3,8 +3,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from crypto_pool.domain.intervals import Estimate
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.outcomes import RealisedPerformance
+from crypto_pool.domain.performance import Performance
 from crypto_pool.domain.staleness import (
     MemberState,
     RetrainRules,
@@ -17,7 +18,7 @@ TODAY = date(2023, 6, 30)
 RULES = RetrainRules()
 BTC, ETH, ADA = (Member(symbol, Trend.UPTREND) for symbol in ("BTC", "ETH", "ADA"))
 FRESH = MemberState(BTC, has_champion=True, trained_as_of=TODAY - timedelta(days=29))
-POOR = RealisedPerformance(120, 6.0, 10, 0.1, 0.5, 0.2, 0.3, 0.2, -0.5, 0.05)
+POOR = Performance(rows=120, skill_over_reference=Estimate(-0.5), p_value=0.05)
 
 
 def judge(**changes):
@@ -26,8 +27,8 @@ def judge(**changes):
 
 def test_a_fresh_member_is_not_stale():
     assert judge() is None
-    assert judge(performance=replace(POOR, chance=0.2), drift=0.5, new_labelled_rows=59) is None
-    assert judge(performance=replace(POOR, chance=None)) is None
+    assert judge(performance=replace(POOR, p_value=0.2), drift=0.5, new_labelled_rows=59) is None
+    assert judge(performance=replace(POOR, p_value=None)) is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ FIRST, SECOND, END = date(2021, 1, 1), date(2021, 4, 1), date(2021, 5, 1)
 DAYS = pd.date_range("2020-06-01", END)
 LABELS = pd.Series((np.arange(len(DAYS)) // 6 % 3 == 0).astype(float), index=DAYS)
 POLICY = PurgedWalkForwardPolicy()
-STAYS = PromotionRules(margin=0.05, expires_after_days=10_000)
+STAYS = PromotionRules(refresh_after_days=10_000, rows_to_be_better=60)
 PASSES = {
     "positive_accuracy": 0.7,
     "negative_accuracy": 0.7,
@@ -105,7 +105,8 @@ def test_a_challenger_that_is_better_on_unseen_rows_serves_from_its_day_on():
     lived = life(*better_challenger())
     assert decisions(lived) == ["promoted", "promoted"]
     assert (
-        "beats version 1: Brier score better by +0.1625 on 70 rows" in lived.decisions[1]["reason"]
+        "is better than version 1: Skill's Brier score is lower by 0.1625"
+        in lived.decisions[1]["reason"]
     )
     served = lived.forecasts.groupby("version")
     assert [set(rows["algorithm"]) for _, rows in served] == [{"Luck"}, {"Skill"}]
@@ -124,12 +125,12 @@ def test_a_decision_knows_no_label_of_its_last_ten_days(known_before, same):
     assert (reasons[0] == reasons[1]) == same
 
 
-def test_without_enough_unseen_rows_a_champion_stays_until_it_expires():
+def test_without_enough_unseen_rows_a_champion_stays_until_it_is_old():
     first, second = better_challenger()
-    many = PromotionRules(margin=0.05, min_rows=71, expires_after_days=10_000)
+    many = PromotionRules(refresh_after_days=10_000)
     assert decisions(life(first, second, many)) == ["promoted", "kept"]
-    old = PromotionRules(margin=0.05, min_rows=71, expires_after_days=60)
-    assert decisions(life(first, second, old)) == ["promoted", "expired"]
+    old = PromotionRules(refresh_after_days=60)
+    assert decisions(life(first, second, old)) == ["promoted", "refreshed"]
 
 
 def test_days_whose_labels_a_champion_was_fitted_on_are_not_served():

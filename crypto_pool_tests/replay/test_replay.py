@@ -107,16 +107,17 @@ def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]
     assert "<script" not in page
     assert 'src="http' not in page
 
-    rules = {"promotion_margin": 0.9, "promotion_min_rows": 7, "champion_expires_after_days": 1}
+    rules = {"refresh_after_days": 1}
     strict = {f"CRYPTO_POOL_{name.upper()}": str(value) for name, value in rules.items()}
     again = pool.run(*ARGUMENTS, "--output", "strict.json", environment=strict)
     assert again.returncode == 0, again.stdout + again.stderr
     assert stored_rounds(pool) == after
     held_to = json.loads((pool.home / "strict.json").read_text())
     assert held_to["promotion_rules"] == {
-        "margin": 0.9, "min_rows": 7, "expires_after_days": 1, "horizon": 10
+        "refresh_after_days": 1, "tolerance": 0.015, "rows_to_be_better": 150,
+        "rows_to_refresh": 60, "horizon": 10,
     }  # fmt: skip
-    assert decisions(held_to)["expired"] > decisions(report)["expired"] == 0
+    assert decisions(held_to)["refreshed"] >= decisions(report)["refreshed"]
 
 
 def test_what_comes_later_changes_no_earlier_forecast(tmp_path: Path) -> None:

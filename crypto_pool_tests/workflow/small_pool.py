@@ -27,8 +27,9 @@ MEMBER = Member("AAA", Trend.UPTREND)
 ALGORITHMS = ("LightGBM", "RidgeClassifier")
 RECIPE = Recipe(training_rows=500)
 FIRST, SECOND = date(2022, 6, 1), date(2022, 8, 20)
-STAYS = PromotionRules(margin=0.5, expires_after_days=10_000)
-EXPIRES = PromotionRules(margin=0.5, expires_after_days=60)
+STAYS = PromotionRules(refresh_after_days=10_000)
+# Any challenger takes over from an old champion.
+REFRESHED = PromotionRules(tolerance=1.0)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The life of a champion: promoted, kept, expired, rolled back, killed half-way."""
+"""The life of a champion: promoted, kept, refreshed, rolled back, killed half-way."""
 
 import json
 import re
@@ -15,16 +15,15 @@ from crypto_pool.adapters.explanation_plots import BAR_FILE, BEESWARM_FILE
 from crypto_pool.adapters.ledger import serving_version
 from crypto_pool.adapters.model_aliases import ModelAliases
 from crypto_pool.domain.evaluation import Gates
-from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow import championing
 from crypto_pool.workflow.repairing import complete_decision
 from crypto_pool.workflow.reproducing import reproduce
 from crypto_pool.workflow.reverting import ServiceRecord, roll_back
 from crypto_pool_tests.workflow.small_pool import (
-    EXPIRES,
     FIRST,
     MEMBER,
+    REFRESHED,
     SECOND,
     STAYS,
     noon_after,
@@ -66,7 +65,7 @@ def test_the_same_build_again_adds_no_decision_and_no_version(pool):
         pool.registry.version(MEMBER.name, "3")
 
 
-def test_a_challenger_without_margin_is_kept_in_the_shadow(pool):
+def test_a_challenger_that_is_not_better_is_kept_in_the_shadow(pool):
     decision = pool.appoint(SECOND, STAYS)
     assert decision.decision == "kept"
     assert pool.serving == "1"
@@ -76,34 +75,45 @@ def test_a_challenger_without_margin_is_kept_in_the_shadow(pool):
     record = pool.decisions.iloc[-1]
     assert (record["model_version"], record["serving_version"]) == ("2", "1")
     compared = json.loads(record["champion_metrics"])["compared"]
-    assert compared["slice_size"] >= STAYS.min_rows
+    assert compared["slice_size"] == 60
     assert decision.row["model_version"] == "1"
 
 
 def test_a_rejection_says_once_what_the_best_candidate_lacks(pool, monkeypatch):
     monkeypatch.setattr(championing, "Gates", lambda: Gates(positive_accuracy=0.99))
     decision = pool.appoint(SECOND, STAYS)
-    assert (decision.decision, decision.outcome) == ("rejected", "rejected")
+    assert decision.decision == "rejected"
     assert re.fullmatch(
         r"none of 2 candidates passed the gates \(\w+, the best of them: "
-        r"recall 0\.\d+, more than 0\.99 is needed\); version 1 stays",
+        r"recall 0\.\d+, more than 0\.99 is needed\); version 1 stays: it is 80 days old "
+        r"\(refresh_after_days is 10000\)",
         decision.reason,
     )
 
 
-def test_an_expired_champion_gives_way(pool):
-    decision = pool.appoint(SECOND, EXPIRES)
-    assert decision.decision == "expired"
-    assert decision.outcome == "version 2 replaces an expired one"
+def test_an_old_champion_gives_way(pool):
+    decision = pool.appoint(SECOND, REFRESHED)
+    assert decision.decision == "refreshed"
+    assert "80 days old (refresh_after_days is 30)" in decision.reason
+    assert "on 60 rows that neither has seen" in decision.reason
     assert pool.serving == "2"
     assert pool.registry.previous(MEMBER.name).version == "1"
     assert pool.registry.challenger(MEMBER.name) is None
 
 
-def test_any_margin_reached_promotes(pool):
-    decision = pool.appoint(SECOND, PromotionRules(margin=-1.0, expires_after_days=10_000))
-    assert decision.decision == "promoted"
-    assert pool.serving == "2"
+def test_an_old_champion_stands_down_where_the_winner_fails_the_gates(pool, monkeypatch):
+    monkeypatch.setattr(Gates, "failures", lambda gates, metrics: ("recall is too low",))
+    assert pool.appoint(SECOND, STAYS).decision == "rejected"
+    assert pool.serving == "1"
+    decision = pool.appoint(SECOND, REFRESHED)
+    assert decision.decision == "stood down"
+    assert (pool.serving, decision.row) == (None, None)
+    assert pool.decisions["serving_version"].iloc[-1] is None
+    assert pool.registry.previous(MEMBER.name).version == "1"
+    # Killed before the alias was gone, the next build takes it away.
+    pool.registry.set_champion(MEMBER.name, "1")
+    pool.appoint(SECOND, REFRESHED)
+    assert pool.serving is None
 
 
 def test_a_champion_that_does_not_load_is_replaced(pool):
@@ -113,21 +123,21 @@ def test_a_champion_that_does_not_load_is_replaced(pool):
         if model in str(stored):
             stored.write_text("{}")
     decision = pool.appoint(SECOND, STAYS)
-    assert decision.decision == "promoted"
+    assert decision.decision == "replaced"
     assert "no longer loads" in decision.reason
     assert pool.serving == "2"
 
 
 def test_an_older_build_moves_no_alias_back(pool):
-    pool.appoint(SECOND, EXPIRES)
-    decision = pool.appoint(FIRST, PromotionRules(margin=-1.0))
+    pool.appoint(SECOND, REFRESHED)
+    decision = pool.appoint(FIRST, REFRESHED)
     assert decision.decision == "kept"
     assert pool.serving == "2"
     assert pool.registry.challenger(MEMBER.name) is None
 
 
 def test_the_ledger_tells_who_served_on_a_day(pool):
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     decisions = pool.decisions
     assert serving_version(decisions, noon_after(date(2022, 5, 1))) is None
     assert serving_version(decisions, noon_after(date(2022, 7, 1))) == "1"
@@ -142,28 +152,28 @@ def test_killed_around_the_promotion_and_run_again_it_ends_the_same(pool, moment
 import os, signal
 from pathlib import Path
 from crypto_pool.adapters.model_aliases import ModelAliases
-from crypto_pool_tests.workflow.small_pool import EXPIRES, SECOND, SmallPool
+from crypto_pool_tests.workflow.small_pool import REFRESHED, SECOND, SmallPool
 original = ModelAliases.set_champion
 kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
 ModelAliases.set_champion = lambda *given: {call}
-SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, EXPIRES)
+SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, REFRESHED)
 """
     killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert pool.registry.version(MEMBER.name, "2")
     assert pool.serving == ("1" if moment == "before" else "2")
 
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     assert pool.serving == "2"
     assert pool.registry.previous(MEMBER.name).version == "1"
-    assert pool.registry.version(MEMBER.name, "2").tags["verdict"] == "expired"
-    assert list(pool.decisions["decision"]) == ["promoted", "expired"]
+    assert pool.registry.version(MEMBER.name, "2").tags["verdict"] == "refreshed"
+    assert list(pool.decisions["decision"]) == ["promoted", "refreshed"]
 
 
 def test_a_recorded_promotion_takes_effect_before_anything_else_is_decided(pool, monkeypatch):
     """A process that ends after the record leaves a decision whose alias has not moved."""
     monkeypatch.setattr(ModelAliases, "set_champion", lambda *_: None)
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     monkeypatch.undo()
     assert pool.serving == "1"
     assert complete_decision(pool.registry, MEMBER, pool.decisions)
@@ -174,7 +184,7 @@ def test_a_recorded_promotion_takes_effect_before_anything_else_is_decided(pool,
 
 
 def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     done = roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
     assert (done.before, done.after) == ("2", "1")
     assert done.told == (
@@ -185,14 +195,14 @@ def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
     assert pool.decisions["decision"].iloc[-1] == "rolled back"
     assert pool.store.read("champions", MEMBER.partition_key)["model_version"][0] == "1"
 
-    assert "rolled back by hand" in pool.appoint(SECOND, EXPIRES).reason
+    assert "rolled back by hand" in pool.appoint(SECOND, REFRESHED).reason
     assert pool.serving == "1"
     roll_back(pool.store, pool.registry, MEMBER, "2", SECOND, noon_after(SECOND))
     assert pool.serving == "2"
 
 
 def test_rollback_never_returns_to_a_version_that_was_left(pool):
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     store, registry, now = pool.store, pool.registry, noon_after(SECOND)
     roll_back(store, registry, MEMBER, None, SECOND, now)
     told = r"AAA_uptrend: no version before 1 .* --to 2 brings back the one that was left"
@@ -208,7 +218,7 @@ def test_rollback_never_returns_to_a_version_that_was_left(pool):
     ("decided", "stays", "left"),
     [
         ("", "", ""),
-        ("promoted 1, kept 1, expired 2, promoted 3", "123", ""),
+        ("promoted 1, kept 1, refreshed 2, promoted 3", "123", ""),
         ("promoted 1, promoted 2, promoted 3, rolled back 2", "12", "3"),
         ("promoted 1, promoted 2, promoted 3, rolled back 2, rolled back 1", "1", "32"),
         ("promoted 1, promoted 2, promoted 3, rolled back 1", "1", "3"),  # 2 came after 1

@@ -3,7 +3,7 @@
 import grimp
 import pytest
 
-from crypto_pool.domain import candidates, outcomes
+from crypto_pool.domain import candidates, performance
 from crypto_pool.workflow import code_version as versions
 from crypto_pool.workflow.code_version import (
     PACKAGE,
@@ -25,12 +25,14 @@ def test_what_training_depends_on_is_what_the_import_graph_says():
 def test_imports_inside_functions_count_and_what_comes_after_training_does_not():
     reached = reached_modules(*TRAINING)
     assert {"purged", "neural_net", "calibration_fitting", "thresholds"} <= set(reached)
-    assert not {"outcomes", "staleness", "drift", "promotion", "explanation"} & set(reached)
+    assert not {"performance", "review", "staleness", "drift", "promotion", "explanation"} & set(
+        reached
+    )
     assert "features" in reached_modules(*TRAINING, "features")
     assert code_version(*TRAINING, "features") != code_version()
 
 
-@pytest.mark.parametrize(("edited", "is_another"), [(candidates, True), (outcomes, False)])
+@pytest.mark.parametrize(("edited", "is_another"), [(candidates, True), (performance, False)])
 def test_an_edit_counts_where_training_reaches_it(tmp_path, monkeypatch, edited, is_another):
     before, whole = code_version(), domain_version()
     for source in versions.FOLDER.glob("*.py"):

@@ -16,7 +16,7 @@ from crypto_pool.workflow.forecasting import (
     forecast,
     was_trained_by,
 )
-from crypto_pool_tests.workflow.small_pool import EXPIRES, FIRST, MEMBER, SECOND, noon_after
+from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECOND, noon_after
 
 
 def choose(pool, bar_date):
@@ -33,7 +33,7 @@ def predict(pool, bar_date):
 
 
 def test_a_past_day_is_forecast_by_the_version_that_served_then(pool):
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     assert pool.serving == "2"
     then = predict(pool, date(2022, 7, 1))
     assert (then["model_version"], then["status"]) == ("1", "active")
@@ -45,7 +45,7 @@ def test_a_past_day_is_forecast_by_the_version_that_served_then(pool):
 
 def test_a_day_before_anybody_served_is_not_forecast_by_what_came_later(pool):
     """A version trained on no later bar may, and is late."""
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     assert choose(pool, date(2022, 5, 1)) is None
     champion = pool.registry.champion(MEMBER.name)
     nobody = pd.DataFrame()
@@ -111,7 +111,7 @@ def test_a_day_the_version_was_chosen_on_is_in_sample(pool):
 
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_the_served_probability_is_that_of_the_registered_model(pool, version):
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     day = date(2022, 7, 1) if version == "1" else SECOND
     row = predict(pool, day)
     assert row["model_version"] == version

@@ -66,7 +66,7 @@ def test_another_feature_schema_replaces_the_champion(pool):
     changed = replace(pool, algorithms=("LightGBM",))
     changed.train(SECOND)
     decision = changed.appoint(SECOND, STAYS)
-    assert decision.decision == "promoted"
+    assert decision.decision == "replaced"
     assert "feature weekday is new" in decision.reason
     assert pool.serving == "2"
     assert predict(changed)["model_version"] == "2"
@@ -87,10 +87,10 @@ def test_a_champion_for_other_terms_cannot_serve(pool, setting, value):
     task = pool.task(SECOND)
     serving = pool.registry.champion(MEMBER.name)
     run = pool.registry.run(serving.run_id)
-    assert "cannot serve" not in judge(task, serving, run, None, "").reason
+    assert "cannot serve" not in judge(task, serving, run, None, "", {}).reason
     settings = task.recipe.to_settings()
     changed = replace(task, recipe=Recipe.from_settings({**settings, setting: value}))
-    verdict = judge(changed, serving, run, None, "")
+    verdict = judge(changed, serving, run, None, "", {})
     assert verdict.replaces
     assert f"{setting} was {settings[setting]} and is {value}" in verdict.reason
 
@@ -101,7 +101,7 @@ def test_a_quarantined_champion_cannot_serve(pool):
     pool.store.write("promotions", f"{MEMBER.partition_key}|q", entry.assign(decided_at_utc=NOW))
     assert list(Ledger(pool.store).of_member(MEMBER)["decision"]) == ["promoted", "quarantined"]
     run = pool.registry.run(serving.run_id)
-    verdict = judge(pool.task(SECOND), serving, run, None, "")
+    verdict = judge(pool.task(SECOND), serving, run, None, "", {})
     assert verdict.replaces
     assert "it is quarantined (far off)" in verdict.reason
 

@@ -8,15 +8,15 @@ import pandas as pd
 
 from crypto_pool.adapters.ledger import quarantine_reason
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.outcomes import ReviewRules
 from crypto_pool.domain.recipe import Recipe, Target
+from crypto_pool.domain.review import ReviewRules
 from crypto_pool.workflow.forecasting import FrameCache, choose_forecaster, forecast
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.reverting import roll_back
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.workflow.small_pool import (
-    EXPIRES,
     MEMBER,
+    REFRESHED,
     SECOND,
     STAYS,
     noon_after,
@@ -40,6 +40,8 @@ def write_outcomes(pool, table, version, *, error, days=200, until=TODAY):
             "signal": outcome == 0,
             "reference_probability": 1 / 3,
             "outcome": outcome,
+            "status": "active",
+            "late": False,
             "in_sample": False,
             "model_version": version,
         }
@@ -84,7 +86,7 @@ def test_a_champion_worse_than_the_reference_abstains_until_another_takes_over(p
     assert "worse than the reference" in observe(pool, TODAY).quarantine
 
     taken_over = pool.appoint(SECOND, STAYS)
-    assert taken_over.decision == "promoted"
+    assert taken_over.decision == "replaced"
     assert "quarantined" in taken_over.reason
     assert predict(pool, SECOND)["status"] == "active"
     assert observe(pool, SECOND).quarantine == ""
@@ -95,13 +97,13 @@ def test_the_same_rows_condemn_only_once(pool):
     review(pool)
     again = review(pool)
     assert again["action"] == "keep"
-    assert again["rows"] == 0
+    assert (again["record_rows"], again["rows"]) == (0, 200)  # the member's figures stand
     assert len(pool.decisions) == 2
     assert quarantine_reason(pool.decisions, noon_after(TODAY))
 
 
 def test_a_better_predecessor_serves_again_by_itself(pool):
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     assert pool.serving == "2"
     write_outcomes(pool, "prediction_outcomes", "2", error=BAD)
     write_outcomes(pool, "shadow_outcomes", "1", error=GOOD)
@@ -114,7 +116,7 @@ def test_a_better_predecessor_serves_again_by_itself(pool):
 
 
 def test_a_version_that_a_rollback_left_does_not_return_by_itself(pool):
-    pool.appoint(SECOND, EXPIRES)
+    pool.appoint(SECOND, REFRESHED)
     roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
     later = SECOND + timedelta(days=200)
     write_outcomes(pool, "prediction_outcomes", "1", error=BAD, until=later)

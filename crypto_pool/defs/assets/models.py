@@ -142,7 +142,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
     survivors = []
     for done, (task, decision) in enumerate(appoint_champions(pool.workers, tasks), 1):
         key = task.member.partition_key
-        outcome = "failed" if isinstance(decision, Failure) else decision.outcome
+        outcome = "failed" if isinstance(decision, Failure) else decision.decision
         context.log.info(f"{done}/{len(tasks)} {task.member.name} champion: {outcome}")
         if isinstance(decision, Failure):
             reasons.append(f"{key}: {decision.reason}")

@@ -50,7 +50,7 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -
 def realised_performance(
     context: dg.AssetExecutionContext, pool: PoolResource
 ) -> dg.MaterializeResult[None]:
-    """What champions delivered; one worse than the reference beyond chance is quarantined.
+    """What champions delivered; one that is worse than the reference is quarantined.
 
     Where the version before it does better in its shadow, that one serves again. A member
     that cannot be reviewed goes on record, and holds up neither the others nor the publication.
@@ -60,7 +60,7 @@ def realised_performance(
     )
     outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
     decisions = Ledger(pool.store).by_member()
-    rows = [reviewer.review_pool(outcomes)]
+    rows: list[dict[str, Any]] = []
     for member in pool.members:
         try:
             row = reviewer.review(member, outcomes, decisions.get(member, pd.DataFrame()))
@@ -68,8 +68,12 @@ def realised_performance(
             reason = f"{type(error).__name__}: {error}"
             record_failure(context, context.asset_key, member.partition_key, reason)
             continue
-        rows.extend([row] if row is not None else [])
+        rows.append(row)
+    whole = reviewer.review_pool(outcomes, rows)
+    rows = [whole, *rows]
     pool.store.write("realised_performance", pool.as_of.isoformat(), pd.DataFrame(rows))
-    whole = {name: value for name, value in rows[0].items() if isinstance(value, int | float)}
+    figures = {name: value for name, value in whole.items() if isinstance(value, int | float)}
     acted = [row["reason"] for row in rows if row["action"] not in (None, "keep")]
-    return dg.MaterializeResult(metadata={**whole, "members": len(rows) - 1, "acted_on": acted})
+    return dg.MaterializeResult(
+        metadata={**figures, "luck": whole["reason"], "members": len(rows) - 1, "acted_on": acted}
+    )
