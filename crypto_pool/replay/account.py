@@ -42,30 +42,34 @@ class Costs:
 def follow_signals(
     forecasts: pd.DataFrame, bars: Mapping[str, pd.DataFrame], horizon: int, costs: Costs
 ) -> pd.Series:
-    """Daily returns of the account after costs, by the day they begin on."""
-    returns = _open_returns(bars)
+    """Return daily returns of the account after costs, by the day they begin on."""
+    days = _days(bars)
     if forecasts.empty:
-        return pd.Series(0.0, index=returns.index)
+        return pd.Series(0.0, index=days)
     flagged = forecasts.set_index(["symbol", "trend"], append=True)["flagged"].astype(float)
-    signals = flagged.unstack(["symbol", "trend"]).reindex(returns.index).fillna(0.0)
-    exposure = pd.DataFrame(0.0, index=returns.index, columns=returns.columns)
-    for symbol in exposure.columns:
+    signals = flagged.unstack(["symbol", "trend"]).reindex(days).fillna(0.0)
+    earned = {}
+    for symbol, frame in bars.items():
         up = _column(signals, symbol, "uptrend")
         down = _column(signals, symbol, "downtrend")
-        bought = (up > 0) & ~(down > 0)
-        # Known when the bar closes, so traded and earning from the next day on.
-        exposure[symbol] = bought.astype(float).rolling(horizon, min_periods=1).mean().shift(1)
-    exposure = exposure.fillna(0.0).where(returns.notna(), 0.0)
-    traded = exposure.diff().abs().fillna(exposure.abs())
-    earned = exposure * returns.fillna(0.0) - traded * costs.rate
-    return earned.mean(axis=1)
+        bought = ((up > 0) & ~(down > 0)).astype(float)
+        # Known when the bar closes, so traded at the next open there is, and held to the one after.
+        known = bought.rolling(horizon, min_periods=1).mean().shift(1).fillna(0.0)
+        returns = _open_returns(frame)
+        exposure = known.reindex(returns.index)
+        traded = exposure.diff().abs().fillna(exposure)
+        earned[symbol] = exposure * returns - traded * costs.rate
+    return pd.DataFrame(earned).reindex(days).fillna(0.0).mean(axis=1)
 
 
 def buy_and_hold(bars: Mapping[str, pd.DataFrame], costs: Costs) -> pd.Series:
-    """Daily returns of equal amounts of all coins, bought at each one's first open and kept."""
-    returns = _open_returns(bars)
-    first = returns.notna() & (returns.notna().cumsum() == 1)
-    growth = (1 + returns.fillna(0.0)) * (1 - costs.rate * first.astype(float))
+    """Return daily returns of equal amounts of all coins, bought at each one's first open."""
+    days = _days(bars)
+    growth = pd.DataFrame(
+        {symbol: 1 + _open_returns(frame) for symbol, frame in bars.items()}, index=days
+    )
+    first = growth.notna() & (growth.notna().cumsum() == 1)
+    growth = growth.fillna(1.0) * (1 - costs.rate * first.astype(float))
     equity = growth.cumprod().mean(axis=1)
     return equity.pct_change().fillna(equity.iloc[0] - 1)
 
@@ -109,9 +113,16 @@ def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _open_returns(bars: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    opens = pd.DataFrame({symbol: frame["open"] for symbol, frame in bars.items()})
-    opens = opens.asfreq("D")
+def _days(bars: Mapping[str, pd.DataFrame]) -> pd.DatetimeIndex:
+    """Return every day of the account, which begins and ends with the bars of its coins."""
+    indices = [frame.index for frame in bars.values() if len(frame)]
+    first, last = min(index.min() for index in indices), max(index.max() for index in indices)
+    return pd.date_range(first, last - pd.Timedelta(days=1), freq="D")
+
+
+def _open_returns(bars: pd.DataFrame) -> pd.Series:
+    """Return by day what its open earned until the next one there is, over missing days too."""
+    opens = bars["open"].dropna()
     return (opens.shift(-1) / opens - 1).iloc[:-1]
 
 

@@ -13,6 +13,7 @@ from crypto_pool.replay.account import (
 
 DAYS = pd.date_range("2021-01-01", periods=6, name="date")
 BARS = {"BTC": pd.DataFrame({"open": [100.0, 100, 110, 121, 121, 121]}, index=DAYS)}
+AFTER_A_GAP = ["2021-01-07", "2021-01-08", "2021-01-09"]
 FREE = Costs(0, 0)
 
 
@@ -44,6 +45,24 @@ def test_buy_and_hold_pays_once() -> None:
     returns = buy_and_hold(BARS, Costs(0.01, 0.0))
     assert account_statistics(returns)["total_return"] == pytest.approx(1.21 * 0.99 - 1)
     assert account_statistics(buy_and_hold(BARS, FREE))["max_drawdown"] == 0.0
+
+
+def test_a_move_over_missing_days_is_had_by_whoever_held_over_them() -> None:
+    """By hand: 100 to 150 over a gap of three days, then to 135 and 162.
+
+    Signalled on all days that count before the gap: the whole of +50 %. Then no signal: none of the
+    -10 %. A signal of the day after, which trades at the open of the next: half of +20 %.
+    """
+    days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-03", *AFTER_A_GAP])
+    bars = {"UNI": pd.DataFrame({"open": [80.0, 90, 100, 150, 135, 162]}, index=days)}
+    flagged = pd.Series(False, index=pd.date_range("2021-01-01", "2021-01-10"))
+    flagged[["2021-01-01", "2021-01-02", "2021-01-07"]] = True
+    told = pd.DataFrame({"symbol": "UNI", "trend": "uptrend", "flagged": flagged})
+    returns = follow_signals(told, bars, 2, FREE)
+    by_hand = (100 / 90) * (150 / 100) * 1.0 * (1 + (162 / 135 - 1) / 2) - 1
+    assert account_statistics(returns)["total_return"] == pytest.approx(by_hand, abs=5e-4)
+    held = account_statistics(buy_and_hold(bars, FREE))["total_return"]
+    assert held == pytest.approx(162 / 80 - 1, abs=5e-4)
 
 
 def test_statistics_are_those_computed_by_hand() -> None:
