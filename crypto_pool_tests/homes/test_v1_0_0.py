@@ -1,0 +1,89 @@
+"""A pool that 1.0.0 left opens as it is: who serves, what they say, and all that was recorded."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from crypto_pool_tests.conftest import PoolFolder
+from crypto_pool_tests.homes import unpack_v1_0_0
+
+LAST = "2023-07-31"
+VERSION = ["symbol", "trend", "model_version"]
+FORECASTS = {"predictions": "daily_predictions", "shadow_predictions": "shadow_predictions"}
+CHAMPIONS = {
+    ("BTC", "uptrend"): ("NeuralNet", 1),
+    ("BTC", "downtrend"): ("XGBoost", 2),
+    ("ETH", "uptrend"): ("LightGBM", 1),
+    ("ETH", "downtrend"): ("LightGBM", 2),
+}
+
+
+def stored(pool: PoolFolder, name: str) -> pd.DataFrame:
+    files = sorted((pool.data / "parquet" / name).glob("*.parquet"))
+    return pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> PoolFolder:
+    """The pool as unpacked, without a setting but those of its `.env`; `before` is its past."""
+    pool = PoolFolder(tmp_path_factory.mktemp("home"))
+    unpack_v1_0_0(pool.home)
+    pool.before = {
+        name: stored(pool, name)
+        for name in (*FORECASTS.values(), "prediction_outcomes", "promotions")
+    }
+    return pool
+
+
+@pytest.fixture(scope="module")
+def forecast(opened: PoolFolder) -> PoolFolder:
+    """The pool after it has lost its last day's forecasts and made them again."""
+    for name in FORECASTS.values():
+        (opened.data / "parquet" / name / f"{LAST}.parquet").unlink()
+    done = opened.run("predict", "--date", LAST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return opened
+
+
+def test_status_reads_its_publication_and_its_env_file(opened):
+    done = opened.run("status", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["symbols"] == ["BTC", "ETH"]
+    serving = {(m["symbol"], m["trend"]): (m["algorithm"], m["version"]) for m in said["members"]}
+    assert {member: (name, int(number)) for member, (name, number) in serving.items()} == CHAMPIONS
+
+
+def test_its_versions_of_each_artifact_format_say_what_they_said(forecast):
+    algorithms = set()
+    for table, stored_as in FORECASTS.items():
+        before, again = (
+            frame[frame["prediction_date"].astype(str).str[:10] == LAST]
+            .astype({"model_version": int})
+            .set_index(VERSION)
+            .sort_index()
+            for frame in (forecast.before[stored_as], forecast.table(table))
+        )
+        assert list(again.index) == list(before.index)
+        for name in ("probability", "reference_probability", "decision_threshold"):
+            pd.testing.assert_series_equal(again[name], before[name], atol=1e-6)
+        algorithms |= set(again["algorithm"])
+    assert algorithms == {"NeuralNet", "XGBoost", "LightGBM", "RidgeClassifier"}
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("predictions", ["prediction_date", *VERSION]),
+        ("shadow_predictions", ["prediction_date", *VERSION]),
+        ("prediction_outcomes", ["prediction_date", *VERSION]),
+        ("promotions", ["decided_at_utc", "symbol", "trend", "decision"]),
+    ],
+)
+def test_all_that_was_recorded_is_still_there(forecast, table, key):
+    before, now = forecast.before[FORECASTS.get(table, table)], forecast.table(table)
+    assert len(before) > 0
+    assert {*map(tuple, before[key].astype(str).to_numpy())} <= {
+        *map(tuple, now[key].astype(str).to_numpy())
+    }
