@@ -1,5 +1,7 @@
 """The short form of those drills that no other test module has."""
 
+import shutil
+
 import pytest
 
 from drills import (
@@ -8,6 +10,7 @@ from drills import (
     half_open,
     kills,
     poisoned_models,
+    power_cut,
     request_budget,
     strangers_backup,
 )
@@ -44,6 +47,16 @@ def test_killed_stages_leave_nothing_and_lose_nothing():
     assert figures["predictions_duplicate"] == 0
     assert figures["predictions_lost"] == figures["predictions_too_many"] == 0
     assert figures["tables_differing"] == []
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the recorder needs a C compiler")
+def test_a_power_cut_takes_nothing_that_the_ledger_names():
+    figures = power_cut.run(cuts=12, symbols="BTC")
+    assert figures["cuts"] == 12
+    assert figures["entries_at_the_end"] >= 2
+    assert figures["named_models_at_the_end"] >= 1
+    assert figures["entries_lost_at_the_end"] == figures["broken_entries"] == 0
+    assert figures["named_models_missing"] == 0, figures["missing"]
 
 
 def test_no_poisoned_model_comes_to_life():

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
+from crypto_pool.adapters.durability import make_folder, sync
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
 from crypto_pool.domain.tables import remedy
 from crypto_pool.errors import (
@@ -228,7 +229,7 @@ class FrameStore:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        _sync_folder(Path(path).parent)
+        sync(Path(path).parent)
 
     def _put_first(self, path: str, content: bytes) -> None:
         """Write a file unless there is one; locally exactly one of many writers wins."""
@@ -242,7 +243,7 @@ class FrameStore:
             return
         finally:
             beside.unlink(missing_ok=True)
-        _sync_folder(Path(path).parent)
+        sync(Path(path).parent)
 
 
 def _to_file_name(key: str) -> str:
@@ -253,10 +254,10 @@ def _to_file_name(key: str) -> str:
 
 def _write_beside(path: Path, content: bytes) -> Path:
     """Write the content, down to the disk, into a hidden file in the same folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path.parent, path.name)
     beside = name_unfinished(path)
     try:
+        make_folder(path.parent)
+        remove_abandoned(path.parent, path.name)
         with beside.open("xb") as file:
             file.write(content)
             file.flush()
@@ -267,14 +268,3 @@ def _write_beside(path: Path, content: bytes) -> Path:
             raise OSError(fault.errno, fault.strerror, str(path)) from fault
         raise
     return beside
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from crypto_pool.adapters.durability import sync_tree
 from crypto_pool.adapters.mlflow_store import (
     as_uri,
     create_schema,
@@ -22,6 +23,7 @@ from crypto_pool.adapters.mlflow_store import (
     get_or_create_registered_model,
     local_path,
     pages,
+    require_writable,
     without_password,
 )
 from crypto_pool.adapters.model_aliases import ModelAliases, model_name
@@ -206,8 +208,21 @@ class ModelRegistry(ModelAliases):
             tags=given,
             model_id=logged.model_id,
         )
-        reach_disk(self.tracking_uri)  # before the ledger names it
         return str(version.version)
+
+    def reach_disk(self, run: RunRecord) -> None:
+        """Bring a run, its version and the files of both to the disk: the ledger may name them.
+
+        Raises:
+            ModelUnavailable: another process goes on writing to the store.
+        """
+        info = self.client.get_run(run.run_id).info
+        for location in (info.artifact_uri, self._logged_model(run.tags).artifact_location):
+            folder = local_path(str(location))
+            if folder is not None:
+                sync_tree(folder)
+        require_writable(self.tracking_uri)
+        reach_disk(self.tracking_uri)
 
     def registered_version(self, member_name: str, run_id: str) -> str | None:
         """Give the version registered for a run, if there is one."""

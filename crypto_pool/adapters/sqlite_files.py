@@ -15,6 +15,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from crypto_pool.adapters.durability import sync
+
 SQLITE_PREFIX = "sqlite:///"
 BUSY_SECONDS = 1.0
 WRITER_SECONDS = 10.0
@@ -48,11 +50,27 @@ def await_writable(path: Path) -> None:
 
 
 def reach_disk(uri: str) -> None:
-    """Wait until all that is committed is on the disk; a server minds that itself."""
+    """Wait until all that is committed is on the disk; a server minds that itself.
+
+    A commit that waits for the disk takes along the log before it, whoever reads meanwhile; a
+    checkpoint would have to wait for the readers. Raises sqlite3.OperationalError when another
+    process goes on writing.
+    """
     if not uri.startswith(SQLITE_PREFIX):
         return
-    with closing(sqlite3.connect(uri.removeprefix(SQLITE_PREFIX))) as connection:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    path = Path(uri.removeprefix(SQLITE_PREFIX)).resolve()
+    with closing(
+        sqlite3.connect(
+            f"{path.as_uri()}?mode=rw", uri=True, timeout=WRITER_SECONDS, isolation_level=None
+        )
+    ) as connection:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        ((version,),) = connection.execute("PRAGMA user_version")
+        connection.execute(f"PRAGMA user_version={version}")  # as it was: it is written anyway
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # shortens the log
+    sync(path.parent)  # it names the log
 
 
 @cache

@@ -120,6 +120,8 @@ def _decide(task: ChampionTask, choice: Choice) -> ChampionDecision:
         registry.tag_version(
             name, version, {"verdict": verdict.decision, "verdict_reason": verdict.reason}
         )
+    if run is not None:
+        registry.reach_disk(run)
     Ledger(task.store).record(
         Promotion(
             decided_at_utc=task.now,
