@@ -26,6 +26,7 @@ from crypto_pool import CODE_LOCATION, errors
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
+from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.domain.market import Trend
 from crypto_pool.home import prepare_home
@@ -114,6 +115,8 @@ def run_layers(
         say(f"{title}: {monotonic() - begun:.1f} s, {ending}")
     report.failures.extend(map(str, first_causes(recorded)))
     report.source_gave_nothing = gave_nothing(recorded, settings.symbols)
+    if report.failures and PREDICTIONS in layers:
+        tell_failed(settings, bar_date)
     return report
 
 

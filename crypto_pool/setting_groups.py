@@ -236,6 +236,11 @@ class Upkeep(BaseModel):
     alert_webhook_url: SecretStr | None = Field(
         None, description="Slack-compatible webhook that is told of incidents beside the log."
     )
+    heartbeat_url: SecretStr | None = Field(
+        None,
+        description="Address of a heartbeat service, fetched after each published day, and with "
+        "/fail after a failed one: it tells you when this machine is off.",
+    )
     alert_deadline_hours: int = Field(
         6, ge=0, le=23, description="Hours after daily_at_utc when missing forecasts are told."
     )

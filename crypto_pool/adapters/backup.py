@@ -42,6 +42,7 @@ HELD = (
     "data/schema_version",
     "data/provenance.json",
     "data/alerts.json",
+    "data/heartbeat.json",
     "data/crypto_pool-*.duckdb",
     "data/raw_answers/*.json.gz",
     "data/replays/*",

@@ -8,7 +8,10 @@ from pydantic import SecretStr
 
 from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.batches import first_causes, recorded_failures
+from crypto_pool.defs.heartbeat import tell_failed, tell_published
+from crypto_pool.defs.jobs import publish_tables
 from crypto_pool.defs.requests import owed_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
@@ -18,7 +21,7 @@ from crypto_pool.workflow.incidents import failed_run, late_forecasts, quarantin
 _settings = load_settings()
 WATCHED = (
     dg.DefaultSensorStatus.RUNNING
-    if _settings.automation_on or _settings.alert_webhook_url is not None
+    if _settings.automation_on or _settings.alert_webhook_url or _settings.heartbeat_url
     else dg.DefaultSensorStatus.STOPPED
 )
 
@@ -61,6 +64,8 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
         settings.now().astimezone(UTC).date(),
     )
     pool_alerts(settings).tell(alerts)
+    if run.job_name == publish_tables.name or prediction_tables.key in (run.asset_selection or ()):
+        tell_failed(settings, settings.last_closed())
 
 
 @dg.sensor(
@@ -77,6 +82,7 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     owed = owed_days(pool, last_closed).forecast
     alerts += late_forecasts(owed, last_closed, partial(forecasts_due_at, settings), now)
     told = pool_alerts(settings).tell(alerts)
+    tell_published(settings)  # again, where its host was dead
     return dg.SkipReason("; ".join(alert.text for alert in told) or "nothing new to tell")
 
 

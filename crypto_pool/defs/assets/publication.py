@@ -9,6 +9,7 @@ from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_perfo
 from crypto_pool.defs.assets.panel import panel_forecasts
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.batches import OWNERS, record_failure
+from crypto_pool.defs.heartbeat import tell_published
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.errors import CorruptPartition, QueryError
 from crypto_pool.workflow.panel import stored_forecasts
@@ -54,6 +55,7 @@ def prediction_tables(
     path = publish(pool.settings.state_dir, frames, keep=pool.settings.keep_publications)
     root = pool.settings.publication_root
     copied = {} if root is None else {"copy": copy_publication(path, root)}
+    tell_published(pool.settings)
     counts = {f"{name}_rows": len(frame) for name, frame in frames.items()}
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(str(path)), **copied, **counts}
