@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.setting_groups import Groups
 
 PREFIX = "CRYPTO_POOL_"
@@ -25,6 +26,7 @@ def conflicts(settings: Groups) -> Iterator[str]:
         yield "the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, a folder of SYMBOL.csv"
     yield from _request_limits(settings)
     yield from _too_short(settings)
+    yield from _with_credentials(settings)
     yield from _out_of_reach(settings)
 
 
@@ -99,6 +101,17 @@ def _too_short(settings: Groups) -> Iterator[str]:
         )
 
 
+def _with_credentials(settings: Groups) -> Iterator[str]:
+    """Roots that MLflow and the tables would store with what lets one in."""
+    for name in ("parquet_root", "mlflow_artifact_root"):
+        root = getattr(settings, name)
+        if root is not None and without_credentials(root) != root:
+            yield (
+                f"{variable_name(name)} holds credentials, and would be stored with them: leave "
+                "them out, and give them in the environment of the store, such as AWS_ACCESS_KEY_ID"
+            )
+
+
 def _out_of_reach(settings: Groups) -> Iterator[str]:
     """What the workers of a Dask scheduler on another machine could not read."""
     scheduler = settings.dask_scheduler
@@ -111,6 +124,6 @@ def _out_of_reach(settings: Groups) -> Iterator[str]:
     ]
     if local:
         yield (
-            f"workers of {scheduler} cannot reach state of this machine; set "
+            f"workers of {without_credentials(scheduler)} cannot reach state of this machine; set "
             f"{', '.join(local)} to what they reach too"
         )

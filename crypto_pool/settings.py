@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.errors import InvalidSetting
@@ -281,4 +282,5 @@ def _told(fault: "ErrorDetails", sources: Sequence[Source]) -> str:
     given = next((source.place for source in sources if name in source.values), "")
     told = f"{given}: {name}" if given.endswith(POOL_FILE) else variable_name(name)
     secret = name in Settings.model_fields and is_secret(Settings.model_fields[name])
-    return f"{told}: {text} (got {'a secret, not shown' if secret else repr(fault['input'])})"
+    shown = without_credentials(repr(fault["input"]))
+    return f"{told}: {text} (got {'a secret, not shown' if secret else shown})"

@@ -1,4 +1,4 @@
-"""The API key appears nowhere, whatever the provider does; nothing stored is lost by it."""
+"""No key and no password of an address appears anywhere, whatever the provider does."""
 
 import gzip
 import json
@@ -20,7 +20,8 @@ from crypto_pool.sandbox.server import SandboxMarketServer, serving
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 
 KEY = "CANARY+KEY/0123456789="
-SPELLINGS = (KEY.encode(), quote(KEY, safe="").encode(), quote(KEY).encode())
+PASSWORD = "CANARY-of-an-address"
+SPELLINGS = (KEY.encode(), quote(KEY, safe="").encode(), quote(KEY).encode(), PASSWORD.encode())
 MARKET = SyntheticMarket(seed=3, predictability=0.5, epoch=date(2020, 6, 1))
 FIRST_DAY = date(2022, 7, 1)
 
@@ -108,7 +109,8 @@ def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
             symbols="AAA,BBB",
             provider="alpha_vantage",
             alpha_vantage_api_key=KEY,
-            alpha_vantage_base_url=url,
+            alpha_vantage_base_url=url.replace("://", f"://user:{PASSWORD}@"),
+            alert_webhook_url=f"http://user:{PASSWORD}@127.0.0.1:9/services/{PASSWORD}",
             alpha_vantage_plan="premium_1200",
             alpha_vantage_timeout_seconds="1.5",
             simulated_now=noon.isoformat(),

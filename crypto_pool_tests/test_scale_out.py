@@ -69,11 +69,11 @@ def test_an_address_of_another_kind_is_refused(settings, name, value):
 
 
 def test_a_password_is_not_shown_where_a_store_does_not_answer():
-    from crypto_pool.adapters.mlflow_store import without_password
+    from crypto_pool.domain.addresses import without_credentials
 
-    shown = without_password("postgresql+psycopg2://pool:top%3Asecret@db.internal:5432/mlflow")
+    shown = without_credentials("postgresql+psycopg2://pool:top%3Asecret@db.internal:5432/mlflow")
     assert shown == "postgresql+psycopg2://pool:***@db.internal:5432/mlflow"
-    assert without_password("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
+    assert without_credentials("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
 
 
 def test_a_backup_says_what_it_cannot_hold(new_pool):

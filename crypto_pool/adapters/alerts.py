@@ -7,7 +7,6 @@ take is offered again with the next call.
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,11 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.domain.addresses import without_credentials
 
 TIMEOUT_SECONDS = (5, 10)
 LONGEST_TEXT = 3000
 REMEMBERED = timedelta(days=180)
-_KEY_IN_URL = re.compile(r"(?i)(apikey|api_key|token)=[^&\s'\"]+")
 logger = logging.getLogger("crypto_pool.alerts")
 
 
@@ -96,7 +95,7 @@ class Alerts:
         """Take secrets out, and cut what is too long."""
         for secret in self._secrets:
             text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-        text = _KEY_IN_URL.sub(r"\1=***", text)
+        text = without_credentials(text)
         if len(text) > LONGEST_TEXT:
             text = f"{text[:LONGEST_TEXT]} ... ({len(text) - LONGEST_TEXT} characters more)"
         return text

@@ -23,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.durability import make_folder, sync
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.tables import remedy
 from crypto_pool.errors import (
     CorruptPartition,
@@ -154,12 +155,15 @@ class FrameStore:
         with self._answering():
             owner = self.source()
             if owner is None:
-                content = json.dumps({"source": source}, indent=2).encode()
-                self._put_first(f"{self._root}/{_PROVENANCE}", content)
+                self._put_first(f"{self._root}/{_PROVENANCE}", _provenance(source))
                 owner = self.source()
+            elif without_credentials(owner) == source != owner:  # as earlier releases wrote it
+                self._put(f"{self._root}/{_PROVENANCE}", _provenance(source))
+                owner = source
         if owner != source:
             raise ProviderMismatch(
-                f"{self._root} holds bars from {owner!r}, and the provider now is {source!r}; "
+                f"{self._root} holds bars from {without_credentials(str(owner))!r}, and the "
+                f"provider now is {source!r}; "
                 "sources never mix: set CRYPTO_POOL_DATA_DIR to another folder, "
                 "or CRYPTO_POOL_PROVIDER and its settings back to the first source"
             )
@@ -244,6 +248,10 @@ class FrameStore:
         finally:
             beside.unlink(missing_ok=True)
         sync(Path(path).parent)
+
+
+def _provenance(source: str) -> bytes:
+    return json.dumps({"source": source}, indent=2).encode()
 
 
 def _to_file_name(key: str) -> str:

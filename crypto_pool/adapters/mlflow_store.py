@@ -6,7 +6,6 @@ in a file beside the final one, under a lock, and renamed when it is complete.
 
 import logging
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,11 +137,6 @@ def pages(search: Callable[..., Any]) -> Iterator[Any]:
 def is_missing(fault: Exception) -> bool:
     """Tell MLflow's "there is no such thing" from a failure."""
     return getattr(fault, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
-
-
-def without_password(uri: str) -> str:
-    """Show a database URI without its password."""
-    return re.sub(r"(://[^:@/]+):[^@/]*@", r"\1:***@", uri)
 
 
 def as_uri(root: str) -> str:

@@ -24,7 +24,6 @@ from crypto_pool.adapters.mlflow_store import (
     local_path,
     pages,
     require_writable,
-    without_password,
 )
 from crypto_pool.adapters.model_aliases import ModelAliases, model_name
 from crypto_pool.adapters.model_records import (
@@ -40,6 +39,7 @@ from crypto_pool.adapters.model_records import (
     RunRecord,
 )
 from crypto_pool.adapters.sqlite_files import commit_without_waiting, reach_disk
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ModelRegistry(ModelAliases):
             self.experiment_id(TRAINING_EXPERIMENT)
         except MlflowException as fault:
             raise ModelUnavailable(
-                f"MLflow's store {without_password(self.tracking_uri)} does not answer: "
+                f"MLflow's store {without_credentials(self.tracking_uri)} does not answer: "
                 f"{fault.message}; end what holds it, or restore a backup, then run again"
             ) from fault
 

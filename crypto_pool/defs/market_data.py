@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.request_plans import PLANS, UNLIMITED, RequestPlan
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings
@@ -107,11 +108,12 @@ def _alpha_vantage(settings: Settings) -> MarketDataProvider:
             "the alpha_vantage provider needs CRYPTO_POOL_ALPHA_VANTAGE_API_KEY; "
             "get a free key at www.alphavantage.co"
         )
-    standard = settings.alpha_vantage_base_url == ALPHA_VANTAGE
-    source = "alpha_vantage" if standard else f"alpha_vantage:at={settings.alpha_vantage_base_url}"
+    base_url = settings.alpha_vantage_base_url
+    standard = base_url == ALPHA_VANTAGE
+    source = "alpha_vantage" if standard else f"alpha_vantage:at={without_credentials(base_url)}"
     silence = settings.alpha_vantage_timeout_seconds
     return AlphaVantage(
-        settings.alpha_vantage_base_url,
+        base_url,
         key,
         budget,
         ResponseCache(settings.state_dir / "raw_answers", source, settings.now),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.adapters.providers.ccxt_errors import EXCERPT, translated
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.bar_days import bar_days
 from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.errors import (
@@ -70,7 +71,9 @@ class ExchangeProvider:
     @property
     def source(self) -> str:
         """The venue, its quote currency, and who answers for it if it is not the venue."""
-        answered_by = f",at={self.base_url.rstrip('/')}" if self.base_url else ""
+        answered_by = (
+            f",at={without_credentials(self.base_url).rstrip('/')}" if self.base_url else ""
+        )
         return f"exchange:{self.exchange},quote={self.quote}{answered_by}"
 
     @property
