@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crypto_pool.errors import QueryError
 from crypto_pool.serving.board import Board
 
-CACHED_PATHS = frozenset({"/models", "/prediction", "/pool"})
+CACHED_PATHS = frozenset({"/models", "/prediction", "/members", "/pool"})
 MAX_ANSWERS = 2048
 MAX_BYTES = 16 * 1024 * 1024
 

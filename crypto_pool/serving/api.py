@@ -41,7 +41,7 @@ def find_member(board: Board, name: str) -> MemberState:
     for state in board.state().members:
         if state.member == name:
             return state
-    raise Refusal(404, "unknown_member", f"{name} is no member of the pool; /pool lists them")
+    raise Refusal(404, "unknown_member", f"{name} is no member of the pool; /members lists them")
 
 
 def describe_member(board: Board, name: str, limit: int) -> MemberDetail:
@@ -174,6 +174,12 @@ def predictions(
     return PlainTextResponse(
         _to_csv(page.predictions), media_type="text/csv", headers={"X-Total-Count": str(total)}
     )
+
+
+@router.get("/members", tags=["answers"])
+async def members(board: TheBoard) -> list[MemberState]:
+    """List every member of the pool: who serves it, what it says, and what came of it."""
+    return board.state().members
 
 
 @router.get("/members/{member}", tags=["answers"], responses=_errors(404, 422))

@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=follow_publications,
-        docs_url=None,  # both pages load their scripts from elsewhere
+        docs_url=None,  # its page loads its scripts from elsewhere; /docs is one of the pages
         redoc_url=None,
     )
     app.state.board = board
@@ -70,8 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.charts = ChartCache()
     secured = [] if settings.serving_token is None else [Depends(HTTPBearer(auto_error=False))]
     app.include_router(api.probes)
+    app.include_router(pages.router)  # first: /members/NAME.html is no member of that name
     app.include_router(api.router, dependencies=secured)
-    app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     handle_errors(app, pages.error_page)
     _protect(app, settings, board)

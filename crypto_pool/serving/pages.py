@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from crypto_pool.domain.market import Trend
@@ -27,10 +28,22 @@ MINUS = "\N{MINUS SIGN}"
 CHART_DAYS = 180
 PAGE_PREDICTIONS = 365
 SHOWN_ROWS = 30
+# Swagger UI writes styles into its elements and has its icons in its style sheet.
+API_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 templates = Jinja2Templates(Path(__file__).parent / "templates")
 router = APIRouter(include_in_schema=False)
+
+
+class ApiPageAsset(StrEnum):
+    """The files that the page of the API loads besides its own."""
+
+    SCRIPT = "swagger-ui-bundle.js"
+    STYLE = "swagger-ui.css"
 
 
 class Sort(StrEnum):
@@ -131,6 +144,25 @@ def pool_page(
 
 
 @router.get("/pool/{member}")
+def old_member_page(member: MemberName) -> Response:
+    """Lead a link of version 1.0 to the member's page."""
+    return RedirectResponse(f"/members/{member}.html", status_code=308)
+
+
+@router.get("/docs")
+def api_page(request: Request) -> Response:
+    """Show the API, to be tried; its scripts come from this server."""
+    headers = {"Content-Security-Policy": API_PAGE_POLICY}
+    return templates.TemplateResponse(request, "docs.html", headers=headers)
+
+
+@router.get("/docs/{asset}")
+def api_page_asset(asset: ApiPageAsset) -> Response:
+    """Give a file of Swagger UI as the package `fastapi-offline` has it."""
+    return FileResponse(str(files("fastapi_offline") / "static" / asset))
+
+
+@router.get("/members/{member}.html")
 def member_page(request: Request, member: MemberName) -> Response:
     """Show one member: its forecasts, what came of them, its champion, its ledger."""
     board = board_of(request)
@@ -154,7 +186,7 @@ def member_page(request: Request, member: MemberName) -> Response:
     return templates.TemplateResponse(request, "member.html", context)
 
 
-@router.get("/pool/{member}/{chart}.svg")
+@router.get("/members/{member}/{chart}.svg")
 def member_chart(
     request: Request, member: MemberName, chart: Chart, theme: Theme = Theme.LIGHT
 ) -> Response:

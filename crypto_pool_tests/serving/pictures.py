@@ -24,7 +24,7 @@ def take(browser: Browser, url: str, member: str) -> None:
     """Save the pool page and one member's page in each look."""
     for look, options in LOOKS.items():
         page = browser.new_page(**options)
-        for name, path in (("pool", "/"), ("member", f"/pool/{member}")):
+        for name, path in (("pool", "/"), ("member", f"/members/{member}.html")):
             page.goto(url + path)
             for picture in page.get_by_role("img").all():
                 picture.evaluate("image => image.decode()")

@@ -95,7 +95,7 @@ def test_pictures_follow_the_colours_of_the_page(browser: Browser, pool: Served)
     for look in ("light", "dark"):
         context = browser.new_context(base_url=pool.url, **LOOKS[look])
         page = context.new_page()
-        page.goto("/pool/BTC_uptrend")
+        page.goto("/members/BTC_uptrend.html")
         shown[look] = page.get_by_role("img").first.evaluate("image => image.currentSrc")
         context.close()
     assert shown["dark"] == f"{shown['light']}?theme=dark"
@@ -154,3 +154,29 @@ def test_without_a_publication_the_page_says_what_to_do(
     assert answer.status == 503
     expect(desk.get_by_text("run `crypto-pool build`")).to_be_visible()
     assert serious_faults(desk) == []
+
+
+def test_the_api_is_described_and_tried_without_a_network(desk: Page, pool: Served) -> None:
+    asked: list[str] = []
+    faults: list[str] = []
+    desk.on("request", lambda request: asked.append(request.url))
+    desk.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    desk.goto("/")
+    desk.get_by_role("link", name="the API").click()
+    operation = desk.locator(".opblock", has_text="/members").first
+    operation.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table")).to_contain_text("BTC_uptrend")
+    assert [url for url in asked if not url.startswith((pool.url, "data:"))] == []
+    assert faults == []
+
+
+def test_the_page_and_the_data_of_a_member_are_neighbours(pool: Served) -> None:
+    names = [state["member"] for state in pool.get("/members").json()]
+    assert "BTC_uptrend" in names
+    assert pool.get("/members/BTC_uptrend").json()["state"]["member"] == "BTC_uptrend"
+    page = pool.get("/members/BTC_uptrend.html")
+    assert page.headers["content-type"].startswith("text/html")
+    old = pool.get("/pool/BTC_uptrend", follow_redirects=False)
+    assert (old.status_code, old.headers["location"]) == (308, "/members/BTC_uptrend.html")

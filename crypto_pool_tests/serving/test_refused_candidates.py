@@ -29,7 +29,7 @@ def test_a_member_without_champion_says_what_was_decided(
         "ETH_downtrend has no champion: none of 3 candidates passed the gates; nobody serves, "
         "as of 2026-11-23; see /members/ETH_downtrend"
     )
-    assert "<strong>rejected</strong>: none of 3" in served.get("/pool/ETH_downtrend").text
+    assert "<strong>rejected</strong>: none of 3" in served.get("/members/ETH_downtrend.html").text
     untrained = served.get("/prediction?symbol=SOL&trend_type=uptrend").json()["message"]
     assert "train it with `crypto-pool train`" in untrained
 
@@ -39,9 +39,9 @@ def test_a_candidate_is_told_which_gate_it_does_not_pass(pool: Served) -> None:
     candidates = pool.get("/members/BTC_uptrend").json()["candidates"]
     told = {candidate["algorithm"]: candidate["reason"] for candidate in candidates}
     assert told == {"RidgeClassifier": "", "XGBoost": failed, "SupportVectorMachine": ""}
-    assert f'<td class="reason">{failed}</td>' in pool.get("/pool/BTC_uptrend").text
+    assert f'<td class="reason">{failed}</td>' in pool.get("/members/BTC_uptrend.html").text
 
 
 def test_brier_scores_have_the_digits_that_tell_candidates_apart(pool: Served) -> None:
-    page = pool.get("/pool/BTC_uptrend").text
+    page = pool.get("/members/BTC_uptrend.html").text
     assert '<td class="number">0.1400</td><td class="number">0.1500</td>' in page
