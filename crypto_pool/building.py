@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -60,6 +60,12 @@ class BuildReport:
     failures: list[str] = field(default_factory=list)
     runs: dict[str, str] = field(default_factory=dict)
     source_gave_nothing: bool = False
+    recorded: list[PartitionFailure] = field(default_factory=list)
+
+    def close(self, symbols: Sequence[str]) -> None:
+        """Add the first causes of what is on record."""
+        self.failures.extend(map(str, first_causes(self.recorded)))
+        self.source_gave_nothing = gave_nothing(self.recorded, symbols)
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
@@ -84,40 +90,76 @@ def run_layers(
     Raises:
         KeyboardInterrupt: the process was told to stop; the layer in which it was is cancelled.
     """
-    from crypto_pool.definitions import defs
-
     report = BuildReport()
-    recorded: list[PartitionFailure] = []
-    for job_name, title in layers:
-        partitions = _partitions(job_name, settings, bar_date)
+    for layer in layers:
+        job_name, title = layer
+        partitions = partitions_of(job_name, settings, bar_date)
         if job_name == OUTCOMES[0] and not partitions:
             continue
         say(f"{title} ...")
         begun = monotonic()
-        with _at_home(instance, job_name), stopping_when_told():
-            result = defs.resolve_job_def(job_name).execute_in_process(
-                instance=instance,
-                run_config=_run_config(bar_date, partitions if job_name == OUTCOMES[0] else ()),
-                tags={
-                    BAR_DATE_TAG: bar_date.isoformat(),
-                    PROCESS_TAG: this_process(),
-                    **partition_range(partitions),
-                },
-                asset_selection=_WITHOUT_PUBLISHING.get(job_name),
-                raise_on_error=False,
-            )
-        report.runs[job_name] = result.run_id
-        failures = recorded_failures(instance, result.run_id)
-        recorded.extend(failures)
-        if not result.success and not failures:
-            report.failures.extend(f"{job_name}: {text}" for text in errors_of(result))
-        ending = "done" if result.success else "with failures"
-        say(f"{title}: {monotonic() - begun:.1f} s, {ending}")
-    report.failures.extend(map(str, first_causes(recorded)))
-    report.source_gave_nothing = gave_nothing(recorded, settings.symbols)
+        only = partitions if job_name == OUTCOMES[0] else ()
+        is_whole = run_layer(
+            instance,
+            Work(job_name, bar_date, partitions, only, _WITHOUT_PUBLISHING.get(job_name)),
+            report,
+        )
+        say(f"{title}: {monotonic() - begun:.1f} s, {'done' if is_whole else 'with failures'}")
+    report.close(settings.symbols)
     if report.failures and PREDICTIONS in layers:
         tell_failed(settings, bar_date)
     return report
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one run is to do: of a job the range of partitions, or `only` some of it.
+
+    `as_then` forecasts each day as at its own daily run; `tags` are put on the run besides.
+    """
+
+    job_name: str
+    bar_date: date
+    partitions: Sequence[str] = ()
+    only: Sequence[str] = ()
+    assets: Sequence[dg.AssetKey] | None = None
+    as_then: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        """The tags of its run but the one of its process."""
+        known = {BAR_DATE_TAG: self.bar_date.isoformat(), **self.tags}
+        return {**known, **partition_range(self.partitions)}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration of its run."""
+        pool = {"bar_date": f"{self.bar_date}", "only": list(self.only), "as_then": self.as_then}
+        return {
+            "resources": {"pool": {"config": pool}},
+            "loggers": {"console": {"config": {"log_level": "INFO"}}},
+        }
+
+
+def run_layer(instance: dg.DagsterInstance, work: Work, report: BuildReport) -> bool:
+    """Do one run's work in this process and put it into the report; false if any of it failed."""
+    from crypto_pool.definitions import defs
+
+    with _at_home(instance, work.job_name), stopping_when_told():
+        result = defs.resolve_job_def(work.job_name).execute_in_process(
+            instance=instance,
+            run_config=work.config,
+            tags={**work.all_tags, PROCESS_TAG: this_process()},
+            asset_selection=work.assets,
+            raise_on_error=False,
+        )
+    report.runs[work.job_name] = result.run_id
+    failures = recorded_failures(instance, result.run_id)
+    report.recorded.extend(failures)
+    if not result.success and not failures:
+        report.failures.extend(f"{work.job_name}: {text}" for text in errors_of(result))
+    return bool(result.success)
 
 
 @contextmanager
@@ -172,15 +214,7 @@ def _is_refusal(failure: PartitionFailure) -> bool:
     return isinstance(kind, type) and issubclass(kind, errors.ProviderError | errors.InvalidBars)
 
 
-def _run_config(bar_date: date, only: Sequence[str]) -> dict[str, Any]:
-    pool = {"bar_date": bar_date.isoformat(), "only": list(only)}
-    return {
-        "resources": {"pool": {"config": pool}},
-        "loggers": {"console": {"config": {"log_level": "INFO"}}},
-    }
-
-
-def _partitions(job_name: str, settings: Settings, bar_date: date) -> list[str]:
+def partitions_of(job_name: str, settings: Settings, bar_date: date) -> list[str]:
     """The partitions of a layer, in order; none for one that is not partitioned.
 
     Days are scored as far back as a verdict on the champions looks.

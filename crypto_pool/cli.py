@@ -17,6 +17,7 @@ from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.exit_codes import ExitCode, exit_code
 from crypto_pool.commands.history import restart_history
 from crypto_pool.commands.known_truth import known_truth
+from crypto_pool.commands.live import live
 from crypto_pool.commands.new import new, settings
 from crypto_pool.commands.panel import odds, panel
 from crypto_pool.commands.query import query
@@ -37,6 +38,7 @@ for command in (
     new,
     settings,
     build,
+    live,
     train,
     predict,
     query,

@@ -35,7 +35,7 @@ defs = dg.Definitions(
     schedules=[*schedules, clean_up_daily],
     sensors=[*sensors, *alert_sensors],
     resources={
-        "pool": PoolResource(bar_date="", only=[]),
+        "pool": PoolResource(bar_date="", only=[], as_then=False),
         "mlflow": mlflow_parent_run,
         "survivors": SurvivorsIOManager(),
     },

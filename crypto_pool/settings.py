@@ -226,6 +226,10 @@ class Settings(Groups, BaseSettings):
         """The UTC time of the daily run."""
         return time.fromisoformat(self.daily_at_utc)
 
+    def daily_run_of(self, bar_date: date) -> datetime:
+        """When the daily run of a bar date begins."""
+        return datetime.combine(bar_date + timedelta(days=1), self.daily_time, UTC)
+
     def daily_begun(self) -> datetime:
         """When the latest daily run was to begin; after midnight that may be yesterday."""
         now = self.now().astimezone(UTC)

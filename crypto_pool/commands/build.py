@@ -1,5 +1,6 @@
 """Commands that run layers of the graph: `demo`, `build`, `train`, `predict`."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,10 @@ from crypto_pool.commands.sandbox import running_sandbox
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import date as Day
+
+    from dagster import DagsterInstance
 
     from crypto_pool.building import BuildReport, Layer
     from crypto_pool.settings import Settings
@@ -74,7 +78,7 @@ def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         "[bold]crypto-pool status[/bold], "
         '[bold]crypto-pool query "SELECT * FROM predictions"[/bold].'
     )
-    _finish(report, as_json)
+    finish(report, as_json)
 
 
 def build(
@@ -93,7 +97,7 @@ def build(
 
     report = _run(settings, day, EVERYTHING, as_json)
     _print_forecasts(settings, day, report, as_json)
-    _finish(report, as_json)
+    finish(report, as_json)
 
 
 def train(
@@ -110,7 +114,7 @@ def train(
     report = _run(settings, day, (TRAINING, PUBLICATION), as_json)
     if as_json:
         print_json({"failures": report.failures, "runs": report.runs})
-    _finish(report, as_json)
+    finish(report, as_json)
 
 
 def predict(
@@ -126,24 +130,35 @@ def predict(
 
     report = _run(settings, day, (PREDICTIONS, OUTCOMES, PUBLICATION), as_json)
     _print_forecasts(settings, day, report, as_json)
-    _finish(report, as_json)
+    finish(report, as_json)
 
 
 def _run(
     settings: "Settings", day: "Day", layers: "tuple[Layer, ...]", as_json: bool
 ) -> "BuildReport":
-    from crypto_pool.building import FEATURES, PREDICTIONS, open_instance, run_layers
-    from crypto_pool.recovery import recover
+    from crypto_pool.building import FEATURES, PREDICTIONS, run_layers
 
-    speak = messages(as_json).print
     if PREDICTIONS in layers:
         _require_partition(settings, day)
     if FEATURES in layers:
         _require_source(settings)
+    with open_pool(settings, as_json) as (instance, speak):
+        return run_layers(instance, settings, day, layers, speak)
+
+
+@contextmanager
+def open_pool(
+    settings: "Settings", as_json: bool
+) -> "Iterator[tuple[DagsterInstance, Callable[[str], None]]]":
+    """Open the Dagster instance once what a killed process left is ended; give where to speak."""
+    from crypto_pool.building import open_instance
+    from crypto_pool.recovery import recover
+
+    speak = messages(as_json).print
     with open_instance(settings) as instance:
         for run_id in recover(instance, settings):
             speak(f"ended run {run_id}, left by a killed process")
-        return run_layers(instance, settings, day, layers, speak)
+        yield instance, speak
 
 
 def _require_partition(settings: "Settings", day: "Day") -> None:
@@ -193,7 +208,8 @@ def _why_none(settings: "Settings", day: "Day") -> str:
     return f"No forecast for {day} is stored."
 
 
-def _finish(report: "BuildReport", as_json: bool) -> None:
+def finish(report: "BuildReport", as_json: bool) -> None:
+    """List what failed, and end with the exit code of its cause."""
     if not report.failures:
         return
     speak = messages(as_json).print

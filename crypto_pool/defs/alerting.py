@@ -88,8 +88,7 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
 
 def forecasts_due_at(settings: Settings, bar_date: date) -> datetime:
     """When the forecasts of a bar date have to be there."""
-    begun = datetime.combine(bar_date + timedelta(days=1), settings.daily_time, UTC)
-    return begun + timedelta(hours=settings.alert_deadline_hours)
+    return settings.daily_run_of(bar_date) + timedelta(hours=settings.alert_deadline_hours)
 
 
 alert_sensors = [alert_failed_runs, alert_incidents]

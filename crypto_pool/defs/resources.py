@@ -42,6 +42,9 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     only: list[str] = Field(
         [], description="Of the run's partitions, work on these alone; empty: on all of them."
     )
+    as_then: bool = Field(
+        False, description="Forecast each day as its own daily run would have, for past days."
+    )
     _provider: MarketDataProvider | None = PrivateAttr(default=None)
     _store: FrameStore | None = PrivateAttr(default=None)
     _registry: ModelRegistry | None = PrivateAttr(default=None)
@@ -67,6 +70,10 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def now(self) -> datetime:
         """The UTC time."""
         return self.settings.now()
+
+    def forecast_at(self, bar_date: date) -> datetime:
+        """The UTC time at which a day counts as forecast."""
+        return self.settings.daily_run_of(bar_date) if self.as_then else self.now()
 
     @property
     def recipe(self) -> Recipe:

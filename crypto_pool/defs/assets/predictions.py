@@ -1,6 +1,7 @@
 """Daily forecasts of the champions, and of those in their shadow."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -57,7 +58,8 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
     )
 
     def predict(day: str) -> Mapping[str, Any]:
-        result = forecaster.forecast_day(date.fromisoformat(day))
+        bar_date = date.fromisoformat(day)
+        result = replace(forecaster, now=pool.forecast_at(bar_date)).forecast_day(bar_date)
         for name, reason in result.failures.items():
             record_failure(context, context.asset_key, day, f"{name}: {reason}")
         return {
