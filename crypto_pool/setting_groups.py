@@ -156,10 +156,10 @@ class ChampionLife(BaseModel):
         365, ge=100, description="Latest days of outcomes a champion is judged by."
     )
     abstain_beyond_widths: float | None = Field(
-        2.0,
+        3.0,
         gt=0,
-        description="A forecast abstains if an input lies further outside its training span "
-        "than this many widths of it; empty: never.",
+        description="A forecast abstains after a move of ten daily sigmas, and if an input lies "
+        "further outside its training span than this many widths of it; empty: however far.",
     )
 
 

@@ -14,7 +14,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.raw import daily_bars
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.domain.drift import unseen_share
+from crypto_pool.domain.drift import per_price, unseen_share
 from crypto_pool.domain.market import missing_days
 from crypto_pool.domain.table_schemas import require_sane_bars, require_sane_features
 from crypto_pool.errors import CryptoPoolError
@@ -65,7 +65,8 @@ def insane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
 
 def drifted(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     """Features whose latest rows lie outside what came before."""
-    shares = unseen_share(store.read("feature_table", symbol))
+    closes = store.read("daily_bars", symbol)["close"]
+    shares = unseen_share(per_price(store.read("feature_table", symbol), closes))
     far = shares[shares > pool.settings.drift_limit]
     return ", ".join(f"{name} {share:.0%} outside" for name, share in far.items())
 

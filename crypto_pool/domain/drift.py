@@ -1,12 +1,34 @@
 """How far inputs lie outside what was seen before: in training, or in all earlier rows."""
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+
+from crypto_pool.domain.reference import VOLATILITY_DAYS
 
 SPAN = (0.005, 0.995)
 RECENT_ROWS = 30
 FEWEST_EARLIER_ROWS = 200
+IN_PRICE_UNITS = ("MACD", "MACD_Signal", "MACD_Hist")
+SHOCK_SIGMAS = 10.0
+
+
+def per_price(features: pd.DataFrame, closes: pd.Series) -> pd.DataFrame:
+    """Return the features with those in units of the price divided by the day's close.
+
+    What is half the price in one year and a tenth of it in another is no other input.
+    """
+    scaled = [name for name in IN_PRICE_UNITS if name in features]
+    return features.assign(**features[scaled].div(closes.reindex(features.index), axis=0))
+
+
+def shock_sigmas(closes: pd.Series) -> float:
+    """Return the last day's log return in standard deviations of the sixty before; 0 without."""
+    returns = np.log(closes.tail(VOLATILITY_DAYS + 2)).diff().dropna()
+    sigma = float(returns.iloc[:-1].std()) if len(returns) == VOLATILITY_DAYS + 1 else math.nan
+    return abs(float(returns.iloc[-1])) / sigma if sigma > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,22 @@ class InputSpan:
         """Give for each feature the share of rows outside; about 0.01 where nothing drifts."""
         inputs = rows[self.low.index]
         return ((inputs < self.low) | (inputs > self.high)).mean()
+
+
+def abstention_reason(distance: Distance, closes: pd.Series, limit: float | None) -> str:
+    """Say why a forecast of the last close abstains, nothing if it does not.
+
+    `limit` is how many widths an input may lie outside; None: however far.
+    """
+    shock = shock_sigmas(closes)
+    if shock >= SHOCK_SIGMAS:
+        return f"the price moved by {shock:.1f} of its daily sigmas, {SHOCK_SIGMAS:g} is the limit"
+    if limit is not None and distance.widths > limit:
+        return (
+            f"{distance.feature} lies {distance.widths:.1f} widths of its training span outside, "
+            f"{limit:g} is the limit"
+        )
+    return ""
 
 
 def unseen_share(features: pd.DataFrame, recent_rows: int = RECENT_ROWS) -> pd.Series:

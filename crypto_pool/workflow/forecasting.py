@@ -12,7 +12,7 @@ from crypto_pool.adapters.ledger import quarantine_reason, serving_version
 from crypto_pool.adapters.model_aliases import model_name
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.domain.drift import InputSpan
+from crypto_pool.domain.drift import InputSpan, abstention_reason, per_price
 from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
@@ -88,7 +88,7 @@ def forecast(
 ) -> dict[str, Any]:
     """One row of the table predictions, without run id.
 
-    It abstains if its version is quarantined, or if an input lies more than
+    It abstains if its version is quarantined, after a shock, or if an input lies more than
     `abstain_beyond_widths` widths of its training span outside; None: however far.
 
     Raises:
@@ -111,15 +111,12 @@ def forecast(
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
     model = registry.load(member.name, forecaster.version.version)
     trained = _trained_rows(frames.store, tags)
-    distance = InputSpan.of(trained.drop(columns=REFERENCE_LOGIT)).distance(
-        features.loc[[day]].iloc[0]
+    closes = stored["close"]
+    span = InputSpan.of(per_price(trained.drop(columns=REFERENCE_LOGIT), closes))
+    distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
+    abstains = forecaster.quarantine or abstention_reason(
+        distance, closes.loc[:day], abstain_beyond_widths
     )
-    abstains = forecaster.quarantine
-    if abstain_beyond_widths is not None and distance.widths > abstain_beyond_widths:
-        abstains = abstains or (
-            f"{distance.feature} lies {distance.widths:.1f} widths of its training span outside, "
-            f"{abstain_beyond_widths:g} is the limit"
-        )
     probability = float(model.predict_probability(row)[0])
     background = subsample(trained, BACKGROUND_ROWS)
     explained = contributions(fast_probability(model), background, row, seed, TOP_CONTRIBUTIONS)

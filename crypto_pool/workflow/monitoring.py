@@ -10,7 +10,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, quarantine_reason
 from crypto_pool.adapters.model_records import ChampionRecord
 from crypto_pool.adapters.model_registry import ModelRegistry
-from crypto_pool.domain.drift import RECENT_ROWS, InputSpan
+from crypto_pool.domain.drift import RECENT_ROWS, InputSpan, per_price
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.performance import measure
 from crypto_pool.domain.promotion import TRAININGS
@@ -49,7 +49,8 @@ class Observer:
         features = self.frames.read("feature_table", member.symbol)
         drift, drifted = None, ""
         if champion is not None:
-            drift, drifted = self._drift(champion, features)
+            bars = self.frames.read("daily_bars", member.symbol)
+            drift, drifted = self._drift(champion, features, bars["close"])
         served = self.outcomes.of(member).served
         if champion is not None:
             served = record_of(decisions, champion.version).rows(served)
@@ -68,11 +69,14 @@ class Observer:
             code_changed=trained_by is not None and trained_by != code_version(),
         )
 
-    def _drift(self, champion: ChampionRecord, features: pd.DataFrame) -> tuple[float, str]:
+    def _drift(
+        self, champion: ChampionRecord, features: pd.DataFrame, closes: pd.Series
+    ) -> tuple[float, str]:
         trained = load_snapshot(self.frames.store, champion.tags["data_hash"]).features
         if list(trained.columns) != list(features.columns):
             return 0.0, ""  # another schema is its own reason
-        share = InputSpan.of(trained).share_outside(features.tail(RECENT_ROWS))
+        recent = per_price(features.tail(RECENT_ROWS), closes)
+        share = InputSpan.of(per_price(trained, closes)).share_outside(recent)
         return float(share.max()), str(share.idxmax())
 
     def _new_rows(self, features: pd.DataFrame, trained_as_of: date | None) -> int:
