@@ -51,6 +51,7 @@ class Template:
         """Pull, train and forecast one coin through the pool's own jobs."""
         from crypto_pool.defs.assets.models import candidate_key, champion
         from crypto_pool.defs.assets.raw import daily_bars
+        from crypto_pool.workflow.promotion.reconciling import champions_of
 
         member = pool.members[0]
         key = member.partition_key
@@ -58,7 +59,7 @@ class Template:
         trained = [*(candidate_key(name) for name in ALGORITHMS), champion.key]
         _execute(instance, "train_members", [key], trained)
         _execute(instance, "predict_day", [DAY.isoformat()])
-        record = pool.registry.champion(member.name)
+        record = champions_of(pool.store, pool.registry, [member])[member].version
         if record is None:
             raise RuntimeError(f"{member.name} got no champion, so there is nothing to copy")
         store = pool.store
@@ -91,7 +92,7 @@ def fill(pool: "PoolResource", instance: "dg.DagsterInstance", template: Templat
     written = sum(WorkerPool(pool.settings.workers).map_unordered(copy_tables, tasks))
     assert written == len(others)
     copy_registry(pool.settings.state_dir / "mlflow" / "mlflow.db", template, others)
-    assert pool.registry.serving_version(others[-1].name) is not None
+    assert "champion" in pool.registry.versions.aliases_of(others[-1].name)
     row = template.tables["daily_predictions"].iloc[[0]]
     rows = pd.concat([row.assign(**_owner(member)) for member in pool.members], ignore_index=True)
     for back in range(FORECAST_DAYS):
@@ -107,7 +108,7 @@ def fill(pool: "PoolResource", instance: "dg.DagsterInstance", template: Templat
 
 def copy_registry(database: Path, template: Template, members: Sequence["Member"]) -> None:
     """Copy the rows of the template's experiment, run and registered version for each member."""
-    from crypto_pool.adapters.model_aliases import model_name
+    from crypto_pool.adapters.mlflow.versions import model_name
 
     run = template.run.info
     old = {

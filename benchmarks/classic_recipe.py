@@ -105,7 +105,7 @@ def train_member(table: TrainingTable) -> Mapping[str, Callable[[Any], np.ndarra
     trusted = {  # MLflow refuses these parts of scikit-learn without it
         name: {"skops_trusted_types": [*CANDIDATES[name].trusted_types, *CALIBRATORS]}
         for name in CANDIDATES
-        if CANDIDATES[name].artifact_format == "skops"
+        if CANDIDATES[name].trusted_types
     }
     predictors: dict[str, Callable[[Any], np.ndarray]] = {}
     for name, estimator in classic_estimators(labels).items():

@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,12 +25,11 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.training_cost import training_rows
-from crypto_pool.adapters.model_files import LoadedModel
 from crypto_pool.domain.calibration import AnchoredCalibration, IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import contributions, explain
-from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.training import served_rows
 
 SECONDS_LIMIT = 15.0
@@ -41,37 +41,33 @@ ORDERS = 30
 Result = TypeVar("Result")
 
 
-def fit_models(algorithms: Sequence[str]) -> dict[str, LoadedModel]:
+def fit_models(algorithms: Sequence[str]) -> dict[str, ServedModel]:
     """Fit each algorithm on the first 940 rows; the forest is served uncalibrated too."""
     table = training_rows()
     features, labels = table.features[:-EXPLAINED_ROWS], table.labels[:-EXPLAINED_ROWS]
     models = {}
     for name in algorithms:
         estimator = CANDIDATES[name].build(ClassBalance.of(labels), SEED).fit(features, labels)
-        model = LoadedModel(
+        model = ServedModel(
             name,
-            estimator,
             AnchoredCalibration(reference_weight=0.7, candidate_weight=0.5, intercept=-0.1),
             tuple(map(str, features.columns)),
-            tuple(map(float, estimator.classes_)),
+            estimator,
         )
         models[name] = model
         if CANDIDATES[name].explainer != "sampled":
-            served = (name, estimator, IdentityCalibration(), model.feature_names, model.classes)
-            models[f"{name}, uncalibrated"] = LoadedModel(*served)
+            models[f"{name}, uncalibrated"] = replace(model, calibration=IdentityCalibration())
     return models
 
 
 def converged_means(
-    model: LoadedModel, background: pd.DataFrame, rows: pd.DataFrame, orders: int
+    model: ServedModel, background: pd.DataFrame, rows: pd.DataFrame, orders: int
 ) -> np.ndarray:
     """Let SHAP's own explainer walk `orders` orders a row, there and back."""
     import shap
 
-    predict = fast_probability(model)
-
     def on_arrays(values: np.ndarray) -> np.ndarray:
-        return predict(pd.DataFrame(values, columns=rows.columns))
+        return model.predict_probability(pd.DataFrame(values, columns=rows.columns))
 
     explainer = shap.PermutationExplainer(
         on_arrays, shap.maskers.Independent(background, max_samples=len(background)), seed=SEED
@@ -82,17 +78,13 @@ def converged_means(
 
 
 def measure(
-    model: LoadedModel, background: pd.DataFrame, rows: pd.DataFrame, orders: int
+    model: ServedModel, background: pd.DataFrame, rows: pd.DataFrame, orders: int
 ) -> dict[str, Any]:
     """Time one explanation and one forecast's contributions, and compare with SHAP's."""
-    predict = fast_probability(model)
-    one = partial(contributions, predict, background, rows[-1:], SEED)
+    one = partial(contributions, model, background, rows[-1:], SEED)
     one()  # compiles, and imports what is imported on first use
     daily, _ = _timed(one)
-    candidate = CANDIDATES[model.algorithm]
-    seconds, explanation = _timed(
-        partial(explain, candidate, predict, model.estimator, background, rows, SEED)
-    )
+    seconds, explanation = _timed(partial(explain, model, background, rows, SEED))
     means = explanation.values.mean().to_numpy()
     errors = np.abs(means - converged_means(model, background, rows, orders))
     return {

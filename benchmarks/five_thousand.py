@@ -75,12 +75,18 @@ def measure() -> dict[str, float]:
         found["partition_status_s"] = seconds_of(
             lambda: instance.get_materialized_partitions(champion.key)
         )
+        from crypto_pool.workflow.promotion.reconciling import champions_of
+
         registry = pool.registry
-        found["registry_aliases_s"] = seconds_of(registry.aliases)
-        found["registry_champions_s"] = seconds_of(lambda: registry.champions(names))
+        found["registry_aliases_s"] = seconds_of(registry.versions.aliases)
+        found["registry_champions_s"] = seconds_of(
+            lambda: champions_of(pool.store, registry, pool.members)
+        )
         loaded = names[:LOADED_MODELS]
         found["model_load_ms"] = (
-            seconds_of(lambda: [registry.load(name, "1") for name in loaded]) / len(loaded) * 1000
+            seconds_of(lambda: [registry.versions.load(name, "1") for name in loaded])
+            / len(loaded)
+            * 1000
         )
         for name in ("retrain_stale", "catch_up", "daily_pool"):
             found[f"{name}_tick_s"] = seconds_of(lambda name=name: tick(repository, instance, name))

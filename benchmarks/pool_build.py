@@ -31,12 +31,12 @@ from benchmarks._pool import (
     built_pool,
     member_rows,
 )
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES, Candidate, ClassBalance
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.workflow.registration import explain_run
+from crypto_pool.workflow.promotion.registering import explain_stored
 from crypto_pool.workflow.training import import_libraries
 
 CORES = os.cpu_count() or 1
@@ -99,13 +99,15 @@ def explanation_seconds(built: BuiltPool) -> float:
     )
     members = [Member(symbol, Trend(trend)) for symbol in built.symbols for trend in TRENDS]
     total = 0.0
-    for name, champion in registry.champions([member.name for member in members]).items():
-        member = Member.parse(name)
-        run, evaluation = registry.run(champion.run_id), registry.load_evaluation(champion.run_id)
+    for member in members:
+        version = registry.versions.aliases_of(member.name).get("champion")
+        if version is None:
+            continue
+        winner = registry.runs.get(registry.versions.get(member.name, version).run_id)
         table = member_rows(member.symbol, str(member.trend))
         with threadpool_limits(limits=1):
             total += seconds_of(
-                partial(explain_run, registry, run, table, evaluation, int(FEWEST_EXPLAINED), SEED)
+                partial(explain_stored, registry, winner, table, int(FEWEST_EXPLAINED))
             )
     return total
 

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators

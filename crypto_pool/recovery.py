@@ -8,7 +8,7 @@ from typing import NamedTuple
 import dagster as dg
 import psutil
 
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.defs.run_tags import PROCESS_TAG, PROCESS_TAG_OF_1_0
 from crypto_pool.settings import Settings
 
@@ -86,7 +86,7 @@ def recover(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
     registry.prepare()
-    registry.close_orphans(lambda run_id: _is_alive(instance, run_id))
+    registry.runs.close_orphans(lambda run_id: _is_alive(instance, run_id))
     return ended
 
 

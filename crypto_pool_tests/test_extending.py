@@ -43,7 +43,7 @@ def test_the_candidate_is_trained_and_judged_beside_the_reference(example, bars)
     fitted = PurgedWalkForwardPolicy().evaluate(example.candidate, table)
     assert fitted.evaluation["probability"].between(0, 1).all()
     assert 0 < fitted.metrics["brier_score"] < 0.5
-    assert fitted.reference_metrics["brier_score"] > 0
+    assert fitted.metrics["reference_brier_score"] > 0
 
 
 def test_the_feature_does_not_look_ahead(example, bars):

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.prediction_tables import LINK_NAME, query
 from crypto_pool.defs.assets.outcomes import realised_performance
 from crypto_pool.defs.assets.publication import prediction_tables

@@ -8,10 +8,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters import model_pruning
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.model_pruning import remove_old_candidates
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow.runs import Runs
 from crypto_pool.adapters.prediction_tables import (
     LINK_NAME,
     publish,
@@ -44,21 +42,26 @@ EARLIER = datetime.now(UTC) - timedelta(days=1)
 def candidates(registry, candidate_fit):
     """A registered run, one that a leaderboard names, and one that nothing refers to."""
     runs = [
-        registry.log_candidate(candidate_fit(training_key=str(number), evaluation=frame()))
+        registry.runs.log(candidate_fit(evaluation=frame()), str(number), "dagster-1")
         for number in range(3)
     ]
-    version = registry.register(MEMBER, runs[0], {})
-    registry.set_champion(MEMBER, version)
+    version = registry.versions.register(MEMBER, runs[0], {})
+    registry.versions.set_aliases(MEMBER, {"champion": version})
     return runs
 
 
+def remove(registry, kept=frozenset(), before=LATER):
+    return registry.runs.remove_old(kept | registry.versions.registered_runs(), before)
+
+
 def frame() -> pd.DataFrame:
-    return pd.DataFrame({"label": [0, 1], "probability": [0.4, 0.6]})
+    return pd.DataFrame({"label": [0, 1], "probability": [0.4, 0.6], "baseline_probability": 0.5})
 
 
 def run_folders(registry, tmp_path, runs):
     root = tmp_path / "artifacts" / MEMBER
-    models = [root / "models" / run.model_uri.removeprefix("models:/") for run in runs]
+    tags = [registry.client.get_run(run.run_id).data.tags for run in runs]
+    models = [root / "models" / tag["model_uri"].removeprefix("models:/") for tag in tags]
     return [
         (root / run.run_id).exists() and model.exists()
         for run, model in zip(runs, models, strict=True)
@@ -67,23 +70,23 @@ def run_folders(registry, tmp_path, runs):
 
 def test_a_candidate_nothing_refers_to_goes_and_its_metrics_stay(registry, candidates, tmp_path):
     kept = frozenset([candidates[1].run_id])
-    removed = remove_old_candidates(registry, kept, LATER)
-    assert removed.count == 1
-    assert removed.bytes > 1000
+    count, size = remove(registry, kept)
+    assert count == 1
+    assert size > 1000
     assert run_folders(registry, tmp_path, candidates) == [True, True, False]
-    assert registry.champion(MEMBER).run_id == candidates[0].run_id
-    registry.load(MEMBER, "1")
+    assert registry.versions.get(MEMBER, "1").run_id == candidates[0].run_id
+    registry.versions.load(MEMBER, "1")
     for run in candidates[:2]:
-        registry.load_run(run.run_id)
-        assert len(registry.load_evaluation(run.run_id)) == 2
-    assert registry.run(candidates[2].run_id).metrics["overall_score"] == 0.7
-    assert registry.find_reusable(MEMBER, "2") is None
-    assert registry.find_reusable(MEMBER, "1") is not None
-    assert remove_old_candidates(registry, kept, LATER).count == 0
+        registry.runs.load_model(run.run_id)
+        assert len(registry.runs.get(run.run_id).evaluation) == 2
+    assert registry.client.get_run(candidates[2].run_id).data.metrics["overall_score"] == 0.7
+    assert registry.runs.find(MEMBER, "2") is None
+    assert registry.runs.find(MEMBER, "1") is not None
+    assert remove(registry, kept)[0] == 0
 
 
 def test_a_young_candidate_stays(registry, candidates, tmp_path):
-    assert remove_old_candidates(registry, frozenset(), EARLIER).count == 0
+    assert remove(registry, before=EARLIER)[0] == 0
     assert run_folders(registry, tmp_path, candidates) == [True] * 3
 
 
@@ -91,24 +94,24 @@ def test_a_registered_run_that_somebody_marked_as_deleted_keeps_its_files(
     registry, candidates, tmp_path
 ):
     registry.client.delete_run(candidates[0].run_id)
-    remove_old_candidates(registry, frozenset(), LATER)
+    remove(registry)
     assert run_folders(registry, tmp_path, candidates) == [True, False, False]
-    registry.load(MEMBER, "1")
+    registry.versions.load(MEMBER, "1")
 
 
 def test_a_removal_that_was_interrupted_is_finished_the_next_time(
     registry, candidates, tmp_path, monkeypatch
 ):
-    def stop(_registry: ModelRegistry, _folder: str) -> int:
+    def stop(_runs: Runs, _folder: str) -> int:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(model_pruning, "_remove_folder", stop)
+        patched.setattr(Runs, "_remove", stop)
         with pytest.raises(OSError, match="Input/output"):
-            remove_old_candidates(registry, frozenset(), LATER)
-    assert registry.find_reusable(MEMBER, "2") is None
+            remove(registry)
+    assert registry.runs.find(MEMBER, "2") is None
     assert run_folders(registry, tmp_path, candidates) == [True] * 3
-    assert remove_old_candidates(registry, frozenset(), LATER).count == 2
+    assert remove(registry)[0] == 2
     assert run_folders(registry, tmp_path, candidates) == [True, False, False]
 
 
@@ -119,15 +122,17 @@ def test_files_outside_the_artifact_root_are_never_removed(registry, tmp_path):
     kept = elsewhere / run / "artifacts" / "kept.txt"
     kept.parent.mkdir(parents=True)
     kept.write_text("of somebody else")
-    registry.end_run(run, "FINISHED")
-    assert remove_old_candidates(registry, frozenset(), LATER).count == 0
+    registry.runs.end(run, "FINISHED")
+    assert remove(registry)[0] == 0
     assert kept.exists()
 
 
 def test_parent_runs_stay(registry, candidates):
-    parent = registry.client.create_run(registry.experiment_id("crypto_pool_training")).info.run_id
-    registry.end_run(parent, "FINISHED")
-    remove_old_candidates(registry, frozenset(), LATER)
+    parent = registry.client.create_run(
+        registry.store.experiment_id("crypto_pool_training")
+    ).info.run_id
+    registry.runs.end(parent, "FINISHED")
+    remove(registry)
     assert registry.client.get_run(parent).info.lifecycle_stage == "active"
 
 

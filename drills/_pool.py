@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.adapters.mlflow import ModelRegistry
 
 ROOT = Path(__file__).parent.parent
 ALGORITHMS = ("LightGBM", "RidgeClassifier")
@@ -57,7 +57,7 @@ class DrillPool:
     @property
     def registry(self) -> "ModelRegistry":
         """Its MLflow store."""
-        from crypto_pool.adapters.model_registry import ModelRegistry
+        from crypto_pool.adapters.mlflow import ModelRegistry
 
         folder = self.data / "mlflow"
         return ModelRegistry(

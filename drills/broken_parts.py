@@ -101,15 +101,12 @@ def _truncated_bars(data: Path) -> Iterator[None]:
 
 @contextmanager
 def _truncated_champion(data: Path) -> Iterator[None]:
-    from crypto_pool.adapters.mlflow_store import local_path
-    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.adapters.mlflow import ModelRegistry
+    from crypto_pool.adapters.mlflow.store import local_path
 
     registry = ModelRegistry(f"sqlite:///{data / 'mlflow' / 'mlflow.db'}", str(data / "x"))
-    name = registry.member_names()[0]
-    champion = registry.champion(name)
-    assert champion is not None
-    source = registry.client.get_model_version(f"{name}_model", champion.version).source
-    folder = local_path(source)
+    name, aliases = next(iter(registry.versions.aliases().items()))
+    folder = local_path(registry.versions.get(name, aliases["champion"]).location)
     assert folder is not None
     with _truncated(next((folder / "artifacts").glob("estimator.*"))):
         yield

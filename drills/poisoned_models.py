@@ -66,7 +66,7 @@ def run() -> dict[str, Any]:
                 if mark.exists():
                     let_in.append(f"{title}: came to life")
                     mark.rmdir()
-        untouched = registry.load_run(targets["untouched"].run_id)
+        untouched = registry.runs.load_model(targets["untouched"].run_id)
         return {
             "attacks": len(refused) + len(let_in),
             "refused": len(refused),
@@ -77,11 +77,12 @@ def run() -> dict[str, Any]:
 
 
 def _log_models(folder: Path) -> tuple[Any, dict[str, Target]]:
-    from crypto_pool.adapters.mlflow_store import local_path
-    from crypto_pool.adapters.model_records import CandidateFit
-    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.adapters.mlflow import ModelRegistry
+    from crypto_pool.adapters.mlflow.store import local_path
     from crypto_pool.domain.calibration import IdentityCalibration
     from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
+    from crypto_pool.domain.fitting import TrainedCandidate
+    from crypto_pool.domain.served_model import ServedModel
 
     registry = ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
     registry.prepare()
@@ -91,21 +92,15 @@ def _log_models(folder: Path) -> tuple[Any, dict[str, Target]]:
     targets = {}
     for name, algorithm in [*((a, a) for a in ALGORITHMS), ("untouched", ALGORITHMS[0])]:
         estimator = CANDIDATES[algorithm].build(ClassBalance.of(labels), 7).fit(rows, labels)
-        fit = CandidateFit(
-            member_name=MEMBER,
-            algorithm=algorithm,
-            estimator=estimator,
-            calibration=IdentityCalibration(),
-            feature_names=FEATURES,
-            metrics={},
-            reference_metrics={},
-            data_hash="d",
-            code_version="c",
-            training_key=name,
-            dagster_run_id="r",
-        )
-        record = registry.log_candidate(fit)
-        logged = registry.client.get_logged_model(record.model_uri.removeprefix("models:/"))
+        model = ServedModel(algorithm, IdentityCalibration(), FEATURES, estimator)
+        day = pd.Timestamp("2024-01-01")
+        fit = TrainedCandidate(
+            algorithm, 0.5, day, day, {}, pd.DataFrame({"label": [1]}, index=[day]), model=model,
+            member_name=MEMBER, as_of=day.date(), data_hash="d", code_version="c",
+        )  # fmt: skip
+        record = registry.runs.log(fit, name, "r")
+        tags = registry.client.get_run(record.run_id).data.tags
+        logged = registry.client.get_logged_model(tags["model_uri"].removeprefix("models:/"))
         artifacts = local_path(str(logged.artifact_location))
         assert artifacts is not None
         targets[name] = Target(record.run_id, artifacts / "artifacts")
@@ -201,7 +196,7 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 def _is_refused(registry: Any, target: Target, knows_hashes: bool) -> bool:
     """Load as the pool does; with forged hashes, as if the attacker could write those too."""
-    from crypto_pool.adapters.model_files import load_model
+    from crypto_pool.adapters.mlflow.artifact import load_model
     from crypto_pool.errors import UntrustedModel
 
     try:
@@ -209,7 +204,7 @@ def _is_refused(registry: Any, target: Target, knows_hashes: bool) -> bool:
             hashes = {p.name: _sha256(p.read_bytes()) for p in target.folder.iterdir()}
             load_model(target.folder, hashes)
         else:
-            registry.load_run(target.run_id)
+            registry.runs.load_model(target.run_id)
     except UntrustedModel as fault:
         return str(target.folder) in str(fault)
     return False

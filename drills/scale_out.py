@@ -143,15 +143,17 @@ def _copy_is_the_publication(pool: DrillPool) -> bool:
 
 def _old_candidates(pool: DrillPool) -> dict[str, Any]:
     """Remove candidates nobody registered, from the object store too; champions must load."""
-    from crypto_pool.adapters.model_pruning import remove_old_candidates
-
     registry = pool.registry
-    removed = remove_old_candidates(registry, frozenset(), datetime.now(UTC))
-    champions = registry.champions(registry.member_names())
-    loaded = [registry.load(name, champion.version) for name, champion in champions.items()]
+    kept = registry.versions.registered_runs()
+    count, size = registry.runs.remove_old(kept, datetime.now(UTC))
+    loaded = [
+        registry.versions.load(name, aliases["champion"])
+        for name, aliases in registry.versions.aliases().items()
+        if "champion" in aliases
+    ]
     return {
-        "candidates_removed": removed.count,
-        "candidates_removed_bytes": removed.bytes,
+        "candidates_removed": count,
+        "candidates_removed_bytes": size,
         "champions_loaded": len(loaded),
     }
 

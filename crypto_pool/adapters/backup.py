@@ -24,9 +24,7 @@ import fsspec
 from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
-from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import TABLE as LEDGER
-from crypto_pool.adapters.mlflow_store import as_uri
+from crypto_pool.adapters.mlflow.store import as_uri
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.schema_version import FIRST_VERSION, open_data_folder, stored_version
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
@@ -55,7 +53,6 @@ HELD = (
     "dagster/schedules/*.db",
     "dagster/storage/*/compute_logs/*",
 )
-ATTEMPTS = 20
 _STAGE = ".backup"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
@@ -144,18 +141,9 @@ def _take_snapshot(folders: PoolFolders, stage: Path, made_at: datetime) -> dict
 
 
 def _hold_frames_and_database(folders: PoolFolders, stage: Path) -> None:
-    """Take both at a moment between two decisions: the ledger and the aliases agree."""
-    for _ in range(ATTEMPTS):
-        shutil.rmtree(stage, ignore_errors=True)
-        _hold_frames(folders.frames_root, stage / FRAMES)
-        _copy_database(folders.mlflow / DATABASE, stage / MLFLOW / DATABASE)
-        held = FrameStore(str(stage / FRAMES)).keys(LEDGER)
-        if held == FrameStore(folders.frames_root).keys(LEDGER):
-            return
-    raise BackupError(
-        f"champions changed during each of {ATTEMPTS} attempts to back {folders.data_dir} up; "
-        "try again when the training is over"
-    )
+    """Take the database last: it holds each version that the ledger names, registered before."""
+    _hold_frames(folders.frames_root, stage / FRAMES)
+    _copy_database(folders.mlflow / DATABASE, stage / MLFLOW / DATABASE)
 
 
 def _hold_frames(root: str, into: Path) -> None:

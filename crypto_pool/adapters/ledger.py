@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.model_aliases import model_name
+from crypto_pool.adapters.mlflow.versions import model_name
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.promotion import APPOINTMENTS, Decision
 from crypto_pool.domain.tables import PROMOTIONS
 from crypto_pool.errors import CorruptPartition
@@ -23,7 +22,8 @@ TABLE = PROMOTIONS.store_name
 class Promotion:
     """One decision; `serving_version` is who serves after it, `model_version` whom it is about.
 
-    `champion_metrics` are those of the version that served before.
+    `champion_metrics` are those of the version that served before, `model_sha256` the hashes of
+    the files of an appointed one.
     """
 
     decided_at_utc: datetime
@@ -40,11 +40,22 @@ class Promotion:
     code_version: str
     dagster_run_id: str
     replaced_version: str | None = None
+    model_sha256: Mapping[str, str] = field(default_factory=dict)
 
-    def key(self) -> str:
-        """Its partition: the same decision on the same data has the same key.
+    def repeats(self, decisions: pd.DataFrame) -> bool:
+        """Whether it is the latest decision over again; a rollback is an act of its own."""
+        if decisions.empty or self.decision == "rolled back":
+            return False
+        names, latest = ("as_of", "data_hash", "model_version", "decision"), decisions.iloc[-1]
+        return all(
+            getattr(self, name) == (None if pd.isna(latest[name]) else latest[name])
+            for name in names
+        )
 
-        A rollback is an act of its own each time.
+    def key(self, appointments: int = 0) -> str:
+        """Its partition, among a number of earlier appointments of its member.
+
+        The same decision on the same data, while the same version serves, has the same key.
         """
         what: list[str] = [
             self.as_of.isoformat(),
@@ -52,9 +63,8 @@ class Promotion:
             str(self.replaced_version),
             str(self.model_version),
             self.decision,
+            str(appointments),
         ]
-        if self.decision == "rolled back":
-            what.append(self.decided_at_utc.isoformat())
         return f"{self.member.partition_key}|{sha256(json.dumps(what).encode()).hexdigest()[:20]}"
 
 
@@ -72,9 +82,11 @@ class Ledger:
         laid out, and somebody may have decided since.
         """
         with self.store.lock(TABLE, promotion.member.partition_key):
-            if promotion.decision != "rolled back" and self.store.exists(TABLE, promotion.key()):
-                return False
             last = self.of_member(promotion.member)
+            appointed = last["decision"].isin(APPOINTMENTS).sum() if len(last) else 0
+            key = promotion.key(int(appointed))
+            if self.store.exists(TABLE, key) or promotion.repeats(last):
+                return False
             if not last.empty:
                 after = last["decided_at_utc"].iloc[-1].tz_localize(UTC) + timedelta(microseconds=1)
                 decided = max(promotion.decided_at_utc, after.to_pydatetime())
@@ -82,7 +94,7 @@ class Ledger:
             member = promotion.member
             about = {**vars(member), "model_name": model_name(member.name)}
             row = PROMOTIONS.row(about, vars(promotion))
-            self.store.write(TABLE, promotion.key(), PROMOTIONS.frame([row]))
+            self.store.write(TABLE, key, PROMOTIONS.frame([row]))
         return True
 
     def of_member(self, member: Member) -> pd.DataFrame:
@@ -118,26 +130,6 @@ class Decisions(dict[Member, pd.DataFrame]):
         if member in self.faults:
             raise self.faults[member]
         return self.get(member, pd.DataFrame())
-
-
-def quarantine_reason(decisions: pd.DataFrame, moment: datetime) -> str:
-    """Say why the version serving at a moment is quarantined; nothing if it is not."""
-    if decisions.empty:
-        return ""
-    before = decisions[decisions["decided_at_utc"] <= naive_utc(moment)]
-    turning = before[before["decision"].isin((*APPOINTMENTS, "quarantined"))]
-    if turning.empty or turning["decision"].iloc[-1] != "quarantined":
-        return ""
-    return str(turning["reason"].iloc[-1])
-
-
-def serving_version(decisions: pd.DataFrame, moment: datetime) -> str | None:
-    """Give the version that served at a moment, by the decisions about one member."""
-    if decisions.empty:
-        return None
-    before = decisions[decisions["decided_at_utc"] <= naive_utc(moment)]
-    version = None if before.empty else before["serving_version"].iloc[-1]
-    return None if version is None or pd.isna(version) else str(version)
 
 
 def _member_of(key: str) -> Member:

@@ -62,8 +62,11 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Unpack a backup into an empty home."""
-    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.adapters.ledger import Ledger
+    from crypto_pool.adapters.mlflow import ModelRegistry
     from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
+    from crypto_pool.workflow.promotion.reconciling import reconcile
 
     settings = chosen_settings()
     folders = _folders(settings)
@@ -83,10 +86,13 @@ def restore(
         return
     archived = restore_backup(file, folders, bounds)
     registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
-    names = registry.member_names()
-    champions = registry.champions(names)
-    for name, champion in champions.items():
-        registry.load(name, champion.version)
+    champions = []
+    store = FrameStore(settings.frames_root)
+    for member in Ledger(store).by_member():
+        champion = reconcile(store, registry, member)
+        if champion.version is not None:
+            registry.versions.load(member.name, champion.version.version)
+            champions.append(member.name)
     if as_json:
         print_json(
             {

@@ -12,7 +12,7 @@ from crypto_pool.errors import InvalidSetting, ModelUnavailable
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.frame_store import FrameStore
-    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.adapters.mlflow import ModelRegistry
     from crypto_pool.domain.market import Member
     from crypto_pool.settings import Settings
 
@@ -33,7 +33,7 @@ def rollback(
 ) -> None:
     """Let the previous version, or a named one, serve again."""
     from crypto_pool.building import PUBLICATION, open_instance, run_layers
-    from crypto_pool.workflow.reverting import roll_back
+    from crypto_pool.workflow.promotion.rolling_back import roll_back
 
     settings = chosen_settings()
     found, store, registry = _open(settings, member)
@@ -70,7 +70,7 @@ def explain(
     if date is not None:
         _explain_day(store, found, chosen_date(date, settings).isoformat(), as_json)
     else:
-        _explain_champion(registry, found, as_json)
+        _explain_champion(store, registry, found, as_json)
 
 
 def reproduce(
@@ -114,7 +114,7 @@ def reproduce(
 def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRegistry]":
     """Give the member, if it is in the pool, and the pool's store and registry."""
     from crypto_pool.adapters.frame_store import FrameStore
-    from crypto_pool.adapters.model_registry import ModelRegistry
+    from crypto_pool.adapters.mlflow import ModelRegistry
     from crypto_pool.domain.market import Member
 
     member = Member.parse(name)
@@ -162,12 +162,17 @@ def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) 
     print_rows(contributions)
 
 
-def _explain_champion(registry: "ModelRegistry", found: "Member", as_json: bool) -> None:
-    champion = registry.champion(found.name)
+def _explain_champion(
+    store: "FrameStore", registry: "ModelRegistry", found: "Member", as_json: bool
+) -> None:
+    from crypto_pool.adapters.ledger import Ledger
+    from crypto_pool.workflow.promotion.reconciling import champion_of
+
+    served = champion_of(registry, found, Ledger(store).of_member(found))
+    champion = served.version
     if champion is None:
-        raise ModelUnavailable(
-            f"{found.name} has no champion; `crypto-pool status` lists who serves."
-        )
+        lacks = served.fault or "it has no champion; `crypto-pool status` lists who serves."
+        raise ModelUnavailable(f"{found.name}: {lacks}")
     tags = champion.tags
     mean = json.loads(tags["feature_importance"])
     absolute = json.loads(tags["feature_importance_absolute"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
@@ -18,6 +19,7 @@ from crypto_pool.defs.run_tags import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.domain.performance import Verdict
 from crypto_pool.domain.soundness import forecast_faults, outcome_faults
 from crypto_pool.domain.staleness import Urgency, judge_staleness
+from crypto_pool.domain.standing import Standing
 from crypto_pool.workflow.day_plan import settled_members
 from crypto_pool.workflow.monitoring import observe_members
 
@@ -97,7 +99,10 @@ def sound_outcomes(
 @dg.asset_check(asset=daily_predictions, description="Names champions without row or reason.")
 def covered(pool: PoolResource) -> dg.AssetCheckResult:
     """Whether every champion has its forecast of the last closed day, or cannot have one."""
-    champions = pool.registry.champions([member.name for member in pool.members])
+    decisions = Ledger(pool.store).by_member()
+    champions = [
+        member.name for member in pool.members if Standing.of(decisions.of(member)).serving
+    ]
     settled = settled_members(pool.store, pool.as_of)
     missing = {name: f"no forecast for {pool.as_of}" for name in champions if name not in settled}
     return _finding(missing, len(champions))

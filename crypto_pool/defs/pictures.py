@@ -7,7 +7,7 @@ from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend
-from crypto_pool.workflow.championing import ChampionDecision
+from crypto_pool.workflow.promotion.promoting import PromotionResult
 
 Pictures = dict[str, dg.MarkdownMetadataValue]
 
@@ -35,13 +35,13 @@ def requests_picture(pool: PoolResource, provider: MarketDataProvider) -> Pictur
     return {"requests_over_the_day": dg.MetadataValue.md(as_markdown(png, "requests of the day"))}
 
 
-def judgement_picture(pool: PoolResource, decision: ChampionDecision) -> Pictures:
+def judgement_picture(pool: PoolResource, decision: PromotionResult) -> Pictures:
     """How the version that serves was judged, as drawn for MLflow; nothing if none serves."""
-    if decision.row is None:
+    version = decision.serving
+    if version is None:
         return {}
     from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE, as_markdown
 
-    row = decision.row
-    title = f"{decision.member.name}: version {row['model_version']}, {row['algorithm']}"
-    png = pool.registry.load_file(str(row["run_id"]), JUDGEMENT_FILE)
+    title = f"{decision.member.name}: version {version.version}, {version.tags['classifier']}"
+    png = pool.registry.runs.load_file(version.run_id, JUDGEMENT_FILE)
     return {"calibration_roc_confusion": dg.MetadataValue.md(as_markdown(png, title))}

@@ -11,8 +11,8 @@ from dagster import resource
 from pydantic import Field, PrivateAttr
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.mlflow_store import require_writable
-from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT, require_writable
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.worker_pool import WorkerPool
@@ -171,6 +171,7 @@ def mlflow_parent_run(context: dg.InitResourceContext) -> Iterator[Any]:
         {
             "experiment_name": TRAINING_EXPERIMENT,
             "mlflow_tracking_uri": settings.tracking_uri,
+            "extra_tags": {OWN_TAG: "training"},
         }
     )
     assert context.log is not None

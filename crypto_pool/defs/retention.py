@@ -30,8 +30,6 @@ BATCH = 500
 )
 def remove_old_state(context: dg.OpExecutionContext, pool: PoolResource) -> None:
     """Remove raw answers, publications, candidates and Dagster runs, each by its own setting."""
-    from crypto_pool.adapters.model_pruning import remove_old_candidates
-
     settings, now = pool.settings, pool.now()
     removed = {}
     with maintenance(settings.state_dir):
@@ -45,11 +43,10 @@ def remove_old_state(context: dg.OpExecutionContext, pool: PoolResource) -> None
         )
         if settings.keep_candidates_days is not None:
             before = now - timedelta(days=settings.keep_candidates_days)
-            candidates = remove_old_candidates(
-                pool.registry, referred_model_runs(pool.store), before
+            kept = referred_model_runs(pool.store) | pool.registry.versions.registered_runs()
+            removed["candidates"], removed["bytes of candidates"] = pool.registry.runs.remove_old(
+                kept, before
             )
-            removed["candidates"] = candidates.count
-            removed["bytes of candidates"] = candidates.bytes
         if settings.keep_runs_days is not None:
             before = now - timedelta(days=settings.keep_runs_days)
             kept = referred_dagster_runs(pool.store)

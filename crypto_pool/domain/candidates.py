@@ -13,7 +13,6 @@ import numpy as np
 
 from crypto_pool.errors import UnscoredCandidate
 
-ArtifactFormat = Literal["skops", "xgboost", "lightgbm", "keras"]
 Explainer = Literal["forest", "sampled"]
 
 
@@ -64,7 +63,6 @@ class Candidate:
 
     name: str
     build: Builder
-    artifact_format: ArtifactFormat
     explainer: Explainer
     trusted_types: tuple[str, ...] = ()
 
@@ -78,11 +76,11 @@ def _random_forest(balance: ClassBalance, seed: int) -> Any:
 def _support_vector_machine(balance: ClassBalance, seed: int) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
 
     from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
+    from crypto_pool.domain.support_vectors import RadialSVC
 
-    machine = SVC(kernel="rbf", class_weight=balance.weights, random_state=seed)
+    machine = RadialSVC(kernel="rbf", class_weight=balance.weights, random_state=seed)
     return TimeOrderedCalibratedClassifier(make_pipeline(StandardScaler(), machine))
 
 
@@ -157,21 +155,25 @@ def _neural_net(balance: ClassBalance, seed: int) -> Any:
 
 
 _CALIBRATED = "crypto_pool.domain.calibration.TimeOrderedCalibratedClassifier"
+_RADIAL = "crypto_pool.domain.support_vectors.RadialSVC"
+_NET = "crypto_pool.domain.neural_net.NeuralNetClassifier"
 _TREE = "sklearn.tree._tree.Tree"
 _HIST_TREE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 _ADAM = "sklearn.neural_network._stochastic_optimizers.AdamOptimizer"
+_XGBOOST = ("xgboost.core.Booster", "xgboost.sklearn.XGBClassifier")
+_LIGHTGBM = ("collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier")
 
 _ALL = (
-    Candidate("RandomForest", _random_forest, "skops", "forest", (_TREE,)),
-    Candidate("SupportVectorMachine", _support_vector_machine, "skops", "sampled", (_CALIBRATED,)),
-    Candidate("XGBoost", _xgboost, "xgboost", "sampled"),
-    Candidate("HistGradientBoosting", _hist_gradient_boosting, "skops", "sampled", (_HIST_TREE,)),
-    Candidate("AdaBoost", _ada_boost, "skops", "sampled", (_TREE,)),
-    Candidate("RidgeClassifier", _ridge_classifier, "skops", "sampled", (_CALIBRATED,)),
-    Candidate("KNeighbors", _k_neighbors, "skops", "sampled"),
-    Candidate("MLPClassifier", _mlp_classifier, "skops", "sampled", (_ADAM,)),
-    Candidate("LightGBM", _light_gbm, "lightgbm", "sampled"),
-    Candidate("NeuralNet", _neural_net, "keras", "sampled"),
+    Candidate("RandomForest", _random_forest, "forest", (_TREE,)),
+    Candidate("SupportVectorMachine", _support_vector_machine, "sampled", (_CALIBRATED, _RADIAL)),
+    Candidate("XGBoost", _xgboost, "sampled", _XGBOOST),
+    Candidate("HistGradientBoosting", _hist_gradient_boosting, "sampled", (_HIST_TREE,)),
+    Candidate("AdaBoost", _ada_boost, "sampled", (_TREE,)),
+    Candidate("RidgeClassifier", _ridge_classifier, "sampled", (_CALIBRATED,)),
+    Candidate("KNeighbors", _k_neighbors, "sampled"),
+    Candidate("MLPClassifier", _mlp_classifier, "sampled", (_ADAM,)),
+    Candidate("LightGBM", _light_gbm, "sampled", _LIGHTGBM),
+    Candidate("NeuralNet", _neural_net, "sampled", (_NET,)),
 )
 
 CANDIDATES: Mapping[str, Candidate] = MappingProxyType(

@@ -6,14 +6,13 @@ row, and the values are the mean over all background rows.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crypto_pool.domain.candidates import Candidate
-from crypto_pool.domain.training import REFERENCE_LOGIT
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.served_model import PANEL_LOGIT, REFERENCE_LOGIT, ServedModel
 
 FloatArray = NDArray[np.float64]
 PredictProbability = Callable[[pd.DataFrame], FloatArray]
@@ -39,7 +38,7 @@ class Contribution:
 class Explanation:
     """SHAP values by row and input, the rows they explain, and how they were found.
 
-    `reference_logit`, which is no feature, has a column where the explained rows have one.
+    The log odds it is anchored to, which are no feature, have a column beside the features.
     `standard_error` is the largest of the mean values' standard errors from sampling.
     """
 
@@ -51,39 +50,39 @@ class Explanation:
     @property
     def mean(self) -> dict[str, float]:
         """Mean signed value of each feature."""
-        return _by_name(self.values.drop(columns=REFERENCE_LOGIT, errors="ignore").mean())
+        return _by_name(self._of_features.mean())
 
     @property
     def mean_absolute(self) -> dict[str, float]:
         """Mean absolute value of each feature."""
-        return _by_name(self.values.drop(columns=REFERENCE_LOGIT, errors="ignore").abs().mean())
+        return _by_name(self._of_features.abs().mean())
 
     @property
     def reference(self) -> float:
-        """Mean signed value of the reference; 0 where the served probability does not use it."""
-        used = REFERENCE_LOGIT in self.values.columns
-        return float(self.values[REFERENCE_LOGIT].mean()) if used else 0.0
+        """Mean signed value of what the model is anchored to."""
+        return float(self.values.drop(columns=self._of_features.columns).sum(axis=1).mean())
+
+    @property
+    def _of_features(self) -> pd.DataFrame:
+        return self.values.drop(columns=[REFERENCE_LOGIT, PANEL_LOGIT], errors="ignore")
 
 
 def explain(
-    candidate: Candidate,
-    predict_probability: PredictProbability,
-    estimator: Any,
-    background: pd.DataFrame,
-    rows: pd.DataFrame,
-    seed: int,
+    model: ServedModel, background: pd.DataFrame, rows: pd.DataFrame, seed: int
 ) -> Explanation:
     """Explain the served probability on `rows` against `background`, same columns.
 
-    The columns are the features the estimator was fitted on, with or without
-    `reference_logit` beside them. Exact is what one input alone decides, as the reference
+    Both are the input of a served model. Exact is what one input alone decides, as the reference
     does where a calibration gives the candidate no weight, and a forest that is served as
     it is. SHAP knows no exact values for boosted trees in units of probability, nor for
     anything behind a calibration: the rest is sampled. Either way a row's values add up to
     its probability less the mean probability of the background.
     """
-    if candidate.explainer == "forest":
-        exact = _forest_values(estimator, predict_probability, background, rows)
+    predict_probability = model.predict_probability
+    columns = [*model.feature_names, model.anchor]
+    background, rows = background.loc[:, columns], rows.loc[:, columns]
+    if model.algorithm in CANDIDATES and CANDIDATES[model.algorithm].explainer == "forest":
+        exact = _forest_values(model, background, rows)
         if exact is not None:
             return Explanation(exact, rows, FOREST, 0.0)
     random = np.random.default_rng(seed)
@@ -107,13 +106,12 @@ def explain(
 
 
 def contributions(
-    predict_probability: PredictProbability,
-    background: pd.DataFrame,
-    row: pd.DataFrame,
-    seed: int,
-    count: int = 3,
+    model: ServedModel, background: pd.DataFrame, row: pd.DataFrame, seed: int, count: int = 3
 ) -> list[Contribution]:
     """Give the `count` largest sampled SHAP values of one forecast, `row` being a frame of one."""
+    predict_probability = model.predict_probability
+    columns = [*model.feature_names, model.anchor]
+    background, row = background.loc[:, columns], row.loc[:, columns]
     pairs = _pair_values(
         predict_probability,
         background,
@@ -162,28 +160,24 @@ def _pair_values(
 
 
 def _forest_values(
-    estimator: Any,
-    predict_probability: PredictProbability,
-    background: pd.DataFrame,
-    rows: pd.DataFrame,
+    model: ServedModel, background: pd.DataFrame, rows: pd.DataFrame
 ) -> pd.DataFrame | None:
     """Give exact values of class 1, or None if the forest's probability is not the served one."""
-    served = np.asarray(predict_probability(rows))
-    own = rows.drop(columns=REFERENCE_LOGIT, errors="ignore")
-    probability = np.asarray(estimator.predict_proba(own), dtype=np.float64)[:, 1]
-    if not np.allclose(probability, served, rtol=0, atol=SAME_PROBABILITY):
+    served = model.predict_probability(rows)
+    own = rows.loc[:, list(model.feature_names)]
+    if not np.allclose(model.predict_raw(rows), served, rtol=0, atol=SAME_PROBABILITY):
         return None
     import shap
 
     known = background.loc[:, own.columns]
     explainer = shap.TreeExplainer(
-        estimator,
+        model.estimator,
         shap.maskers.Independent(known, max_samples=len(known)),
         feature_perturbation="interventional",
         model_output="probability",
     )
     values = np.asarray(explainer.shap_values(own, check_additivity=False))[..., 1]
-    expected = served - float(np.mean(predict_probability(background)))
+    expected = served - float(np.mean(model.predict_probability(background)))
     if not np.allclose(values.sum(axis=1), expected, rtol=0, atol=ADDITIVITY_TOLERANCE):
         return None
     exact = pd.DataFrame(values, index=rows.index, columns=own.columns)

@@ -1,56 +1,120 @@
 """Fit one candidate: what both evaluation policies share, and what comes out of either."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate, ClassBalance
-from crypto_pool.domain.evaluation import Metrics
-from crypto_pool.domain.promise import Promise
-from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.evaluation import Metric, Metrics
+from crypto_pool.domain.promise import bounds_by_name, measure_promise
+from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.splits import purge_gap
 from crypto_pool.errors import UnscoredCandidate
 
 if TYPE_CHECKING:
-    from crypto_pool.domain.calibration import Calibration
+    from crypto_pool.domain.training import TrainingTable
 
 BACKGROUND_ROWS = 200
+REFERENCE_PREFIX = "reference_"
 
 
-@dataclass(frozen=True)
-class FittedCandidate:
-    """A candidate as it would serve, and what was measured of it.
+@dataclass(frozen=True, eq=False)
+class TrainedCandidate:
+    """One algorithm, or a baseline, trained for one member: as it would serve, and as measured.
 
     `trained_through` is the bar date of the last row the estimator was fitted on,
-    `chosen_through` of the last row it was judged on. `evaluation` holds the rows the
-    metrics are measured on, by bar date: label, probability (as served),
-    reference_probability, decision_threshold and fold. `background` are training rows
-    spread over time, for explanations.
+    `chosen_through` of the last row it was judged on. `metrics` holds what was measured, the
+    reference's figures by their names with `reference_` before them, and the ends of intervals
+    as `<metric>_low` and `<metric>_high`. `evaluation` holds the rows behind them, by bar date:
+    label, probability (as served), reference_probability, baseline_probability,
+    decision_threshold and fold. `model` is None where it lies in MLflow under `run_id` and was
+    not loaded; `model_hashes` are the SHA-256 of its files.
     """
 
-    estimator: Any
-    calibration: "Calibration"
+    algorithm: str
     decision_threshold: float
     trained_through: pd.Timestamp
     chosen_through: pd.Timestamp
-    promise: Promise
-    class_weights: dict[int, float]
+    metrics: Mapping[str, Metric]
     evaluation: pd.DataFrame
-    background: pd.DataFrame
-    notes: tuple[str, ...] = field(default=())
+    recipe: Recipe = DEFAULT_RECIPE
+    model: ServedModel | None = None
+    folds: Mapping[int, Metrics] = field(default_factory=dict)
+    class_weights: Mapping[int, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    member_name: str = ""
+    as_of: date = date.min
+    data_hash: str = ""
+    code_version: str = ""
+    synthetic: bool = False
+    run_id: str = ""
+    model_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def metrics(self) -> Metrics:
-        """What was measured of the served probabilities."""
-        return self.promise.metrics
+    def seen_through(self) -> pd.Timestamp:
+        """The bar date of the last row it was fitted or judged on."""
+        return max(self.trained_through, self.chosen_through)
 
     @property
-    def reference_metrics(self) -> Metrics:
-        """What was measured of the reference on the same rows."""
-        return self.promise.reference_metrics
+    def served(self) -> ServedModel:
+        """The model; raises UnscoredCandidate where it was not loaded."""
+        if self.model is None:
+            raise UnscoredCandidate(f"{self.algorithm}: the model of run {self.run_id} is stored")
+        return self.model
+
+
+def measure_candidate(
+    model: ServedModel,
+    table: "TrainingTable",
+    recipe: Recipe,
+    evaluation: pd.DataFrame,
+    decision_threshold: float,
+    fitted: slice,
+    notes: tuple[str, ...] = (),
+) -> TrainedCandidate:
+    """Return a candidate with what its evaluation rows promise; `fitted` are its table rows."""
+    promise = measure_promise(evaluation, recipe.horizon)
+    reference = {
+        f"{REFERENCE_PREFIX}{name}": value for name, value in promise.reference_metrics.items()
+    }
+    added = (evaluation["probability"] - evaluation["baseline_probability"]).abs().mean()
+    return TrainedCandidate(
+        algorithm=model.algorithm,
+        decision_threshold=decision_threshold,
+        trained_through=table.index[fitted][-1],
+        chosen_through=evaluation.index[-1],
+        metrics={
+            **promise.metrics,
+            **bounds_by_name(promise),
+            **reference,
+            "added_points": 100 * float(added),
+        },
+        evaluation=evaluation,
+        recipe=recipe,
+        model=model,
+        folds=promise.folds,
+        class_weights=ClassBalance.of(table.labels[fitted]).weights,
+        notes=notes,
+    )
+
+
+def evaluation_rows(table: "TrainingTable", rows: Any, **columns: Any) -> pd.DataFrame:
+    """Return rows of a table as they are judged: what forecasts are held against, and `columns`."""
+    return pd.DataFrame(
+        {
+            "label": table.labels[rows],
+            **columns,
+            "reference_probability": table.reference_probability[rows],
+            "baseline_probability": table.anchor_probability[rows],
+        },
+        index=table.index[rows],
+    )
 
 
 def positive_probability(candidate: Candidate, estimator: Any, rows: pd.DataFrame) -> np.ndarray:

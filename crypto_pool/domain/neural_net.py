@@ -1,12 +1,12 @@
 """The Keras candidate behind scikit-learn's interface."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,11 +15,14 @@ BATCH_ROWS = 32
 # Rows are padded up to one of these, or to a multiple of the last: JAX compiles once a shape.
 # Padding costs a training nothing, for its batches end with the rows.
 TRAINING_SIZES = (1024, 4096)
-PREDICTION_SIZES = (64, 1024, 8192)
+SMALLEST_DEVIATION = 1e-7  # as Keras' normalisation has it
 
 
 class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Two hidden layers on normalised input; `model_` is the whole Keras model."""
+    """Two hidden layers on normalised input, trained by Keras and kept as arrays.
+
+    `layers_` holds each layer's weights and biases; forecasting needs neither Keras nor JAX.
+    """
 
     def __init__(
         self, epochs: int = 100, class_weight: Mapping[int, float] | None = None, seed: int = 0
@@ -38,50 +41,35 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = np.asarray(y)
         class_weight = self.class_weight or {}
         weights = np.array([class_weight.get(int(label), 1.0) for label in labels])
-        model = _build_model(values, self.seed)
-        programs = _programs(values.shape[1])
+        self.mean_, self.deviation_ = _normalisation(values)
+        untrained = _untrained_weights(values.shape[1], self.seed)
         size = _padded_size(len(values), TRAINING_SIZES)
-        hidden = [variable.value for variable in model.trainable_variables]
-        trained = programs.train(
-            hidden,
-            _pad(np.asarray(model.layers[0](values)), size),
+        trained = _training_program(values.shape[1])(
+            untrained,
+            _pad((values - self.mean_) / self.deviation_, size),
             _pad(labels.astype(np.float32), size),
             _pad(weights.astype(np.float32), size),
             _shuffled_rows(len(values), size, self.epochs, self.seed),
             len(values),
         )
-        for variable, value in zip(model.trainable_variables, trained, strict=True):
-            variable.assign(value)
+        self.layers_ = [np.asarray(values) for values in trained]
         self.classes_ = np.array([0, 1])
         self.n_features_in_ = values.shape[1]
-        self.model_: Any = model
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Give probabilities of class 0 and class 1."""
-        check_is_fitted(self, "model_")
-        values = np.asarray(X, dtype=np.float32)
-        normalisation = self.model_.layers[0]
-        hidden = [variable.value for variable in self.model_.trainable_variables]
-        predict = _programs(values.shape[1]).predict
-        size = _padded_size(len(values), PREDICTION_SIZES)
-        block = min(size, PREDICTION_SIZES[-1])
-        padded = _pad(values, size).reshape(-1, block, values.shape[1])
-        output = [predict(hidden, normalisation.mean, normalisation.variance, b) for b in padded]
-        positive = np.concatenate(output).astype(np.float64)[: len(values)]
+        check_is_fitted(self, "layers_")
+        rows = (np.asarray(X, dtype=np.float32) - self.mean_) / self.deviation_
+        *hidden, weights, biases = self.layers_
+        for place in range(0, len(hidden), 2):
+            rows = np.maximum(rows @ hidden[place] + hidden[place + 1], 0)
+        positive = expit((rows @ weights + biases)[:, 0].astype(np.float64))
         return np.column_stack([1 - positive, positive])
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the more probable class."""
         return np.asarray((self.predict_proba(X)[:, 1] > 0.5).astype(int))
-
-
-@dataclass(frozen=True)
-class _Programs:
-    """The compiled programs all networks of one input width share."""
-
-    train: Callable[..., list[Any]]
-    predict: Callable[..., Any]
 
 
 def _hidden_layers(seed: int) -> list[Any]:
@@ -97,18 +85,23 @@ def _hidden_layers(seed: int) -> list[Any]:
     ]
 
 
-def _build_model(values: np.ndarray, seed: int) -> Any:
-    """Give an untrained network whose normalisation knows the training rows."""
+def _normalisation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = values.mean(axis=0, dtype=np.float64)
+    deviation = values.std(axis=0, dtype=np.float64)
+    smallest = np.maximum(deviation, SMALLEST_DEVIATION)
+    return mean.astype(np.float32), smallest.astype(np.float32)
+
+
+def _untrained_weights(width: int, seed: int) -> list[Any]:
     import keras
 
-    normalisation = keras.layers.Normalization()
-    normalisation.adapt(values)
-    width = values.shape[1]
-    return keras.Sequential([keras.Input(shape=(width,)), normalisation, *_hidden_layers(seed)])
+    network = keras.Sequential([keras.Input(shape=(width,)), *_hidden_layers(seed)])
+    return [variable.value for variable in network.trainable_variables]
 
 
 @cache
-def _programs(width: int) -> _Programs:
+def _training_program(width: int) -> Callable[..., list[Any]]:
+    """Return the compiled training that all networks of one input width share."""
     import jax
     import jax.numpy as jnp
     import keras
@@ -145,11 +138,8 @@ def _programs(width: int) -> _Programs:
         trained, _ = jax.lax.scan(train_epoch, (hidden, untouched), orders)
         return list(trained[0])
 
-    def predict(hidden: Any, mean: Any, variance: Any, rows: Any) -> Any:
-        deviation = jnp.maximum(jnp.sqrt(variance), keras.backend.epsilon())
-        return forward(hidden, (rows - mean) / deviation).ravel()
-
-    return _Programs(jax.jit(train), jax.jit(predict))
+    compiled: Callable[..., list[Any]] = jax.jit(train)
+    return compiled
 
 
 def _shuffled_rows(rows: int, size: int, epochs: int, seed: int) -> np.ndarray:

@@ -4,24 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import pandas as pd
-
 from crypto_pool.domain.calibration import IdentityCalibration
-from crypto_pool.domain.candidates import Candidate, ClassBalance
+from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metric
 from crypto_pool.domain.fitting import (
-    BACKGROUND_ROWS,
-    FittedCandidate,
+    TrainedCandidate,
+    evaluation_rows,
     fit_candidate,
+    measure_candidate,
     positive_probability,
-    subsample,
 )
-from crypto_pool.domain.promise import measure_promise
 from crypto_pool.domain.purged import PurgedWalkForwardPolicy
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
-from crypto_pool.domain.reference import logit
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.thresholds import DEFAULT_THRESHOLD
-from crypto_pool.domain.training import TrainingTable
+from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
 
@@ -38,8 +35,11 @@ class EvaluationPolicy(Protocol):
         """The setting that selects it."""
         ...
 
-    def evaluate(self, candidate: Candidate, table: TrainingTable) -> FittedCandidate:
-        """Fit and score; raises UnscoredCandidate where the rows do not allow it."""
+    def evaluate(self, candidate: Candidate | None, table: TrainingTable) -> TrainedCandidate:
+        """Fit and score a candidate, or score the baseline where it is None.
+
+        Raises UnscoredCandidate where the rows do not allow it.
+        """
         ...
 
     def rank(self, metrics: Mapping[str, Metric]) -> float:
@@ -55,43 +55,35 @@ class HoldoutPolicy:
     train_fraction: float = 0.95
     name: ClassVar[str] = "holdout"
 
-    def evaluate(self, candidate: Candidate, table: TrainingTable) -> FittedCandidate:
+    def evaluate(self, candidate: Candidate | None, table: TrainingTable) -> TrainedCandidate:
         """Fit on the first rows and score on the last, without refit."""
         boundary = int(len(table) * self.train_fraction)
         if not 0 < boundary < len(table):
+            name = table.baseline if candidate is None else candidate.name
             raise UnscoredCandidate(
-                f"{candidate.name}: {len(table)} labelled rows cannot be split "
+                f"{name}: {len(table)} labelled rows cannot be split "
                 f"{self.train_fraction:g} to {1 - self.train_fraction:g}; train on more rows"
             )
-        training, test = table.features.iloc[:boundary], table.features.iloc[boundary:]
-        labels = table.labels[:boundary]
-        estimator, notes = fit_candidate(candidate, training, labels, self.recipe)
-        probability = positive_probability(candidate, estimator, test)
-        calibration = IdentityCalibration()
-        reference = table.reference_probability[boundary:]
-        evaluation = pd.DataFrame(
-            {
-                "label": table.labels[boundary:],
-                "probability": calibration.apply(
-                    probability, logit(pd.Series(reference)).to_numpy()
-                ),
-                "reference_probability": reference,
-                "decision_threshold": DEFAULT_THRESHOLD,
-                "fold": 1,
-            },
-            index=test.index,
-        )
-        return FittedCandidate(
-            estimator=estimator,
-            calibration=calibration,
+        training, test = slice(boundary), slice(boundary, None)
+        model = ServedModel.baseline(table.baseline, table.feature_names)
+        notes: tuple[str, ...] = ()
+        if candidate is not None:
+            estimator, notes = fit_candidate(
+                candidate, table.features[training], table.labels[training], self.recipe
+            )
+            positive_probability(candidate, estimator, table.features[test])
+            model = ServedModel(
+                candidate.name, IdentityCalibration(), table.feature_names, estimator
+            )
+        evaluation = evaluation_rows(
+            table,
+            test,
+            probability=model.predict_probability(served_rows(table)[test]),
             decision_threshold=DEFAULT_THRESHOLD,
-            trained_through=training.index[-1],
-            chosen_through=test.index[-1],
-            promise=measure_promise(evaluation, self.recipe.horizon),
-            class_weights=ClassBalance.of(labels).weights,
-            evaluation=evaluation,
-            background=subsample(training, BACKGROUND_ROWS),
-            notes=notes,
+            fold=1,
+        )
+        return measure_candidate(
+            model, table, self.recipe, evaluation, DEFAULT_THRESHOLD, training, notes
         )
 
     def rank(self, metrics: Mapping[str, Metric]) -> float:

@@ -14,12 +14,12 @@ import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metrics, classification_metrics
-from crypto_pool.domain.fitting import FittedCandidate, positive_probability
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.intervals import Estimate, block_rows, paired_difference
 from crypto_pool.domain.policies import EvaluationPolicy
 from crypto_pool.domain.recipe import DEFAULT_TARGET
 from crypto_pool.domain.splits import purge_gap
-from crypto_pool.domain.training import REFERENCE_LOGIT, TrainingTable, served_rows
+from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
 Decision = Literal[
@@ -86,14 +86,6 @@ class Incumbent:
 
 
 @dataclass(frozen=True)
-class Challenger:
-    """The winner of a training, a candidate or the baseline, that passed the gates."""
-
-    algorithm: str
-    decision_threshold: float
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What was decided, why, and what the comparison on unseen rows found."""
 
@@ -110,7 +102,7 @@ class Verdict:
 
 def decide(
     champion: Incumbent | None,
-    challenger: Challenger | None,
+    challenger: TrainedCandidate | None,
     unseen: pd.DataFrame | None,
     as_of: date,
     rules: PromotionRules,
@@ -180,12 +172,13 @@ def compare(
     table: TrainingTable,
     champion: Incumbent,
     champion_probability: PredictProbability,
-    candidate: Candidate,
+    candidate: Candidate | None,
     policy: EvaluationPolicy,
 ) -> pd.DataFrame | None:
     """Let both forecast the rows neither has seen; None if there are none.
 
-    The candidate is evaluated on the rows up to the champion's trained_through alone.
+    The candidate, None for the baseline, is evaluated on the rows up to the champion's
+    trained_through alone.
 
     Raises:
         UnscoredCandidate: those do not allow it.
@@ -200,33 +193,19 @@ def compare(
         return None
     if not known_then.any():
         raise UnscoredCandidate(
-            f"{candidate.name}: the rows begin on {index[0]:%Y-%m-%d}, and version "
+            f"the rows begin on {index[0]:%Y-%m-%d}, and version "
             f"{champion.version} was trained through {champion.trained_through}"
         )
-    fitted = policy.evaluate(candidate, _rows(table, known_then))
-    judged = _rows(table, unseen)
+    fitted = policy.evaluate(candidate, table.rows(known_then))
+    judged = table.rows(unseen)
     rows = served_rows(judged)
     return pd.DataFrame(
         {
             "label": judged.labels,
             "champion_probability": champion_probability(rows),
-            "challenger_probability": served_probability(candidate, fitted, rows),
+            "challenger_probability": fitted.served.predict_probability(rows),
         },
         index=judged.index,
-    )
-
-
-def served_probability(
-    candidate: Candidate, fitted: FittedCandidate, rows: pd.DataFrame
-) -> np.ndarray:
-    """Give what a fitted candidate would serve for rows of the features and reference_logit."""
-    own = positive_probability(candidate, fitted.estimator, rows.drop(columns=REFERENCE_LOGIT))
-    return np.asarray(fitted.calibration.apply(own, rows[REFERENCE_LOGIT].to_numpy()))
-
-
-def _rows(table: TrainingTable, chosen: np.ndarray) -> TrainingTable:
-    return TrainingTable(
-        table.features.loc[chosen], table.labels[chosen], table.reference_probability[chosen]
     )
 
 

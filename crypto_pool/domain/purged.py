@@ -7,20 +7,19 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.calibration import MIN_FOLDS, Calibration
+from crypto_pool.domain.calibration import MIN_FOLDS, AnchoredCalibration, Calibration
 from crypto_pool.domain.calibration_fitting import calibration_fitter
-from crypto_pool.domain.candidates import Candidate, ClassBalance
+from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metric
 from crypto_pool.domain.fitting import (
-    BACKGROUND_ROWS,
-    FittedCandidate,
+    TrainedCandidate,
+    evaluation_rows,
     fit_candidate,
+    measure_candidate,
     positive_probability,
-    subsample,
 )
-from crypto_pool.domain.promise import measure_promise
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
-from crypto_pool.domain.reference import logit
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.splits import Fold, purge_gap, purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable
@@ -39,27 +38,31 @@ class PurgedWalkForwardPolicy:
     recipe: Recipe = DEFAULT_RECIPE
     name: ClassVar[str] = "purged_walk_forward"
 
-    def evaluate(self, candidate: Candidate, table: TrainingTable) -> FittedCandidate:
-        """Score on the folds, then fit on everything; raises UnscoredCandidate."""
-        scored, notes = self._out_of_fold(candidate, table)
-        evaluation, unscored = self._judge(scored)
+    def evaluate(self, candidate: Candidate | None, table: TrainingTable) -> TrainedCandidate:
+        """Score on the folds, then fit on everything; None is the baseline, which is not fitted.
+
+        Raises UnscoredCandidate.
+        """
+        name = table.baseline if candidate is None else candidate.name
+        scored, notes = self._out_of_fold(candidate, table, name)
+        evaluation, unscored = self._judge(candidate, scored)
         notes = [*notes, *unscored]
         if evaluation.empty:
-            raise UnscoredCandidate(f"{candidate.name}: no fold could be judged: {notes[-1]}")
-        calibration, threshold = self._learn(scored)
-        balance = ClassBalance.of(table.labels)
-        estimator, said = fit_candidate(candidate, table.features, table.labels, self.recipe)
-        return FittedCandidate(
-            estimator=estimator,
-            calibration=calibration,
-            decision_threshold=threshold,
-            trained_through=table.index[-1],
-            chosen_through=table.index[-1],
-            promise=measure_promise(evaluation, self.recipe.horizon),
-            class_weights=balance.weights,
-            evaluation=evaluation,
-            background=subsample(table.features, BACKGROUND_ROWS),
-            notes=tuple(dict.fromkeys([*notes, *said])),
+            raise UnscoredCandidate(f"{name}: no fold could be judged: {notes[-1]}")
+        calibration, threshold = self._learn(candidate, scored)
+        estimator = None
+        if candidate is not None:
+            estimator, said = fit_candidate(candidate, table.features, table.labels, self.recipe)
+            notes += said
+        model = ServedModel(name, calibration, table.feature_names, estimator, table.anchor)
+        return measure_candidate(
+            model,
+            table,
+            self.recipe,
+            evaluation,
+            threshold,
+            slice(None),
+            tuple(dict.fromkeys(notes)),
         )
 
     def rank(self, metrics: Mapping[str, Metric]) -> float:
@@ -74,7 +77,7 @@ class PurgedWalkForwardPolicy:
         return float(metrics.get("reference_brier_score") or 0.0) - float(brier)
 
     def _out_of_fold(
-        self, candidate: Candidate, table: TrainingTable
+        self, candidate: Candidate | None, table: TrainingTable, name: str
     ) -> tuple[pd.DataFrame, list[str]]:
         """Give for each fold's test rows the probability of a fit on the rows before."""
         parts: list[pd.DataFrame] = []
@@ -86,32 +89,28 @@ class PurgedWalkForwardPolicy:
                 notes.append(f"fold {fold.number} skipped: {error}")
         if len(parts) < MIN_FOLDS:
             raise UnscoredCandidate(
-                f"{candidate.name}: {len(parts)} folds could be scored, at least {MIN_FOLDS} are "
+                f"{name}: {len(parts)} folds could be scored, at least {MIN_FOLDS} are "
                 f"needed; train on more rows ({'; '.join(notes)})"
             )
         return pd.concat(parts), notes
 
     def _score_fold(
-        self, candidate: Candidate, table: TrainingTable, fold: Fold, notes: list[str]
+        self, candidate: Candidate | None, table: TrainingTable, fold: Fold, notes: list[str]
     ) -> pd.DataFrame:
-        rows = table.features.iloc[fold.train]
-        estimator, said = fit_candidate(candidate, rows, table.labels[fold.train], self.recipe)
-        notes.extend(said)
-        reference = table.reference_probability[fold.test]
-        return pd.DataFrame(
-            {
-                "label": table.labels[fold.test],
-                "candidate": positive_probability(
-                    candidate, estimator, table.features.iloc[fold.test]
-                ),
-                "reference_probability": reference,
-                "reference_logit": logit(pd.Series(reference)).to_numpy(),
-                "fold": fold.number,
-            },
-            index=table.index[fold.test],
+        test = fold.test[np.isfinite(table.anchor_logit[fold.test])]
+        own = table.anchor_probability[test]
+        if candidate is not None:
+            rows = table.features.iloc[fold.train]
+            estimator, said = fit_candidate(candidate, rows, table.labels[fold.train], self.recipe)
+            notes.extend(said)
+            own = positive_probability(candidate, estimator, table.features.iloc[test])
+        return evaluation_rows(
+            table, test, candidate=own, anchor_logit=table.anchor_logit[test], fold=fold.number
         )
 
-    def _judge(self, scored: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    def _judge(
+        self, candidate: Candidate | None, scored: pd.DataFrame
+    ) -> tuple[pd.DataFrame, list[str]]:
         """Calibrate each fold but the first by what was known before it began."""
         parts: list[pd.DataFrame] = []
         notes: list[str] = []
@@ -122,33 +121,30 @@ class PurgedWalkForwardPolicy:
                 & purged_mask(pd.DatetimeIndex(scored.index), test.index[0], self.recipe.horizon)
             ]
             try:
-                calibration, threshold = self._learn(earlier)
+                calibration, threshold = self._learn(candidate, earlier)
             except UnscoredCandidate as error:
                 notes.append(f"fold {number} not judged: {error}")
                 continue
+            served = _served(calibration, test)
             parts.append(
-                pd.DataFrame(
-                    {
-                        "label": test["label"],
-                        "probability": _served(calibration, test),
-                        "reference_probability": test["reference_probability"],
-                        "decision_threshold": threshold,
-                        "fold": number,
-                    }
+                test.drop(columns=["candidate", "anchor_logit"]).assign(
+                    probability=served, decision_threshold=threshold
                 )
             )
         return pd.concat(parts) if parts else pd.DataFrame(), notes
 
-    def _learn(self, rows: pd.DataFrame) -> tuple[Calibration, float]:
+    def _learn(self, candidate: Candidate | None, rows: pd.DataFrame) -> tuple[Calibration, float]:
         labels = rows["label"].to_numpy()
-        calibration = calibration_fitter(self.recipe.calibration)(
-            rows["candidate"].to_numpy(),
-            rows["reference_logit"].to_numpy(),
-            labels,
-            purge_gap(self.recipe.horizon),
-        )
+        calibration: Calibration = AnchoredCalibration()
+        if candidate is not None:
+            calibration = calibration_fitter(self.recipe.calibration)(
+                rows["candidate"].to_numpy(),
+                rows["anchor_logit"].to_numpy(),
+                labels,
+                purge_gap(self.recipe.horizon),
+            )
         return calibration, choose_threshold(labels, _served(calibration, rows))
 
 
 def _served(calibration: Calibration, rows: pd.DataFrame) -> np.ndarray:
-    return calibration.apply(rows["candidate"].to_numpy(), rows["reference_logit"].to_numpy())
+    return calibration.apply(rows["candidate"].to_numpy(), rows["anchor_logit"].to_numpy())

@@ -1,31 +1,24 @@
 """Which candidate serves a member."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crypto_pool.domain.evaluation import Gates, Metric
+from crypto_pool.domain.evaluation import Gates
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.policies import EvaluationPolicy
-
-
-@dataclass(frozen=True)
-class CandidateScore:
-    """What selection needs to know of a candidate's run."""
-
-    algorithm: str
-    metrics: Mapping[str, Metric]
 
 
 @dataclass(frozen=True)
 class Selection:
     """The winner, or None, with the reason; `rejected` says which gates the others failed."""
 
-    winner: CandidateScore | None
+    winner: TrainedCandidate | None
     reason: str
     rejected: dict[str, str]
 
 
 def choose_champion(
-    scores: Sequence[CandidateScore], gates: Gates, policy: EvaluationPolicy
+    scores: Sequence[TrainedCandidate], gates: Gates, policy: EvaluationPolicy
 ) -> Selection:
     """Choose the best-ranked candidate that passes the gates; ties go by name.
 

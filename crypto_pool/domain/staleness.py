@@ -65,7 +65,7 @@ class MemberState:
     drifted_feature: str = ""
     performance: Performance | None = None
     quarantine: str = ""
-    schema_change: str = ""
+    fault: str = ""
     code_changed: bool = False
 
 
@@ -108,8 +108,8 @@ def judge_staleness(state: MemberState, today: date, rules: RetrainRules) -> Sta
         reasons[Urgency.NO_CHAMPION] = "no champion"
     if state.quarantine:
         reasons[Urgency.QUARANTINE] = f"quarantined: {state.quarantine}"
-    if state.schema_change:
-        reasons[Urgency.SCHEMA] = f"feature schema changed: {state.schema_change}"
+    if state.fault:
+        reasons[Urgency.SCHEMA] = f"its champion cannot serve: {state.fault}"
     if (doubt := _doubt(state.performance)) is not None:
         reasons[Urgency.SKILL] = doubt
     if state.code_changed:

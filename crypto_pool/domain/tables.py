@@ -58,6 +58,7 @@ _SCORES = (
     DOUBLE("overall_score", "0.1 accuracy + 0.4 precision + 0.2 and 0.3 of the recalls.", 0, 1),
     DOUBLE("brier_score", "Mean squared error of the probability; lower is better.", 0, 1),
     DOUBLE("reference_brier_score", "The same of the reference, on the same rows.", 0, 1),
+    DOUBLE("added_points", "Mean distance from the baseline, in percentage points.", 0, 100),
 )
 _PROMISE = (
     DOUBLE("precision_low", "Lower end of the 90 % interval of precision.", 0, 1),
@@ -270,6 +271,7 @@ PROMOTIONS = Table(
         JSON("champion_metrics", "What the version that served before promised and scored."),
         JSON("challenger_metrics", "The same of the challenger."),
         _DATA_HASH,
+        JSON("model_sha256", "SHA-256 of each file of a version that was let serve."),
         VARCHAR("code_version", "Version of the code that trained."),
         _RUN,
     ),

@@ -14,8 +14,8 @@ from crypto_pool.domain.evaluation import Gates, Metric
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.overfitting import correct_selection
 from crypto_pool.domain.policies import EvaluationPolicy
-from crypto_pool.domain.promotion import Challenger, Incumbent, PromotionRules, decide
-from crypto_pool.domain.selection import CandidateScore, choose_champion
+from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
+from crypto_pool.domain.selection import choose_champion
 from crypto_pool.domain.splits import purge_gap
 from crypto_pool.replay.rounds import Contender
 
@@ -53,12 +53,11 @@ def live(
     dates = sorted(rounds)
     for as_of, until in zip(dates, [*dates[1:], end], strict=True):
         contenders = rounds[as_of]
-        scores = [CandidateScore(name, one.metrics) for name, one in contenders.items()]
-        selection = choose_champion(scores, Gates(), policy)
+        selection = choose_champion(list(contenders.values()), Gates(), policy)
         winner = None if selection.winner is None else contenders[selection.winner.algorithm]
         verdict = decide(
             None if champion is None else _incumbent(champion, version),
-            None if winner is None else Challenger(winner.algorithm, winner.decision_threshold),
+            winner,
             _comparison(champion, winner, rounds, labels, as_of, rules.horizon),
             as_of,
             rules,
@@ -94,12 +93,11 @@ def live(
 
 
 def _incumbent(champion: Contender, version: int) -> Incumbent:
-    seen_through = max(champion.trained_through, champion.chosen_through)
     return Incumbent(
         version=str(version),
         trained_as_of=champion.as_of,
         trained_through=champion.trained_through.date(),
-        seen_through=seen_through.date(),
+        seen_through=champion.seen_through.date(),
         decision_threshold=champion.decision_threshold,
     )
 
@@ -121,8 +119,7 @@ def _comparison(
     then = rounds[champion.as_of].get(winner.algorithm)
     if then is None:
         return None
-    seen_through = max(champion.trained_through, champion.chosen_through)
-    first_unseen = seen_through + pd.Timedelta(days=purge_gap(horizon))
+    first_unseen = champion.seen_through + pd.Timedelta(days=purge_gap(horizon))
     last_known = pd.Timestamp(as_of) - pd.Timedelta(days=horizon)
     index = pd.DatetimeIndex(champion.forecasts.index)
     rows = champion.forecasts.loc[(index > first_unseen) & (index <= last_known)]

@@ -1,8 +1,7 @@
 """One round of one member: all candidates trained on what was known, and their forecasts."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -11,13 +10,11 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.evaluation import Metric
 from crypto_pool.domain.features import feature_names
-from crypto_pool.domain.fitting import FittedCandidate, positive_probability
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import EvaluationPolicy, policy_of
-from crypto_pool.domain.reference import logit
-from crypto_pool.domain.training import TrainingTable, training_table
+from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
 from crypto_pool.errors import UnscoredCandidate
 from crypto_pool.replay.history import features_of, reference_column
 from crypto_pool.replay.plan import ReplayPlan
@@ -42,24 +39,17 @@ class RoundTask:
     store: FrameStore
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One candidate of one round, with what it promised and what it forecast.
+@dataclass(frozen=True, eq=False)
+class Contender(TrainedCandidate):
+    """One candidate of one round, with what it forecast.
 
     `forecasts` has the columns probability and reference_probability by bar date, from
     the day after `as_of` to the end of the replay. `base_rate` is the share of label 1
     among all labelled rows known at `as_of`.
     """
 
-    algorithm: str
-    as_of: date
-    metrics: Mapping[str, Metric]
-    decision_threshold: float
-    trained_through: pd.Timestamp
-    chosen_through: pd.Timestamp
-    base_rate: float
-    forecasts: pd.DataFrame
-    evaluation: pd.DataFrame
+    base_rate: float = float("nan")
+    forecasts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def round_key(policy: str, member: Member, as_of: date, digest: str) -> str:
@@ -127,13 +117,12 @@ def _train(
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     try:
         fitted = policy.evaluate(CANDIDATES[algorithm], table)
-        forecast = _forecast(fitted, algorithm, task)
+        forecast = _forecast(fitted, task)
     except UnscoredCandidate as error:
         return {"reason": str(error)}, pd.DataFrame(), pd.DataFrame()
-    reference = {f"reference_{name}": value for name, value in fitted.reference_metrics.items()}
     row = {
         "reason": "",
-        "metrics": json.dumps({**fitted.metrics, **reference}),
+        "metrics": json.dumps(dict(fitted.metrics)),
         "decision_threshold": fitted.decision_threshold,
         "trained_through": fitted.trained_through,
         "chosen_through": fitted.chosen_through,
@@ -141,15 +130,15 @@ def _train(
     return row, forecast, fitted.evaluation
 
 
-def _forecast(fitted: FittedCandidate, algorithm: str, task: RoundTask) -> pd.DataFrame:
+def _forecast(fitted: TrainedCandidate, task: RoundTask) -> pd.DataFrame:
     columns = list(feature_names(task.plan.recipe.time_period))
     reference = task.observed[reference_column(task.member.trend)]
-    candidate = positive_probability(
-        CANDIDATES[algorithm], fitted.estimator, task.observed[columns]
-    )
-    probability = fitted.calibration.apply(candidate, logit(reference).to_numpy())
+    rows = prediction_input(task.observed[columns], reference)
     return pd.DataFrame(
-        {"probability": probability, "reference_probability": reference},
+        {
+            "probability": fitted.served.predict_probability(rows),
+            "reference_probability": reference,
+        },
         index=task.observed.index,
     )
 

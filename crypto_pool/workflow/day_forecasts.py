@@ -10,11 +10,12 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
-from crypto_pool.adapters.model_records import ChampionRecord
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.columns import Table, is_missing
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import is_late
+from crypto_pool.domain.recipe import Terms
 from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
     OUTCOMES,
@@ -31,6 +32,7 @@ from crypto_pool.workflow.forecasting import (
     score_predictions,
     was_trained_by,
 )
+from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.pulling import last_bar
 
 Row = Mapping[str, Any]
@@ -58,9 +60,10 @@ class DayForecaster:
     store: FrameStore
     registry: ModelRegistry
     members: Sequence[Member]
-    champions: Mapping[str, ChampionRecord]
-    shadows: Mapping[Member, Sequence[ChampionRecord]]
+    champions: Mapping[Member, Champion]
+    shadows: Mapping[Member, Sequence[Version]]
     decisions: Decisions
+    terms: Terms
     now: datetime
     seed: int
     abstain_beyond_widths: float | None
@@ -98,15 +101,18 @@ class DayForecaster:
         for member in self.members:
             if late and member.name in there:
                 continue
-            champion = self.champions.get(member.name)
+            champion = self.champions[member]
             try:
-                decisions = self.decisions.of(member)
-                chosen = choose_forecaster(self.registry, member, champion, decisions, bar_date)
+                chosen = choose_forecaster(
+                    self.registry, champion, self.decisions.of(member), bar_date, self.terms
+                )
             except Exception as error:  # the boundary that isolates one member from the others
-                result.failures[member.name] = f"{type(error).__name__}: {error}"
+                result.failures[member.name] = champion.fault or f"{type(error).__name__}: {error}"
                 continue
-            if chosen is None:
-                result.without_row[member.name] = _why_nobody(member, champion, bar_date)
+            if chosen is None and champion.fault:
+                result.failures[member.name] = champion.fault
+            elif chosen is None:
+                result.without_row[member.name] = _why_nobody(member, champion.version, bar_date)
             else:
                 serving.append(chosen)
         return serving
@@ -229,7 +235,7 @@ def _is_in_time(row: Row) -> bool:
     return is_missing(late) or not late
 
 
-def _why_nobody(member: Member, champion: ChampionRecord | None, bar_date: date) -> str:
+def _why_nobody(member: Member, champion: Version | None, bar_date: date) -> str:
     if champion is None:
         return f"{member.name} has no champion"
     return (

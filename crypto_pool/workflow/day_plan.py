@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import serving_version
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import deadline_of
 from crypto_pool.domain.recipe import LONGEST_HORIZON
+from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import MEMBER, MISSING_FORECASTS, OUTCOMES, PREDICTIONS
 from crypto_pool.errors import CorruptPartition, MissingPartition
 from crypto_pool.workflow.pulling import last_bar
@@ -111,7 +111,7 @@ def _owed(
     return {
         member.name
         for member in members
-        if member in decisions and serving_version(decisions[member], deadline) is not None
+        if member in decisions and Standing.of(decisions[member], deadline).serving is not None
     }
 
 

@@ -8,22 +8,21 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import quarantine_reason, serving_version
-from crypto_pool.adapters.model_aliases import model_name
-from crypto_pool.adapters.model_records import ChampionRecord
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.drift import InputSpan, abstention_reason, per_price
 from crypto_pool.domain.explanation import contributions
-from crypto_pool.domain.fast_predictors import fast_probability
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import deadline_of, is_late
-from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.recipe import Target, Terms
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
+from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
-from crypto_pool.domain.training import REFERENCE_LOGIT, prediction_input, served_rows
+from crypto_pool.domain.training import prediction_input, served_rows
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
+from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.snapshots import load_snapshot
 
 TOP_CONTRIBUTIONS = 3
@@ -31,11 +30,11 @@ TOP_CONTRIBUTIONS = 3
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A version that forecasts; `quarantine` says why it abstains, empty for one that may speak."""
+    """A version that forecasts; `fault` says why it abstains, empty for one that may speak."""
 
     member: Member
-    version: ChampionRecord
-    quarantine: str = ""
+    version: Version
+    fault: str = ""
 
 
 @dataclass
@@ -54,25 +53,31 @@ class FrameCache:
 
 def choose_forecaster(
     registry: ModelRegistry,
-    member: Member,
-    champion: ChampionRecord | None,
+    champion: Champion,
     decisions: pd.DataFrame,
     bar_date: date,
+    terms: Terms,
 ) -> Forecaster | None:
     """Return who served when the bar date had closed, by the ledger.
 
-    Where nobody did yet, today's champion forecasts if it was trained on no later bar.
+    Where nobody did yet, today's champion forecasts if it was trained on no later bar. One on
+    other terms than the pool's has a fault.
+
+    Raises:
+        ModelUnavailable: MLflow has lost that version.
     """
-    served = serving_version(decisions, deadline_of(bar_date))
-    if served is None:
-        is_early = champion is not None and was_trained_by(champion, bar_date)
-        return Forecaster(member, champion) if champion is not None and is_early else None
-    is_serving = champion is not None and served == champion.version
-    known = champion if champion and is_serving else registry.version(member.name, served)
-    return Forecaster(member, known, quarantine_reason(decisions, deadline_of(bar_date)))
+    standing, known = Standing.of(decisions, deadline_of(bar_date)), champion.version
+    if standing.serving is None:
+        if known is None or not was_trained_by(known, bar_date):
+            return None
+    elif known is None or standing.serving != known.version:
+        known = registry.versions.get(champion.member.name, standing.serving)
+    changed = terms.difference(known.tags)
+    fault = f"its terms are not the pool's: {changed}" if changed else standing.quarantine
+    return Forecaster(champion.member, known, fault)
 
 
-def was_trained_by(version: ChampionRecord, bar_date: date) -> bool:
+def was_trained_by(version: Version, bar_date: date) -> bool:
     """Whether a version was trained on no later bar, so that it may forecast that day."""
     return date.fromisoformat(version.tags["as_of"]) <= bar_date
 
@@ -88,7 +93,7 @@ def forecast(
 ) -> dict[str, Any]:
     """One row of the table predictions, without run id.
 
-    It abstains if its version is quarantined, after a shock, or if an input lies more than
+    It abstains if its version has a fault, after a shock, or if an input lies more than
     `abstain_beyond_widths` widths of its training span outside; None: however far.
 
     Raises:
@@ -109,17 +114,17 @@ def forecast(
             "without a gap and a price that moves."
         )
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
-    model = registry.load(member.name, forecaster.version.version)
+    model = registry.versions.load(member.name, forecaster.version.version)
     trained = _trained_rows(frames.store, tags)
     closes = stored["close"]
-    span = InputSpan.of(per_price(trained.drop(columns=REFERENCE_LOGIT), closes))
+    span = InputSpan.of(per_price(trained[list(model.feature_names)], closes))
     distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
-    abstains = forecaster.quarantine or abstention_reason(
+    abstains = forecaster.fault or abstention_reason(
         distance, closes.loc[:day], abstain_beyond_widths
     )
     probability = float(model.predict_probability(row)[0])
     background = subsample(trained, BACKGROUND_ROWS)
-    explained = contributions(fast_probability(model), background, row, seed, TOP_CONTRIBUTIONS)
+    explained = contributions(model, background, row, seed, TOP_CONTRIBUTIONS)
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
     chosen_through = date.fromisoformat(tags["chosen_through"])

@@ -10,7 +10,7 @@ import pandas as pd
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.features import build_features
-from crypto_pool.domain.fitting import FittedCandidate
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.overfitting import correct_selection
@@ -137,7 +137,7 @@ def summarise(strength: float, members: Sequence[MemberFinding]) -> StrengthFind
 
 def _study_member(task: StudyTask, trend: Trend, table: TrainingTable) -> MemberFinding | None:
     policy = policy_of(task.recipe)
-    fitted: dict[str, FittedCandidate] = {}
+    fitted: dict[str, TrainedCandidate] = {}
     for name in task.candidates:
         try:
             fitted[name] = policy.evaluate(CANDIDATES[name], table)

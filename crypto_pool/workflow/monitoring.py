@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import Ledger, quarantine_reason
-from crypto_pool.adapters.model_records import ChampionRecord
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.drift import RECENT_ROWS, InputSpan, per_price
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.performance import measure
@@ -17,8 +17,10 @@ from crypto_pool.domain.promotion import TRAININGS
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.review import record_of
 from crypto_pool.domain.staleness import MemberState
+from crypto_pool.domain.standing import Standing
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.promotion.reconciling import Champion, champion_of
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot
 
@@ -37,14 +39,13 @@ class Observer:
         """Days until a label is known."""
         return self.recipe.horizon
 
-    def observe(
-        self, member: Member, champion: ChampionRecord | None, decisions: pd.DataFrame
-    ) -> MemberState:
+    def observe(self, member: Member, serving: Champion, decisions: pd.DataFrame) -> MemberState:
         """Give the state of a member whose coin has features.
 
         Raises:
             MissingPartition: its coin has none, or its champion's training rows are gone.
         """
+        champion = serving.version
         trained_as_of, trained_by = last_training(champion, decisions)
         features = self.frames.read("feature_table", member.symbol)
         drift, drifted = None, ""
@@ -56,21 +57,21 @@ class Observer:
             served = record_of(decisions, champion.version).rows(served)
         return MemberState(
             member=member,
-            has_champion=champion is not None,
+            has_champion=serving.standing.serving is not None,
             trained_as_of=trained_as_of,
             new_labelled_rows=self._new_rows(features, trained_as_of),
             drift=drift,
             drifted_feature=drifted,
             performance=measure(served, self.horizon),
-            quarantine=quarantine_reason(decisions, self.now),
-            schema_change=""
-            if champion is None
-            else self.recipe.terms(features.columns).difference(champion.tags),
+            quarantine=Standing.of(decisions, self.now).quarantine,
+            fault=serving.fault
+            or (champion and self.recipe.terms(features.columns).difference(champion.tags))
+            or "",
             code_changed=trained_by is not None and trained_by != code_version(),
         )
 
     def _drift(
-        self, champion: ChampionRecord, features: pd.DataFrame, closes: pd.Series
+        self, champion: Version, features: pd.DataFrame, closes: pd.Series
     ) -> tuple[float, str]:
         trained = load_snapshot(self.frames.store, champion.tags["data_hash"]).features
         if list(trained.columns) != list(features.columns):
@@ -99,21 +100,21 @@ def observe_members(
     """Give the states of members, and by name why one cannot be observed."""
     outcomes = Outcomes.read(store, as_of, window_days)
     observer = Observer(FrameCache(store), recipe, outcomes, now)
-    champions = registry.champions([member.name for member in members])
     decisions = Ledger(store).by_member()
     states: list[MemberState] = []
     faults: dict[str, str] = {}
     for member in members:
-        decided = decisions.get(member, pd.DataFrame())
         try:
-            states.append(observer.observe(member, champions.get(member.name), decided))
+            decided = decisions.of(member)
+            champion = champion_of(registry, member, decided)
+            states.append(observer.observe(member, champion, decided))
         except Exception as error:  # the boundary that isolates one member from the others
             faults[member.name] = f"cannot be observed: {type(error).__name__}: {error}"
     return states, faults
 
 
 def last_training(
-    champion: ChampionRecord | None, decisions: pd.DataFrame
+    champion: Version | None, decisions: pd.DataFrame
 ) -> tuple[date | None, str | None]:
     """Give the bar date of a member's last training and its code version, whoever won."""
     trained = decisions

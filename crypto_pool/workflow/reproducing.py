@@ -1,17 +1,14 @@
 """Train a registered version again from its stored rows, and compare the predictions."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_of
-from crypto_pool.domain.promotion import served_probability
-from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import served_rows
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.snapshots import load_snapshot
@@ -46,26 +43,17 @@ def reproduce(
         ModelUnavailable: there is no such version.
         MissingPartition: its training rows are not stored.
     """
-    record = registry.version(member.name, version)
-    run = registry.run(record.run_id)
-    parameters = registry.run_parameters(record.run_id)
-    recipe = Recipe.from_settings(
-        {
-            "evaluation_policy": run.tags["evaluation_policy"],
-            "seed": int(parameters["seed"]),
-            **json.loads(run.tags["settings"]),
-        }
-    )
-    table = load_snapshot(store, run.tags["data_hash"])
-    candidate = CANDIDATES[run.algorithm]
+    run = registry.runs.get(registry.versions.get(member.name, version).run_id)
+    table = load_snapshot(store, run.data_hash)
     rows = served_rows(table)
-    again = served_probability(candidate, policy_of(recipe).evaluate(candidate, table), rows)
-    registered = registry.load(member.name, version).predict_probability(rows)
+    again = policy_of(run.recipe).evaluate(CANDIDATES.get(run.algorithm), table).served
+    registered = registry.versions.load(member.name, version)
+    difference = again.predict_probability(rows) - registered.predict_probability(rows)
     return Reproduction(
         member=member,
         version=version,
         algorithm=run.algorithm,
         rows=len(rows),
-        largest_difference=float(np.abs(again - registered).max()),
-        trained_by_other_code=run.tags["code_version"] != code_version(),
+        largest_difference=float(np.abs(difference).max()),
+        trained_by_other_code=run.code_version != code_version(),
     )

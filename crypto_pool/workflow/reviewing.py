@@ -9,14 +9,15 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import Ledger, Promotion, quarantine_reason
-from crypto_pool.adapters.model_records import ChampionRecord
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
 from crypto_pool.domain.review import ReviewRules, record_of, review_champion
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.reverting import ServiceRecord, roll_back
+from crypto_pool.workflow.promotion.reconciling import champion_of
+from crypto_pool.workflow.promotion.rolling_back import roll_back
 
 EVERYBODY = "all"
 _KEY = ["prediction_date", "symbol", "trend", "model_version"]
@@ -73,15 +74,17 @@ class Reviewer:
         """
         found = outcomes.of(member)
         performance = measure(found.served, self.rules.horizon)
-        champion = self.registry.champion(member.name)
+        serving = champion_of(self.registry, member, decisions)
+        champion, standing = serving.version, serving.standing
         if champion is None:
             return self._row(member, None, performance)
-        previous = ServiceRecord.of(decisions).before(champion.version)
         record = record_of(decisions, champion.version).rows(found.served)
-        review = review_champion(record, _rows_of_version(found.shadow, previous), self.rules)
+        review = review_champion(
+            record, _rows_of_version(found.shadow, standing.previous), self.rules
+        )
         if review.action == "roll back":
             roll_back(self.store, self.registry, member, None, self.as_of, self.now, review.reason)
-        elif review.action == "quarantine" and not quarantine_reason(decisions, self.now):
+        elif review.action == "quarantine" and not standing.quarantine:
             self._quarantine(member, champion, review.reason)
         return self._row(member, champion.version, performance) | {
             "record_rows": review.performance.rows,
@@ -116,7 +119,7 @@ class Reviewer:
             "reason": None,
         }
 
-    def _quarantine(self, member: Member, champion: ChampionRecord, reason: str) -> None:
+    def _quarantine(self, member: Member, champion: Version, reason: str) -> None:
         Ledger(self.store).record(
             Promotion(
                 decided_at_utc=self.now,

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from importlib import import_module
@@ -12,13 +12,12 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.model_records import CandidateFit
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_of
-from crypto_pool.domain.promise import bounds_by_name
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, training_table
@@ -43,24 +42,27 @@ class TrainingTask:
 
 
 @dataclass(frozen=True)
-class CandidateResult:
-    """What became of one candidate: status is scored, reused or unscored."""
+class Unscored:
+    """Why a candidate could not be scored, which is a result."""
 
-    member: Member
-    algorithm: str
-    status: str
-    as_of: date
-    policy: str
-    data_hash: str
-    reason: str = ""
-    run_id: str = ""
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    reason: str
 
-    def row(self) -> dict[str, Any]:
-        """One row of the table candidate_scores, the same whether its run is new or reused."""
-        status = "unscored" if self.status == "unscored" else "scored"
-        own = {"status": status, "evaluation_policy": self.policy, **vars(self.member)}
-        return CANDIDATE_SCORES.row(own, vars(self), self.metrics)
+
+def score_row(task: TrainingTask, outcome: TrainedCandidate | Unscored) -> dict[str, Any]:
+    """Return a row of candidate_scores, the same whether its run is new or reused."""
+    own = {
+        **vars(task.member),
+        "algorithm": task.algorithm,
+        "as_of": task.as_of,
+        "evaluation_policy": task.recipe.evaluation_policy,
+        "data_hash": data_hash(task.table),
+        "reason": "",
+    }
+    if isinstance(outcome, Unscored):
+        return CANDIDATE_SCORES.row({"status": "unscored", "reason": outcome.reason}, own)
+    return CANDIDATE_SCORES.row(
+        {"status": "scored", "run_id": outcome.run_id}, own, outcome.metrics
+    )
 
 
 def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe) -> TrainingTable:
@@ -108,8 +110,8 @@ def import_libraries() -> None:
 
 def train_candidates(
     workers: WorkerPool, tasks: Sequence[TrainingTask]
-) -> Iterator[tuple[TrainingTask, CandidateResult | Failure]]:
-    """Each task with its result: those that are stored first, so that workers start for others."""
+) -> Iterator[tuple[TrainingTask, TrainedCandidate | Unscored | Failure]]:
+    """Each task with its outcome: those that are stored first, so that workers start for others."""
     missing = []
     for task, stored in map_isolated(WorkerPool(), reuse_candidate, tasks):
         if stored is None:
@@ -120,69 +122,32 @@ def train_candidates(
         yield from map_isolated(workers, train_candidate, missing)
 
 
-def reuse_candidate(task: TrainingTask) -> CandidateResult | None:
-    """Give the result of the same training, if its run is stored."""
-    stored = task.registry.find_reusable(task.member.name, training_key(task))
-    if stored is None:
-        return None
-    return CandidateResult(
-        **_outcome(task), status="reused", run_id=stored.run_id, metrics=stored.metrics
-    )
+def reuse_candidate(task: TrainingTask) -> TrainedCandidate | None:
+    """Return the candidate of the same training, if its run is stored with all its files."""
+    return task.registry.runs.find(task.member.name, training_key(task))
 
 
-def train_candidate(task: TrainingTask) -> CandidateResult:
-    """Fit, score and log one candidate.
-
-    A candidate that cannot be scored is a result with its reason, not an error.
-    """
-    outcome = _outcome(task)
+def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
+    """Fit, score and log one candidate; one that cannot be scored is a result with its reason."""
     try:
         fitted = policy_of(task.recipe).evaluate(CANDIDATES[task.algorithm], task.table)
     except UnscoredCandidate as error:
-        return CandidateResult(**outcome, status="unscored", reason=str(error))
-    run = task.registry.log_candidate(
-        CandidateFit(
+        return Unscored(str(error))
+    return log_candidate(task, fitted)
+
+
+def log_candidate(task: TrainingTask, fitted: TrainedCandidate) -> TrainedCandidate:
+    """Log a candidate, whose it is and what it was made of among it."""
+    return task.registry.runs.log(
+        replace(
+            fitted,
             member_name=task.member.name,
-            algorithm=task.algorithm,
-            estimator=fitted.estimator,
-            calibration=fitted.calibration,
-            feature_names=tuple(task.table.features.columns),
-            metrics={**fitted.metrics, **bounds_by_name(fitted.promise)},
-            reference_metrics=fitted.reference_metrics,
-            data_hash=outcome["data_hash"],
+            as_of=task.as_of,
+            data_hash=data_hash(task.table),
             code_version=code_version(),
-            training_key=training_key(task),
-            dagster_run_id=task.dagster_run_id,
-            parent_run_id=task.parent_run_id,
             synthetic=task.synthetic,
-            parameters={
-                **task.recipe.fit_settings(),
-                "training_rows": len(task.table),
-                "decision_threshold": fitted.decision_threshold,
-                "class_weights": json.dumps({str(k): v for k, v in fitted.class_weights.items()}),
-                "calibration_values": json.dumps(fitted.calibration.to_dict()),
-            },
-            settings=task.recipe.fit_settings(),
-            fold_metrics=fitted.promise.folds,
-            evaluation=fitted.evaluation,
-            tags={
-                "as_of": task.as_of.isoformat(),
-                "evaluation_policy": task.recipe.evaluation_policy,
-                "trained_through": f"{fitted.trained_through:%Y-%m-%d}",
-                "chosen_through": f"{fitted.chosen_through:%Y-%m-%d}",
-                "decision_threshold": repr(float(fitted.decision_threshold)),
-                "notes": "; ".join(fitted.notes),
-            },
-        )
+        ),
+        training_key(task),
+        task.dagster_run_id,
+        task.parent_run_id,
     )
-    return CandidateResult(**outcome, status="scored", run_id=run.run_id, metrics=run.metrics)
-
-
-def _outcome(task: TrainingTask) -> dict[str, Any]:
-    return {
-        "member": task.member,
-        "algorithm": task.algorithm,
-        "as_of": task.as_of,
-        "policy": task.recipe.evaluation_policy,
-        "data_hash": data_hash(task.table),
-    }

@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from crypto_pool.adapters.model_records import CandidateFit
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.calibration import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.served_model import ServedModel
 
 ROWS = 240
 FEATURES = tuple(f"feature_{number}" for number in range(19))
@@ -71,27 +72,40 @@ def registry(tmp_path: Path, empty_store: bytes) -> ModelRegistry:
 
 
 @pytest.fixture
-def candidate_fit(fitted: Callable[[str], Any]) -> Callable[..., CandidateFit]:
-    """Give the record of a trained candidate; keywords replace its fields."""
+def candidate_fit(fitted: Callable[[str], Any]) -> Callable[..., TrainedCandidate]:
+    """Give a trained candidate; keywords replace its fields."""
 
-    def make(algorithm: str = "XGBoost", **changes: Any) -> CandidateFit:
+    def make(algorithm: str = "XGBoost", **changes: Any) -> TrainedCandidate:
+        days = pd.date_range("2021-01-01", periods=4)
         fields: dict[str, Any] = {
-            "member_name": "BTC_uptrend",
             "algorithm": algorithm,
-            "estimator": fitted(algorithm),
-            "calibration": IdentityCalibration(),
-            "feature_names": FEATURES,
-            "metrics": {"overall_score": 0.7, "roc_auc": None},
-            "reference_metrics": {"overall_score": 0.6, "roc_auc": float("nan")},
+            "model": ServedModel(algorithm, IdentityCalibration(), FEATURES, fitted(algorithm)),
+            "decision_threshold": 0.5,
+            "trained_through": days[-1],
+            "chosen_through": days[-1],
+            "metrics": {
+                "overall_score": 0.7,
+                "roc_auc": None,
+                "reference_overall_score": 0.6,
+                "reference_roc_auc": float("nan"),
+            },
+            "evaluation": pd.DataFrame(
+                {"label": 1, "probability": 0.5, "baseline_probability": 0.4}, index=days
+            ),
+            "class_weights": {0: 1.0, 1: 1.1},
+            "member_name": "BTC_uptrend",
+            "as_of": days[-1].date(),
             "data_hash": "d1",
             "code_version": "c1",
-            "training_key": f"k-{algorithm}",
-            "dagster_run_id": "dagster-1",
-            "parent_run_id": None,
             "synthetic": True,
-            "parameters": {"seed": 7, "class_weight": {0: 1.0, 1: 1.1}},
-            "settings": {"horizon": 10},
         }
-        return CandidateFit(**{**fields, **changes})
+        return TrainedCandidate(**{**fields, **changes})
 
     return make
+
+
+def log(
+    registry: ModelRegistry, candidate: TrainedCandidate, parent: str | None = None
+) -> TrainedCandidate:
+    """Log a candidate under a key of its algorithm."""
+    return registry.runs.log(candidate, f"k-{candidate.algorithm}", "dagster-1", parent)

@@ -16,12 +16,13 @@ from crypto_pool.adapters import backup
 from crypto_pool.adapters.backup import PoolFolders, save_backup
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
-from crypto_pool.adapters.model_records import CandidateFit
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.restoring import restore_backup
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.errors import BackupError
+from crypto_pool_tests.adapters.conftest import log
 from crypto_pool_tests.decisions import a_decision
 
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
@@ -44,19 +45,19 @@ def decision(version: str, number: int) -> Promotion:
 
 @pytest.fixture
 def pool(
-    tmp_path: Path, empty_store: bytes, candidate_fit: Callable[..., CandidateFit]
+    tmp_path: Path, empty_store: bytes, candidate_fit: Callable[..., TrainedCandidate]
 ) -> PoolFolders:
     """A pool with one champion, its forecast, the ledger, a publication and Dagster's history."""
     folders = folders_in(tmp_path / "home one")
     folders.mlflow.mkdir(parents=True)
     (folders.mlflow / "mlflow.db").write_bytes(empty_store)
     registry = registry_of(folders)
-    run = registry.log_candidate(candidate_fit())
-    version = registry.register(MEMBER.name, run, {"as_of": "2023-05-31"})
+    run = log(registry, candidate_fit())
+    version = registry.versions.register(MEMBER.name, run, {"as_of": "2023-05-31"})
     store = FrameStore(folders.frames_root)
     store.claim("sandbox")
     Ledger(store).record(decision(version, 0))
-    registry.set_champion(MEMBER.name, version)
+    registry.versions.set_aliases(MEMBER.name, {"champion": version})
     forecasts = pd.DataFrame(
         {
             "prediction_date": [date(2023, 5, 31)],
@@ -81,15 +82,15 @@ def pool(
 
 
 def test_a_restored_pool_has_the_same_champions_ledger_and_forecasts(pool, tmp_path, rows):
-    before = registry_of(pool).load(MEMBER.name, "1").predict_probability(rows)
+    before = registry_of(pool).versions.load(MEMBER.name, "1").predict_probability(rows)
     save_backup(pool, tmp_path / "pool.tar.gz", NOW)
     shutil.rmtree(pool.dagster_home)
     new = folders_in(tmp_path / "elsewhere" / "home 2")
     restore_backup(tmp_path / "pool.tar.gz", new)
 
     registry = registry_of(new)
-    assert registry.champion(MEMBER.name).version == "1"
-    assert (registry.load(MEMBER.name, "1").predict_probability(rows) == before).all()
+    assert registry.versions.aliases_of(MEMBER.name)["champion"] == "1"
+    assert (registry.versions.load(MEMBER.name, "1").predict_probability(rows) == before).all()
     store = FrameStore(new.frames_root)
     assert store.source() == "sandbox"
     assert list(Ledger(store).of_member(MEMBER)["serving_version"]) == ["1"]
@@ -114,7 +115,7 @@ def test_a_restore_needs_nothing_newer_than_python_3_11_0(pool, tmp_path, monkey
     target, new = tmp_path / "pool.tar.gz", folders_in(tmp_path / "home2")
     save_backup(pool, target, NOW)
     restore_backup(target, new)
-    assert registry_of(new).champion(MEMBER.name).version == "1"
+    assert registry_of(new).versions.aliases_of(MEMBER.name)["champion"] == "1"
     published = [(folders.data_dir / LINK_NAME).stat().st_mtime for folders in (pool, new)]
     assert published[0] == pytest.approx(published[1], abs=1)
     assert {path.name for path in new.dagster_home.iterdir()} == {"data", "history"}
@@ -138,29 +139,29 @@ def test_mlflow_itself_serves_a_restored_champion(pool, tmp_path, rows):
     new = folders_in(tmp_path / "home2")
     restore_backup(tmp_path / "pool.tar.gz", new)
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(registry_of(new).tracking_uri)
+    mlflow.set_tracking_uri(registry_of(new).store.tracking_uri)
     try:
         served = mlflow.pyfunc.load_model(f"models:/{MEMBER.name}_model@champion").predict(rows)
     finally:
         mlflow.set_tracking_uri(before)
-    assert (served == registry_of(new).load(MEMBER.name, "1").predict_probability(rows)).all()
+    assert (
+        served == registry_of(new).versions.load(MEMBER.name, "1").predict_probability(rows)
+    ).all()
 
 
-def test_backups_during_decisions_hold_ledger_and_alias_of_one_moment(pool, tmp_path):
-    """A writer appoints versions as fast as it can: the ledger first, then the alias."""
+def test_backups_during_decisions_hold_each_version_that_their_ledger_names(pool, tmp_path):
+    """A writer appoints versions as fast as it can."""
     registry, store = registry_of(pool), FrameStore(pool.frames_root)
-    run = registry.run(registry.champion(MEMBER.name).run_id)
-    logged = registry.client.get_logged_model(run.model_uri.removeprefix("models:/"))
+    first = registry.versions.get(MEMBER.name, "1")
     ended, written = threading.Event(), []
 
     def work() -> None:
         own = registry_of(pool)
         while not ended.is_set():
             version = own.client.create_model_version(
-                f"{MEMBER.name}_model", logged.artifact_location, run_id=run.run_id
+                f"{MEMBER.name}_model", first.location, run_id=first.run_id
             ).version
             Ledger(store).record(decision(str(version), len(written) + 1))
-            own.set_champion(MEMBER.name, str(version))
             row = {"symbol": ["BTC"], "trend": ["uptrend"], "model_version": [str(version)]}
             store.write("daily_predictions", f"2023-06-{len(written) % 30:02d}", pd.DataFrame(row))
             written.append(str(version))
@@ -186,7 +187,7 @@ def test_backups_during_decisions_hold_ledger_and_alias_of_one_moment(pool, tmp_
         assert serving in recorded[-2:]
         forecasts = frames.read_all("daily_predictions")
         for version in {*recorded, *forecasts["model_version"]}:
-            restored.load(MEMBER.name, version)
+            restored.versions.load(MEMBER.name, version)
 
 
 def test_a_pool_that_is_there_is_never_restored_over(pool, tmp_path):
@@ -199,7 +200,7 @@ def test_a_pool_that_is_there_is_never_restored_over(pool, tmp_path):
     with pytest.raises(BackupError, match="history exists"):
         restore_backup(target, only_history)
     assert not only_history.data_dir.exists()
-    assert registry_of(pool).champion(MEMBER.name).version == "1"
+    assert registry_of(pool).versions.aliases_of(MEMBER.name)["champion"] == "1"
 
 
 def test_frames_and_data_may_lie_apart(pool, tmp_path):

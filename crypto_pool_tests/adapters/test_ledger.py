@@ -8,14 +8,9 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import (
-    TABLE,
-    Ledger,
-    Promotion,
-    quarantine_reason,
-    serving_version,
-)
+from crypto_pool.adapters.ledger import TABLE, Ledger, Promotion
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.standing import Standing
 from crypto_pool.errors import CorruptPartition
 from crypto_pool_tests.decisions import a_decision
 
@@ -73,7 +68,7 @@ def test_a_decision_stands_after_those_written_before_it(ledger):
     assert rows["decided_at_utc"].iloc[-1] - rows["decided_at_utc"].iloc[-2] == timedelta(
         microseconds=1
     )
-    assert serving_version(rows, NOON + 2 * hour) == "2"
+    assert Standing.of(rows, NOON + 2 * hour).serving == "2"
     assert not ledger.record(promotion("2", at=NOON + 3 * hour))
 
 
@@ -104,25 +99,25 @@ def told(ledger: Ledger, last: str) -> pd.DataFrame:
 )
 def test_a_quarantine_ends_the_moment_a_version_is_appointed(ledger, decision):
     decisions = told(ledger, decision)
-    assert quarantine_reason(decisions, NOON + DAY - SECOND) == ""
-    assert quarantine_reason(decisions, NOON + DAY) == "it is better"
-    assert quarantine_reason(decisions, NOON + 2 * DAY - SECOND) == "it is better"
-    assert quarantine_reason(decisions, NOON + 2 * DAY) == ""
+    assert Standing.of(decisions, NOON + DAY - SECOND).quarantine == ""
+    assert Standing.of(decisions, NOON + DAY).quarantine == "it is better"
+    assert Standing.of(decisions, NOON + 2 * DAY - SECOND).quarantine == "it is better"
+    assert Standing.of(decisions, NOON + 2 * DAY).quarantine == ""
 
 
 @pytest.mark.parametrize("decision", ["kept", "rejected"])
 def test_a_decision_that_appoints_nobody_ends_no_quarantine(ledger, decision):
-    assert quarantine_reason(told(ledger, decision), NOON + 9 * DAY) == "it is better"
+    assert Standing.of(told(ledger, decision), NOON + 9 * DAY).quarantine == "it is better"
 
 
 def test_a_version_serves_from_the_moment_of_its_decision(ledger):
     decisions = told(ledger, "promoted")
-    assert serving_version(decisions, NOON - SECOND) is None
+    assert Standing.of(decisions, NOON - SECOND).serving is None
     for zone in (UTC, timezone(timedelta(hours=9))):
         decided = (NOON + 2 * DAY).astimezone(zone)
-        assert serving_version(decisions, decided) == "3"
-        assert serving_version(decisions, decided - SECOND) == "2"
-    assert serving_version(pd.DataFrame(), NOON) is None
+        assert Standing.of(decisions, decided).serving == "3"
+        assert Standing.of(decisions, decided - SECOND).serving == "2"
+    assert Standing.of(pd.DataFrame(), NOON).serving is None
 
 
 def test_a_damaged_decision_leaves_its_member_alone_without_a_ledger(ledger):
@@ -130,7 +125,7 @@ def test_a_damaged_decision_leaves_its_member_alone_without_a_ledger(ledger):
     ledger.record(promotion("1"))
     for version, hour in (("1", 0), ("2", 1)):
         ledger.record(promotion(version, ETH, at=NOON + timedelta(hours=hour)))
-    path = Path(ledger.store.path(TABLE, promotion("2", ETH, at=NOON).key()))
+    path = Path(ledger.store.path(TABLE, promotion("2", ETH, at=NOON).key(1)))
     path.write_bytes(path.read_bytes()[:-20])
     decisions = ledger.by_member()
     assert list(decisions) == [BTC]

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters import model_registry
-from crypto_pool.adapters.model_records import CandidateFit
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry, store
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
+from crypto_pool_tests.adapters.conftest import log
 
 MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., CandidateFit]
+MakeFit = Callable[..., TrainedCandidate]
 
 
 @pytest.mark.parametrize("where", ["local", "remote"])
@@ -24,14 +24,14 @@ def test_a_model_that_does_not_load_is_named_with_the_ways_out(
     monkeypatch: pytest.MonkeyPatch,
     where: str,
 ) -> None:
-    record = registry.log_candidate(candidate_fit())
-    version = registry.register(MEMBER, record, {})
-    next((tmp_path / "artifacts").rglob("estimator.ubj")).unlink()
+    record = log(registry, candidate_fit())
+    version = registry.versions.register(MEMBER, record, {})
+    next((tmp_path / "artifacts").rglob("estimator.skops")).unlink()
     if where == "remote":
-        monkeypatch.setattr(model_registry, "local_path", lambda uri: None)
+        monkeypatch.setattr(store, "local_path", lambda uri: None)
 
     with pytest.raises(UntrustedModel, match=r"^BTC_uptrend_model version 1: ") as refused:
-        registry.load(MEMBER, version)
+        registry.versions.load(MEMBER, version)
     said = str(refused.value)
     assert str(tmp_path / "artifacts") in said  # where it is, not where it was copied to
     assert said.endswith(
@@ -39,18 +39,18 @@ def test_a_model_that_does_not_load_is_named_with_the_ways_out(
         "or train the member again"
     )
     with pytest.raises(UntrustedModel, match=f"^the model of run {record.run_id}: "):
-        registry.load_run(record.run_id)
+        registry.runs.load_model(record.run_id)
 
 
 def test_a_swapped_artifact_is_refused(
     registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
 ) -> None:
-    version = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
-    stored = next((tmp_path / "artifacts").rglob("estimator.ubj"))
+    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
+    stored = next((tmp_path / "artifacts").rglob("estimator.skops"))
     stored.write_bytes(stored.read_bytes() + b" ")
 
-    with pytest.raises(UntrustedModel, match=r"estimator\.ubj is not what was logged"):
-        registry.load(MEMBER, version)
+    with pytest.raises(UntrustedModel, match=r"estimator\.skops is not what was logged"):
+        registry.versions.load(MEMBER, version)
 
 
 def test_a_remote_artifact_is_fetched_and_checked(
@@ -60,25 +60,25 @@ def test_a_remote_artifact_is_fetched_and_checked(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    version = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
-    expected = registry.load(MEMBER, version).predict_probability(rows)
-    monkeypatch.setattr(model_registry, "local_path", lambda uri: None)
+    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
+    expected = registry.versions.load(MEMBER, version).predict_probability(rows)
+    monkeypatch.setattr(store, "local_path", lambda uri: None)
 
     np.testing.assert_array_equal(
-        registry.load(MEMBER, version).predict_probability(rows), expected
+        registry.versions.load(MEMBER, version).predict_probability(rows), expected
     )
 
     (tmp_path / "artifacts").rename(tmp_path / "moved")
     with pytest.raises(ModelUnavailable, match="cannot fetch"):
-        registry.load(MEMBER, version)
+        registry.versions.load(MEMBER, version)
 
 
 def test_what_is_not_there_is_unavailable(
     registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelUnavailable, match="BTC_uptrend_model version 9"):
-        registry.load(MEMBER, "9")
-    version = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
+    with pytest.raises(ModelUnavailable, match="BTC_uptrend_model has no version 9"):
+        registry.versions.load(MEMBER, "9")
+    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
     (tmp_path / "artifacts").rename(tmp_path / "moved")
     with pytest.raises(ModelUnavailable, match="No model folder"):
-        registry.load(MEMBER, version)
+        registry.versions.load(MEMBER, version)

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from crypto_pool.adapters import mlflow_store, sqlite_files
-from crypto_pool.adapters.mlflow_store import (
+from crypto_pool.adapters import sqlite_files
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow import store as mlflow_store
+from crypto_pool.adapters.mlflow.store import (
     as_uri,
     create_schema,
-    get_or_create_experiment,
     local_path,
     pages,
     require_writable,
 )
-from crypto_pool.adapters.model_registry import ModelRegistry
 from crypto_pool.errors import ModelUnavailable
 
 
@@ -33,13 +33,13 @@ def test_a_store_that_stays_locked_is_named_with_the_way_out(tmp_path, monkeypat
 
 
 def test_a_store_that_is_there_is_left_as_it_is(registry):
-    made = registry.experiment_id("BTC_uptrend")
-    folder = local_path(registry.artifact_root)
-    create_schema(registry.tracking_uri, registry.artifact_root)
+    made = registry.store.experiment_id("BTC_uptrend")
+    folder = local_path(registry.store.artifact_root)
+    create_schema(registry.store.tracking_uri, registry.store.artifact_root)
     folder.mkdir(exist_ok=True)
     (folder / "model").write_bytes(b"of a run")
-    create_schema(registry.tracking_uri, registry.artifact_root)
-    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    create_schema(registry.store.tracking_uri, registry.store.artifact_root)
+    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
     assert again.client.get_experiment_by_name("BTC_uptrend").experiment_id == made
 
 
@@ -104,9 +104,15 @@ def test_an_experiment_that_another_process_makes_meanwhile_is_found():
             return self.found
 
         def create_experiment(self, name, artifact_location, tags):
-            self.found = SimpleNamespace(experiment_id=7)
+            self.found = SimpleNamespace(experiment_id=7, lifecycle_stage="active")
             raise MlflowException("not made", self.code)
 
-    assert get_or_create_experiment(Client(RESOURCE_ALREADY_EXISTS), "BTC_uptrend", "s3://b") == "7"
+    assert store_of(Client(RESOURCE_ALREADY_EXISTS)).experiment_id("BTC_uptrend") == "7"
     with pytest.raises(MlflowException, match="not made"):
-        get_or_create_experiment(Client(INTERNAL_ERROR), "BTC_uptrend", "s3://b")
+        store_of(Client(INTERNAL_ERROR)).experiment_id("BTC_uptrend")
+
+
+def store_of(client: object) -> mlflow_store.MlflowStore:
+    store = mlflow_store.MlflowStore("sqlite:///unused.db", "s3://bucket")
+    store._client = client
+    return store

@@ -1,75 +1,46 @@
-"""Who serves, who served before, and who forecasts in the shadow."""
+"""Aliases show who serves; they follow what the ledger says."""
 
 from collections.abc import Callable
 
 import pytest
 
-from crypto_pool.adapters import model_aliases
-from crypto_pool.adapters.model_records import CandidateFit
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry, versions
+from crypto_pool.adapters.mlflow.store import OWN_TAG
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool_tests.adapters.conftest import log
 
 MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., CandidateFit]
+MakeFit = Callable[..., TrainedCandidate]
 
 
-def test_the_champion_moves_and_the_previous_one_is_kept(
+def test_aliases_are_pointed_at_versions_and_taken_away(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    assert registry.champion(MEMBER) is None
-    record = registry.log_candidate(candidate_fit())
-    first = registry.register(MEMBER, record, {"symbol": "BTC"})
-    assert registry.champion(MEMBER) is None
-    second = registry.register(MEMBER, registry.log_candidate(candidate_fit("LightGBM")), {})
+    assert registry.versions.aliases_of(MEMBER) == {}
+    candidate = log(registry, candidate_fit())
+    first = registry.versions.register(MEMBER, candidate, {"symbol": "BTC"})
+    second = registry.versions.register(MEMBER, log(registry, candidate_fit("LightGBM")), {})
 
-    registry.set_champion(MEMBER, first)
-    registry.set_champion(MEMBER, first)
-    assert registry.previous(MEMBER) is None
-    serving = registry.champion(MEMBER)
-    assert serving is not None
-    assert (serving.version, serving.run_id) == (first, record.run_id)
-    assert serving.tags == {"symbol": "BTC"}
-    assert serving.registered_at_utc.utcoffset() is not None
+    assert registry.versions.set_aliases(MEMBER, {"champion": first, "challenger": second})
+    assert registry.versions.aliases() == {MEMBER: {"champion": first, "challenger": second}}
+    wanted = {"champion": second, "previous": first, "challenger": None}
+    assert registry.versions.set_aliases(MEMBER, wanted)
+    assert not registry.versions.set_aliases(MEMBER, wanted)
+    assert registry.versions.aliases_of(MEMBER) == {"champion": second, "previous": first}
 
-    registry.set_champion(MEMBER, second)
-    registry.set_champion(MEMBER, second)
-    previous = registry.previous(MEMBER)
-    assert previous is not None
-    assert previous.version == first
-    assert list(registry.champions([MEMBER, "ETH_uptrend"])) == [MEMBER]
-    assert registry.champions([MEMBER])[MEMBER].version == second
-    assert registry.serving_version(MEMBER) == second
-    assert registry.aliases() == {MEMBER: {"champion": second, "previous": first}}
-    assert registry.holders("previous", [MEMBER, "ETH_uptrend"]) == {MEMBER: previous}
-    assert registry.holders("challenger", [MEMBER]) == {}
+    version = registry.versions.get(MEMBER, first)
+    assert (version.version, version.run_id) == (first, candidate.run_id)
+    assert version.tags["symbol"] == "BTC"
+    assert version.model_hashes == candidate.model_hashes
+    assert version.registered_at_utc.utcoffset() is not None
 
 
-def test_a_challenger_that_becomes_champion_shadows_no_more(
-    registry: ModelRegistry, candidate_fit: MakeFit
-) -> None:
-    first = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
-    second = registry.register(MEMBER, registry.log_candidate(candidate_fit("LightGBM")), {})
-    registry.set_champion(MEMBER, first)
-    registry.set_challenger(MEMBER, second)
-    assert registry.aliases() == {MEMBER: {"champion": first, "challenger": second}}
-    registry.set_champion(MEMBER, second)
-    assert registry.aliases() == {MEMBER: {"champion": second, "previous": first}}
-    assert registry.challenger(MEMBER) is None
-
-
-def test_the_first_champion_shadows_no_more(
-    registry: ModelRegistry, candidate_fit: MakeFit
-) -> None:
-    version = registry.register(MEMBER, registry.log_candidate(candidate_fit()), {})
-    registry.set_challenger(MEMBER, version)
-    registry.set_champion(MEMBER, version)
-    assert registry.aliases() == {MEMBER: {"champion": version}}
-
-
-def test_every_page_of_members_is_read(
+def test_every_page_of_members_is_read_and_nobody_else_s_models(
     registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_aliases, "PAGE_SIZE", 1)
+    monkeypatch.setattr(versions, "PAGE_SIZE", 1)
     members = [f"{symbol}_uptrend" for symbol in ("ADA", "BTC", "ETH")]
     for member in members:
-        registry.client.create_registered_model(f"{member}_model")
-    assert sorted(registry.member_names()) == members
+        registry.client.create_registered_model(f"{member}_model", tags={OWN_TAG: "model"})
+    registry.client.create_registered_model("somebody_else")
+    assert sorted(registry.versions.aliases()) == members

@@ -1,6 +1,9 @@
 import io
 import json
 import pickle
+import subprocess
+import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,12 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 
-from crypto_pool.adapters import model_files
-from crypto_pool.adapters.model_files import load_model, save_model
-from crypto_pool.adapters.model_formats import FORMATS
+from crypto_pool.adapters.mlflow import artifact
+from crypto_pool.adapters.mlflow.artifact import load_model, save_model
+from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
 from crypto_pool.domain.calibration import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool_tests.adapters.conftest import FEATURES
 
@@ -26,9 +31,8 @@ SaveModel = Callable[[str], tuple[Path, dict[str, str]]]
 def saved(tmp_path: Path, fitted: Callable[[str], Any]) -> SaveModel:
     def save(algorithm: str) -> tuple[Path, dict[str, str]]:
         folder = tmp_path / algorithm
-        calibration = IdentityCalibration()
-        hashes = save_model(fitted(algorithm), calibration, algorithm, FEATURES, folder)
-        return folder, hashes
+        model = ServedModel(algorithm, IdentityCalibration(), FEATURES, fitted(algorithm))
+        return folder, save_model(model, folder)
 
     return save
 
@@ -48,8 +52,7 @@ def test_a_stored_model_gives_the_same_probabilities(
 
     expected = fitted(algorithm).predict_proba(rows[list(FEATURES)])[:, 1]
     np.testing.assert_allclose(loaded.predict_probability(rows), expected, atol=1e-6)
-    form = CANDIDATES[algorithm].artifact_format
-    assert set(hashes) == {f"estimator.{FORMATS[form].suffix}", "calibration.json"}
+    assert set(hashes) == {"estimator.skops", "calibration.json"}
     assert loaded.feature_names == FEATURES
 
 
@@ -91,7 +94,7 @@ def test_a_type_trusted_for_one_candidate_is_not_trusted_for_another(
     saved: SaveModel, fitted: Callable[[str], Any]
 ) -> None:
     folder, _ = saved("RandomForest")
-    ridge = FORMATS["skops"].write(fitted("RidgeClassifier"))
+    ridge = skops.io.dumps(fitted("RidgeClassifier"))
     (folder / "estimator.skops").write_bytes(ridge)
 
     with pytest.raises(UntrustedModel, match="TimeOrderedCalibratedClassifier"):
@@ -104,8 +107,7 @@ def test_a_swapped_file_is_refused_before_it_is_deserialised(
 ) -> None:
     folder, hashes = saved("RandomForest")
     (folder / name).write_bytes((folder / name).read_bytes() + b" ")
-    monkeypatch.setattr(model_files, "FORMATS", FORMATS | {"skops": None})
-    monkeypatch.setattr(model_files, "_estimator_file", lambda form: "estimator.skops")
+    monkeypatch.setattr(artifact, "_read_estimator", None)
 
     with pytest.raises(UntrustedModel, match=f"{name} is not what was logged"):
         load_model(folder, hashes)
@@ -141,11 +143,12 @@ def test_a_pickle_beside_the_model_is_refused(saved: SaveModel) -> None:
     ("changes", "complaint"),
     [
         ({"algorithm": "Oracle"}, "unknown algorithm 'Oracle'"),
-        ({"format": "skops"}, "not stored as 'skops'"),
+        ({"format": "xgboost"}, "not stored as 'xgboost'"),
         ({"algorithm": "LightGBM", "format": "lightgbm"}, "not stored as 'lightgbm'"),
+        ({"algorithm": "Panel"}, "Panel is not stored as 'skops'"),
+        ({"format": "none"}, "not stored as 'none'"),
         ({"calibration": {"kind": "magic"}}, "magic"),
-        ({"classes": [0, 1, 2]}, "incomplete"),
-        ({"classes": None}, "malformed"),
+        ({"anchor": "moon_logit"}, "incomplete"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(
@@ -159,17 +162,93 @@ def test_a_description_that_does_not_fit_is_refused(
         load_model(folder, None)
 
 
-def test_a_keras_lambda_is_refused(
-    saved: SaveModel, fitted: Callable[[str], Any], tmp_path: Path
+def as_version_1_0_stored_it(folder: Path, form: str, name: str, data: bytes) -> None:
+    path = folder / "calibration.json"
+    description = json.loads(path.read_text()) | {"format": form, "classes": [0.0, 1.0]}
+    del description["anchor"]
+    path.write_text(json.dumps(description))
+    (folder / "estimator.skops").unlink()
+    (folder / name).write_bytes(data)
+
+
+def as_keras(net: Any, last: Any = None) -> bytes:
+    import keras
+
+    normalisation = keras.layers.Normalization(
+        mean=net.mean_.astype(float), variance=np.square(net.deviation_.astype(float))
+    )
+    layers = [keras.layers.Dense(64, activation="relu") for _ in range(2)]
+    layers.append(keras.layers.Dense(1, activation="sigmoid"))
+    network = keras.Sequential([keras.Input((19,)), normalisation, *layers])
+    for layer, place in zip(layers, range(0, 6, 2), strict=True):
+        layer.set_weights(net.layers_[place : place + 2])
+    if last is not None:
+        network.add(last)
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(Path(folder) / "net.keras")
+        return (Path(folder) / "net.keras").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "form", "file", "write"),
+    [
+        ("XGBoost", "xgboost", "estimator.ubj", lambda model: model.get_booster().save_raw("ubj")),
+        (
+            "LightGBM",
+            "lightgbm",
+            "estimator.txt",
+            lambda model: model.booster_.model_to_string().encode(),
+        ),
+        ("NeuralNet", "keras", "estimator.keras", as_keras),
+    ],
+)
+def test_models_in_the_formats_of_version_1_0_load(
+    algorithm: str,
+    form: str,
+    file: str,
+    write: Callable[[Any], bytes],
+    saved: SaveModel,
+    fitted: Callable[[str], Any],
+    rows: pd.DataFrame,
 ) -> None:
+    folder, _ = saved(algorithm)
+    expected = load_model(folder, None).predict_probability(rows)
+    as_version_1_0_stored_it(folder, form, file, bytes(write(fitted(algorithm))))
+
+    np.testing.assert_allclose(load_model(folder, None).predict_probability(rows), expected, 1e-5)
+    (folder / file).write_bytes(pickle.dumps({"not": "run"}))
+    with pytest.raises(UntrustedModel, match="estimator is not a"):
+        load_model(folder, None)
+
+
+def test_a_keras_lambda_is_refused(saved: SaveModel, fitted: Callable[[str], Any]) -> None:
     import keras
 
     folder, _ = saved("NeuralNet")
-    network = keras.Sequential([keras.Input((19,)), keras.layers.Lambda(lambda x: x[:, :1])])
-    network.save(folder / "estimator.keras")
+    poisoned = as_keras(fitted("NeuralNet"), keras.layers.Lambda(lambda x: x[:, :1]))
+    as_version_1_0_stored_it(folder, "keras", "estimator.keras", poisoned)
 
     with pytest.raises(UntrustedModel, match="Lambda"):
         load_model(folder, None)
+
+
+def test_forecasting_with_a_net_needs_neither_keras_nor_jax(
+    saved: SaveModel, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    folder, _ = saved("NeuralNet")
+    rows.to_parquet(tmp_path / "rows.parquet")
+    code = f"""
+import sys
+from pathlib import Path
+import pandas as pd
+from crypto_pool.adapters.mlflow.artifact import load_model
+load_model(Path({str(folder)!r}), None).predict_probability(
+    pd.read_parquet({str(tmp_path / "rows.parquet")!r})
+)
+sys.exit(", ".join({{"keras", "jax"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == ""
 
 
 @pytest.mark.parametrize("module", ["evil.layers", "kerastoo.layers"])
@@ -179,7 +258,7 @@ def test_a_namesake_of_a_keras_layer_is_refused(module: str) -> None:
         archive.writestr("config.json", json.dumps({"class_name": "Dense", "module": module}))
 
     with pytest.raises(UntrustedModel, match=rf"{module}\.Dense"):
-        FORMATS["keras"].read(packed.getvalue(), (), (0.0, 1.0))
+        NATIVE_FORMATS["keras"].read(packed.getvalue())
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:

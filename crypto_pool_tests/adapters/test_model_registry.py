@@ -15,35 +15,41 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters import candidate_log, model_registry
-from crypto_pool.adapters.model_records import CandidateFit
-from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry, artifact
+from crypto_pool.adapters.mlflow import store as store_module
+from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool_tests.adapters.conftest import log
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., CandidateFit]
+MakeFit = Callable[..., TrainedCandidate]
 
 
 def statuses(registry: ModelRegistry, experiment: str = MEMBER) -> list[str]:
-    runs = registry.client.search_runs([registry.experiment_id(experiment)])
+    runs = registry.client.search_runs([registry.store.experiment_id(experiment)])
     return sorted(run.info.status for run in runs)
 
 
 def test_a_candidate_run_says_all_that_was_promised(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    record = registry.log_candidate(candidate_fit(parent_run_id="parent-1"))
+    record = log(registry, candidate_fit(), "parent-1")
 
     run = registry.client.get_run(record.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params == {"seed": "7", "class_weight": "{0: 1.0, 1: 1.1}"}
+    assert run.data.params["seed"] == "7"
+    assert json.loads(run.data.params["class_weights"]) == {"0": 1.0, "1": 1.1}
     assert run.data.metrics == {"overall_score": 0.7, "reference_overall_score": 0.6}
     tags = run.data.tags
     assert json.loads(tags["undefined_metrics"]) == ["reference_roc_auc", "roc_auc"]
-    assert set(json.loads(tags["model_sha256"])) == {"estimator.ubj", "calibration.json"}
-    assert json.loads(tags["settings"]) == {"horizon": 10}
+    assert set(json.loads(tags["model_sha256"])) == {"estimator.skops", "calibration.json"}
+    assert json.loads(tags["settings"]) == Recipe().fit_settings()
     expected = {
+        "crypto_pool.kind": "candidate",
         "mlflow.parentRunId": "parent-1",
         "mlflow.runName": "XGBoost",
         "dagster.run_id": "dagster-1",
@@ -58,9 +64,10 @@ def test_a_candidate_run_says_all_that_was_promised(
     }
     assert expected.items() <= tags.items()
     assert "dagster_run_id" not in tags
-    assert run.outputs.model_outputs[0].model_id == record.model_uri.removeprefix("models:/")
+    assert f"models:/{run.outputs.model_outputs[0].model_id}" == tags["model_uri"]
+    assert record.model_hashes == json.loads(tags["model_sha256"])
     logged = registry.client.get_logged_model(run.outputs.model_outputs[0].model_id)
-    assert logged.experiment_id == registry.experiment_id(MEMBER)
+    assert logged.experiment_id == registry.store.experiment_id(MEMBER)
     assert logged.status == "READY"
     (rows,) = run.inputs.dataset_inputs
     assert (rows.dataset.name, rows.dataset.digest) == (MEMBER, "d1")
@@ -76,22 +83,23 @@ def test_mlflow_serves_what_was_logged(
     import mlflow
 
     fit = candidate_fit("RidgeClassifier")
-    record = registry.log_candidate(fit)
-    version = registry.register(MEMBER, record, {"skill": 0.1})
+    record = log(registry, fit)
+    version = registry.versions.register(MEMBER, record, {"skill": 0.1})
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(registry.tracking_uri)
+    mlflow.set_tracking_uri(registry.store.tracking_uri)
     try:
         served = mlflow.pyfunc.load_model(f"models:/{MEMBER}_model/{version}")
     finally:
         mlflow.set_tracking_uri(before)
 
-    expected = fit.estimator.predict_proba(rows[list(fit.feature_names)])[:, 1]
+    expected = fit.model.predict_probability(rows)
     np.testing.assert_allclose(served.predict(rows), expected, atol=1e-9)
-    loaded = registry.load(MEMBER, version)
+    loaded = registry.versions.load(MEMBER, version)
     np.testing.assert_allclose(loaded.predict_probability(rows), expected, atol=1e-9)
     assert served.metadata.signature.inputs.input_names() == [
-        *fit.feature_names,
+        *fit.model.feature_names,
         "reference_logit",
+        "panel_logit",
     ]
 
 
@@ -99,16 +107,16 @@ def test_nothing_is_pickled(
     registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
 ) -> None:
     for algorithm in ("XGBoost", "LightGBM", "RandomForest", "NeuralNet"):
-        registry.log_candidate(candidate_fit(algorithm))
+        log(registry, candidate_fit(algorithm))
 
     names = [path.name for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
-    assert {"estimator.ubj", "estimator.txt", "estimator.skops", "estimator.keras"} <= set(names)
+    assert names.count("estimator.skops") == 4
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
 
 
 def test_importing_the_registry_imports_nothing_heavy() -> None:
     code = (
-        "import sys, crypto_pool.adapters.model_registry;"
+        "import sys, crypto_pool.adapters.mlflow;"
         "sys.exit(', '.join({'mlflow', 'sklearn', 'pandas', 'keras'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -118,36 +126,39 @@ def test_importing_the_registry_imports_nothing_heavy() -> None:
 def test_finished_runs_are_the_latest_of_each_algorithm_on_the_same_data(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    registry.log_candidate(candidate_fit())
-    latest = registry.log_candidate(candidate_fit())
-    registry.log_candidate(candidate_fit(data_hash="d2"))
-    other = registry.log_candidate(candidate_fit("LightGBM"))
+    log(registry, candidate_fit())
+    latest = log(registry, candidate_fit())
+    log(registry, candidate_fit(data_hash="d2"))
+    other = log(registry, candidate_fit("LightGBM"))
 
-    found = registry.finished_runs(MEMBER, "d1")
+    found = registry.runs.latest(MEMBER, "d1", Recipe(), "c1")
 
-    assert found == {"XGBoost": latest, "LightGBM": other}
+    expected = {"XGBoost": latest.run_id, "LightGBM": other.run_id}
+    assert {name: one.run_id for name, one in found.items()} == expected
     assert found["XGBoost"].metrics["roc_auc"] is None
-    assert registry.finished_runs("ETH_uptrend", "d1") == {}
+    assert registry.runs.latest("ETH_uptrend", "d1", Recipe(), "c1") == {}
+    assert registry.runs.latest(MEMBER, "d1", Recipe(seed=8), "c1") == {}
+    assert registry.runs.latest(MEMBER, "d1", Recipe(), "c2") == {}
 
 
 def test_a_training_key_finds_its_run_and_no_unfinished_one(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    record = registry.log_candidate(candidate_fit())
-    registry.end_run(registry.log_candidate(candidate_fit("LightGBM")).run_id, "FAILED")
+    record = log(registry, candidate_fit())
+    registry.runs.end(log(registry, candidate_fit("LightGBM")).run_id, "FAILED")
 
-    assert registry.find_reusable(MEMBER, "k-XGBoost") == record
-    assert registry.find_reusable(MEMBER, "k-LightGBM") is None
+    assert registry.runs.find(MEMBER, "k-XGBoost").run_id == record.run_id
+    assert registry.runs.find(MEMBER, "k-LightGBM") is None
 
 
 def test_a_run_is_registered_once(registry: ModelRegistry, candidate_fit: MakeFit) -> None:
-    first = registry.log_candidate(candidate_fit())
-    second = registry.log_candidate(candidate_fit("LightGBM"))
+    first = log(registry, candidate_fit())
+    second = log(registry, candidate_fit("LightGBM"))
 
-    assert registry.register(MEMBER, first, {"skill": 0.1, "note": "a"}) == "1"
-    assert registry.register(MEMBER, second, {}) == "2"
-    assert registry.register(MEMBER, first, {"skill": 0.2, "note": "a"}) == "1"
-    assert registry.version(MEMBER, "1").tags == {"skill": "0.2", "note": "a"}
+    assert registry.versions.register(MEMBER, first, {"skill": 0.1, "note": "a"}) == "1"
+    assert registry.versions.register(MEMBER, second, {}) == "2"
+    assert registry.versions.register(MEMBER, first, {"skill": 0.2, "note": "a"}) == "1"
+    assert {"skill": "0.2", "note": "a"}.items() <= registry.versions.get(MEMBER, "1").tags.items()
 
 
 @pytest.mark.parametrize(
@@ -163,46 +174,52 @@ def test_an_interrupted_candidate_leaves_no_running_run(
     def fail(*_: object, **__: object) -> None:
         raise fault
 
-    monkeypatch.setattr(candidate_log, "save_model", fail)
+    monkeypatch.setattr(artifact, "save_model", fail)
 
     with pytest.raises(type(fault)):
-        registry.log_candidate(candidate_fit())
+        log(registry, candidate_fit())
 
     assert statuses(registry) == [status]
 
 
 def test_mlflows_page_shows_experiments_of_models_and_does_not_ask(registry: ModelRegistry) -> None:
     for name in (MEMBER, TRAINING_EXPERIMENT):
-        experiment = registry.client.get_experiment(registry.experiment_id(name))
+        experiment = registry.client.get_experiment(registry.store.experiment_id(name))
         assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_orphans_are_closed_and_the_living_are_not(registry: ModelRegistry) -> None:
-    member, training = registry.experiment_id(MEMBER), registry.experiment_id(TRAINING_EXPERIMENT)
+    member, training = (
+        registry.store.experiment_id(MEMBER),
+        registry.store.experiment_id(TRAINING_EXPERIMENT),
+    )
     for tag, experiment in (("dagster.run_id", member), ("dagster_run_id", training)):
         for owner in ("dead", "alive"):
             registry.client.create_run(experiment, tags={tag: owner})
+    foreign = registry.client.create_experiment("somebody else's")
+    others = registry.client.create_run(foreign, start_time=1).info.run_id
     registry.client.create_run(member)  # it may be tagged with its owner in a moment
     long_ago = int((time.time() - 61) * 1000)
     nobodys = registry.client.create_run(member, start_time=long_ago).info.run_id
 
-    assert registry.close_orphans(lambda run_id: run_id == "alive") == 3
+    assert registry.runs.close_orphans(lambda run_id: run_id == "alive") == 3
 
     assert registry.client.get_run(nobodys).info.status == "KILLED"
+    assert registry.client.get_run(others).info.status == "RUNNING"
     assert statuses(registry) == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
     assert statuses(registry, TRAINING_EXPERIMENT) == ["KILLED", "RUNNING"]
-    assert registry.close_orphans(lambda run_id: run_id == "alive") == 0
+    assert registry.runs.close_orphans(lambda run_id: run_id == "alive") == 0
 
 
 def test_workers_get_the_registry_and_not_its_client(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    record = registry.log_candidate(candidate_fit())
+    record = log(registry, candidate_fit())
 
     copy = pickle.loads(pickle.dumps(registry))  # noqa: S301 - our own bytes
 
-    assert copy.__dict__["_client"] is None
-    assert copy.find_reusable(MEMBER, "k-XGBoost") == record
+    assert copy.store.__dict__["_client"] is None
+    assert copy.runs.find(MEMBER, "k-XGBoost").run_id == record.run_id
 
 
 class MeetingClient:
@@ -227,14 +244,14 @@ def test_runs_that_name_the_same_rows_at_once_all_end_well(
     meeting = Barrier(4)
     fit = candidate_fit()
 
-    def log(_: int) -> str:
+    def log_own(_: int) -> str:
         own = pickle.loads(pickle.dumps(registry))  # noqa: S301 - our own bytes
-        own._client = MeetingClient(own.client, meeting)
-        return str(own.log_candidate(fit).run_id)
+        own.store._client = MeetingClient(own.client, meeting)
+        return str(log(own, fit).run_id)
 
-    registry.experiment_id(MEMBER)
+    registry.store.experiment_id(MEMBER)
     with ThreadPoolExecutor(4) as threads:
-        runs = list(threads.map(log, range(4)))
+        runs = list(threads.map(log_own, range(4)))
 
     found = [registry.client.get_run(run).inputs.dataset_inputs for run in runs]
     assert len({inputs[0].dataset.digest for inputs in found}) == 1
@@ -244,9 +261,9 @@ def test_runs_that_name_the_same_rows_at_once_all_end_well(
 def test_feature_importance_is_put_on_the_run(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    record = registry.log_candidate(candidate_fit())
+    record = log(registry, candidate_fit())
 
-    registry.set_feature_importance(record.run_id, {"feature_0": 0.5})
+    registry.runs.set_feature_importance(record.run_id, {"feature_0": 0.5})
 
     tags: dict[str, Any] = registry.client.get_run(record.run_id).data.tags
     assert json.loads(tags["feature_importance"]) == {"feature_0": 0.5}
@@ -255,22 +272,81 @@ def test_feature_importance_is_put_on_the_run(
 def test_a_file_of_a_run_is_read_back_or_said_to_be_missing(
     registry: ModelRegistry, candidate_fit: MakeFit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = registry.log_candidate(candidate_fit()).run_id
-    registry.log_files(run, {"picture.png": b"drawn"})
+    run = log(registry, candidate_fit()).run_id
+    registry.runs.put_files(run, {"picture.png": b"drawn"})
 
-    assert registry.load_file(run, "picture.png") == b"drawn"
+    assert registry.runs.load_file(run, "picture.png") == b"drawn"
     with pytest.raises(ModelUnavailable, match=f"other.png of run {run} is not at .*other.png"):
-        registry.load_file(run, "other.png")
+        registry.runs.load_file(run, "other.png")
 
-    monkeypatch.setattr(model_registry, "local_path", lambda uri: None)  # as in an object store
-    assert registry.load_file(run, "picture.png") == b"drawn"
+    monkeypatch.setattr(store_module, "local_path", lambda uri: None)  # as in an object store
+    assert registry.runs.load_file(run, "picture.png") == b"drawn"
     with pytest.raises(ModelUnavailable, match=f"other.png of run {run}: cannot fetch"):
-        registry.load_file(run, "other.png")
+        registry.runs.load_file(run, "other.png")
 
 
 def test_a_store_without_what_mlflow_keeps_in_it_is_named(registry: ModelRegistry) -> None:
-    with closing(sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///"))) as store:
+    with closing(sqlite3.connect(registry.store.tracking_uri.removeprefix("sqlite:///"))) as store:
         store.execute("ALTER TABLE experiments RENAME TO lost")
-    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
     with pytest.raises(ModelUnavailable, match=r"(?s)mlflow\.db does not answer.*restore a backup"):
         again.prepare()
+
+
+def test_an_experiment_that_somebody_deleted_is_restored_by_the_next_training(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    first = log(registry, candidate_fit())
+    registry.client.delete_experiment(registry.store.experiment_id(MEMBER))
+    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
+    second = log(again, candidate_fit("LightGBM"))
+    found = again.runs.latest(MEMBER, "d1", Recipe(), "c1")
+    assert {one.run_id for one in found.values()} == {first.run_id, second.run_id}
+
+
+def test_a_run_whose_files_are_gone_or_changed_is_not_reused(
+    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
+) -> None:
+    for damage in ("estimator.skops", "evaluation.parquet"):
+        run = log(registry, candidate_fit())
+        assert registry.runs.find(MEMBER, "k-XGBoost").run_id == run.run_id
+        newest = max((tmp_path / "artifacts").rglob(damage), key=lambda path: path.stat().st_mtime)
+        newest.write_bytes(b"cut off")
+        found = registry.runs.find(MEMBER, "k-XGBoost")
+        assert found is None or found.run_id != run.run_id
+
+
+def test_a_baseline_is_a_version_without_an_estimator(
+    registry: ModelRegistry, candidate_fit: MakeFit, rows: pd.DataFrame
+) -> None:
+    import mlflow
+
+    names = tuple(rows.columns[:19])
+    panel = candidate_fit(model=ServedModel.baseline("Panel", names))
+    version = registry.versions.register(MEMBER, log(registry, panel), {})
+    given = rows.assign(panel_logit=0.3)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(registry.store.tracking_uri)
+    try:
+        served = mlflow.pyfunc.load_model(f"models:/{MEMBER}_model/{version}").predict(given)
+    finally:
+        mlflow.set_tracking_uri(before)
+    np.testing.assert_allclose(served, 1 / (1 + np.exp(-0.3)))
+    loaded = registry.versions.load(MEMBER, version)
+    np.testing.assert_allclose(loaded.predict_probability(given), served)
+
+
+def test_what_version_1_0_made_without_saying_so_is_adopted(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
+    name, client = f"{MEMBER}_model", registry.client
+    client.delete_registered_model_tag(name, OWN_TAG)
+    for experiment in registry.store.own_experiments():
+        client.delete_experiment_tag(experiment.experiment_id, OWN_TAG)
+    client.create_registered_model("other_model")
+    registry.versions.set_aliases(MEMBER, {"champion": version})
+    assert registry.versions.aliases() == {}
+    registry.prepare()
+    assert registry.versions.aliases() == {MEMBER: {"champion": version}}
+    assert len(registry.store.own_experiments()) == 2

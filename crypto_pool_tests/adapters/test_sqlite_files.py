@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy
 
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.sqlite_files import (
     HELD_FILES,
     commit_without_waiting,

@@ -6,19 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from crypto_pool.adapters.model_records import CandidateFit
-from crypto_pool.adapters.model_registry import TRAINING_EXPERIMENT, ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool_tests.adapters.conftest import log
 
 MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., CandidateFit]
+MakeFit = Callable[..., TrainedCandidate]
 
 
 def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:
     def prepare(_: int) -> str:
         made = ModelRegistry(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}", str(tmp_path / "a"))
         made.prepare()
-        return made.experiment_id(TRAINING_EXPERIMENT)
+        return made.store.experiment_id(TRAINING_EXPERIMENT)
 
     with ThreadPoolExecutor(4) as threads:
         assert len(set(threads.map(prepare, range(4)))) == 1
@@ -33,19 +35,19 @@ def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
     made = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts"))
     made.prepare()
 
-    assert made.champion(MEMBER) is None
+    assert made.versions.aliases() == {}
     assert not list(tmp_path.glob("*.unfinished*"))
 
 
 def test_a_store_that_is_gone_is_not_taken_for_a_new_one(
     registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
 ) -> None:
-    record = registry.log_candidate(candidate_fit())
+    record = log(registry, candidate_fit())
     moved = (tmp_path / "mlflow.db").rename(tmp_path / "away.db")
-    again = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
     with pytest.raises(ModelUnavailable, match=r"mlflow\.db is gone.*restore a backup"):
         again.prepare()
     assert not (tmp_path / "mlflow.db").exists()
     moved.rename(tmp_path / "mlflow.db")
     again.prepare()
-    assert again.run(record.run_id).algorithm == "XGBoost"
+    assert again.runs.get(record.run_id).algorithm == "XGBoost"

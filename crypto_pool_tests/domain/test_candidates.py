@@ -6,12 +6,17 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 
+from crypto_pool.domain.calibration import AnchoredCalibration, IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import FOREST, SAMPLED, explain
-from crypto_pool.domain.fitting import positive_probability
+from crypto_pool.domain.fitting import positive_probability, subsample
 from crypto_pool.domain.policies import HoldoutPolicy
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.domain.support_vectors import RadialSVC
+from crypto_pool.domain.training import served_rows
 from crypto_pool.errors import UnscoredCandidate
 
 NAMES = [
@@ -26,7 +31,6 @@ NAMES = [
     "LightGBM",
     "NeuralNet",
 ]
-IN_SKOPS = [name for name in NAMES if CANDIDATES[name].artifact_format == "skops"]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def fitted(market):
 
 
 def served(name, fitted):
-    return lambda rows: positive_probability(CANDIDATES[name], fitted[name].estimator, rows)
+    return lambda rows: positive_probability(CANDIDATES[name], fitted[name].model.estimator, rows)
 
 
 def test_the_zoo_is_the_ten_in_order():
@@ -107,19 +111,19 @@ def test_a_network_answers_the_same_row_by_row_and_at_once(fitted, market):
     np.testing.assert_allclose(at_once, one_by_one, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", IN_SKOPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_model_survives_skops_with_exactly_its_trusted_types(name, fitted, market):
-    stored = skops.io.dumps(fitted[name].estimator)
+    stored = skops.io.dumps(fitted[name].model.estimator)
     trusted = CANDIDATES[name].trusted_types
     assert set(skops.io.get_untrusted_types(data=stored)) == set(trusted)
     read = skops.io.loads(stored, trusted=list(trusted))
     rows = market.table.features
     np.testing.assert_array_equal(
-        read.predict_proba(rows), fitted[name].estimator.predict_proba(rows)
+        read.predict_proba(rows), fitted[name].model.estimator.predict_proba(rows)
     )
 
 
-@pytest.mark.parametrize("name", IN_SKOPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_trusted_types_refuse_a_foreign_one(name):
     foreign = make_pipeline(FunctionTransformer(np.fft.fft), LogisticRegression())
     stored = skops.io.dumps(foreign)
@@ -129,35 +133,47 @@ def test_trusted_types_refuse_a_foreign_one(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_explained_in_what_it_serves(name, fitted, market):
-    rows = market.table.features.iloc[-2:]
-    predict, background = served(name, fitted), fitted[name].background
-    told = explain(CANDIDATES[name], predict, fitted[name].estimator, background, rows, 0)
+    model, known = fitted[name].model, served_rows(market.table)
+    rows, background = known.iloc[-2:], subsample(known, 200)
+    told = explain(model, background, rows, 0)
     exact = name == "RandomForest"
     assert told.method == (FOREST if exact else SAMPLED)
-    assert list(told.mean) == list(told.mean_absolute) == list(rows.columns)
+    assert list(told.mean) == list(told.mean_absolute) == list(market.table.features.columns)
+    predict = model.predict_probability
     expected = predict(rows).mean() - predict(background).mean()
     assert sum(told.mean.values()) == pytest.approx(expected, abs=0.01 if exact else 1e-6)
 
 
 @pytest.mark.parametrize("name", ["LightGBM", "RidgeClassifier"])
-def test_the_reference_beside_the_features_is_told_apart_from_them(name, fitted, market):
+def test_the_anchor_beside_the_features_is_told_apart_from_them(name, fitted, market):
     odds = np.linspace(-2, 2, len(market.table.features))
     frame = market.table.features.assign(reference_logit=odds)
     rows, background = frame.iloc[-4:], frame.iloc[:200]
-    features, estimator = market.table.features.columns, fitted[name].estimator
-    own = served(name, fitted)
+    alone, anchored = (
+        replace(fitted[name].model, calibration=calibration)
+        for calibration in (IdentityCalibration(), AnchoredCalibration(0.5, 0.5, 0.0))
+    )
+    unmoved, moved = (explain(model, background, rows, 0) for model in (alone, anchored))
+    features = list(market.table.features.columns)
+    assert list(unmoved.mean) == list(moved.mean) == list(moved.mean_absolute) == features
+    assert unmoved.reference == pytest.approx(0.0, abs=1e-12)
+    assert moved.reference > 0.1
+    total = sum(moved.mean.values()) + moved.reference
+    predict = anchored.predict_probability
+    assert total == pytest.approx(predict(rows).mean() - predict(background).mean(), abs=1e-6)
 
-    def unused(given):
-        return own(given[features])
 
-    def anchored(given):
-        return (own(given[features]) + 1 / (1 + np.exp(-given["reference_logit"]))) / 2
+def test_the_radial_machine_scores_as_scikit_learn_s_does(fitted, market):
+    machine = fitted["SupportVectorMachine"].model.estimator.estimator_[-1]
+    rows = np.random.default_rng(1).normal(size=(2500, market.table.features.shape[1]))
+    assert type(machine) is RadialSVC
+    np.testing.assert_allclose(
+        machine.decision_function(rows), SVC.decision_function(machine, rows), rtol=0, atol=1e-9
+    )
 
-    alone = explain(CANDIDATES[name], unused, estimator, background, rows, 0)
-    beside = explain(CANDIDATES[name], anchored, estimator, background, rows, 0)
-    assert list(alone.mean) == list(beside.mean) == list(beside.mean_absolute) == list(features)
-    assert alone.reference == pytest.approx(0.0, abs=1e-12)
-    assert beside.reference > 0.1
-    total = sum(beside.mean.values()) + beside.reference
-    expected = anchored(rows).mean() - anchored(background).mean()
-    assert total == pytest.approx(expected, abs=1e-6)
+
+def test_a_candidate_without_weight_is_not_asked(market):
+    rows = served_rows(market.table).iloc[:5]
+    mute = ServedModel("XGBoost", AnchoredCalibration(0.9, 0.0, -0.2), (), estimator=object())
+    odds = 0.9 * rows["reference_logit"] - 0.2
+    np.testing.assert_allclose(mute.predict_probability(rows), 1 / (1 + np.exp(-odds)))

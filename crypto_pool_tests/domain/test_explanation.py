@@ -1,14 +1,18 @@
 """Explanations agree with SHAP's exact explainer and add up to what is served."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import shap
 from scipy.special import expit
 
+from crypto_pool.domain.calibration import IdentityCalibration, PlattCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import ALONE, FOREST, SAMPLED, contributions, explain
-from crypto_pool.domain.training import REFERENCE_LOGIT
+from crypto_pool.domain.served_model import REFERENCE_LOGIT, ServedModel
 
 COLUMNS = ["a", "b", "c", "d", "unused", REFERENCE_LOGIT]
 
@@ -17,6 +21,16 @@ def served(frame: pd.DataFrame) -> np.ndarray:
     """A probability whose inputs work on each other, and one that has no part in it."""
     a, b, c, d = (frame[name].to_numpy() for name in "abcd")
     return expit(a * b + 2 * (c > 0) * d - np.abs(a) + 0.7 * frame[REFERENCE_LOGIT].to_numpy())
+
+
+def model(predict) -> SimpleNamespace:
+    """A served model that answers so; its estimator is no forest."""
+    return SimpleNamespace(
+        algorithm="KNeighbors",
+        feature_names=tuple(COLUMNS[:-1]),
+        anchor=REFERENCE_LOGIT,
+        predict_probability=predict,
+    )
 
 
 def random_rows(count: int, seed: int, columns=COLUMNS) -> pd.DataFrame:
@@ -39,7 +53,7 @@ def background():
 
 def test_sampled_means_agree_with_the_exact_explainer(background):
     rows = random_rows(30, seed=2)
-    explanation = explain(CANDIDATES["KNeighbors"], served, None, background, rows, seed=3)
+    explanation = explain(model(served), background, rows, seed=3)
     exact = exact_values(served, background, rows)
     means = {**explanation.mean, REFERENCE_LOGIT: explanation.reference}
     errors = np.array([means[name] for name in COLUMNS]) - exact.mean(axis=0)
@@ -55,7 +69,7 @@ def test_sampled_means_agree_with_the_exact_explainer(background):
 
 def test_every_row_adds_up_to_what_is_served(background):
     rows = random_rows(5, seed=4)
-    explanation = explain(CANDIDATES["KNeighbors"], served, None, background, rows, seed=3)
+    explanation = explain(model(served), background, rows, seed=3)
     added = explanation.values.sum(axis=1) + served(background).mean()
     assert added.to_numpy() == pytest.approx(served(rows), abs=1e-12)
     assert explanation.values.index.equals(rows.index)
@@ -65,8 +79,7 @@ def test_every_row_adds_up_to_what_is_served(background):
 def test_a_seed_gives_the_same_explanation_and_another_seed_another(background):
     rows = random_rows(3, seed=5)
     first, again, other = (
-        explain(CANDIDATES["KNeighbors"], served, None, background, rows, seed).values
-        for seed in (1, 1, 2)
+        explain(model(served), background, rows, seed).values for seed in (1, 1, 2)
     )
     assert first.equals(again)
     assert not first.equals(other)
@@ -74,10 +87,7 @@ def test_a_seed_gives_the_same_explanation_and_another_seed_another(background):
 
 def test_standard_error_is_not_less_than_the_scatter_of_repetitions(background):
     rows = random_rows(4, seed=6)
-    runs = [
-        explain(CANDIDATES["KNeighbors"], served, None, background, rows, seed)
-        for seed in range(12)
-    ]
+    runs = [explain(model(served), background, rows, seed) for seed in range(12)]
     scatter = pd.DataFrame([run.mean for run in runs]).std().max()
     assert scatter <= runs[0].standard_error <= 0.02
 
@@ -86,9 +96,7 @@ def test_standard_error_falls_with_the_root_of_the_rows(background):
     rows = random_rows(1, seed=6)
     few, many = (
         explain(
-            CANDIDATES["KNeighbors"],
-            served,
-            None,
+            model(served),
             background,
             pd.DataFrame(np.repeat(rows.to_numpy(), count, axis=0), columns=COLUMNS),
             seed=1,
@@ -103,7 +111,7 @@ def test_what_only_the_reference_moves_is_all_its_own(background):
         return expit(0.5 * frame[REFERENCE_LOGIT].to_numpy())
 
     rows = random_rows(6, seed=7)
-    explanation = explain(CANDIDATES["AdaBoost"], reference_alone, None, background, rows, seed=1)
+    explanation = explain(model(reference_alone), background, rows, seed=1)
     expected = reference_alone(rows).mean() - reference_alone(background).mean()
     assert explanation.reference == pytest.approx(expected, abs=1e-12)
     assert set(explanation.mean.values()) == {0.0}
@@ -113,7 +121,7 @@ def test_what_only_the_reference_moves_is_all_its_own(background):
 def test_contributions_are_the_largest_values_of_the_one_row(background):
     row = random_rows(1, seed=8)
     exact = exact_values(served, background, row)[0]
-    largest = contributions(served, background, row, seed=1, count=3)
+    largest = contributions(model(served), background, row, seed=1, count=3)
     order = np.argsort(-np.abs(exact))[:3]
     assert [item.feature for item in largest] == [COLUMNS[i] for i in order]
     assert [item.contribution for item in largest] == pytest.approx(list(exact[order]), abs=0.02)
@@ -129,12 +137,13 @@ def test_a_forest_served_as_it_is_gets_its_exact_values():
     def own(frame):
         return forest.predict_proba(frame[columns])[:, 1]
 
+    identity = ServedModel("RandomForest", IdentityCalibration(), tuple(columns), forest)
+    background = training.assign(**{REFERENCE_LOGIT: 0.0})
+    explained = rows.assign(**{REFERENCE_LOGIT: 1.0})
     explanation = explain(
-        candidate,
-        own,
-        forest,
-        training.assign(**{REFERENCE_LOGIT: 0.0}),
-        rows.assign(**{REFERENCE_LOGIT: 1.0}),
+        identity,
+        background,
+        explained,
         seed=1,
     )
     assert (explanation.method, explanation.standard_error) == (FOREST, 0.0)
@@ -143,7 +152,5 @@ def test_a_forest_served_as_it_is_gets_its_exact_values():
     )
     assert explanation.reference == 0
 
-    def calibrated(frame):
-        return expit(2 * own(frame) - 1)
-
-    assert explain(candidate, calibrated, forest, training, rows, seed=1).method == SAMPLED
+    calibrated = replace(identity, calibration=PlattCalibration(2.0, -1.0))
+    assert explain(calibrated, background, explained, seed=1).method == SAMPLED

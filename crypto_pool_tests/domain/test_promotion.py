@@ -2,30 +2,27 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.dummy import DummyClassifier
 
-from crypto_pool.domain.calibration import AnchoredCalibration
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.policies import HoldoutPolicy, PurgedWalkForwardPolicy
 from crypto_pool.domain.promotion import (
-    Challenger,
     Incumbent,
     PromotionRules,
     compare,
     decide,
-    served_probability,
 )
-from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import UnscoredCandidate
 
 RULES = PromotionRules()
-CHALLENGER = Challenger("LightGBM", 0.5)
 TRAINED = date(2021, 6, 30)
+CHALLENGER = TrainedCandidate(
+    "LightGBM", 0.5, pd.Timestamp(TRAINED), pd.Timestamp(TRAINED), {}, pd.DataFrame()
+)
 AS_OF = date(2021, 7, 10)  # of the champion's training
 YOUNG, OLD = AS_OF + timedelta(days=29), AS_OF + timedelta(days=30)
 FEW_ROWS = date(2020, 11, 15)
@@ -105,21 +102,15 @@ def test_a_gap_of_days_is_no_shorter_for_having_no_rows():
 
 
 def test_both_sides_metrics_are_kept_with_the_verdict_each_at_its_own_threshold():
-    champion, challenger = replace(incumbent(), decision_threshold=0.6), Challenger("A", 0.3)
+    champion, challenger = (
+        replace(incumbent(), decision_threshold=0.6),
+        replace(CHALLENGER, decision_threshold=0.3),
+    )
     frame = comparison(160).assign(label=1)
     verdict = decide(champion, challenger, frame, YOUNG, RULES)
     assert verdict.champion_metrics["brier_score"] == pytest.approx(0.25)
     assert verdict.champion_metrics["true_positives"] == 0
     assert verdict.challenger_metrics["true_positives"] == 160
-
-
-def test_a_candidate_that_is_calibrated_to_the_reference_serves_it(table):
-    estimator = DummyClassifier().fit(table.features, table.labels)
-    fitted = SimpleNamespace(estimator=estimator, calibration=AnchoredCalibration())
-    reference = pd.Series(table.reference_probability, table.index)
-    rows = prediction_input(table.features, reference)
-    served = served_probability(CANDIDATES["LightGBM"], fitted, rows)
-    np.testing.assert_allclose(served, reference.clip(0.01, 0.99))
 
 
 def compared(table, champion, probability):

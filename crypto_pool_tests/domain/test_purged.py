@@ -27,8 +27,7 @@ from crypto_pool_tests.domain.conftest import synthetic_bars
 LOGISTIC = Candidate(
     "Logistic",
     lambda balance, seed: make_pipeline(StandardScaler(), LogisticRegression()),
-    "skops",
-    "linear",
+    "sampled",
 )
 
 
@@ -78,9 +77,7 @@ def random_walk_table(seed: int, horizon: int = 10, days: int = 700) -> Training
     )
 
 
-NEAREST = Candidate(
-    "Nearest", lambda balance, seed: KNeighborsClassifier(n_neighbors=1), "skops", "sampled"
-)
+NEAREST = Candidate("Nearest", lambda balance, seed: KNeighborsClassifier(n_neighbors=1), "sampled")
 
 
 def neighbour_agreement() -> float:
@@ -135,14 +132,14 @@ def test_what_serves_is_fitted_on_every_row_and_promised_on_the_folds(table):
     assert fitted.evaluation.index[-1] == table.index[-1]
     refit = LOGISTIC.build(None, 0).fit(table.features, table.labels)
     np.testing.assert_allclose(
-        fitted.estimator.predict_proba(table.features), refit.predict_proba(table.features)
+        fitted.model.estimator.predict_proba(table.features), refit.predict_proba(table.features)
     )
     brier = ((fitted.evaluation["probability"] - fitted.evaluation["label"]) ** 2).mean()
     assert fitted.metrics["brier_score"] == pytest.approx(brier)
     flagged = fitted.evaluation["probability"] > fitted.evaluation["decision_threshold"]
     assert fitted.metrics["precision"] == pytest.approx(fitted.evaluation["label"][flagged].mean())
-    assert set(fitted.promise.folds) == {2, 3, 4, 5}
-    assert isinstance(fitted.calibration, AnchoredCalibration)
+    assert set(fitted.folds) == {2, 3, 4, 5}
+    assert isinstance(fitted.model.calibration, AnchoredCalibration)
 
 
 def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
@@ -157,7 +154,7 @@ def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
     labels = table.labels[rows]
     reference = logit(pd.Series(table.reference_probability[rows])).to_numpy()
     expected = fit_anchored(probability, reference, labels, 20)
-    found = list(fitted.calibration.to_dict().values())[1:]
+    found = list(fitted.model.calibration.to_dict().values())[1:]
     assert found == pytest.approx(list(expected.to_dict().values())[1:])
     threshold = choose_threshold(labels, expected.apply(probability, reference))
     assert fitted.decision_threshold == threshold
@@ -166,7 +163,7 @@ def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
 def test_the_classifiers_that_calibrate_themselves_leave_the_same_gap(table):
     policy = policy_of(Recipe(Target(horizon=14)))
     fitted = policy.evaluate(CANDIDATES["RidgeClassifier"], table)
-    assert fitted.estimator.gap == 24
+    assert fitted.model.estimator.gap == 24
 
 
 def test_folds_of_one_class_are_skipped_and_said(table):
@@ -184,7 +181,7 @@ def test_folds_of_one_class_are_skipped_and_said(table):
 def test_the_other_calibrations_are_selectable(table, kind):
     policy = policy_of(Recipe(calibration=kind))
     fitted = policy.evaluate(LOGISTIC, table)
-    assert fitted.calibration.to_dict()["kind"] == kind
+    assert fitted.model.calibration.to_dict()["kind"] == kind
     assert fitted.evaluation["probability"].between(0, 1).all()
 
 

@@ -1,12 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
 from crypto_pool.domain.evaluation import Gates, brier_skill, classification_metrics
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.policies import HoldoutPolicy, policy_of
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.selection import CandidateScore, choose_champion
+from crypto_pool.domain.selection import choose_champion
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
@@ -100,13 +102,14 @@ def test_skill_is_stated_over_the_reference():
     np.testing.assert_array_equal(several, [0.5, np.nan])
 
 
-def score(name: str, overall: float | None, recall: float = 0.8) -> CandidateScore:
+def score(name: str, overall: float | None, recall: float = 0.8) -> TrainedCandidate:
     metrics = {
         "positive_accuracy": recall,
         "negative_accuracy": 0.8,
         "overall_score": overall,
     }
-    return CandidateScore(name, metrics)
+    day = pd.Timestamp("2021-01-01")
+    return TrainedCandidate(name, 0.5, day, day, metrics, pd.DataFrame())
 
 
 def test_the_best_that_passes_wins_and_the_rest_are_told_why():
@@ -136,17 +139,13 @@ def test_holdout_trains_on_the_first_rows_and_judges_by_the_last(table):
     assert fitted.trained_through == table.index[boundary - 1]
     assert fitted.chosen_through == table.index[-1]
     assert fitted.evaluation.index.equals(table.index[boundary:])
-    assert fitted.background.index.isin(table.index[:boundary]).all()
-    assert len(fitted.background) == 200
-    ends = (table.index[0], table.index[boundary - 1])
-    assert (fitted.background.index[0], fitted.background.index[-1]) == ends
     np.testing.assert_array_equal(
         fitted.evaluation["reference_probability"], table.reference_probability[boundary:]
     )
     test_rows = table.features.iloc[boundary:]
-    served = fitted.estimator.predict_proba(test_rows)[:, 1]
+    served = fitted.model.estimator.predict_proba(test_rows)[:, 1]
     np.testing.assert_array_equal(fitted.evaluation["probability"], served)
-    assert fitted.metrics["slice_size"] == fitted.reference_metrics["slice_size"] == len(test_rows)
+    assert fitted.metrics["slice_size"] == fitted.metrics["reference_slice_size"] == len(test_rows)
     train = table.labels[:boundary]
     assert fitted.class_weights[1] == pytest.approx(len(train) / (2 * train.sum()))
 
@@ -175,7 +174,7 @@ def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
         def predict_proba(self, X):
             return np.full((len(X), 2), np.nan)
 
-    broken = Candidate("Broken", lambda balance, seed: Broken(max_iter=10), "skops", "sampled")
+    broken = Candidate("Broken", lambda balance, seed: Broken(max_iter=10), "sampled")
     with pytest.raises(UnscoredCandidate, match=r"Broken: .* not finite"):
         HoldoutPolicy().evaluate(broken, table)
     none = TrainingTable(table.features.iloc[:0], table.labels[:0], np.array([]))
@@ -187,9 +186,7 @@ def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
 
 
 def test_what_a_library_warned_of_is_kept_as_a_note(table):
-    slow = Candidate(
-        "Slow", lambda balance, seed: LogisticRegression(max_iter=1), "skops", "linear"
-    )
+    slow = Candidate("Slow", lambda balance, seed: LogisticRegression(max_iter=1), "sampled")
     notes = HoldoutPolicy().evaluate(slow, table).notes
     assert any(note.startswith("ConvergenceWarning") for note in notes)
 
@@ -199,7 +196,7 @@ def test_calibration_folds_that_were_skipped_are_kept_as_a_note(table):
     labels[:60], labels[60:70] = 0, 1  # the first fold trains on 46 rows, the second on 112
     late = TrainingTable(table.features, labels, table.reference_probability)
     fitted = HoldoutPolicy().evaluate(CANDIDATES["RidgeClassifier"], late)
-    assert len(fitted.estimator.skipped_folds_) == 1
+    assert len(fitted.model.estimator.skipped_folds_) == 1
     assert fitted.notes == ("1 calibration folds skipped: one class in their training rows",)
 
 

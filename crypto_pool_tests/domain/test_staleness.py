@@ -39,7 +39,7 @@ def test_a_fresh_member_is_not_stale():
         ({"new_labelled_rows": 60}, Urgency.ROWS, "60 labelled rows"),
         ({"drift": 0.6, "drifted_feature": "MACD"}, Urgency.DRIFT, "60% of the latest MACD"),
         ({"performance": POOR}, Urgency.SKILL, "skill -0.500"),
-        ({"schema_change": "MACD is new"}, Urgency.SCHEMA, "MACD is new"),
+        ({"fault": "MACD is new"}, Urgency.SCHEMA, "MACD is new"),
         ({"code_changed": True}, Urgency.CODE, "code"),
         ({"quarantine": "worse than chance"}, Urgency.QUARANTINE, "worse than chance"),
     ],
@@ -64,7 +64,7 @@ def test_every_reason_is_told_apart():
     everything = judge(
         has_champion=False,
         quarantine="worse than chance",
-        schema_change="MACD is new",
+        fault="MACD is new",
         performance=POOR,
         code_changed=True,
         drift=0.9,

@@ -9,18 +9,20 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
-from crypto_pool.domain.features import build_features
+from crypto_pool.domain.features import build_features, feature_names
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.promotion import PromotionRules
-from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.recipe import Recipe, Terms
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.workflow.championing import ChampionDecision, appoint_champion
 from crypto_pool.workflow.isolation import Failure
-from crypto_pool.workflow.judging import ChampionTask
+from crypto_pool.workflow.promotion.deciding import PromotionTask
+from crypto_pool.workflow.promotion.promoting import PromotionResult, promote
+from crypto_pool.workflow.promotion.reconciling import Champion, champion_of
 from crypto_pool.workflow.training import TrainingTask, member_table, train_candidates
 
 MEMBER = Member("AAA", Trend.UPTREND)
@@ -79,10 +81,10 @@ class SmallPool:
         ]
         for _, result in train_candidates(WorkerPool(), tasks):
             assert not isinstance(result, Failure), result
-            assert result.status in ("scored", "reused"), result
+            assert isinstance(result, TrainedCandidate), result
 
-    def task(self, as_of: date, rules: PromotionRules = STAYS) -> ChampionTask:
-        return ChampionTask(
+    def task(self, as_of: date, rules: PromotionRules = STAYS) -> PromotionTask:
+        return PromotionTask(
             member=MEMBER,
             table=self.table(as_of),
             as_of=as_of,
@@ -95,13 +97,24 @@ class SmallPool:
             dagster_run_id="run",
         )
 
-    def appoint(self, as_of: date, rules: PromotionRules = STAYS) -> ChampionDecision:
-        return appoint_champion(self.task(as_of, rules))
+    def appoint(self, as_of: date, rules: PromotionRules = STAYS) -> PromotionResult:
+        return promote(self.task(as_of, rules))
 
     @property
     def serving(self) -> str | None:
-        champion = self.registry.champion(MEMBER.name)
-        return None if champion is None else champion.version
+        return self.champion.standing.serving
+
+    @property
+    def champion(self) -> Champion:
+        return champion_of(self.registry, MEMBER, self.decisions)
+
+    @property
+    def terms(self) -> Terms:
+        return self.recipe.terms(feature_names(self.recipe.time_period))
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        return self.registry.versions.aliases_of(MEMBER.name)
 
     @property
     def decisions(self) -> pd.DataFrame:

@@ -12,14 +12,13 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.explanation_plots import BAR_FILE, BEESWARM_FILE
-from crypto_pool.adapters.ledger import serving_version
-from crypto_pool.adapters.model_aliases import ModelAliases
 from crypto_pool.domain.evaluation import Gates
+from crypto_pool.domain.standing import Standing
 from crypto_pool.errors import ModelUnavailable
-from crypto_pool.workflow import championing
-from crypto_pool.workflow.repairing import complete_decision
+from crypto_pool.workflow.promotion import promoting
+from crypto_pool.workflow.promotion.reconciling import reconcile
+from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool.workflow.reproducing import reproduce
-from crypto_pool.workflow.reverting import ServiceRecord, roll_back
 from crypto_pool_tests.workflow.small_pool import (
     FIRST,
     MEMBER,
@@ -33,15 +32,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
-    champion = pool.registry.champion(MEMBER.name)
+    champion = pool.champion.version
     assert pool.serving == "1"
     tags = champion.tags
-    low, high = json.loads(tags["precision_interval"])
-    assert low <= float(tags["precision"]) <= high
+    measured = json.loads(tags["metrics"])
+    assert measured["precision_low"] <= float(tags["precision"]) <= measured["precision_high"]
     assert tags["candidates_tried"] == "2"
     assert json.loads(tags["effective_sample_size"]) > 0
     assert len(json.loads(tags["feature_importance"])) == 19
-    assert tags["verdict"] == "promoted"
+    assert pool.aliases == {"champion": "1"}
+    hashes = json.loads(pool.decisions["model_sha256"].iloc[-1])
+    assert champion.model_hashes == hashes
+    assert set(hashes) == {"calibration.json", "estimator.skops"}
     assert list(pool.decisions["decision"]) == ["promoted"]
     assert json.loads(pool.decisions["challenger_metrics"][0])["promised"]["precision"] == float(
         tags["precision"]
@@ -49,7 +51,7 @@ def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
 
 
 def test_the_champion_s_run_holds_the_pictures_of_its_explanation(pool):
-    champion = pool.registry.champion(MEMBER.name)
+    champion = pool.champion.version
     stored = {file.path for file in pool.registry.client.list_artifacts(champion.run_id)}
     assert {BEESWARM_FILE, BAR_FILE} <= stored
     assert 0 <= json.loads(champion.tags["explanation_standard_error"]) < 0.01
@@ -62,25 +64,23 @@ def test_the_same_build_again_adds_no_decision_and_no_version(pool):
     pool.appoint(SECOND)
     assert len(pool.decisions) == len(before) + 1
     with pytest.raises(ModelUnavailable, match="no version 3: there are 1, 2"):
-        pool.registry.version(MEMBER.name, "3")
+        pool.registry.versions.get(MEMBER.name, "3")
 
 
 def test_a_challenger_that_is_not_better_is_kept_in_the_shadow(pool):
     decision = pool.appoint(SECOND, STAYS)
     assert decision.decision == "kept"
     assert pool.serving == "1"
-    shadow = pool.registry.challenger(MEMBER.name)
-    assert shadow.version == "2"
-    assert shadow.tags["verdict"] == "kept"
+    assert pool.aliases == {"champion": "1", "challenger": "2"}
     record = pool.decisions.iloc[-1]
     assert (record["model_version"], record["serving_version"]) == ("2", "1")
     compared = json.loads(record["champion_metrics"])["compared"]
     assert compared["slice_size"] == 60
-    assert decision.row["model_version"] == "1"
+    assert decision.serving.version == "1"
 
 
 def test_a_rejection_says_once_what_the_best_candidate_lacks(pool, monkeypatch):
-    monkeypatch.setattr(championing, "Gates", lambda: Gates(positive_accuracy=0.99))
+    monkeypatch.setattr(promoting, "Gates", lambda: Gates(positive_accuracy=0.99))
     decision = pool.appoint(SECOND, STAYS)
     assert decision.decision == "rejected"
     assert re.fullmatch(
@@ -97,8 +97,8 @@ def test_an_old_champion_gives_way(pool):
     assert "80 days old (refresh_after_days is 30)" in decision.reason
     assert "on 60 rows that neither has seen" in decision.reason
     assert pool.serving == "2"
-    assert pool.registry.previous(MEMBER.name).version == "1"
-    assert pool.registry.challenger(MEMBER.name) is None
+    assert pool.aliases["previous"] == "1"
+    assert "challenger" not in pool.aliases
 
 
 def test_an_old_champion_stands_down_where_the_winner_fails_the_gates(pool, monkeypatch):
@@ -117,11 +117,8 @@ def test_an_old_champion_stands_down_where_the_winner_fails_the_gates(pool, monk
 
 
 def test_a_champion_that_does_not_load_is_replaced(pool):
-    run = pool.registry.run(pool.registry.champion(MEMBER.name).run_id)
-    model = run.model_uri.removeprefix("models:/")
-    for stored in (pool.folder / "models").rglob("calibration.json"):
-        if model in str(stored):
-            stored.write_text("{}")
+    folder = Path(pool.champion.version.location.removeprefix("file://"))
+    next(folder.rglob("calibration.json")).write_text("{}")
     decision = pool.appoint(SECOND, STAYS)
     assert decision.decision == "replaced"
     assert "no longer loads" in decision.reason
@@ -133,54 +130,82 @@ def test_an_older_build_moves_no_alias_back(pool):
     decision = pool.appoint(FIRST, REFRESHED)
     assert decision.decision == "kept"
     assert pool.serving == "2"
-    assert pool.registry.challenger(MEMBER.name) is None
+    assert "challenger" not in pool.aliases
 
 
 def test_the_ledger_tells_who_served_on_a_day(pool):
     pool.appoint(SECOND, REFRESHED)
     decisions = pool.decisions
-    assert serving_version(decisions, noon_after(date(2022, 5, 1))) is None
-    assert serving_version(decisions, noon_after(date(2022, 7, 1))) == "1"
-    assert serving_version(decisions, noon_after(date(2022, 9, 1))) == "2"
+    assert Standing.of(decisions, noon_after(date(2022, 5, 1))).serving is None
+    assert Standing.of(decisions, noon_after(date(2022, 7, 1))).serving == "1"
+    assert Standing.of(decisions, noon_after(date(2022, 9, 1))).serving == "2"
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_around_the_promotion_and_run_again_it_ends_the_same(pool, moment):
-    """Killed between registration and alias, the old champion serves until the next run."""
-    call = "kill()" if moment == "before" else "(original(*given), kill())"
-    script = f"""
-import os, signal
-from pathlib import Path
-from crypto_pool.adapters.model_aliases import ModelAliases
+@pytest.mark.parametrize("write", ["record", "set_aliases", "write"])
+def test_killed_at_any_write_and_run_again_it_ends_the_same(pool, write):
+    """Before the ledger is written the old champion serves, after it the new one."""
+    target = {
+        "record": "crypto_pool.adapters.ledger.Ledger.record",
+        "set_aliases": "mlflow.MlflowClient.set_registered_model_alias",
+        "write": "crypto_pool.adapters.frame_store.FrameStore.write",
+    }[write]
+    script = killed_at(
+        target,
+        f"""
 from crypto_pool_tests.workflow.small_pool import REFRESHED, SECOND, SmallPool
-original = ModelAliases.set_champion
-kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
-ModelAliases.set_champion = lambda *given: {call}
 SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, REFRESHED)
-"""
+""",
+        skip="'promotions' not in str(given) and 'champions' not in str(given)",
+    )
     killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert pool.registry.version(MEMBER.name, "2")
-    assert pool.serving == ("1" if moment == "before" else "2")
+    assert pool.registry.versions.get(MEMBER.name, "2")
 
     pool.appoint(SECOND, REFRESHED)
     assert pool.serving == "2"
-    assert pool.registry.previous(MEMBER.name).version == "1"
-    assert pool.registry.version(MEMBER.name, "2").tags["verdict"] == "refreshed"
+    assert pool.aliases == {"champion": "2", "previous": "1"}
     assert list(pool.decisions["decision"]) == ["promoted", "refreshed"]
 
 
-def test_a_recorded_promotion_takes_effect_before_anything_else_is_decided(pool, monkeypatch):
-    """A process that ends after the record leaves a decision whose alias has not moved."""
-    monkeypatch.setattr(ModelAliases, "set_champion", lambda *_: None)
+def killed_at(target: str, act: str, skip: str) -> str:
+    """A script that kills itself where a function is called, but for calls on other tables."""
+    owner, _, name = target.rpartition(".")
+    module, _, kind = owner.rpartition(".")
+    return f"""
+import os, signal
+from pathlib import Path
+from {module} import {kind}
+original = {kind}.{name}
+def stop(*given, **named):
+    if {name!r} == "write" and ({skip}):
+        return original(*given, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+{kind}.{name} = stop
+{act}
+"""
+
+
+def test_what_the_ledger_says_is_so_before_aliases_follow(pool, monkeypatch):
+    """A process that ends after the record leaves a decision that no alias tells."""
+    monkeypatch.setattr(promoting, "reconcile", lambda *_: pool.champion)
     pool.appoint(SECOND, REFRESHED)
     monkeypatch.undo()
-    assert pool.serving == "1"
-    assert complete_decision(pool.registry, MEMBER, pool.decisions)
     assert pool.serving == "2"
-    assert pool.registry.previous(MEMBER.name).version == "1"
-    assert not complete_decision(pool.registry, MEMBER, pool.decisions)
-    assert not complete_decision(pool.registry, MEMBER, pd.DataFrame())
+    assert pool.aliases == {"champion": "1"}
+    assert reconcile(pool.store, pool.registry, MEMBER).version.version == "2"
+    assert pool.aliases == {"champion": "2", "previous": "1"}
+
+
+def test_reconciling_gives_back_aliases_and_champions_that_were_thrown_away(pool):
+    pool.appoint(SECOND, REFRESHED)
+    before, row = pool.aliases, pool.store.read("champions", MEMBER.partition_key)
+    assert before == {"champion": "2", "previous": "1"}
+    pool.registry.versions.set_aliases(MEMBER.name, dict.fromkeys(before))
+    pool.store.remove("champions", MEMBER.partition_key)
+    for _ in range(2):
+        reconcile(pool.store, pool.registry, MEMBER)
+        assert pool.aliases == before
+        pd.testing.assert_frame_equal(pool.store.read("champions", MEMBER.partition_key), row)
 
 
 def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
@@ -214,28 +239,6 @@ def test_rollback_never_returns_to_a_version_that_was_left(pool):
         roll_back(store, registry, MEMBER, None, SECOND, now)
 
 
-@pytest.mark.parametrize(
-    ("decided", "stays", "left"),
-    [
-        ("", "", ""),
-        ("promoted 1, kept 1, refreshed 2, promoted 3", "123", ""),
-        ("promoted 1, promoted 2, promoted 3, rolled back 2", "12", "3"),
-        ("promoted 1, promoted 2, promoted 3, rolled back 2, rolled back 1", "1", "32"),
-        ("promoted 1, promoted 2, promoted 3, rolled back 1", "1", "3"),  # 2 came after 1
-        ("promoted 1, promoted 2, rolled back 1, promoted 3", "13", "2"),
-        ("promoted 1, promoted 2, rolled back 1, promoted 2", "12", ""),
-        ("promoted 1, promoted 2, rolled back 1, rolled back 2", "2", "1"),
-        ("promoted 1, promoted 3, quarantined 3, rolled back 2", "12", "3"),  # 2 never served
-    ],
-)
-def test_the_ledger_tells_where_a_rollback_may_go(decided, stays, left):
-    words = [decision.rsplit(" ", 1) for decision in decided.split(", ") if decision]
-    rows = pd.DataFrame(words, columns=["decision", "serving_version"])
-    record = ServiceRecord.of(rows)
-    assert ("".join(record.stays), "".join(record.left)) == (stays, left)
-    assert record.before(stays[-1:]) == (stays[-2] if len(stays) > 1 else None)
-
-
 def test_rollback_needs_somewhere_to_go(pool):
     with pytest.raises(ModelUnavailable, match="no previous version"):
         roll_back(pool.store, pool.registry, MEMBER, None, FIRST, noon_after(FIRST))
@@ -250,7 +253,7 @@ def test_a_version_is_reproduced_from_its_stored_rows(pool):
     assert done.is_equal, done
     assert done.rows == 500
 
-    key = pool.registry.champion(MEMBER.name).tags["data_hash"]
+    key = pool.champion.version.tags["data_hash"]
     rows: pd.DataFrame = pool.store.read("training_snapshots", key)
     pool.store.write("training_snapshots", key, rows.assign(label=1 - rows["label"]))
     assert not reproduce(pool.store, pool.registry, MEMBER, "1").is_equal

@@ -11,12 +11,20 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.tables import MISSING_FORECASTS, OUTCOMES, PREDICTIONS, SHADOW_PREDICTIONS
+from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.tables import (
+    MISSING_FORECASTS,
+    OUTCOMES,
+    PREDICTIONS,
+    PROMOTIONS,
+    SHADOW_PREDICTIONS,
+)
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.day_forecasts import DayForecaster, join_rows, score_day, stored_rows
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score, plan_days
 from crypto_pool.workflow.forecasting import Forecaster, FrameCache
+from crypto_pool.workflow.promotion.reconciling import Champion
 
 DAY = date(2024, 3, 1)
 NOON = datetime(2024, 3, 2, 12, tzinfo=UTC)
@@ -60,7 +68,9 @@ def quick_models(monkeypatch):
     monkeypatch.setattr(
         day_forecasts,
         "choose_forecaster",
-        lambda registry, member, champion, *_: champion and Forecaster(member, champion),
+        lambda registry, champion, *_: (
+            champion.version and Forecaster(champion.member, champion.version)
+        ),
     )
 
 
@@ -79,7 +89,11 @@ def forecaster(store: FrameStore, *coins: str, version: str = "1", now=NOON, fau
         "store": store,
         "registry": faults or {},
         "members": members,
-        "champions": {member.name: Version(version) for member in members},
+        "champions": {
+            member: Champion(member, Standing(), Version(version) if version else None)
+            for member in members
+        },
+        "terms": None,
         "shadows": {},
         "decisions": Decisions(),
         "now": now,
@@ -139,7 +153,11 @@ def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(sto
     assert (missing["symbol"], missing["reason"], missing["has_bar"]) == (
         *("BBB", "a gap within 60 days"), True,
     )  # fmt: skip
-    decided = pd.DataFrame({"decided_at_utc": [pd.Timestamp("2024-01-01")], "serving_version": "1"})
+    decided = PROMOTIONS.frame(
+        [PROMOTIONS.row({"decided_at_utc": datetime(2024, 1, 1), "decision": "promoted",
+                         "as_of": date(2024, 1, 1), "symbol": "AAA", "trend": "uptrend",
+                         "serving_version": "1", "model_version": "1", "reason": ""})]
+    )  # fmt: skip
     window = CatchUpWindow(DAY, date(2020, 1, 1), catch_up_days=1)
 
     def owed(*coins):
@@ -153,7 +171,7 @@ def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(sto
 
 
 def test_a_day_on_which_nobody_could_be_forecast_says_why(store):
-    nobody = forecaster(store, "AAA", champions={})
+    nobody = forecaster(store, "AAA", version="")
     with pytest.raises(MissingFeatures, match="no forecast for 2024-03-01: AAA_uptrend has no"):
         nobody.forecast_day(DAY)
 
@@ -175,8 +193,8 @@ def test_two_that_write_a_day_at_once_lose_nothing(store, repetition):
 
 def _write_as_a_process(root: str, coin: str, times: int) -> None:
     day_forecasts.forecast = say
-    day_forecasts.choose_forecaster = lambda registry, member, champion, *_: Forecaster(
-        member, champion
+    day_forecasts.choose_forecaster = lambda registry, champion, *_: Forecaster(
+        champion.member, champion.version
     )
     for _ in range(times):
         forecaster(FrameStore(root), coin).forecast_day(DAY)

@@ -20,14 +20,13 @@ from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECO
 
 
 def choose(pool, bar_date):
-    champion = pool.registry.champion(MEMBER.name)
-    return choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, bar_date)
+    return choose_forecaster(pool.registry, pool.champion, pool.decisions, bar_date, pool.terms)
 
 
 def predict(pool, bar_date):
     chosen = choose(pool, bar_date)
     if chosen is None:  # its inputs are asked for all the same
-        chosen = Forecaster(MEMBER, pool.registry.champion(MEMBER.name))
+        chosen = Forecaster(MEMBER, pool.champion.version)
     frames = FrameCache(pool.store)
     return forecast(frames, pool.registry, chosen, bar_date, noon_after(bar_date), 7)
 
@@ -47,13 +46,17 @@ def test_a_day_before_anybody_served_is_not_forecast_by_what_came_later(pool):
     """A version trained on no later bar may, and is late."""
     pool.appoint(SECOND, REFRESHED)
     assert choose(pool, date(2022, 5, 1)) is None
-    champion = pool.registry.champion(MEMBER.name)
     nobody = pd.DataFrame()
-    chosen = choose_forecaster(pool.registry, MEMBER, champion, nobody, SECOND)
+    chosen = choose_forecaster(pool.registry, pool.champion, nobody, SECOND, pool.terms)
     now = noon_after(SECOND) + timedelta(days=400)
     row = forecast(FrameCache(pool.store), pool.registry, chosen, SECOND, now, 7)
     assert (row["model_version"], row["status"], row["late"]) == ("2", "active", True)
-    assert choose_forecaster(pool.registry, MEMBER, None, nobody, SECOND) is None
+    assert (
+        choose_forecaster(
+            pool.registry, replace(pool.champion, version=None), nobody, SECOND, pool.terms
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,12 +74,13 @@ def test_a_day_without_a_feature_row_names_the_one_to_ask_for(pool, day, way_out
 
 def test_a_version_is_as_old_as_the_pool_s_clock_says(pool):
     """The simulated pool lives in 2022; by MLflow's own clock every version would be late."""
-    champion = pool.registry.champion(MEMBER.name)
+    champion = pool.champion.version
     assert champion.registered_at_utc == noon_after(FIRST)
     assert champion.registered_at_utc.tzinfo == UTC
     assert was_trained_by(champion, FIRST)
     assert not was_trained_by(champion, FIRST - timedelta(days=1))
-    row = pool.appoint(FIRST).row
+    pool.appoint(FIRST)
+    row = pool.store.read("champions", MEMBER.partition_key).iloc[0]
     assert row["registered_at_utc"].to_pydatetime() == noon_after(FIRST).replace(tzinfo=None)
 
 
@@ -92,7 +96,7 @@ def test_a_forecast_carries_its_three_largest_contributions(pool):
 
 
 def test_a_day_whose_label_the_version_knew_is_in_sample(pool):
-    tags = pool.registry.champion(MEMBER.name).tags
+    tags = pool.champion.version.tags
     trained_on = date.fromisoformat(tags["trained_through"]) + timedelta(days=10)
     assert trained_on == FIRST
     assert not predict(pool, FIRST)["in_sample"], "made before anything of its label is known"
@@ -100,7 +104,7 @@ def test_a_day_whose_label_the_version_knew_is_in_sample(pool):
 
 
 def test_a_day_the_version_was_chosen_on_is_in_sample(pool):
-    champion = pool.registry.champion(MEMBER.name)
+    champion = pool.champion.version
     version = replace(champion, tags={**champion.tags, "chosen_through": "2022-07-01"})
     chosen, frames = Forecaster(MEMBER, version), FrameCache(pool.store)
     first_unknown = date(2022, 7, 11)
@@ -117,6 +121,6 @@ def test_the_served_probability_is_that_of_the_registered_model(pool, version):
     assert row["model_version"] == version
     features = pool.store.read("feature_table", MEMBER.symbol).loc[[pd.Timestamp(day)]]
     given = prediction_input(features, pd.Series([row["reference_probability"]], features.index))
-    expected = pool.registry.load(MEMBER.name, version).predict_probability(given)[0]
+    expected = pool.registry.versions.load(MEMBER.name, version).predict_probability(given)[0]
     assert row["probability"] == pytest.approx(expected)
     assert row["signal"] == (row["probability"] > row["decision_threshold"])

@@ -14,7 +14,7 @@ from crypto_pool.workflow.forecasting import (
     forecast,
     score_predictions,
 )
-from crypto_pool.workflow.judging import judge
+from crypto_pool.workflow.promotion.deciding import judge
 from crypto_pool_tests.workflow.small_pool import (
     MEMBER,
     SECOND,
@@ -25,8 +25,7 @@ from crypto_pool_tests.workflow.small_pool import (
 
 
 def predict(pool: SmallPool) -> dict:
-    champion = pool.registry.champion(MEMBER.name)
-    chosen = choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, SECOND)
+    chosen = choose_forecaster(pool.registry, pool.champion, pool.decisions, SECOND, pool.terms)
     return forecast(FrameCache(pool.store), pool.registry, chosen, SECOND, noon_after(SECOND), 7)
 
 
@@ -42,7 +41,7 @@ def test_the_other_target_is_trained_promoted_forecast_and_scored(tmp_path):
     pool.train(SECOND)
     decision = pool.appoint(SECOND)
     assert decision.decision == "promoted", decision
-    assert (pool.serving, decision.row["target"]) == ("1", "forward_return")
+    assert (pool.serving, decision.serving.tags["target"]) == ("1", "forward_return")
 
     row = predict(pool)
     bars = pool.store.read("daily_bars", "AAA")
@@ -85,8 +84,8 @@ def test_another_feature_schema_replaces_the_champion(pool):
 )
 def test_a_champion_for_other_terms_cannot_serve(pool, setting, value):
     task = pool.task(SECOND)
-    serving = pool.registry.champion(MEMBER.name)
-    run = pool.registry.run(serving.run_id)
+    serving = pool.champion
+    run = pool.registry.runs.get(serving.version.run_id)
     assert "cannot serve" not in judge(task, serving, run, None, "", {}).reason
     settings = task.recipe.to_settings()
     changed = replace(task, recipe=Recipe.from_settings({**settings, setting: value}))
@@ -96,12 +95,11 @@ def test_a_champion_for_other_terms_cannot_serve(pool, setting, value):
 
 
 def test_a_quarantined_champion_cannot_serve(pool):
-    serving = pool.registry.champion(MEMBER.name)
+    run = pool.registry.runs.get(pool.champion.version.run_id)
     entry = pool.decisions.iloc[[0]].assign(decision="quarantined", reason="far off")
     pool.store.write("promotions", f"{MEMBER.partition_key}|q", entry.assign(decided_at_utc=NOW))
     assert list(Ledger(pool.store).of_member(MEMBER)["decision"]) == ["promoted", "quarantined"]
-    run = pool.registry.run(serving.run_id)
-    verdict = judge(pool.task(SECOND), serving, run, None, "", {})
+    verdict = judge(pool.task(SECOND), pool.champion, run, None, "", {})
     assert verdict.replaces
     assert "it is quarantined (far off)" in verdict.reason
 

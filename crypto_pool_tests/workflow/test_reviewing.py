@@ -2,18 +2,21 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from crypto_pool.adapters.ledger import quarantine_reason
+from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.review import ReviewRules
+from crypto_pool.domain.standing import Standing
 from crypto_pool.workflow.forecasting import FrameCache, choose_forecaster, forecast
 from crypto_pool.workflow.monitoring import observe_members
-from crypto_pool.workflow.reverting import roll_back
+from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+from crypto_pool_tests.decisions import a_decision
 from crypto_pool_tests.workflow.small_pool import (
     MEMBER,
     REFRESHED,
@@ -58,8 +61,7 @@ def review(pool, as_of=TODAY):
 
 
 def predict(pool, bar_date, **options):
-    champion = pool.registry.champion(MEMBER.name)
-    chosen = choose_forecaster(pool.registry, MEMBER, champion, pool.decisions, bar_date)
+    chosen = choose_forecaster(pool.registry, pool.champion, pool.decisions, bar_date, pool.terms)
     frames = FrameCache(pool.store)
     return forecast(frames, pool.registry, chosen, bar_date, noon_after(bar_date), 7, **options)
 
@@ -99,7 +101,7 @@ def test_the_same_rows_condemn_only_once(pool):
     assert again["action"] == "keep"
     assert (again["record_rows"], again["rows"]) == (0, 200)  # the member's figures stand
     assert len(pool.decisions) == 2
-    assert quarantine_reason(pool.decisions, noon_after(TODAY))
+    assert Standing.of(pool.decisions, noon_after(TODAY)).quarantine
 
 
 def test_a_better_predecessor_serves_again_by_itself(pool):
@@ -148,27 +150,25 @@ def test_a_fresh_member_is_observed_as_such(pool):
     state = observe(pool, date(2022, 7, 1))
     assert state.has_champion
     assert state.trained_as_of == date(2022, 6, 1)
-    assert state.schema_change == ""
+    assert state.fault == ""
     assert not state.code_changed
     changed = Recipe(Target(pct=0.1))
     states, _ = observe_members(
         pool.store, pool.registry, [MEMBER], changed, 240, TODAY, noon_after(TODAY)
     )
-    assert "target_pct was 0.05 and is 0.1" in states[0].schema_change
+    assert "target_pct was 0.05 and is 0.1" in states[0].fault
 
 
 def test_a_member_that_cannot_be_observed_stops_no_other(pool):
     """Its champion's tags are gone, which is no error of the pool's own."""
-    registry = pool.registry
-    champion = registry.champion(MEMBER.name)
+    champion = pool.champion.version
     bare = replace(champion, member_name=OTHER.name, tags={})
 
-    class Registry:
-        def champions(self, names):
-            return {MEMBER.name: champion, OTHER.name: bare}
-
+    versions = {MEMBER.name: champion, OTHER.name: bare}
+    registry = SimpleNamespace(versions=SimpleNamespace(get=lambda name, _: versions[name]))
+    Ledger(pool.store).record(a_decision(OTHER, noon_after(SECOND), decision="rolled back"))
     states, faults = observe_members(
-        pool.store, Registry(), [OTHER, MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
+        pool.store, registry, [OTHER, MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
     )
     assert [state.member for state in states] == [MEMBER]
     assert faults == {OTHER.name: "cannot be observed: KeyError: 'as_of'"}

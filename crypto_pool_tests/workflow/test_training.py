@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.model_registry import ModelRegistry
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
@@ -17,6 +17,7 @@ from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import (
     TrainingTask,
     reuse_candidate,
+    score_row,
     train_candidate,
     training_key,
 )
@@ -100,13 +101,12 @@ def test_runs_can_be_laid_side_by_side(table, registry):
 def test_the_stored_model_serves_the_calibration_that_was_learned(table, registry):
     result = reuse_candidate(task_of(table, registry))
     assert result is not None
-    assert result.status == "reused"
     assert reuse_candidate(task_of(table, registry, calibration="platt")) is None
-    assert result.row()["status"] == "scored"
+    assert score_row(task_of(table, registry), result)["status"] == "scored"
     values = json.loads(registry.client.get_run(result.run_id).data.params["calibration_values"])
     reference = pd.Series(table.reference_probability, index=table.index)
     rows = prediction_input(table.features, reference).iloc[-30:]
-    model = registry.load_run(result.run_id)
+    model = registry.runs.load_model(result.run_id)
     raw = np.clip(model.predict_raw(rows), 0.01, 0.99)
     score = (
         values["reference_weight"] * logit(reference).iloc[-30:].to_numpy()

@@ -21,12 +21,20 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import shown_table
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS, MEMBER
+from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER
 from crypto_pool.domain.training import TrainingTable
-from crypto_pool.workflow.championing import ChampionDecision, appoint_champions
 from crypto_pool.workflow.isolation import Failure
-from crypto_pool.workflow.judging import ChampionTask
-from crypto_pool.workflow.training import TrainingTask, member_table, train_candidates
+from crypto_pool.workflow.promotion.deciding import PromotionTask
+from crypto_pool.workflow.promotion.promoting import PromotionResult, promote_members
+from crypto_pool.workflow.training import (
+    TrainingTask,
+    Unscored,
+    member_table,
+    score_row,
+    train_candidates,
+)
+
+OUTCOMES: dict[type, str] = {Failure: "failed", Unscored: "unscored"}
 
 
 def candidate_key(algorithm: str) -> dg.AssetKey:
@@ -60,10 +68,10 @@ def training_tables(
             deps=[feature_table],
             skippable=True,
             owners=OWNERS,
-            kinds={candidate.artifact_format, "mlflow"},
+            kinds={"scikitlearn", "mlflow"},
             description=f"{name} of each member: trained, scored beside the reference, logged.",
         ).with_io_manager_key("survivors")
-        for name, candidate in CANDIDATES.items()
+        for name in CANDIDATES
     ],
     partitions_def=members,
     can_subset=True,
@@ -93,13 +101,13 @@ def candidates(
     survivors: dict[str, list[str]] = {name: [] for name in algorithms}
     for done, (task, result) in enumerate(train_candidates(pool.workers, tasks), 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
-        outcome = "failed" if isinstance(result, Failure) else result.status
+        outcome = OUTCOMES.get(type(result), "scored")
         context.log.info(f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {outcome}")
         if isinstance(result, Failure):
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
             record_failure(context, asset_key, key, result.reason)
             continue
-        row = result.row()
+        row = score_row(task, result)
         scores = CANDIDATE_SCORES.frame([row])
         pool.store.write("candidate_scores", f"{key}|{task.algorithm}", scores)
         context.add_asset_metadata(
@@ -125,7 +133,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
     """The candidate that serves each member: gated, explained, registered, alias moved."""
     tables, reasons = training_tables(context, pool, [context.asset_key])
     tasks = [
-        ChampionTask(
+        PromotionTask(
             member=Member.parse(key),
             table=table,
             as_of=pool.as_of,
@@ -140,7 +148,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
         for key, table in tables.items()
     ]
     survivors = []
-    for done, (task, decision) in enumerate(appoint_champions(pool.workers, tasks), 1):
+    for done, (task, decision) in enumerate(promote_members(pool.workers, tasks), 1):
         key = task.member.partition_key
         outcome = "failed" if isinstance(decision, Failure) else decision.decision
         context.log.info(f"{done}/{len(tasks)} {task.member.name} champion: {outcome}")
@@ -148,8 +156,6 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             reasons.append(f"{key}: {decision.reason}")
             record_failure(context, context.asset_key, key, decision.reason)
             continue
-        if decision.row is not None:
-            pool.store.write("champions", key, CHAMPIONS.frame([decision.row]))
         context.add_asset_metadata(champion_metadata(pool, task, decision), partition_key=key)
         survivors.append(key)
     require_survivors(context, survivors, reasons)
@@ -157,7 +163,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
 
 
 def champion_metadata(
-    pool: PoolResource, task: ChampionTask, decision: ChampionDecision
+    pool: PoolResource, task: PromotionTask, decision: PromotionResult
 ) -> dict[str, Any]:
     """What the UI shows of one decision."""
     scores = [

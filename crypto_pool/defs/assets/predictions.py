@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 
 from crypto_pool.adapters.ledger import Ledger
-from crypto_pool.adapters.model_aliases import CHALLENGER, PREVIOUS
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.batches import batched_asset, process_partitions, record_failure
@@ -16,10 +15,11 @@ from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
+from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.forecasting import FrameCache
-from crypto_pool.workflow.repairing import complete_decisions
+from crypto_pool.workflow.promotion.reconciling import champions_of, shadows_of
 
 
 @batched_asset(
@@ -39,17 +39,15 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
     What its challenger and the version before it would have said goes into shadow_predictions.
     """
     store, registry, members = pool.store, pool.registry, pool.members
-    decisions = Ledger(store).by_member()
-    complete_decisions(registry, {m: decisions[m] for m in members if m in decisions})
-    names = [member.name for member in members]
-    shadows_of = [registry.holders(alias, names) for alias in (CHALLENGER, PREVIOUS)]
+    champions = champions_of(store, registry, members)
     forecaster = DayForecaster(
         store,
         registry,
         members,
-        champions=registry.champions(names),
-        shadows={m: [held[m.name] for held in shadows_of if m.name in held] for m in members},
-        decisions=decisions,
+        champions=champions,
+        shadows={member: shadows_of(registry, one) for member, one in champions.items()},
+        decisions=Ledger(store).by_member(),
+        terms=pool.recipe.terms(feature_names(pool.recipe.time_period)),
         now=pool.now(),
         seed=pool.settings.seed,
         abstain_beyond_widths=pool.settings.abstain_beyond_widths,

@@ -7,13 +7,14 @@ import mlflow.models
 import mlflow.pyfunc
 import pandas as pd
 
-from crypto_pool.adapters.model_files import LoadedModel, load_model
+from crypto_pool.adapters.mlflow.artifact import load_model
+from crypto_pool.domain.served_model import ServedModel
 
 
-class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ignore]
-    """Takes the features and `reference_logit`, returns the served probability."""
+class PooledModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ignore]
+    """Takes the features, `reference_logit` and `panel_logit`, returns the served probability."""
 
-    model: LoadedModel
+    model: ServedModel
 
     def load_context(self, context: Any) -> None:
         """Read the model from the artefacts beside this file."""
@@ -22,8 +23,8 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ignor
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> Any:
-        """Give one served probability for each row."""
+        """Return one served probability for each row."""
         return self.model.predict_probability(model_input)
 
 
-mlflow.models.set_model(ServedModel())
+mlflow.models.set_model(PooledModel())

@@ -1,13 +1,13 @@
-"""How a fitted estimator becomes bytes and back, one entry for each format; none of them a pickle.
+"""Readers of the three formats that version 1.0 stored beside skops; nothing is written so now.
 
-Readers get bytes whose hash the caller has checked already, so what was checked is what is read.
+They get bytes whose hash the caller has checked already, so what was checked is what is read.
 """
 
 import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crypto_pool.errors import UntrustedModel
-
-FloatArray = NDArray[np.float64]
 
 TRUSTED_KERAS_CLASSES = frozenset(
     {
@@ -37,49 +35,30 @@ TRUSTED_KERAS_CLASSES = frozenset(
 
 
 @dataclass(frozen=True)
-class ModelFormat:
-    """A file suffix, a writer and a reader (bytes, trusted type names, classes)."""
+class NativeFormat:
+    """The algorithm stored in it, its file and its reader."""
 
-    suffix: str
-    write: Callable[[Any], bytes]
-    read: Callable[[bytes, Sequence[str], Sequence[float]], Any]
+    algorithm: str
+    file: str
+    read: Callable[[bytes], Any]
 
 
 class BoosterClassifier:
     """A stored LightGBM booster with the face of a classifier."""
 
-    def __init__(self, booster: Any, classes: Sequence[float]) -> None:
-        """Wrap a binary booster whose raw output is the probability of the last class."""
+    def __init__(self, booster: Any) -> None:
+        """Wrap a binary booster whose raw output is the probability of class 1."""
         self.booster_ = booster
-        self.classes_ = np.asarray(classes).astype(int)
+        self.classes_ = np.array([0, 1])
 
-    def predict_proba(self, features: Any) -> FloatArray:
-        """Give one probability for each class, in the order of `classes_`."""
+    def predict_proba(self, features: Any) -> NDArray[np.float64]:
+        """Return one probability for each class, in the order of `classes_`."""
         rows = np.asarray(features, dtype=np.float64)
         positive = np.asarray(self.booster_.predict(rows, num_threads=1), dtype=np.float64)
         return np.column_stack([1.0 - positive, positive])
 
 
-def _write_skops(estimator: Any) -> bytes:
-    import skops.io
-
-    return bytes(skops.io.dumps(estimator))
-
-
-def _read_skops(data: bytes, trusted_types: Sequence[str], classes: Sequence[float]) -> Any:
-    import skops.io
-
-    _require(zipfile.is_zipfile(io.BytesIO(data)), "is not a skops archive")
-    foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted_types))
-    _require(not foreign, f"contains types nobody vouches for: {', '.join(foreign)}")
-    return skops.io.loads(data, trusted=list(trusted_types))
-
-
-def _write_xgboost(estimator: Any) -> bytes:
-    return bytes(estimator.get_booster().save_raw("ubj"))
-
-
-def _read_xgboost(data: bytes, trusted_types: Sequence[str], classes: Sequence[float]) -> Any:
+def _read_xgboost(data: bytes) -> Any:
     import xgboost
 
     _require(data.startswith(b"{"), "is not an XGBoost UBJSON file")
@@ -88,25 +67,14 @@ def _read_xgboost(data: bytes, trusted_types: Sequence[str], classes: Sequence[f
     return estimator
 
 
-def _write_lightgbm(estimator: Any) -> bytes:
-    return str(estimator.booster_.model_to_string()).encode()
-
-
-def _read_lightgbm(data: bytes, trusted_types: Sequence[str], classes: Sequence[float]) -> Any:
+def _read_lightgbm(data: bytes) -> Any:
     import lightgbm
 
     _require(data.startswith(b"tree\n"), "is not a LightGBM text file")
-    return BoosterClassifier(lightgbm.Booster(model_str=data.decode()), classes)
+    return BoosterClassifier(lightgbm.Booster(model_str=data.decode()))
 
 
-def _write_keras(estimator: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "estimator.keras"
-        estimator.model_.save(path)
-        return path.read_bytes()
-
-
-def _read_keras(data: bytes, trusted_types: Sequence[str], classes: Sequence[float]) -> Any:
+def _read_keras(data: bytes) -> Any:
     _require(zipfile.is_zipfile(io.BytesIO(data)), "is not a Keras archive")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         _require("config.json" in archive.namelist(), "has no config.json")
@@ -116,16 +84,19 @@ def _read_keras(data: bytes, trusted_types: Sequence[str], classes: Sequence[flo
 
     import keras
 
-    from crypto_pool.domain.neural_net import NeuralNetClassifier
+    from crypto_pool.domain.neural_net import SMALLEST_DEVIATION, NeuralNetClassifier
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "estimator.keras"
         path.write_bytes(data)
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    normalisation = network.layers[0]
     estimator = NeuralNetClassifier()
-    estimator.model_ = network
-    estimator.classes_ = np.asarray(classes).astype(int)
-    estimator.n_features_in_ = int(network.input_shape[-1])
+    estimator.mean_ = np.asarray(normalisation.mean)
+    deviation = np.sqrt(np.asarray(normalisation.variance))
+    estimator.deviation_ = np.maximum(deviation, SMALLEST_DEVIATION)
+    estimator.layers_ = [np.asarray(variable.value) for variable in network.trainable_variables]
+    estimator.classes_ = np.array([0, 1])
     return estimator
 
 
@@ -152,9 +123,8 @@ def _require(holds: bool, complaint: str) -> None:
         raise UntrustedModel(f"The stored estimator {complaint}; train and log the model again.")
 
 
-FORMATS = {
-    "skops": ModelFormat("skops", _write_skops, _read_skops),
-    "xgboost": ModelFormat("ubj", _write_xgboost, _read_xgboost),
-    "lightgbm": ModelFormat("txt", _write_lightgbm, _read_lightgbm),
-    "keras": ModelFormat("keras", _write_keras, _read_keras),
+NATIVE_FORMATS: Mapping[str, NativeFormat] = {
+    "xgboost": NativeFormat("XGBoost", "estimator.ubj", _read_xgboost),
+    "lightgbm": NativeFormat("LightGBM", "estimator.txt", _read_lightgbm),
+    "keras": NativeFormat("NeuralNet", "estimator.keras", _read_keras),
 }

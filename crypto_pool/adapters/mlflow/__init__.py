@@ -1,0 +1,35 @@
+"""MLflow as the pool uses it: runs of candidates, registered versions, their aliases.
+
+A `ModelRegistry` holds two strings and is sent to workers as it is; each process makes
+its own client. Importing this package imports neither MLflow nor scikit-learn. A model is
+loaded by this project's own rules, never by code stored with it.
+"""
+
+from typing import Any
+
+from crypto_pool.adapters.mlflow.runs import Runs
+from crypto_pool.adapters.mlflow.store import MlflowStore
+from crypto_pool.adapters.mlflow.versions import Versions
+
+
+class ModelRegistry:
+    """The pool's runs and versions in one MLflow store."""
+
+    def __init__(self, tracking_uri: str, artifact_root: str) -> None:
+        """Name the store; nothing is opened before it is needed."""
+        self.store = MlflowStore(tracking_uri, artifact_root)
+        self.runs = Runs(self.store)
+        self.versions = Versions(self.store)
+
+    @property
+    def client(self) -> Any:
+        """The MLflow client of this process."""
+        return self.store.client
+
+    def prepare(self) -> None:
+        """Create the store and the parent runs' experiment; call once, before workers start.
+
+        Raises:
+            ModelUnavailable: the store is gone, or does not answer, such as a locked file.
+        """
+        self.store.prepare()

@@ -1,0 +1,242 @@
+"""MLflow's store: the schema of an SQLite file made once, and the experiments in it.
+
+Several processes that meet an empty store at once break it, so the schema is built
+in a file beside the final one, under a lock, and renamed when it is complete.
+"""
+
+import logging
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crypto_pool.adapters.sqlite_files import (
+    SQLITE_PREFIX,
+    await_writable,
+    commit_without_waiting,
+    hold_open,
+    keep_write_ahead_log,
+)
+from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.errors import ModelUnavailable
+
+LOCK_TIMEOUT_SECONDS = 120.0
+TRAINING_EXPERIMENT = "crypto_pool_training"
+MEMBER_SUFFIXES = ("_uptrend", "_downtrend")
+# By it the pool knows what it made; what lacks it is somebody else's, and is left alone.
+OWN_TAG = "crypto_pool.kind"
+OWN_FILTER = f"tags.`{OWN_TAG}` LIKE '%'"
+# Without it MLflow's page asks what an experiment is for, and shows it as one of language models.
+MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
+
+
+class MlflowStore:
+    """One MLflow store: its client and its experiments."""
+
+    def __init__(self, tracking_uri: str, artifact_root: str) -> None:
+        """Name the store; nothing is opened before it is needed."""
+        self.tracking_uri = tracking_uri
+        self.artifact_root = as_uri(artifact_root)
+        self._client: Any = None
+        self._experiment_ids: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the client behind: every process opens its own."""
+        return {**self.__dict__, "_client": None}
+
+    @property
+    def client(self) -> Any:
+        """The MLflow client of this process."""
+        if self._client is None:
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            from mlflow import MlflowClient
+
+            commit_without_waiting()
+            self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+        return self._client
+
+    def prepare(self) -> None:
+        """Create the store and the parent runs' experiment; see `ModelRegistry.prepare`."""
+        create_schema(self.tracking_uri, self.artifact_root)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.experiment_id(TRAINING_EXPERIMENT)
+            self._adopt()
+        except MlflowException as fault:
+            raise ModelUnavailable(
+                f"MLflow's store {without_credentials(self.tracking_uri)} does not answer: "
+                f"{fault.message}; end what holds it, or restore a backup, then run again"
+            ) from fault
+
+    def experiment_id(self, name: str) -> str:
+        """Return the id of an experiment, made on first use and restored where it was deleted."""
+        if name not in self._experiment_ids:
+            self._experiment_ids[name] = self._get_or_create_experiment(name)
+        return self._experiment_ids[name]
+
+    def _adopt(self) -> None:
+        """Tag as the pool's own what version 1.0 made without saying so, its parents' last."""
+        found = {one.name: one for one in pages(self.client.search_experiments)}
+        training = found[TRAINING_EXPERIMENT]
+        if OWN_TAG in training.tags:
+            return
+        for model in list(pages(self.client.search_registered_models)):
+            member = f"{model.tags.get('symbol')}_{model.tags.get('trend')}"
+            if model.name == f"{member}_model":
+                self.client.set_registered_model_tag(model.name, OWN_TAG, "registered model")
+        members = [one for name, one in found.items() if name.endswith(MEMBER_SUFFIXES)]
+        for experiment in (*members, training):
+            self.client.set_experiment_tag(experiment.experiment_id, OWN_TAG, "experiment")
+
+    def own_experiments(self) -> list[Any]:
+        """Return the experiments that the pool made."""
+        found = pages(partial(self.client.search_experiments, filter_string=OWN_FILTER))
+        return list(found)
+
+    def download(self, uri: str, into: str, title: str) -> Path:
+        """Fetch an artifact; raises ModelUnavailable."""
+        import mlflow.artifacts
+
+        try:
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=into, tracking_uri=self.tracking_uri
+            )
+        except Exception as fault:
+            raise ModelUnavailable(f"{title}: cannot fetch {uri}: {fault}") from fault
+        return Path(path)
+
+    @contextmanager
+    def local_copy(self, uri: str, title: str) -> Iterator[Path]:
+        """Give a folder that holds what lies at an artifact URI; raises ModelUnavailable."""
+        path = local_path(uri)
+        if path is not None:
+            yield path
+            return
+        with tempfile.TemporaryDirectory() as into:
+            yield self.download(uri, into, title)
+
+    def _get_or_create_experiment(self, name: str) -> str:
+        """Another process may do so at the same moment."""
+        from mlflow.exceptions import MlflowException
+
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            tags = {**MODEL_DEVELOPMENT, OWN_TAG: "experiment"}
+            location = f"{self.artifact_root}/{name}"
+            try:
+                return str(self.client.create_experiment(name, location, tags))
+            except MlflowException as fault:
+                if fault.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                experiment = self.client.get_experiment_by_name(name)
+        if experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+
+def create_schema(tracking_uri: str, artifact_root: str) -> None:
+    """Create the SQLite store if it is not there; any other store minds its own schema.
+
+    Raises:
+        ModelUnavailable: the store is gone and its artifacts are there, so it is not a new one;
+            or another process keeps it locked.
+    """
+    if not tracking_uri.startswith(SQLITE_PREFIX):
+        return
+    path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        if path.exists() and path.stat().st_size > 0:
+            keep_write_ahead_log(path)
+            return
+        artifacts = local_path(artifact_root)
+        if artifacts is not None and artifacts.is_dir() and any(artifacts.iterdir()):
+            raise ModelUnavailable(
+                f"{path} is gone or empty, but {artifacts} holds artifacts: put the file back or "
+                "restore a backup; to begin without models, move the artifacts away too"
+            )
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        for leftover in path.parent.glob(f"{unfinished.name}*"):
+            leftover.unlink()
+        keep_write_ahead_log(unfinished)
+        commit_without_waiting()  # some hundred commits
+        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
+        store.engine.dispose()
+        hold_open.cache_clear()  # the last to close the file brings its log into it
+        os.replace(unfinished, path)
+
+
+def require_writable(tracking_uri: str) -> None:
+    """Wait for whoever writes to an SQLite store; any other store minds that itself.
+
+    Raises:
+        ModelUnavailable: another process goes on writing.
+    """
+    if not tracking_uri.startswith(SQLITE_PREFIX):
+        return
+    path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
+    try:
+        await_writable(path)
+    except sqlite3.OperationalError as fault:
+        raise ModelUnavailable(
+            f"MLflow's store {path} does not answer: {fault}; end what writes to it, then run again"
+        ) from fault
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time look for the store; raises ModelUnavailable."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as fault:
+        raise ModelUnavailable(
+            f"another process has locked {path} for {LOCK_TIMEOUT_SECONDS:.0f} s: end the process "
+            f"that holds {path}.lock, then run the command again"
+        ) from fault
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """Give what a search of MLflow's client finds, on all its pages."""
+    token: str | None = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def is_missing(fault: Exception) -> bool:
+    """Tell MLflow's "there is no such thing" from a failure."""
+    return getattr(fault, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
+
+
+def as_uri(root: str) -> str:
+    """Turn a local path into an absolute file URI; leave a URI as it is."""
+    return root.rstrip("/") if "://" in root else Path(root).resolve().as_uri()
+
+
+def local_path(uri: str) -> Path | None:
+    """Give the local path that an artefact URI names, or None for a remote one."""
+    if "://" not in uri and not uri.startswith("file:"):
+        return Path(uri)
+    if not uri.startswith("file:"):
+        return None
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(uri))

@@ -1,0 +1,235 @@
+"""The registered versions of each member, and the aliases that show which of them serves.
+
+Who serves is written in the ledger; the aliases follow it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from crypto_pool.adapters.durability import sync_tree
+from crypto_pool.adapters.mlflow.runs import HASHES_TAG, MODEL_URI_TAG, load_from
+from crypto_pool.adapters.mlflow.store import (
+    OWN_TAG,
+    MlflowStore,
+    is_missing,
+    local_path,
+    pages,
+    require_writable,
+)
+from crypto_pool.adapters.sqlite_files import reach_disk
+from crypto_pool.errors import ModelUnavailable, UntrustedModel
+
+if TYPE_CHECKING:
+    from crypto_pool.domain.fitting import TrainedCandidate
+    from crypto_pool.domain.served_model import ServedModel
+
+CHAMPION = "champion"
+PREVIOUS = "previous"
+CHALLENGER = "challenger"
+ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
+REGISTERED_AT_TAG = "registered_at_utc"
+METRICS_TAG = "metrics"
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of a member.
+
+    `registered_at_utc` is by the pool's clock, which a simulation may set, and not MLflow's.
+    """
+
+    member_name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+    registered_at_utc: datetime
+    location: str
+
+    @property
+    def model_hashes(self) -> dict[str, str]:
+        """The SHA-256 of its files, empty for one that carries none."""
+        return dict(json.loads(self.tags.get(HASHES_TAG, "{}")))
+
+
+class Versions:
+    """The registered versions in one store."""
+
+    def __init__(self, store: MlflowStore) -> None:
+        """Use a store; nothing is opened before it is needed."""
+        self.store = store
+
+    def register(
+        self, member_name: str, candidate: "TrainedCandidate", tags: Mapping[str, str]
+    ) -> str:
+        """Register the model of a candidate, or find the version it has; its tags end as given."""
+        client, name = self.store.client, model_name(member_name)
+        given = {
+            **{key: str(value) for key, value in tags.items()},
+            OWN_TAG: "version",
+            HASHES_TAG: json.dumps(dict(candidate.model_hashes), sort_keys=True),
+        }
+        known = self.of_run(member_name, candidate.run_id)
+        if known is not None:
+            self.tag(member_name, known.version, given)
+            return known.version
+        symbol, _, trend = member_name.rpartition("_")
+        own = {OWN_TAG: "registered model", "symbol": symbol, "trend": trend}
+        self._make_registered_model(name, own)
+        run_tags = client.get_run(candidate.run_id).data.tags
+        logged = client.get_logged_model(run_tags[MODEL_URI_TAG].removeprefix("models:/"))
+        made = client.create_model_version(
+            name,
+            logged.artifact_location,  # a `models:/` URI is looked up in MLflow's global store
+            run_id=candidate.run_id,
+            tags=given,
+            model_id=logged.model_id,
+        )
+        return str(made.version)
+
+    def reach_disk(self, version: Version) -> None:
+        """Bring a version, its run and the files of both to the disk: the ledger may name them.
+
+        Raises:
+            ModelUnavailable: another process goes on writing to the store.
+        """
+        run = self.store.client.get_run(version.run_id).info
+        for location in (str(run.artifact_uri), version.location):
+            folder = local_path(location)
+            if folder is not None:
+                sync_tree(folder)
+        require_writable(self.store.tracking_uri)
+        reach_disk(self.store.tracking_uri)
+
+    def get(self, member_name: str, version: str) -> Version:
+        """Return any registered version; raises ModelUnavailable with those there are."""
+        from mlflow.exceptions import MlflowException
+
+        name = model_name(member_name)
+        try:
+            found = self.store.client.get_model_version(name, str(version))
+        except MlflowException as fault:
+            if not is_missing(fault):
+                raise
+            known = sorted(int(other.version) for other in self._all(f"name='{name}'"))
+            there = f"there are {', '.join(map(str, known))}" if known else "there is none"
+            raise ModelUnavailable(f"{name} has no version {version}: {there}.") from fault
+        return _version(member_name, found)
+
+    def of_run(self, member_name: str, run_id: str) -> Version | None:
+        """Return the version registered for a run, if there is one."""
+        wanted = f"name = '{model_name(member_name)}' and run_id = '{run_id}'"
+        known = sorted(self._all(wanted), key=lambda version: int(version.version))
+        return _version(member_name, known[-1]) if known else None
+
+    def registered_runs(self) -> frozenset[str]:
+        """Return the runs that a version was registered from."""
+        return frozenset(str(version.run_id) for version in self._all(""))
+
+    def tag(self, member_name: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set those tags of a version that are not as given."""
+        known = self.store.client.get_model_version(model_name(member_name), str(version)).tags
+        for key, value in tags.items():
+            if known.get(key) != value:
+                self.store.client.set_model_version_tag(
+                    model_name(member_name), str(version), key, value
+                )
+
+    def load(self, member_name: str, version: str) -> "ServedModel":
+        """Load a registered version, after checking it against the hashes it was logged with.
+
+        Raises UntrustedModel or ModelUnavailable, with the version and the ways out.
+        """
+        title = f"{model_name(member_name)} version {version}"
+        try:
+            known = self.get(member_name, version)
+            hashes = known.model_hashes or self._hashes_of_run(known, title)
+            return load_from(self.store, known.location, hashes, title)
+        except (ModelUnavailable, UntrustedModel) as fault:
+            raise type(fault)(
+                f"{str(fault).rstrip('.')}; let another version serve with `crypto-pool rollback "
+                f"{member_name}`, or train the member again"
+            ) from fault
+
+    def aliases(self) -> dict[str, dict[str, str]]:
+        """Return the version behind each alias of every member; one search for all of them."""
+        search = partial(self.store.client.search_registered_models, max_results=PAGE_SIZE)
+        return {
+            str(model.name).removesuffix(model_name("")): {
+                alias: str(version) for alias, version in model.aliases.items()
+            }
+            for model in pages(search)
+            if OWN_TAG in model.tags
+        }
+
+    def aliases_of(self, member_name: str) -> dict[str, str]:
+        """Return the version behind each alias of one member."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            model = self.store.client.get_registered_model(model_name(member_name))
+        except MlflowException as fault:
+            if is_missing(fault):
+                return {}
+            raise
+        return {alias: str(version) for alias, version in model.aliases.items()}
+
+    def set_aliases(self, member_name: str, wanted: Mapping[str, str | None]) -> bool:
+        """Point each alias at its version, or remove it; return whether any was not so."""
+        client, name, known = self.store.client, model_name(member_name), None
+        known = self.aliases_of(member_name)
+        changed = {alias: v for alias, v in wanted.items() if known.get(alias) != v}
+        for alias, version in changed.items():
+            if version is None:
+                client.delete_registered_model_alias(name, alias)
+            else:
+                client.set_registered_model_alias(name, alias, version)
+        return bool(changed)
+
+    def _hashes_of_run(self, version: Version, title: str) -> dict[str, str]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return dict(json.loads(self.store.client.get_run(version.run_id).data.tags[HASHES_TAG]))
+        except (MlflowException, KeyError) as fault:
+            raise ModelUnavailable(
+                f"{title}: what its files were is not known ({fault})."
+            ) from fault
+
+    def _all(self, wanted: str) -> list[Any]:
+        search = partial(
+            self.store.client.search_model_versions, wanted or None, max_results=PAGE_SIZE
+        )
+        return list(pages(search))
+
+    def _make_registered_model(self, name: str, tags: dict[str, str]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.store.client.create_registered_model(name, tags=tags)
+        except MlflowException as fault:
+            if fault.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+
+def model_name(member_name: str) -> str:
+    """Return the registered model's name of a member."""
+    return f"{member_name}_model"
+
+
+def _version(member_name: str, found: Any) -> Version:
+    """Read MLflow's model version; one nobody dated has MLflow's time."""
+    made = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC)
+    dated = found.tags.get(REGISTERED_AT_TAG)
+    return Version(
+        member_name=member_name,
+        version=str(found.version),
+        run_id=str(found.run_id),
+        tags=dict(found.tags),
+        registered_at_utc=made if dated is None else datetime.fromisoformat(dated),
+        location=str(found.source),
+    )

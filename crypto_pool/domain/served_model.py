@@ -1,0 +1,61 @@
+"""What makes a member's probability: an estimator behind its calibration, or a baseline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from crypto_pool.domain.calibration import Calibration
+
+Anchor = Literal["reference_logit", "panel_logit"]
+REFERENCE_LOGIT: Anchor = "reference_logit"
+PANEL_LOGIT: Anchor = "panel_logit"
+# A baseline serves what it is named after, by these log odds.
+BASELINES: Mapping[str, Anchor] = MappingProxyType(
+    {"Panel": PANEL_LOGIT, "RandomWalk": REFERENCE_LOGIT}
+)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A fitted estimator with the calibration that anchors it to the panel or the reference.
+
+    A baseline has no estimator: its probability is that of the anchor.
+    """
+
+    algorithm: str
+    calibration: "Calibration"
+    feature_names: tuple[str, ...]
+    estimator: Any = None
+    anchor: Anchor = REFERENCE_LOGIT
+
+    @classmethod
+    def baseline(cls, algorithm: str, feature_names: tuple[str, ...]) -> "ServedModel":
+        """Return the model of a baseline by its name."""
+        from crypto_pool.domain.calibration import AnchoredCalibration
+
+        return cls(algorithm, AnchoredCalibration(), feature_names, anchor=BASELINES[algorithm])
+
+    def predict_probability(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the served probability for rows of the features and the anchor's log odds.
+
+        An estimator to which the calibration gives no weight is not asked.
+        """
+        weight = getattr(self.calibration, "candidate_weight", 1.0)
+        asked = self.estimator is not None and weight != 0
+        own = self.predict_raw(rows) if asked else np.full(len(rows), 0.5)
+        odds = rows[self.anchor].to_numpy(dtype=np.float64)
+        return np.asarray(self.calibration.apply(own, odds), dtype=np.float64)
+
+    def predict_raw(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the estimator's own probability of class 1, before calibration."""
+        features: Any = rows.loc[:, list(self.feature_names)].astype(np.float64)
+        if getattr(self.estimator, "feature_names_in_", None) is None:
+            features = features.to_numpy()
+        answer = np.asarray(self.estimator.predict_proba(features), dtype=np.float64)
+        return answer[:, list(self.estimator.classes_).index(1)]

@@ -1,0 +1,75 @@
+"""Who serves a member, and in what state, as the decisions about it say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from crypto_pool.domain.moments import naive_utc
+from crypto_pool.domain.promotion import APPOINTMENTS, TRAININGS
+
+ROLLED_BACK = "rolled back"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What follows from the decisions about one member.
+
+    `targets` are the versions a rollback may go back to, the latest last, the serving one among
+    them; `left` those that a rollback has left and nobody has appointed since. `challenger` is
+    the latest version that did not take over. `quarantine` says why the serving version is in
+    quarantine; `reason` why the latest decision was taken.
+    """
+
+    serving: str | None = None
+    challenger: str | None = None
+    targets: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    quarantine: str = ""
+    reason: str = ""
+    model_sha256: str = ""
+
+    @classmethod
+    def of(cls, decisions: pd.DataFrame, moment: datetime | None = None) -> "Standing":
+        """Read the decisions about one member, oldest first, as far as they were taken by then."""
+        if moment is not None and not decisions.empty:
+            decisions = decisions[decisions["decided_at_utc"] <= naive_utc(moment)]
+        standing, latest = cls(), None
+        for row in decisions.to_dict("records"):
+            standing = standing._after(row, is_latest=latest is None or row["as_of"] >= latest)
+            latest = row["as_of"] if latest is None else max(latest, row["as_of"])
+        return standing
+
+    @property
+    def previous(self) -> str | None:
+        """The version that served before, unless a rollback has left it."""
+        place = self.targets.index(self.serving) if self.serving in self.targets else None
+        before = self.targets[:place]
+        return before[-1] if before else None
+
+    def _after(self, row: Mapping[Any, Any], is_latest: bool) -> "Standing":
+        """Return the standing after one more decision."""
+        decision, serving = str(row["decision"]), _text(row["serving_version"])
+        about, targets, left = _text(row["model_version"]), self.targets, self.left
+        challenger, quarantine, sha256 = self.challenger, self.quarantine, self.model_sha256
+        if decision in APPOINTMENTS and serving is not None:
+            if decision == ROLLED_BACK:
+                left += targets[-1:]
+                targets = targets[: targets.index(serving) if serving in targets else -1]
+            targets = (*(version for version in targets if version != serving), serving)
+            left = tuple(version for version in left if version != serving)
+            challenger, quarantine = None, ""
+            sha256 = _text(row.get("model_sha256")) or ""
+        elif decision in TRAININGS and is_latest and about not in (None, serving):
+            challenger = about
+        if decision == "quarantined":
+            quarantine = str(row["reason"])
+        if serving is None:
+            quarantine = sha256 = ""
+        return Standing(serving, challenger, targets, left, quarantine, str(row["reason"]), sha256)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or pd.isna(value) else str(value)

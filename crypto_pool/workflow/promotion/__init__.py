@@ -1,0 +1,1 @@
+"""Who serves a member: choose, register, decide, reconcile, roll back."""

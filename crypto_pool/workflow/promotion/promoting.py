@@ -1,0 +1,176 @@
+"""Choose the champion of one member among what was trained, and put the decision on record.
+
+The ledger is written once, and by it alone a version serves; aliases and the table champions
+follow, now or at the next look if the process is killed in between.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.evaluation import Gates
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.selection import Selection, choose_champion
+from crypto_pool.domain.tables import CANDIDATE_SCORES
+from crypto_pool.domain.training import data_hash
+from crypto_pool.errors import UnscoredCandidate
+from crypto_pool.workflow.code_version import code_version
+from crypto_pool.workflow.isolation import Failure, map_isolated
+from crypto_pool.workflow.promotion.deciding import PromotionTask, fault_of, judge
+from crypto_pool.workflow.promotion.reconciling import Champion, reconcile
+from crypto_pool.workflow.promotion.registering import measured, register
+
+
+@dataclass(frozen=True)
+class PromotionResult:
+    """The decision in words, and the version that serves after it, if one does."""
+
+    member: Member
+    decision: str
+    reason: str
+    serving: Version | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidates on the task's data, the winner among them, and who serves."""
+
+    candidates: dict[str, TrainedCandidate]
+    selection: Selection
+    champion: Champion
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The algorithms without a run on these data."""
+        return tuple(algorithm for algorithm in CANDIDATES if algorithm not in self.candidates)
+
+
+def promote_members(
+    workers: WorkerPool, tasks: Sequence[PromotionTask]
+) -> Iterator[tuple[PromotionTask, PromotionResult | Failure]]:
+    """Each task with its result; workers start for those that something is fitted for."""
+    open_tasks = []
+    for task, result in map_isolated(WorkerPool(), settle, tasks):
+        if result is None:
+            open_tasks.append(task)
+        else:
+            yield task, result
+    if open_tasks:
+        yield from map_isolated(workers, promote, open_tasks)
+
+
+def settle(task: PromotionTask) -> PromotionResult | None:
+    """Decide if nothing has to be fitted or explained for it: the winner serves, or nobody can.
+
+    Raises UnscoredCandidate where nothing was trained on these rows: that is no result.
+    """
+    choice = _choose(task)
+    winner, champion = choice.selection.winner, choice.champion
+    if winner is None:
+        return _decide(task, choice) if champion.standing.serving is None else None
+    version = task.registry.versions.of_run(task.member.name, winner.run_id)
+    serves = version is not None and version.version == champion.standing.serving
+    if not serves or fault_of(task, champion):
+        return None
+    return _result(task, "serves", choice.selection.reason, choice.missing)
+
+
+def promote(task: PromotionTask) -> PromotionResult:
+    """Choose among the finished runs on the same data, and let the winner meet the champion.
+
+    A build for an older date than the last decision registers its winner and lets nobody else
+    serve. Running it again changes nothing.
+    """
+    return settle(task) or _decide(task, _choose(task))
+
+
+def _choose(task: PromotionTask) -> Choice:
+    champion = reconcile(task.store, task.registry, task.member)
+    key = data_hash(task.table)
+    candidates = task.registry.runs.latest(task.member.name, key, task.recipe, code_version())
+    if not candidates and not _were_unscored(task, key):
+        raise UnscoredCandidate(
+            f"{task.member.name}: nothing was trained on its rows of {task.as_of}; train it with "
+            f"`crypto-pool build --date {task.as_of}`"
+        )
+    selection = choose_champion(list(candidates.values()), Gates(), policy_of(task.recipe))
+    return Choice(candidates, selection, champion)
+
+
+def _were_unscored(task: PromotionTask, key: str) -> bool:
+    """Whether algorithms were tried on these rows and none could be scored, which is a result."""
+    name = CANDIDATE_SCORES.store_name
+    keys = task.store.keys(name, prefix=f"{task.member.partition_key}|")
+    rows = [task.store.read(name, known).iloc[0] for known in keys]
+    return any(row["data_hash"] == key and row["status"] == "unscored" for row in rows)
+
+
+def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
+    registry = task.registry
+    winner, champion = choice.selection.winner, choice.champion
+    version = None
+    if winner is not None:
+        version = register(
+            task.store,
+            registry,
+            task.member,
+            task.table,
+            winner,
+            choice.candidates,
+            task.explained_rows,
+            task.now,
+        )
+    verdict = judge(task, champion, winner, version, choice.selection.reason, choice.candidates)
+    if version is not None:
+        registry.versions.reach_disk(registry.versions.get(task.member.name, version))
+    before = champion.standing.serving
+    replaces = verdict.replaces and version is not None
+    serving = version if replaces else None if verdict.decision == "stood down" else before
+    Ledger(task.store).record(
+        Promotion(
+            decided_at_utc=task.now,
+            as_of=task.as_of,
+            member=task.member,
+            model_version=version,
+            algorithm=None if winner is None else winner.algorithm,
+            decision=verdict.decision,
+            serving_version=serving,
+            reason=verdict.reason,
+            champion_metrics=_figures(
+                verdict.champion_metrics,
+                None if champion.version is None else measured(registry, champion.version),
+            ),
+            challenger_metrics=_figures(
+                verdict.challenger_metrics, None if winner is None else winner.metrics
+            ),
+            data_hash=data_hash(task.table),
+            code_version=code_version(),
+            dagster_run_id=task.dagster_run_id,
+            replaced_version=before,
+            model_sha256=dict(winner.model_hashes) if replaces and winner is not None else {},
+        )
+    )
+    return _result(task, verdict.decision, verdict.reason, choice.missing)
+
+
+def _figures(
+    compared: Mapping[str, Any] | None, promised: Mapping[str, Any] | None
+) -> dict[str, object]:
+    """Both what was promised and what the comparison found, for the ledger."""
+    if promised is None:
+        return {}
+    return {"promised": dict(promised), "compared": None if compared is None else dict(compared)}
+
+
+def _result(
+    task: PromotionTask, decision: str, reason: str, missing: tuple[str, ...]
+) -> PromotionResult:
+    champion = reconcile(task.store, task.registry, task.member)
+    return PromotionResult(task.member, decision, reason, champion.version, missing)

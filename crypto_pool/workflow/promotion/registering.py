@@ -1,0 +1,145 @@
+"""A winner's version: explained, described by its tags, registered; its row in champions."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE, draw_judgement
+from crypto_pool.adapters.explanation_plots import draw_explanation
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.versions import (
+    METRICS_TAG,
+    REGISTERED_AT_TAG,
+    Version,
+    model_name,
+)
+from crypto_pool.domain.explanation import Explanation, explain
+from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.overfitting import SelectionCorrection, correct_selection
+from crypto_pool.domain.tables import CHAMPIONS
+from crypto_pool.domain.training import TrainingTable, served_rows
+from crypto_pool.workflow.snapshots import store_snapshot
+
+SERVED_METRICS = (
+    "positive_accuracy",
+    "negative_accuracy",
+    "overall_score",
+    "accuracy",
+    "precision",
+)
+CORRECTED = ("skill_over_reference", "probability_of_overfitting", "effective_sample_size")
+
+
+def register(
+    store: FrameStore,
+    registry: ModelRegistry,
+    member: Member,
+    table: TrainingTable,
+    winner: TrainedCandidate,
+    candidates: dict[str, TrainedCandidate],
+    explained_rows: int,
+    now: datetime,
+) -> str:
+    """Register a stored candidate with all its tags, or find the version it has."""
+    known = registry.versions.of_run(member.name, winner.run_id)
+    if known is not None:
+        return known.version
+    store_snapshot(store, table)
+    evaluations = {name: one.evaluation for name, one in candidates.items()}
+    importance = explain_stored(registry, winner, table, explained_rows)
+    correction = correct_selection(evaluations, winner.algorithm, winner.recipe.horizon)
+    registry.runs.set_feature_importance(winner.run_id, importance.mean)
+    registry.runs.put_files(
+        winner.run_id,
+        {
+            **draw_explanation(
+                importance, member.name, winner.algorithm, synthetic=winner.synthetic
+            ),
+            JUDGEMENT_FILE: draw_judgement(winner.evaluation, f"{member.name}: {winner.algorithm}"),
+        },
+    )
+    tags = version_tags(member, winner, table, importance, correction, now)
+    return registry.versions.register(member.name, winner, tags)
+
+
+def version_tags(
+    member: Member,
+    winner: TrainedCandidate,
+    table: TrainingTable,
+    importance: Explanation,
+    correction: SelectionCorrection,
+    registered_at: datetime,
+) -> dict[str, str]:
+    """Return the tags of a registered version, what its choice cost among them."""
+    return {
+        **{name: json.dumps(winner.metrics.get(name)) for name in SERVED_METRICS},
+        METRICS_TAG: json.dumps(dict(winner.metrics)),
+        "symbol": member.symbol,
+        "classifier": winner.algorithm,
+        "classified_trend": str(member.trend),
+        **winner.recipe.terms(table.features.columns).to_tags(),
+        "feature_importance": json.dumps(dict(importance.mean)),
+        "feature_importance_absolute": json.dumps(dict(importance.mean_absolute)),
+        "reference_importance": json.dumps(importance.reference),
+        "explanation_method": importance.method,
+        "explanation_standard_error": json.dumps(importance.standard_error),
+        "skill_over_reference": json.dumps(correction.skill),
+        "skill_interval": json.dumps(correction.skill_interval),
+        "probability_of_overfitting": json.dumps(correction.pbo),
+        "candidates_tried": str(correction.candidates_tried),
+        "effective_sample_size": json.dumps(correction.effective_sample_size),
+        "data_hash": winner.data_hash,
+        "code_version": winner.code_version,
+        "synthetic": str(winner.synthetic).lower(),
+        REGISTERED_AT_TAG: registered_at.astimezone(UTC).isoformat(),
+        "as_of": winner.as_of.isoformat(),
+        "evaluation_policy": winner.recipe.evaluation_policy,
+        "trained_through": f"{winner.trained_through:%Y-%m-%d}",
+        "chosen_through": f"{winner.chosen_through:%Y-%m-%d}",
+        "decision_threshold": repr(float(winner.decision_threshold)),
+    }
+
+
+def measured(registry: ModelRegistry, version: Version) -> dict[str, Any]:
+    """Return what was measured of a version; one of version 1.0 tells it on its run alone."""
+    stored = version.tags.get(METRICS_TAG)
+    if stored is not None:
+        return dict(json.loads(stored))
+    return dict(registry.runs.get(version.run_id).metrics)
+
+
+def champion_row(registry: ModelRegistry, version: Version, member: Member) -> dict[str, Any]:
+    """Return a version's row of the table champions; its tags hold what the choice cost."""
+    tags = version.tags
+    low, high = json.loads(tags["skill_interval"]) or (None, None)
+    own = {
+        "model_name": model_name(member.name),
+        "model_version": version.version,
+        "algorithm": tags["classifier"],
+        "run_id": version.run_id,
+        "registered_at_utc": version.registered_at_utc,
+        "skill_over_reference_low": low,
+        "skill_over_reference_high": high,
+        "synthetic": tags.get("synthetic"),
+    }
+    corrected = {name: tags[name] for name in CORRECTED}
+    return CHAMPIONS.row(vars(member), own, corrected, measured(registry, version), tags)
+
+
+def champion_frame(row: dict[str, Any]) -> pd.DataFrame:
+    """Return a row as it is stored."""
+    return CHAMPIONS.frame([row])
+
+
+def explain_stored(
+    registry: ModelRegistry, winner: TrainedCandidate, table: TrainingTable, explained_rows: int
+) -> Explanation:
+    """SHAP values of a stored candidate on the latest rows its promise was measured on."""
+    model, rows = registry.runs.load_model(winner.run_id), served_rows(table)
+    background = subsample(rows.loc[: winner.trained_through], BACKGROUND_ROWS)
+    explained = rows.loc[winner.evaluation.index[-explained_rows:]]
+    return explain(model, background, explained, winner.recipe.seed)
