@@ -30,7 +30,7 @@ from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.domain.market import Trend
 from crypto_pool.home import prepare_home
-from crypto_pool.recovery import this_process
+from crypto_pool.recovery import await_slots, this_process
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
 
@@ -97,6 +97,7 @@ def run_layers(
         if job_name == OUTCOMES[0] and not partitions:
             continue
         say(f"{title} ...")
+        await_slots(instance, pools_of(job_name), say)
         begun = monotonic()
         only = partitions if job_name == OUTCOMES[0] else ()
         is_whole = run_layer(
@@ -142,6 +143,14 @@ class Work:
         }
 
 
+def pools_of(job_name: str) -> set[str]:
+    """Return the pools of which a job's steps take a slot."""
+    from crypto_pool.definitions import defs
+
+    steps = [node.definition for node in defs.resolve_job_def(job_name).nodes]
+    return {step.pool for step in steps if isinstance(step, dg.OpDefinition) and step.pool}
+
+
 def run_layer(instance: dg.DagsterInstance, work: Work, report: BuildReport) -> bool:
     """Do one run's work in this process and put it into the report; false if any of it failed."""
     from crypto_pool.definitions import defs
@@ -150,7 +159,7 @@ def run_layer(instance: dg.DagsterInstance, work: Work, report: BuildReport) -> 
         result = defs.resolve_job_def(work.job_name).execute_in_process(
             instance=instance,
             run_config=work.config,
-            tags={**work.all_tags, PROCESS_TAG: this_process()},
+            tags={**work.all_tags, PROCESS_TAG: this_process(instance)},
             asset_selection=work.assets,
             raise_on_error=False,
         )
