@@ -33,6 +33,8 @@ from crypto_pool.home import prepare_home
 from crypto_pool.recovery import await_slots, this_process
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
+from crypto_pool.workflow.history import active_symbols
+from crypto_pool.workflow.pulling import pull_notes
 
 UNEXPLAINED = "the run failed; see its log in the Dagster UI"
 
@@ -99,14 +101,16 @@ def run_layers(
         say(f"{title} ...")
         await_slots(instance, pools_of(job_name), say)
         begun = monotonic()
-        only = partitions if job_name == OUTCOMES[0] else ()
         is_whole = run_layer(
             instance,
-            Work(job_name, bar_date, partitions, only, _WITHOUT_PUBLISHING.get(job_name)),
+            Work(job_name, bar_date, partitions, partitions, _WITHOUT_PUBLISHING.get(job_name)),
             report,
         )
+        if job_name == FEATURES[0]:
+            for note in pull_notes(FrameStore(settings.frames_root), partitions):
+                say(note)
         say(f"{title}: {monotonic() - begun:.1f} s, {'done' if is_whole else 'with failures'}")
-    report.close(settings.symbols)
+    report.close(_active(settings, bar_date))
     if report.failures and PREDICTIONS in layers:
         tell_failed(settings, bar_date)
     return report
@@ -220,7 +224,13 @@ def gave_nothing(failures: Sequence[PartitionFailure], symbols: Sequence[str]) -
 
 def _is_refusal(failure: PartitionFailure) -> bool:
     kind = getattr(errors, failure.kind, None)
-    return isinstance(kind, type) and issubclass(kind, errors.ProviderError | errors.InvalidBars)
+    if not isinstance(kind, type) or issubclass(kind, errors.UnfitBars):
+        return False  # a coin whose bars are there, and useless
+    return issubclass(kind, errors.ProviderError | errors.InvalidBars)
+
+
+def _active(settings: Settings, bar_date: date) -> list[str]:
+    return active_symbols(FrameStore(settings.frames_root), settings.symbols, bar_date)
 
 
 def partitions_of(job_name: str, settings: Settings, bar_date: date) -> list[str]:
@@ -228,9 +238,9 @@ def partitions_of(job_name: str, settings: Settings, bar_date: date) -> list[str
 
     Days are scored as far back as a verdict on the champions looks.
     """
-    symbols = settings.symbols
+    symbols = _active(settings, bar_date)
     if job_name == FEATURES[0]:
-        return list(symbols)
+        return symbols
     if job_name == TRAINING[0]:
         return [f"{symbol}|{trend}" for symbol in symbols for trend in Trend]
     if job_name == PREDICTIONS[0]:

@@ -22,6 +22,7 @@ from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.domain.training import prediction_input, served_rows
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
+from crypto_pool.workflow.history import why_blocked, why_no_features
 from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.snapshots import load_snapshot
 
@@ -97,14 +98,17 @@ def forecast(
     `abstain_beyond_widths` widths of its training span outside; None: however far.
 
     Raises:
-        MissingFeatures: the coin has no complete feature row for that bar date.
+        MissingFeatures: the coin has no complete feature row for that bar date, or is blocked.
     """
     member, tags = forecaster.member, forecaster.version.tags
     features = frames.read("feature_table", member.symbol)
     day = pd.Timestamp(bar_date)
     stored = frames.read("daily_bars", member.symbol)
+    blocked = why_blocked(frames.store, member.symbol, stored, bar_date)
+    if blocked:
+        raise MissingFeatures(blocked)
     if day not in features.index:
-        raise MissingFeatures(_why_no_row(member, day, stored.index, features.index))
+        raise MissingFeatures(_why_no_row(member, bar_date, stored, features.index))
     target = Target.from_settings(tags)
     bars = stored.loc[:day].tail(VOLATILITY_DAYS + 1)
     reference = random_walk_probability(bars, member.trend, target).loc[day]
@@ -150,12 +154,16 @@ def forecast(
     return PREDICTIONS.row(own, vars(member), tags)
 
 
-def _why_no_row(member: Member, day: pd.Timestamp, bars: pd.Index, rows: pd.Index) -> str:
+def _why_no_row(member: Member, bar_date: date, bars: pd.DataFrame, rows: pd.Index) -> str:
     """Say why a bar date has no features, and the day to ask for instead."""
-    missing = f"{member.name} has no feature row for {day:%Y-%m-%d}"
+    missing = f"{member.name} has no feature row for {bar_date}"
     first, last = f"{rows.min():%Y-%m-%d}", f"{rows.max():%Y-%m-%d}"
-    if day > bars.max():
-        return f"{missing}; its bars end {bars.max():%Y-%m-%d}: use --date {last}"
+    ends = bars.index.max().date()
+    if bar_date > ends:
+        return f"{missing}; its bars end {ends}: use --date {last}"
+    gap = why_no_features(bars, bar_date)
+    if gap:
+        return f"{missing}: {gap}"
     return (
         f"{missing}; its rows run from {first} to {last}. "
         "Materialise daily_bars and feature_table, or ask for another day."
