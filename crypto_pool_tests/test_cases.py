@@ -23,7 +23,7 @@ from crypto_pool.errors import (
     UnfitBars,
 )
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.workflow.history import restart_history, why_no_features
+from crypto_pool.workflow.history import name_gap, restart_history
 from crypto_pool.workflow.pulling import Puller
 from crypto_pool_tests.adapters.bar_file_samples import OWN, parquet
 
@@ -212,5 +212,5 @@ def test_case_30_one_day_missing_near_end(tmp_path: Path) -> None:
     if not recorded.exists():
         pytest.skip("the recorded files are not here")
     _, _, bars = pulled(tmp_path, recorded.name, recorded.read_bytes())
-    told = why_no_features(bars, bars.index[-1].date())
+    told = name_gap(bars, bars.index[-1].date(), 20, "features begin")
     assert told.startswith("2025-12-31 is missing; features begin again 20 days after it")

@@ -12,6 +12,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.drift import InputSpan, abstention_reason, per_price
 from crypto_pool.domain.explanation import contributions
+from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
@@ -22,7 +23,7 @@ from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.domain.training import prediction_input, served_rows
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
-from crypto_pool.workflow.history import why_blocked, why_no_features
+from crypto_pool.workflow.history import name_gap, why_blocked
 from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.snapshots import load_snapshot
 
@@ -113,9 +114,10 @@ def forecast(
     bars = stored.loc[:day].tail(VOLATILITY_DAYS + 1)
     reference = random_walk_probability(bars, member.trend, target).loc[day]
     if pd.isna(reference):
+        gap = name_gap(stored, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
         raise MissingFeatures(
             f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
-            "without a gap and a price that moves."
+            f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
         )
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
     model = registry.versions.load(member.name, forecaster.version.version)
@@ -161,7 +163,7 @@ def _why_no_row(member: Member, bar_date: date, bars: pd.DataFrame, rows: pd.Ind
     ends = bars.index.max().date()
     if bar_date > ends:
         return f"{missing}; its bars end {ends}: use --date {last}"
-    gap = why_no_features(bars, bar_date)
+    gap = name_gap(bars, bar_date, DAYS_AFTER_GAP, "features begin")
     if gap:
         return f"{missing}: {gap}"
     return (

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.domain.breaks import LONGEST_GAP_DAYS, first_break, level_breaks
+from crypto_pool.domain.breaks import first_break, level_breaks
 from crypto_pool.domain.market import missing_days
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.panel_features import CoinBreaks
@@ -153,18 +153,14 @@ def retired_from(store: FrameStore, symbols: Iterable[str]) -> Mapping[str, date
     return {symbol: day for symbol, day in days.items() if day is not None}
 
 
-def why_no_features(bars: pd.DataFrame, day: date) -> str:
-    """Say which missing day keeps a bar date without features; empty if none does."""
-    known = bars.loc[: pd.Timestamp(day)]
-    gaps = missing_days(known.index)
-    if not len(gaps):
-        return ""
-    latest = gaps[-1]
-    again = latest + pd.Timedelta(days=LONGEST_GAP_DAYS)
+def name_gap(bars: pd.DataFrame, day: date, days: int, what_begins: str) -> str:
+    """Name the missing day less than so many days before a bar date; empty if there is none."""
+    gaps = missing_days(bars.loc[: pd.Timestamp(day)].index)
+    again = gaps[-1] + pd.Timedelta(days=days) if len(gaps) else pd.Timestamp(day)
     if pd.Timestamp(day) >= again:
         return ""
     return (
-        f"{latest:%Y-%m-%d} is missing; features begin again {LONGEST_GAP_DAYS} days after it, "
+        f"{gaps[-1]:%Y-%m-%d} is missing; {what_begins} again {days} days after it, "
         f"on {again:%Y-%m-%d}"
     )
 

@@ -18,10 +18,10 @@ from crypto_pool.workflow.history import (
     coin_breaks,
     day_after_last_bar,
     decisions_of,
+    name_gap,
     restart_history,
     retire,
     retired_from,
-    why_no_features,
 )
 from crypto_pool.workflow.incidents import silent_coins
 from crypto_pool.workflow.pulling import Puller, pull_notes
@@ -169,8 +169,8 @@ def test_the_missing_day_that_keeps_features_away_is_named():
     bars = BARS.drop(BARS.index[-3])
     gap = BARS.index[-3]
     again = gap + pd.Timedelta(days=20)
-    assert why_no_features(bars, LAST) == (
+    assert name_gap(bars, LAST, 20, "features begin") == (
         f"{gap:%Y-%m-%d} is missing; features begin again 20 days after it, on {again:%Y-%m-%d}"
     )
-    assert why_no_features(bars, (gap - pd.Timedelta(days=1)).date()) == ""
-    assert why_no_features(BARS.drop(BARS.index[-30]), LAST) == ""
+    assert name_gap(bars, (gap - pd.Timedelta(days=1)).date(), 20, "features begin") == ""
+    assert name_gap(BARS.drop(BARS.index[-30]), LAST, 20, "features begin") == ""
