@@ -1,4 +1,16 @@
-from crypto_pool.defs.batches import PartitionFailure, first_causes
+import os
+
+import dagster as dg
+
+from crypto_pool.defs.batches import (
+    PartitionFailure,
+    SurvivorsIOManager,
+    batched_asset,
+    first_causes,
+    record_failure,
+    recorded_failures,
+)
+from crypto_pool.defs.checks import every_partition_processed
 
 
 def test_a_coin_that_failed_is_told_once():
@@ -22,3 +34,82 @@ def test_different_failures_are_all_told():
     ]
     assert first_causes(failures) == failures
     assert first_causes([failures[0], failures[0]]) == failures[:1]
+
+
+LETTERS = dg.StaticPartitionsDefinition(["a", "b"])
+FAILING = "CRYPTO_POOL_TEST_FAILING_ALGORITHM"
+
+
+def algorithms_job() -> dg.JobDefinition:
+    """Two algorithms for two members, of which one may fail for both, and who serves."""
+
+    def spec(name: str) -> dg.AssetSpec:
+        made = dg.AssetSpec(dg.AssetKey(["candidates", name]), skippable=True)
+        return made.with_io_manager_key("survivors")
+
+    keys = [dg.AssetKey(["candidates", name]) for name in ("bad", "good")]
+
+    @dg.multi_asset(
+        specs=[spec("bad"), spec("good")],
+        partitions_def=LETTERS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def candidates(context: dg.AssetExecutionContext):
+        for key in keys:
+            fails = key.path[-1] == os.environ.get(FAILING)
+            for letter in context.partition_keys if fails else ():
+                record_failure(context, key, letter, "ValueError: it never works")
+            made = [] if fails else list(context.partition_keys)
+            yield dg.Output(made, output_name=key.to_python_identifier())
+
+    @batched_asset("models", LETTERS, deps=keys)
+    def champion(context: dg.AssetExecutionContext) -> list[str]:
+        return list(context.partition_keys)
+
+    every = [candidates, champion]
+    job = dg.define_asset_job("train", dg.AssetSelection.all())
+    defs = dg.Definitions(
+        every,
+        asset_checks=[every_partition_processed(key) for key in (*keys, champion.key)],
+        jobs=[job],
+        resources={"survivors": SurvivorsIOManager()},
+        executor=dg.in_process_executor,
+    )
+    return defs.resolve_job_def("train")
+
+
+def run_all(instance: dg.DagsterInstance, **options) -> dg.JobExecutionResult:
+    tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
+    return dg.execute_job(
+        dg.reconstructable(algorithms_job), instance, tags=tags, raise_on_error=False, **options
+    )
+
+
+def test_an_algorithm_that_fails_for_all_stops_no_choice_and_is_no_success(monkeypatch):
+    monkeypatch.setenv(FAILING, "bad")
+    with dg.instance_for_test() as instance, run_all(instance) as result:
+        assert not result.success
+        assert instance.get_materialized_partitions(dg.AssetKey("champion")) == {"a", "b"}
+        bad = dg.AssetKey(["candidates", "bad"])
+        assert instance.get_materialized_partitions(bad) == set()
+        assert instance.get_latest_materialization_event(bad) is None
+        told = [str(failure) for failure in recorded_failures(instance, result.run_id)]
+        assert told == [f"candidates/bad [{letter}]: ValueError: it never works" for letter in "ab"]
+
+
+def test_executing_again_from_the_failure_passes_only_once_the_failed_was_made(monkeypatch):
+    """As the UI does: it runs the failed steps alone, and the failed step is the check."""
+    monkeypatch.setenv(FAILING, "bad")
+    with dg.instance_for_test() as instance:
+        with run_all(instance) as first:
+            again = dg.ReexecutionOptions.from_failure(first.run_id, instance)
+        with run_all(instance, reexecution_options=again) as second:
+            assert not second.success
+            ran = {event.step_key for event in second.all_events if event.is_step_start}
+            assert ran == {"candidates__bad_every_partition_processed"}
+        monkeypatch.delenv(FAILING)
+        with run_all(instance) as whole:
+            assert whole.success
+        from_second = dg.ReexecutionOptions.from_failure(second.run_id, instance)
+        with run_all(instance, reexecution_options=from_second) as third:
+            assert third.success

@@ -6,7 +6,7 @@ rest. `defs.checks` then fails the run with the list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -40,10 +40,13 @@ class SurvivorsIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Sequence[str]) -> None:
         """Mark only the partitions in `obj` as materialised."""
+        # Dagster has no public way to say that a part of a batch failed, or all of it: an output
+        # is still needed, since without one the steps after it are skipped and the run succeeds.
         if context.has_asset_partitions:
-            # Dagster has no public way to say that a part of a batch failed.
             empty = context.asset_partitions_def.empty_subset()
             context._asset_partitions_subset = empty.with_partition_keys(obj)
+            if not obj:
+                context._asset_key = None
 
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: assets read what they need from the store."""
@@ -72,11 +75,12 @@ def record_failure(
 
 @dataclass(frozen=True)
 class PartitionFailure:
-    """A partition of a batch that failed, and why."""
+    """A partition of a batch that failed, and why; `recorded_as` orders Dagster's events."""
 
     asset: str
     partition: str
     reason: str
+    recorded_as: int = field(default=0, compare=False)
 
     @property
     def kind(self) -> str:
@@ -85,6 +89,31 @@ class PartitionFailure:
 
     def __str__(self) -> str:
         return f"{self.asset} [{self.partition}]: {self.reason}"
+
+
+def pending_failures(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, asset_key: dg.AssetKey
+) -> list[PartitionFailure]:
+    """What of an asset failed in a run, or in those it executes again, and was not made since."""
+    found = recorded_failures(instance, run.run_id, asset_key)
+    while run.parent_run_id is not None:
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None:
+            break
+        run = parent
+        found = [*recorded_failures(instance, run.run_id, asset_key), *found]
+    return [failure for failure in found if not _was_made_since(instance, asset_key, failure)]
+
+
+def _was_made_since(
+    instance: dg.DagsterInstance, asset_key: dg.AssetKey, failure: PartitionFailure
+) -> bool:
+    wanted = dg.AssetRecordsFilter(
+        asset_key=asset_key,
+        asset_partitions=[failure.partition],
+        after_storage_id=failure.recorded_as,
+    )
+    return bool(instance.fetch_materializations(wanted, limit=1).records)
 
 
 def recorded_failures(
@@ -106,6 +135,7 @@ def recorded_failures(
                     observation.asset_key.to_user_string(),
                     str(observation.partition),
                     str(observation.metadata[FAILURE].value),
+                    record.storage_id,
                 )
             )
     return failures

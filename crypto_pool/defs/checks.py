@@ -8,7 +8,7 @@ from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_perfo
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
-from crypto_pool.defs.batches import recorded_failures
+from crypto_pool.defs.batches import pending_failures
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.errors import MembersFailed
 
@@ -24,7 +24,8 @@ def every_partition_processed(key: dg.AssetKey) -> dg.AssetChecksDefinition:
     """A check of one asset that raises if any partition of this run's batch failed.
 
     It blocks nothing: the layers after it run for the partitions that came through, and the
-    run is still marked as failed.
+    run is still marked as failed. A run that executes a failed one again answers for what that
+    one left undone.
     """
 
     @dg.asset_check(
@@ -33,7 +34,7 @@ def every_partition_processed(key: dg.AssetKey) -> dg.AssetChecksDefinition:
         description="Fails the run, and names each partition of its batch that failed.",
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        failures = recorded_failures(context.instance, context.run.run_id, key)
+        failures = pending_failures(context.instance, context.run, key)
         if failures:
             raise MembersFailed(f"{len(failures)} failed:\n" + "\n".join(map(str, failures)))
         return dg.AssetCheckResult(passed=True)

@@ -4,6 +4,7 @@ Several processes that meet an empty store at once break it, so the schema is bu
 in a file beside the final one, under a lock, and renamed when it is complete.
 """
 
+import json
 import logging
 import os
 import sqlite3
@@ -27,6 +28,7 @@ from crypto_pool.errors import ModelUnavailable
 LOCK_TIMEOUT_SECONDS = 120.0
 TRAINING_EXPERIMENT = "crypto_pool_training"
 MEMBER_SUFFIXES = ("_uptrend", "_downtrend")
+TERMS_OF_RUNS = ("time_period", "series_type")
 # By it the pool knows what it made; what lacks it is somebody else's, and is left alone.
 OWN_TAG = "crypto_pool.kind"
 OWN_FILTER = f"tags.`{OWN_TAG}` LIKE '%'"
@@ -89,9 +91,25 @@ class MlflowStore:
             member = f"{model.tags.get('symbol')}_{model.tags.get('trend')}"
             if model.name == f"{member}_model":
                 self.client.set_registered_model_tag(model.name, OWN_TAG, "registered model")
+                self._complete_terms(model.name)
         members = [one for name, one in found.items() if name.endswith(MEMBER_SUFFIXES)]
         for experiment in (*members, training):
             self.client.set_experiment_tag(experiment.experiment_id, OWN_TAG, "experiment")
+
+    def _complete_terms(self, name: str) -> None:
+        """Give versions the terms that their runs alone tell; a run that is gone tells none."""
+        from mlflow.exceptions import MlflowException
+
+        for version in list(pages(partial(self.client.search_model_versions, f"name='{name}'"))):
+            try:
+                settings = json.loads(self.client.get_run(version.run_id).data.tags["settings"])
+            except (MlflowException, KeyError):
+                continue
+            for term in TERMS_OF_RUNS:
+                if term in settings and term not in version.tags:
+                    self.client.set_model_version_tag(
+                        name, version.version, term, str(settings[term])
+                    )
 
     def own_experiments(self) -> list[Any]:
         """Return the experiments that the pool made."""

@@ -118,8 +118,7 @@ def candidates(
         survivors[task.algorithm].append(key)
     require_survivors(context, [k for keys in survivors.values() for k in keys], reasons)
     for name in algorithms:
-        if survivors[name]:
-            yield dg.Output(survivors[name], output_name=candidate_key(name).to_python_identifier())
+        yield dg.Output(survivors[name], output_name=candidate_key(name).to_python_identifier())
 
 
 @batched_asset(

@@ -1,0 +1,176 @@
+"""What somebody deletes in MLflow is one member's fault, with a way out that works."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.recipe import Recipe
+from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
+from crypto_pool.workflow.day_forecasts import DayForecaster
+from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile
+from crypto_pool.workflow.promotion.rolling_back import roll_back
+from crypto_pool_tests.workflow.small_pool import (
+    FIRST,
+    MEMBER,
+    REFRESHED,
+    SECOND,
+    noon_after,
+)
+
+MODEL = f"{MEMBER.name}_model"
+OTHER = Member("AAA", Trend.DOWNTREND)
+
+
+def forecast(pool, bar_date, *members):
+    champions = champions_of(pool.store, pool.registry, members or [MEMBER])
+    return DayForecaster(
+        pool.store,
+        pool.registry,
+        list(champions),
+        champions=champions,
+        shadows={},
+        decisions=Ledger(pool.store).by_member(),
+        terms=pool.terms,
+        now=noon_after(bar_date),
+        seed=7,
+        abstain_beyond_widths=None,
+        stamp={"dagster_run_id": "run", "synthetic": True},
+        frames=FrameCache(pool.store),
+    ).forecast_day(bar_date)
+
+
+def delete_version(pool, version):
+    pool.registry.client.delete_model_version(MODEL, version)
+
+
+def test_a_deleted_version_is_its_member_s_fault_alone_and_says_the_ways_out(pool):
+    other = Ledger(pool.store).of_member(MEMBER).assign(trend="downtrend")
+    pool.store.write("promotions", f"{OTHER.partition_key}|1", other)
+    pool.registry.client.create_registered_model(f"{OTHER.name}_model")
+    version = pool.champion.version
+    pool.registry.client.create_model_version(
+        f"{OTHER.name}_model", version.location, version.run_id, tags=dict(version.tags)
+    )
+    delete_version(pool, "1")
+
+    result = forecast(pool, SECOND, MEMBER, OTHER)
+
+    assert [(row["symbol"], row["trend"]) for row in result.made] == [("AAA", "downtrend")]
+    said = result.failures[MEMBER.name]
+    assert "version 1 serves by the ledger and is gone from MLflow" in said
+    assert "crypto-pool build" in said
+    assert "crypto-pool rollback AAA_uptrend --to VERSION" in said
+    assert reconcile(pool.store, pool.registry, MEMBER).fault == said
+    assert pool.aliases == {}
+    assert not pool.store.exists("champions", MEMBER.partition_key)
+
+
+def test_a_build_mends_a_deleted_version_from_its_run(pool):
+    before = pool.champion.version
+    delete_version(pool, "1")
+    pool.train(FIRST)
+    done = pool.appoint(FIRST)
+    assert done.decision == "replaced"
+    assert "is gone from MLflow" in done.reason
+    assert pool.champion.fault == ""
+    assert (pool.serving, pool.champion.version.run_id) == ("2", before.run_id)
+    assert pool.aliases["champion"] == "2"
+    assert forecast(pool, SECOND).failures == {}
+
+
+def test_a_rollback_mends_a_deleted_version(pool):
+    pool.appoint(SECOND, REFRESHED)
+    delete_version(pool, "2")
+    with pytest.raises(ModelUnavailable, match="no version 2: there are 1"):
+        roll_back(pool.store, pool.registry, MEMBER, "2", SECOND, noon_after(SECOND))
+    done = roll_back(pool.store, pool.registry, MEMBER, "1", SECOND, noon_after(SECOND))
+    assert (done.before, done.after) == ("2", "1")
+    assert pool.champion.fault == ""
+    assert pool.aliases["champion"] == "1"
+    result = forecast(pool, SECOND + timedelta(days=3))
+    assert [row["model_version"] for row in result.made] == ["1"]
+
+
+@pytest.mark.parametrize("what", ["run", "experiment"])
+def test_a_version_outlives_its_run_and_its_experiment(pool, what):
+    version = pool.champion.version
+    run = pool.registry.client.get_run(version.run_id)
+    if what == "run":
+        pool.registry.client.delete_run(version.run_id)
+    else:
+        pool.registry.client.delete_experiment(run.info.experiment_id)
+    fresh = replace(pool)  # a later process
+    assert len(forecast(fresh, SECOND).made) == 1
+    fresh.train(FIRST)
+    fresh.appoint(FIRST)
+    assert fresh.champion.fault == ""
+
+
+def test_a_deleted_registered_model_is_made_again(pool):
+    pool.registry.client.delete_registered_model(MODEL)
+    assert "there is none" in pool.champion.fault
+    pool.train(FIRST)
+    pool.appoint(FIRST)
+    assert pool.champion.fault == ""
+    assert pool.aliases["champion"] == "1"
+
+
+def test_another_model_under_the_number_that_serves_is_no_champion(pool):
+    """Numbers begin anew where a registered model was deleted; the ledger knows the files."""
+    pool.registry.client.delete_registered_model(MODEL)
+    other = next(
+        run
+        for run in pool.registry.client.search_runs(
+            [pool.registry.store.experiment_id(MEMBER.name)], "attributes.status = 'FINISHED'"
+        )
+        if run.data.tags["model_sha256"] != str(pool.decisions["model_sha256"].iloc[-1])
+    )
+    candidate = pool.registry.runs.get(other.info.run_id)
+    assert pool.registry.versions.register(MEMBER.name, candidate, {}) == "1"
+    assert "is another than the ledger let serve" in pool.champion.fault
+
+
+def test_what_was_never_trained_is_no_verdict(pool):
+    """New rows, no training: nothing is written, and the member does not count as trained."""
+    before = pool.decisions
+    with pytest.raises(UnscoredCandidate, match="nothing was trained on its rows of 2022-07-15"):
+        pool.appoint(FIRST.replace(month=7, day=15))
+    assert pool.decisions.equals(before)
+
+
+def test_going_back_to_earlier_settings_brings_their_runs_back(pool):
+    def runs(recipe):
+        seeded = replace(pool, recipe=recipe)
+        seeded.train(SECOND)
+        seeded.appoint(SECOND)
+        latest = seeded.registry.runs.latest(
+            MEMBER.name, seeded.decisions["data_hash"].iloc[-1], recipe,
+            seeded.decisions["code_version"].iloc[-1],
+        )  # fmt: skip
+        return {one.run_id for one in latest.values()}
+
+    settings = pool.recipe.to_settings()
+    seven, eight, again = (
+        runs(Recipe.from_settings({**settings, "seed": seed})) for seed in (7, 8, 7)
+    )
+    assert seven == again
+    assert len(seven) == len(eight) == 2
+    assert not seven & eight
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("series_type", "high"), ("time_period", 9), ("target_pct", 0.04)]
+)
+def test_a_champion_on_other_terms_abstains_and_says_which(pool, setting, value):
+    settings = {**pool.recipe.to_settings(), setting: value}
+    changed = replace(pool, recipe=Recipe.from_settings(settings))
+    [row] = forecast(changed, SECOND).made
+    assert (row["status"], row["signal"]) == ("abstain", False)
+    assert (
+        f"{setting} was {pool.recipe.to_settings()[setting]} and is {value}"
+        in row["abstain_reason"]
+    )
