@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 BACKGROUND_ROWS = 200
 REFERENCE_PREFIX = "reference_"
+# What an anchored calibration gives the candidate's own log odds.
+WEIGHT = "candidate_weight"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,7 @@ def measure_candidate(
             **bounds_by_name(promise),
             **reference,
             "added_points": 100 * float(added),
+            WEIGHT: getattr(model.calibration, WEIGHT, None),
         },
         evaluation=evaluation,
         recipe=recipe,

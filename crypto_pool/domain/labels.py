@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.indicators import closing_averages
 from crypto_pool.domain.market import Trend, has_unbroken_days
 from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
@@ -47,13 +46,10 @@ def label_forward_return(
 def label_target(
     bars: pd.DataFrame, trend: Trend | str, target: Target = DEFAULT_TARGET
 ) -> pd.Series:
-    """Label each bar by the target, of the close whatever the features are computed from.
-
-    NaN where the target spans a level break.
-    """
+    """Label each bar by the target, of the close whatever the features are computed from."""
     if target.kind == "forward_return":
-        return by_segment(bars, lambda part: label_forward_return(part, trend, target))
-    return by_segment(bars, lambda part: label_trend(closing_averages(part), trend, target))
+        return label_forward_return(bars, trend, target)
+    return label_trend(closing_averages(bars), trend, target)
 
 
 def _label_change(

@@ -1,11 +1,19 @@
 """Which candidate serves a member."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
+
 from crypto_pool.domain.evaluation import Gates
-from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.fitting import WEIGHT, TrainedCandidate
+from crypto_pool.domain.intervals import block_rows
+from crypto_pool.domain.overfitting import gain_test, losses_on_shared_dates
 from crypto_pool.domain.policies import EvaluationPolicy
+from crypto_pool.domain.recipe import DEFAULT_TARGET, SelectionName
+from crypto_pool.domain.served_model import BASELINES
+from crypto_pool.domain.splits import purge_gap
 
 
 @dataclass(frozen=True)
@@ -18,31 +26,79 @@ class Selection:
 
 
 def choose_champion(
-    scores: Sequence[TrainedCandidate], gates: Gates, policy: EvaluationPolicy
+    candidates: Sequence[TrainedCandidate], gates: Gates, policy: EvaluationPolicy
 ) -> Selection:
-    """Choose the best-ranked candidate that passes the gates; ties go by name.
+    """Choose the winner of a training, and hold it to the gates.
 
-    That none passes is a result, with `winner` None, and no error; the reason then says what the
-    best-ranked one lacks.
+    Where the baseline is among the candidates it is `choose_winner`'s; else, as in the classic
+    recipe, the best-ranked candidate that passes, ties going by name. That nobody passes is a
+    result, with `winner` None, and no error; the reason then says what was lacking.
     """
-    failures = {score.algorithm: gates.failures(score.metrics) for score in scores}
+    failures = {one.algorithm: gates.failures(one.metrics) for one in candidates}
     rejected = {name: "; ".join(failed) for name, failed in failures.items() if failed}
-    ranked = sorted(scores, key=lambda score: (-policy.rank(score.metrics), score.algorithm))
-    passed = [score for score in ranked if score.algorithm not in rejected]
-    if not ranked:
+    by_name = {one.algorithm: one for one in candidates}
+    baseline = next((name for name in by_name if name in BASELINES), None)
+    if not by_name:
         return Selection(None, "no candidate was scored", rejected)
+    if baseline is not None:
+        name, reason = choose_winner(
+            {name: one.evaluation for name, one in by_name.items()},
+            baseline,
+            policy.recipe.selection,
+            policy.recipe.horizon,
+            weightless=[n for n, one in by_name.items() if one.metrics.get(WEIGHT) == 0],
+        )
+        if name in rejected:
+            return Selection(None, f"{reason}; it fails the gates: {rejected[name]}", rejected)
+        return Selection(by_name[name], f"{reason}; it passes the gates", rejected)
+    ranked = sorted(candidates, key=lambda one: (-policy.rank(one.metrics), one.algorithm))
+    passed = [one for one in ranked if one.algorithm not in rejected]
     if not passed:
         best = ranked[0].algorithm
         return Selection(
             None,
-            f"none of {len(scores)} candidates passed the gates "
+            f"none of {len(candidates)} candidates passed the gates "
             f"({best}, the best of them: {rejected[best]})",
             rejected,
         )
-    winner = passed[0]
     return Selection(
-        winner,
-        f"{winner.algorithm} is the best of {len(passed)} that passed the gates, "
-        f"of {len(scores)} scored (policy {policy.name})",
+        passed[0],
+        f"{passed[0].algorithm} is the best of {len(passed)} that passed the gates, "
+        f"of {len(candidates)} scored (policy {policy.name})",
         rejected,
     )
+
+
+def choose_winner(
+    evaluations: Mapping[str, pd.DataFrame],
+    baseline: str,
+    selection: SelectionName,
+    horizon: int = DEFAULT_TARGET.horizon,
+    *,
+    weightless: Collection[str] = (),
+) -> tuple[str, str]:
+    """Return who wins a training, gates left aside, and why in words.
+
+    `evaluations` holds the evaluation frame of each candidate and of the baseline, which are
+    compared on the bar dates they share. By one standard error a candidate wins whose Brier loss
+    is lower than the baseline's by more than the test of the best of them asks; of those the
+    lowest loss. Without any, and among equals, the baseline wins. A `weightless` candidate, whose
+    calibration gives it no weight, never does.
+    """
+    dates, losses = losses_on_shared_dates(evaluations)
+    names = sorted(set(evaluations) - {baseline})
+    if not names or not len(dates):
+        return baseline, f"{baseline} stands alone: no candidate was judged on its rows"
+    gains = losses[[baseline]].to_numpy() - losses[names].to_numpy()
+    test = gain_test(gains, block_rows(purge_gap(horizon)))
+    limit = test.needed if selection == "one_standard_error" else np.zeros(len(names))
+    weighs = np.array([name not in weightless for name in names])
+    allowed = np.flatnonzero((test.gain > limit) & weighs)
+    best = int(max(allowed if len(allowed) else range(len(names)), key=test.gain.__getitem__))
+    told = f"Brier loss lower by {test.gain[best]:.4f}" if test.gain[best] > 0 else "no lower loss"
+    if selection == "one_standard_error":
+        told += f", {limit[best]:.4f} is needed ({test.critical:.2f} standard errors)"
+    told += f", on {len(dates)} rows"
+    if not len(allowed):
+        return baseline, f"{baseline} wins: {names[best]}, the best of {len(names)}, has {told}"
+    return names[best], f"{names[best]} is the best of {len(allowed)} above {baseline}: {told}"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from crypto_pool.domain.evaluation import Gates, Metric
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.overfitting import correct_selection
+from crypto_pool.domain.overfitting import correct_promise
 from crypto_pool.domain.policies import EvaluationPolicy
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
 from crypto_pool.domain.selection import choose_champion
@@ -69,7 +69,7 @@ def live(
         if winner is not None and verdict.replaces:
             champion, version = winner, version + 1
             evaluations = {name: one.evaluation for name, one in contenders.items()}
-            correction = correct_selection(evaluations, winner.algorithm, rules.horizon)
+            correction = correct_promise(evaluations, winner.algorithm, horizon=rules.horizon)
         decisions.append(
             {
                 "as_of": as_of,

@@ -13,9 +13,10 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Trend
-from crypto_pool.domain.overfitting import correct_selection
+from crypto_pool.domain.overfitting import correct_promise
 from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.selection import choose_winner
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -45,7 +46,7 @@ class StudyTask:
 
 @dataclass(frozen=True)
 class MemberFinding:
-    """What the recipe says of one member's best-ranked candidate, gates left aside."""
+    """What the recipe promises of one member's winner, gates left aside."""
 
     strength: float
     seed: int
@@ -60,9 +61,9 @@ class MemberFinding:
 
 @dataclass(frozen=True)
 class StrengthFinding:
-    """All members of one strength: how many claim skill, and their skill on average.
+    """All members of one strength: how many claim skill, and their promised skill on average.
 
-    A claim is a selection-corrected 90 % interval of skill that lies above 0.
+    A claim is a 90 % interval of promised skill that lies above 0.
     """
 
     strength: float
@@ -145,17 +146,20 @@ def _study_member(task: StudyTask, trend: Trend, table: TrainingTable) -> Member
             continue  # as in the pool: an unscored candidate takes no part in the choice
     if not fitted:
         return None
-    winner = max(fitted, key=lambda name: policy.rank(fitted[name].metrics))
-    correction = correct_selection({n: f.evaluation for n, f in fitted.items()}, winner)
-    low, high = correction.skill_interval or (None, None)
+    baseline = table.baseline
+    evaluations = {name: one.evaluation for name, one in fitted.items()}
+    evaluations[baseline] = policy.evaluate(None, table).evaluation
+    winner, _ = choose_winner(evaluations, baseline, policy.recipe.selection)
+    promise = correct_promise(evaluations, winner, baseline=baseline)
+    skill = promise.promised["skill_over_reference"]
     return MemberFinding(
         strength=task.strength,
         seed=task.seed,
         symbol=task.symbol,
         trend=trend.value,
         winner=winner,
-        skill=correction.skill,
-        skill_low=low,
-        skill_high=high,
-        pbo=correction.pbo,
+        skill=skill.value,
+        skill_low=skill.low,
+        skill_high=skill.high,
+        pbo=promise.pbo,
     )

@@ -23,7 +23,6 @@ from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, training_table
 from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.history import require_unbroken
 from crypto_pool.workflow.isolation import Failure, map_isolated
 
 
@@ -38,7 +37,7 @@ class TrainingTask:
     recipe: Recipe
     synthetic: bool
     registry: ModelRegistry
-    parent_run_id: str
+    parent_run_id: str | None
     dagster_run_id: str
 
 
@@ -74,7 +73,6 @@ def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe)
 
     Raises:
         MissingFeatures: the coin's first bar is later than `as_of`.
-        BrokenHistory: a level break that nobody has accepted blocks it.
     """
     bars = store.read("daily_bars", member.symbol)
     if pd.Timestamp(as_of) < bars.index.min():
@@ -82,7 +80,6 @@ def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe)
             f"{member.name} has no bar by {as_of}; its bars run from "
             f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}: use a later --date"
         )
-    require_unbroken(store, member.symbol, bars, as_of)
     return training_table(
         bars,
         store.read("feature_table", member.symbol),

@@ -4,9 +4,8 @@ import pytest
 from scipy.stats import norm
 
 from crypto_pool.domain.intervals import metric_intervals, resampled_sums
-from crypto_pool.domain.overfitting import correct_selection, probability_of_overfitting
+from crypto_pool.domain.overfitting import correct_promise, probability_of_overfitting
 from crypto_pool.domain.promise import bounds_by_name, measure_promise
-from crypto_pool.errors import UnscoredCandidate
 from crypto_pool_tests.domain.evaluations import blurred, frame
 
 
@@ -82,74 +81,38 @@ def test_each_fold_has_the_figures_of_its_own_rows():
         assert folds[number]["slice_size"] == len(own)
 
 
-# Selection
+# Overfitting
 
 
-def test_the_best_of_several_without_skill_is_not_believed():
-    corrections = []
-    for seed in range(80):
+def test_the_best_of_several_without_skill_is_overfitted_half_of_the_time():
+    found = []
+    for seed in range(60):
         evaluations = candidates(seed)
-        corrections.append(correct_selection(evaluations, best_of(evaluations)))
-    claims = [correction.skill_interval[0] > 0 for correction in corrections]
-    assert np.mean(claims) <= 0.09
-    assert 0.35 < np.mean([correction.pbo for correction in corrections]) < 0.7
-
-
-def test_real_skill_is_found_and_not_taken_for_overfitting():
-    rows = frame(8, 1200)
-    better = 0.5 * rows["reference_probability"] + 0.5 * rows["label"]
-    evaluations = {"noisy": rows, "better": rows.assign(probability=better)}
-    correction = correct_selection(evaluations, "better")
-    assert correction.skill == pytest.approx(0.75, abs=0.01)
-    assert correction.skill_interval[0] > 0
-    assert np.mean(correction.skill_interval) == pytest.approx(correction.skill)
-    assert correction.pbo == 0.0
-    assert correction.candidates_tried == 2
-    assert correction.effective_sample_size == 60
+        found.append(correct_promise(evaluations, best_of(evaluations)).pbo)
+    assert 0.35 < np.mean(found) < 0.7
 
 
 def test_a_choice_between_equals_is_overfitted_half_of_the_time():
     rows = frame(11)
-    assert correct_selection({"one": rows, "other": rows}, "one").pbo == 0.5
-
-
-def test_more_candidates_widen_the_interval():
-    evaluations = candidates(9, 10)
-    alone = correct_selection({"0": evaluations["0"]}, "0")
-    many = correct_selection(evaluations, "0")
-    assert alone.pbo is None
-    assert many.skill == pytest.approx(alone.skill)
-    assert np.diff(many.skill_interval)[0] > np.diff(alone.skill_interval)[0]
+    assert correct_promise({"one": rows, "other": rows}, "one").pbo == 0.5
 
 
 def test_candidates_are_compared_on_the_dates_they_share():
     evaluations = candidates(10, 2)
     evaluations["1"] = evaluations["1"].iloc[200:]
-    assert correct_selection(evaluations, "0").rows == 460
-    evaluations["1"] = evaluations["1"].iloc[:0]
-    with pytest.raises(UnscoredCandidate, match="no common bar date"):
-        correct_selection(evaluations, "0")
-    with pytest.raises(UnscoredCandidate, match="train it again"):
-        correct_selection(evaluations, "2")
+    assert correct_promise(evaluations, "0").rows == 460
 
 
-def test_too_few_rows_correct_nothing():
+def test_too_few_rows_or_candidates_have_no_probability_of_overfitting():
     short = {name: rows.iloc[:90] for name, rows in candidates(11, 3).items()}
-    correction = correct_selection(short, "0")
-    assert correction.skill is not None
-    assert (correction.skill_interval, correction.pbo) == (None, None)
+    assert correct_promise(short, "0").pbo is None
     assert probability_of_overfitting(np.ones((400, 1)), 20) is None
 
 
-@pytest.mark.parametrize(
-    ("rows", "has_interval", "has_pbo"),
-    [(199, False, False), (200, True, False), (239, True, False), (240, True, True)],
-)
-def test_five_blocks_make_an_interval_and_four_parts_a_probability(rows, has_interval, has_pbo):
+@pytest.mark.parametrize(("rows", "has_pbo"), [(239, False), (240, True)])
+def test_four_parts_make_a_probability(rows, has_pbo):
     short = {name: frame.head(rows) for name, frame in candidates(11, 3).items()}
-    correction = correct_selection(short, "0")
-    assert (correction.skill_interval is not None) == has_interval
-    assert (correction.pbo is not None) == has_pbo
+    assert (correct_promise(short, "0").pbo is not None) == has_pbo
 
 
 def test_errors_in_the_last_label_window_of_a_part_do_not_count():

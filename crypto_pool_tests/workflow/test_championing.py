@@ -1,7 +1,6 @@
 """The life of a champion: promoted, kept, refreshed, rolled back, killed half-way."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -83,12 +82,10 @@ def test_a_rejection_says_once_what_the_best_candidate_lacks(pool, monkeypatch):
     monkeypatch.setattr(promoting, "Gates", lambda: Gates(positive_accuracy=0.99))
     decision = pool.appoint(SECOND, STAYS)
     assert decision.decision == "rejected"
-    assert re.fullmatch(
-        r"none of 2 candidates passed the gates \(\w+, the best of them: "
-        r"recall 0\.\d+, more than 0\.99 is needed\); version 1 stays: it is 80 days old "
-        r"\(refresh_after_days is 10000\)",
-        decision.reason,
-    )
+    told = "it fails the gates: recall 0."
+    assert decision.reason.count(told) == 1
+    assert decision.reason.startswith("RidgeClassifier is the best of 1 above RandomWalk: ")
+    assert decision.reason.endswith("it is 80 days old (refresh_after_days is 10000)")
 
 
 def test_an_old_champion_gives_way(pool):
@@ -107,13 +104,8 @@ def test_an_old_champion_stands_down_where_the_winner_fails_the_gates(pool, monk
     assert pool.serving == "1"
     decision = pool.appoint(SECOND, REFRESHED)
     assert decision.decision == "stood down"
-    assert (pool.serving, decision.row) == (None, None)
+    assert (pool.serving, decision.serving) == (None, None)
     assert pool.decisions["serving_version"].iloc[-1] is None
-    assert pool.registry.previous(MEMBER.name).version == "1"
-    # Killed before the alias was gone, the next build takes it away.
-    pool.registry.set_champion(MEMBER.name, "1")
-    pool.appoint(SECOND, REFRESHED)
-    assert pool.serving is None
 
 
 def test_a_champion_that_does_not_load_is_replaced(pool):

@@ -15,7 +15,7 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.policies import HoldoutPolicy, policy_of
 from crypto_pool.domain.selection import Selection, choose_champion
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import data_hash
@@ -25,6 +25,7 @@ from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.promotion.deciding import PromotionTask, fault_of, judge
 from crypto_pool.workflow.promotion.reconciling import Champion, reconcile
 from crypto_pool.workflow.promotion.registering import measured, register
+from crypto_pool.workflow.training import TrainingTask, log_candidate
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,31 @@ def _choose(task: PromotionTask) -> Choice:
             f"{task.member.name}: nothing was trained on its rows of {task.as_of}; train it with "
             f"`crypto-pool build --date {task.as_of}`"
         )
+    if candidates and task.recipe.evaluation_policy != HoldoutPolicy.name:
+        candidates |= _with_baseline(task, candidates)
     selection = choose_champion(list(candidates.values()), Gates(), policy_of(task.recipe))
     return Choice(candidates, selection, champion)
+
+
+def _with_baseline(
+    task: PromotionTask, candidates: Mapping[str, TrainedCandidate]
+) -> dict[str, TrainedCandidate]:
+    """Judge the baseline on the same rows, and store it as the candidates are, unless it is."""
+    name = task.table.baseline
+    if name in candidates:
+        return {}
+    training = TrainingTask(
+        member=task.member,
+        algorithm=name,
+        table=task.table,
+        as_of=task.as_of,
+        recipe=task.recipe,
+        synthetic=task.synthetic,
+        registry=task.registry,
+        parent_run_id=None,
+        dagster_run_id=task.dagster_run_id,
+    )
+    return {name: log_candidate(training, policy_of(task.recipe).evaluate(None, task.table))}
 
 
 def _were_unscored(task: PromotionTask, key: str) -> bool:
@@ -148,7 +172,10 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
                 None if champion.version is None else measured(registry, champion.version),
             ),
             challenger_metrics=_figures(
-                verdict.challenger_metrics, None if winner is None else winner.metrics
+                verdict.challenger_metrics,
+                None
+                if version is None
+                else measured(registry, registry.versions.get(task.member.name, version)),
             ),
             data_hash=data_hash(task.table),
             code_version=code_version(),

@@ -19,7 +19,8 @@ from crypto_pool.adapters.mlflow.versions import (
 from crypto_pool.domain.explanation import Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.overfitting import SelectionCorrection, correct_selection
+from crypto_pool.domain.overfitting import CorrectedPromise, correct_promise
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.workflow.snapshots import store_snapshot
@@ -51,7 +52,13 @@ def register(
     store_snapshot(store, table)
     evaluations = {name: one.evaluation for name, one in candidates.items()}
     importance = explain_stored(registry, winner, table, explained_rows)
-    correction = correct_selection(evaluations, winner.algorithm, winner.recipe.horizon)
+    promise = correct_promise(
+        evaluations,
+        winner.algorithm,
+        baseline=next((name for name in evaluations if name in BASELINES), None),
+        selection=winner.recipe.selection,
+        horizon=winner.recipe.horizon,
+    )
     registry.runs.set_feature_importance(winner.run_id, importance.mean)
     registry.runs.put_files(
         winner.run_id,
@@ -62,7 +69,7 @@ def register(
             JUDGEMENT_FILE: draw_judgement(winner.evaluation, f"{member.name}: {winner.algorithm}"),
         },
     )
-    tags = version_tags(member, winner, table, importance, correction, now)
+    tags = version_tags(member, winner, table, importance, promise, now)
     return registry.versions.register(member.name, winner, tags)
 
 
@@ -71,13 +78,13 @@ def version_tags(
     winner: TrainedCandidate,
     table: TrainingTable,
     importance: Explanation,
-    correction: SelectionCorrection,
+    promise: CorrectedPromise,
     registered_at: datetime,
 ) -> dict[str, str]:
     """Return the tags of a registered version, what its choice cost among them."""
     return {
         **{name: json.dumps(winner.metrics.get(name)) for name in SERVED_METRICS},
-        METRICS_TAG: json.dumps(dict(winner.metrics)),
+        METRICS_TAG: json.dumps({**winner.metrics, **promise.figures}),
         "symbol": member.symbol,
         "classifier": winner.algorithm,
         "classified_trend": str(member.trend),
@@ -87,11 +94,11 @@ def version_tags(
         "reference_importance": json.dumps(importance.reference),
         "explanation_method": importance.method,
         "explanation_standard_error": json.dumps(importance.standard_error),
-        "skill_over_reference": json.dumps(correction.skill),
-        "skill_interval": json.dumps(correction.skill_interval),
-        "probability_of_overfitting": json.dumps(correction.pbo),
-        "candidates_tried": str(correction.candidates_tried),
-        "effective_sample_size": json.dumps(correction.effective_sample_size),
+        "skill_over_reference": json.dumps(winner.metrics.get("skill_over_reference")),
+        "skill_interval": json.dumps(promise.promised["skill_over_reference"][1:]),
+        "probability_of_overfitting": json.dumps(promise.pbo),
+        "candidates_tried": str(promise.candidates_tried),
+        "effective_sample_size": json.dumps(promise.effective_sample_size),
         "data_hash": winner.data_hash,
         "code_version": winner.code_version,
         "synthetic": str(winner.synthetic).lower(),

@@ -1,0 +1,295 @@
+"""Whether promises are kept and verdicts are right, on simulated members whose truth is known.
+
+Every walk has 4 % a day and no skill to be found. A rate that must be at most x is met if its
+exact 90 % interval holds x.
+
+- Promise: ten noise candidates of deviation 0.3 in the reference's logit, half-life 10 days,
+  correlation 0.5, and the reference as baseline; 1,000 rows, five purged folds, the thresholds,
+  the choice by one standard error and the gates of the pool. True precision is that of the same
+  forecaster at the threshold it would serve with, over half a million days.
+- Champion against challenger: both are the reference with noise of deviation 0.3 and half-life
+  10; their mean difference is taken out and the gap added to each day's loss.
+- Review: a champion with noise of deviation 0.4 and half-life 10 or 60, looked at every five
+  days for a year, its mean excess loss taken out and the gap added to each day's loss. With a bad
+  predecessor, 300 days of skill -0.5 stand before it.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from scipy.stats import beta
+
+from benchmarks._walks import HORIZON, Walk, evaluation, noise, walk
+from crypto_pool.domain.evaluation import Gates, brier_skill, evaluation_metrics
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.overfitting import correct_promise
+from crypto_pool.domain.performance import excess_p_value
+from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
+from crypto_pool.domain.review import ReviewRules, record_of
+from crypto_pool.domain.selection import choose_winner
+from crypto_pool.domain.splits import purge_gap, purged_mask, walk_forward_folds
+from crypto_pool.domain.thresholds import choose_threshold
+
+CANDIDATES, DEVIATION, HALF_LIFE, CORRELATION = 10, 0.3, 10, 0.5
+ROWS = 1000
+BASELINE = "RandomWalk"
+REVIEW_DEVIATION, LOOK_EVERY = 0.4, 5
+SEED = 20_260_101
+# Figures, in percent, and the limits they are held to.
+WITHIN = {
+    "promise_precision_bias": (-1.0, 1.0),
+    "promise_precision_cover": (88.0, 92.0),
+    "promise_brier_cover": (88.0, 92.0),
+    "promise_skill_cover": (88.0, 92.0),
+    "young_replaced_by_equal": (0.0, 6.0),
+    "let_through_worse_by_003": (0.0, 5.0),
+    "false_alarms": (0.0, 3.0),
+    "false_alarms_after_bad": (0.0, 3.0),
+    "caught_012": (58.0, 100.0),
+    "caught_024": (95.0, 100.0),
+}
+
+
+def figures(members: int = 2200, pairs: int = 1500, lives: int = 1500) -> dict[str, float]:
+    """Return all rates in percent, and print each with its exact interval and its limits."""
+    found: dict[str, float] = {}
+    for name, value, interval in _all(members, pairs, lives):
+        low, high = interval
+        key = next((known for known in WITHIN if name.startswith(known)), None)
+        limits = WITHIN.get(key or "", (-np.inf, np.inf))
+        met = "" if key is None else "met" if low <= limits[1] and high >= limits[0] else "MISSED"
+        told = "" if key is None else f"{limits[0]:g} to {limits[1]:g}"
+        print(f"{name:<44}{value:>8.2f}  [{low:.2f}, {high:.2f}]  {told}  {met}", flush=True)
+        found[f"{name}_pct"] = value
+    return found
+
+
+def _all(members: int, pairs: int, lives: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    yield from promises(members)
+    yield from comparisons(pairs)
+    yield from reviews(lives)
+
+
+def promises(members: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    """Yield how far promises lie from the truth, and how often their intervals cover it."""
+    random = np.random.default_rng(SEED)
+    truth = _Truth(random, days=500 * max(1, members // 2))
+    rows = [row for _ in range(members) if (row := _promise(random, truth)) is not None]
+    told = pd.DataFrame(rows)
+    yield _rate("members_that_pass_the_gates", np.arange(members) < len(told))
+    yield _rate("members_won_by_a_candidate", told["candidate"])
+    for name in ("measured", "promise"):
+        off = 100 * (told[f"{name}_precision"] - told["true_precision"])
+        spread = 1.645 * off.std() / np.sqrt(len(off))
+        yield (
+            f"{name}_precision_bias",
+            float(off.mean()),
+            (off.mean() - spread, off.mean() + spread),
+        )
+    yield _rate("promise_precision_cover", told["precision_covers"])
+    yield _rate("promise_brier_cover", told["brier_score_covers"])
+    won = told[told["candidate"]]
+    yield _rate("promise_skill_cover_of_candidates", won["skill_over_reference_covers"])
+
+
+class _Truth:
+    """What the reference and the reference with noise deliver in the long run."""
+
+    def __init__(self, random: np.random.Generator, days: int) -> None:
+        walks = [walk(random, 1000) for _ in range(-(-days // 1000))]
+        noises = noise(random, 1000, HALF_LIFE, len(walks))
+        self.label = np.concatenate([one.label for one in walks])
+        baseline = np.concatenate([one.served for one in walks])
+        moved = [expit(one.logit + DEVIATION * row) for one, row in zip(walks, noises, strict=True)]
+        self.served = {False: baseline, True: np.concatenate(moved)}
+        self.reference_loss = float(np.mean((baseline - self.label) ** 2))
+
+    def of(self, candidate: bool, threshold: float) -> dict[str, float]:
+        served = self.served[candidate]
+        brier = float(np.mean((served - self.label) ** 2))
+        return {
+            "precision": float(self.label[served > threshold].mean()),
+            "brier_score": brier,
+            "skill_over_reference": brier_skill(brier, self.reference_loss) or 0.0,
+        }
+
+
+def _promise(random: np.random.Generator, truth: _Truth) -> dict[str, float] | None:
+    """Train, choose and gate one member; None where the winner fails the gates."""
+    member = walk(random, ROWS)
+    folds = walk_forward_folds(member.index, HORIZON)
+    shared = noise(random, ROWS, HALF_LIFE)
+    own = noise(random, ROWS, HALF_LIFE, CANDIDATES)
+    moves = np.sqrt(CORRELATION) * shared + np.sqrt(1 - CORRELATION) * own
+    served = {BASELINE: member.served}
+    served |= {f"N{k}": expit(member.logit + DEVIATION * move) for k, move in enumerate(moves)}
+    judged = np.concatenate([fold.test for fold in folds[1:]])
+    evaluations = {
+        name: evaluation(member, probability, np.full(ROWS, 0.5)).iloc[judged]
+        for name, probability in served.items()
+    }
+    winner, _ = choose_winner(evaluations, BASELINE, "one_standard_error")
+    probability, threshold = served[winner], np.full(ROWS, 0.5)
+    for fold in folds[1:]:
+        first = member.index[fold.test[0]]
+        before = purged_mask(member.index, first, HORIZON) & (np.arange(ROWS) >= folds[0].test[0])
+        threshold[fold.test] = choose_threshold(member.label[before], probability[before])
+    evaluations[winner] = evaluation(member, probability, threshold).iloc[judged]
+    metrics = evaluation_metrics(evaluations[winner])
+    if Gates().failures(metrics):
+        return None
+    known = slice(folds[0].test[0], None)
+    serves_with = choose_threshold(member.label[known], probability[known])
+    promised = correct_promise(evaluations, winner, baseline=BASELINE).promised
+    true = truth.of(winner != BASELINE, serves_with)
+    covers = {}
+    for name, value in true.items():
+        low, high = promised[name].low, promised[name].high
+        covers[f"{name}_covers"] = low is not None and high is not None and low <= value <= high
+    return {
+        "candidate": winner != BASELINE,
+        "measured_precision": float(metrics["precision"] or 0.0),
+        "promise_precision": float(promised["precision"].value or 0.0),
+        "true_precision": true["precision"],
+        **covers,
+    }
+
+
+def comparisons(pairs: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    """Yield how often a challenger takes over, by its true gap, age and rows."""
+    random = np.random.default_rng(SEED + 1)
+    rules, as_of = PromotionRules(), pd.Timestamp("2024-01-01").date()
+    frames = [_pair(random, 660) for _ in range(pairs)]
+    mean = np.mean([frame["excess"].mean() for frame in frames])
+    day = pd.Timestamp(as_of)
+    challenger = TrainedCandidate("A", 0.5, day, day, {}, pd.DataFrame())
+
+    def share(name: str, rows: int, gap: float, age: int, *, seen: bool = False):
+        champion = Incumbent("1", as_of - timedelta(days=age), as_of, as_of, 0.5)
+        took = []
+        for frame in frames:
+            judged = _with_gap(frame.iloc[:rows], gap - mean)
+            unseen, out_of_fold = (None, judged) if seen else (judged, None)
+            verdict = decide(champion, challenger, unseen, as_of, rules, out_of_fold=out_of_fold)
+            took.append(verdict.replaces)
+        return _rate(name, took)
+
+    yield share("young_replaced_by_equal_on_150_rows", 150, 0.0, 29)
+    yield share("let_through_worse_by_003_on_60_rows", 60, 0.03, 30)
+    yield share("let_through_worse_by_003_out_of_fold", 660, 0.03, 400, seen=True)
+    yield share("old_refreshed_by_equal_on_60_rows", 60, 0.0, 30)
+    yield share("old_refreshed_by_equal_out_of_fold", 660, 0.0, 30, seen=True)
+
+
+def _pair(random: np.random.Generator, days: int) -> pd.DataFrame:
+    member = walk(random, days)
+    losses = [
+        (expit(member.logit + DEVIATION * row) - member.label) ** 2
+        for row in noise(random, days, HALF_LIFE, 2)
+    ]
+    return pd.DataFrame({"excess": losses[1] - losses[0]}, index=member.index)
+
+
+def _with_gap(frame: pd.DataFrame, gap: float) -> pd.DataFrame:
+    """Return forecasts of a label that is always 0, with these differences of loss."""
+    middle = 4.0  # losses need not be those of probabilities, only their difference counts
+    return pd.DataFrame(
+        {
+            "label": 0,
+            "champion_probability": np.sqrt(middle),
+            "challenger_probability": np.sqrt(middle + frame["excess"] + gap),
+        },
+        index=frame.index,
+    )
+
+
+def reviews(lives: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    """Yield how often a champion is quarantined within a year of its first forecast."""
+    rules = ReviewRules()
+    for half_life in (10, 60):
+        random = np.random.default_rng(SEED + half_life)
+        made = [_life(random, half_life, 2 * 365) for _ in range(lives)]
+        mean = np.mean([excess.mean() for excess, _ in made])
+        unit = np.mean([reference for _, reference in made])
+        lived = [excess - mean for excess, _ in made]
+        name = f"half_life_{half_life}"
+        first, second = _years(lived, rules)
+        yield _rate(f"false_alarms_first_year_{name}", first)
+        yield _rate(f"false_alarms_second_year_{name}", second[~first])
+        yield _rate(f"false_alarms_after_bad_predecessor_{name}", _after_bad(lived, unit, rules))
+        for gap, key in ((0.12, "012"), (0.24, "024")):
+            caught, _ = _years([excess[:365] + gap * unit for excess in lived], rules)
+            yield _rate(f"caught_{key}_{name}", caught)
+    random = np.random.default_rng(SEED)
+    biased = [_life(random, 10, 365, bias=0.8) for _ in range(lives)]
+    skill = -np.mean([e.mean() for e, _ in biased]) / np.mean([r for _, r in biased])
+    yield _rate(f"of_skill_{skill:.2f}_by_bias_caught", _years([e for e, _ in biased], rules)[0])
+
+
+def _life(
+    random: np.random.Generator, half_life: int, days: int, bias: float = 0.0
+) -> tuple[np.ndarray, float]:
+    """Return daily excess losses over the reference, and the reference's mean loss."""
+    member: Walk = walk(random, days)
+    moved = member.logit + bias + REVIEW_DEVIATION * noise(random, days, half_life)[0]
+    reference = (member.served - member.label) ** 2
+    return (expit(moved) - member.label) ** 2 - reference, float(reference.mean())
+
+
+def _years(lived: list[np.ndarray], rules: ReviewRules) -> tuple[np.ndarray, np.ndarray]:
+    """Return who is quarantined within the first year, and who within the second."""
+    caught = np.zeros((2, len(lived)), dtype=bool)
+    for place, excess in enumerate(lived):
+        for day in range(110, len(excess) + 1, LOOK_EVERY):
+            known = excess[max(0, day - rules.window_days) : day - rules.horizon]
+            if _condemned(known, rules):
+                caught[int(day > 365), place] = True
+                break
+    return caught[0], caught[1]
+
+
+def _condemned(excess: np.ndarray, rules: ReviewRules) -> bool:
+    days = pd.date_range("2021-01-01", periods=len(excess))
+    p_value = excess_p_value(excess, days, purge_gap(rules.horizon))
+    return p_value is not None and p_value < rules.level(len(excess)) and excess.mean() > 0
+
+
+def _after_bad(lived: list[np.ndarray], unit: float, rules: ReviewRules) -> np.ndarray:
+    """Return who is quarantined within a year of following a version of skill -0.5."""
+    bad, start = 300, pd.Timestamp("2021-01-01")
+    ledger = pd.DataFrame(
+        {
+            "decision": ["promoted", "quarantined", "replaced"],
+            "serving_version": ["1", "1", "2"],
+            "algorithm": ["A", "A", "B"],
+            "as_of": [(start + timedelta(days=day)).date() for day in (0, bad - 1, bad)],
+        }
+    )
+    record = record_of(ledger, "2")
+    followers = []
+    for excess in lived:
+        rows = pd.DataFrame(
+            {
+                "prediction_date": pd.date_range(start, periods=bad + 365),
+                "model_version": ["1"] * bad + ["2"] * 365,
+                "excess": np.concatenate([np.full(bad, 0.5 * unit), excess[:365]]),
+            }
+        )
+        followers.append(record.rows(rows)["excess"].to_numpy())
+    return _years(followers, rules)[0]
+
+
+def _rate(name: str, hits: object) -> tuple[str, float, tuple[float, float]]:
+    """Return a share in percent with its exact 90 % interval (Clopper and Pearson 1934)."""
+    found = np.asarray(hits, dtype=bool)
+    count, total = int(found.sum()), max(1, len(found))
+    low = beta.ppf(0.05, count, total - count + 1) if count else 0.0
+    high = beta.ppf(0.95, count + 1, total - count) if count < total else 1.0
+    return name, 100 * count / total, (100 * float(low), 100 * float(high))
+
+
+if __name__ == "__main__":
+    figures()
