@@ -2,15 +2,23 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import psutil
 from threadpoolctl import threadpool_limits
 
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import InvalidSetting, WorkersUnavailable
 
+KILLED = (
+    "its worker process was killed twice, as the system does when memory runs out: "
+    "lower CRYPTO_POOL_WORKERS, or give the machine more memory"
+)
+_UNPREPARED: list[str] = []
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -48,7 +56,8 @@ class WorkerPool:
         An exception of `function` ends the whole stream: a function that
         isolates its members catches their errors and returns them. Function,
         tasks and results are pickled when `n_jobs` is above 1. `lost` makes the
-        result of a task that a cluster gives up, from the task and the reason.
+        result of a task whose worker was killed twice, or that a cluster gives up, from the
+        task and the reason.
         """
         if self.scheduler is not None:
             from crypto_pool.adapters.dask_cluster import map_on_cluster
@@ -56,6 +65,43 @@ class WorkerPool:
             return map_on_cluster(self.scheduler, self.identify, function, tasks, lost)
         if self.n_jobs == 1:
             return _map_in_process(function, tasks)
+        return self._map_over_processes(function, list(tasks), lost)
+
+    def _map_over_processes(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        lost: Callable[[Task, str], Result] | None,
+    ) -> Iterator[Result]:
+        """Where a worker is killed, try what was begun again, each alone, and go on with the rest.
+
+        Nothing says which task the killed worker had; alone, the next one to be killed does.
+        """
+        from concurrent.futures.process import BrokenProcessPool
+
+        to_do = dict(enumerate(tasks))
+        with TemporaryDirectory() as begun:
+            do = partial(_do, function, begun)
+            while to_do:
+                try:
+                    for number, result in self._in_parallel(do, list(to_do.items())):
+                        del to_do[number]
+                        yield result
+                except BrokenProcessPool:
+                    suspects = [number for number in to_do if (Path(begun) / str(number)).exists()]
+                    if lost is None or not suspects:
+                        raise
+                    for number in suspects:
+                        task = to_do.pop(number)
+                        try:
+                            [(_, result)] = self._in_parallel(do, [(number, task)])
+                        except BrokenProcessPool:
+                            result = lost(task, KILLED)
+                        yield result
+
+    def _in_parallel(
+        self, do: Callable[[tuple[int, Task]], tuple[int, Result]], numbered: list[tuple[int, Task]]
+    ) -> Iterator[tuple[int, Result]]:
         import joblib
 
         with joblib.parallel_config(
@@ -67,14 +113,31 @@ class WorkerPool:
             parallel = joblib.Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
             )
-            results: Iterator[Result] = parallel(joblib.delayed(function)(task) for task in tasks)
+            results: Iterator[tuple[int, Result]] = parallel(
+                joblib.delayed(do)(one) for one in numbered
+            )
         return results
 
 
+def _do(
+    function: Callable[[Task], Result], begun: str, numbered: tuple[int, Task]
+) -> tuple[int, Result]:
+    """Do one task in a worker, and note before that it was begun."""
+    number, task = numbered
+    if _UNPREPARED:
+        raise WorkersUnavailable(f"a worker process cannot begin: {_UNPREPARED[0]}")
+    (Path(begun) / str(number)).touch()
+    return number, function(task)
+
+
 def _begin_worker(prepare: Callable[[], None] | None) -> None:
+    """Prepare a worker; what an initialiser raises the system tells as a segmentation fault."""
     _end_with_parent()
-    if prepare is not None:
-        prepare()
+    try:
+        if prepare is not None:
+            prepare()
+    except Exception as fault:
+        _UNPREPARED.append(f"{type(fault).__name__}: {fault}")
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,7 @@
 """The worker pool: every result once, one thread each, errors passed on."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from crypto_pool.adapters.worker_pool import WorkerPool
-from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate, WorkersUnavailable
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 
@@ -116,3 +117,35 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def report_and_sleep(folder):
     (Path(folder) / str(os.getpid())).touch()
     time.sleep(PATIENCE_SECONDS)
+
+
+def die_sometimes(task: tuple[int, str]) -> int:
+    number, folder = task
+    killed_before = Path(folder) / f"{number}"
+    if number == 5 or (number == 1 and not killed_before.exists()):
+        killed_before.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_worker_costs_one_task_tried_once_more(tmp_path: Path) -> None:
+    """One is killed once, as by chance, and one whenever it is tried, as without memory."""
+    tasks = [(number, str(tmp_path)) for number in range(12)]
+    found = WorkerPool(2).map_unordered(
+        die_sometimes, tasks, lambda task, reason: (task[0], reason)
+    )
+    results = list(found)
+    lost = [one for one in results if isinstance(one, tuple)]
+    assert [number for number, _ in lost] == [5]
+    assert "killed twice" in lost[0][1]
+    assert "CRYPTO_POOL_WORKERS" in lost[0][1]
+    assert sorted(one for one in results if isinstance(one, int)) == [0, 1, 2, 3, 4, *range(6, 12)]
+
+
+def cannot_prepare() -> None:
+    raise RuntimeError("no backend of that name")
+
+
+def test_an_initialiser_s_own_error_is_told() -> None:
+    with pytest.raises(WorkersUnavailable, match="cannot begin: RuntimeError: no backend of that"):
+        list(WorkerPool(2, cannot_prepare).map_unordered(square, range(3)))
