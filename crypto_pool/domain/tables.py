@@ -34,6 +34,9 @@ _SIGNAL = BOOLEAN("signal", "Probability above the decision threshold; never whi
 _REFERENCE = DOUBLE(
     "reference_probability", "What the random-walk reference says: the yardstick.", 0, 1
 )
+_PANEL = DOUBLE(
+    "panel_probability", "What the panel says; NULL where it has no row of that day.", 0, 1
+)
 _IN_SAMPLE = BOOLEAN(
     "in_sample", "What taught or chose the model reaches into the row's label: never live."
 )
@@ -93,6 +96,7 @@ PREDICTIONS = Table(
         VARCHAR("furthest_input", "That input."),
         _THRESHOLD,
         _REFERENCE,
+        _PANEL,
         *_MODEL,
         *_TERMS,
         _TRAINED,

@@ -105,10 +105,13 @@ async def models(board: TheBoard) -> list[Model]:
 
 @router.get("/prediction", tags=["answers"], responses=_errors(404, 422))
 async def prediction(board: TheBoard, symbol: SymbolText, trend_type: Trend) -> Prediction:
-    """Give the latest stored forecast of one member, the reference beside it."""
+    """Give the latest stored forecast of one member, the reference beside it.
+
+    Without a champion it is the baseline's, with the status `baseline`.
+    """
     name = Member(symbol.upper(), trend_type).name
     state = next((state for state in board.state().members if state.member == name), None)
-    if state is None or state.champion is None:
+    if state is None or (state.champion is None and state.forecast is None):
         raise Refusal(404, "no_champion", _without_champion(name, state))
     if state.forecast is None:
         raise Refusal(

@@ -157,6 +157,7 @@ class Prediction(Answer):
                     "abstained": False,
                     "in_sample": False,
                     "reference_probability": 0.57,
+                    "panel_probability": 0.59,
                     "expected_move": {
                         "symbol": "SOL",
                         "bar_date": "2026-11-23",
@@ -208,6 +209,9 @@ class Prediction(Answer):
     in_sample: bool | None = Field(description="If true, it says nothing about live performance.")
     reference_probability: Probability | None = Field(
         description="What a random walk gives for the same day, with nothing learned."
+    )
+    panel_probability: Probability | None = Field(
+        description="What the panel of all coins gives; null where it has no row of that day."
     )
     expected_move: ExpectedMove | None = Field(
         description="Where the coin's target is expected at the end of the horizon, by the panel: "

@@ -11,10 +11,11 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.columns import Table, is_missing
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import is_late
+from crypto_pool.domain.performance import BASELINE
 from crypto_pool.domain.recipe import Terms
 from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
@@ -23,7 +24,8 @@ from crypto_pool.domain.tables import (
     SHADOW_OUTCOMES,
     SHADOW_PREDICTIONS,
 )
-from crypto_pool.errors import MissingFeatures
+from crypto_pool.errors import MissingFeatures, ModelUnavailable, UntrustedModel
+from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.forecasting import (
     Forecaster,
     FrameCache,
@@ -36,6 +38,8 @@ from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.pulling import last_bar
 
 Row = Mapping[str, Any]
+# Errors by which a version cannot serve, by name as failures have them.
+MODEL_FAULTS = (ModelUnavailable.__name__, UntrustedModel.__name__)
 
 
 @dataclass
@@ -69,6 +73,7 @@ class DayForecaster:
     abstain_beyond_widths: float | None
     stamp: Row
     frames: FrameCache
+    baseline: Baseline
 
     def forecast_day(self, bar_date: date) -> DayResult:
         """Forecast a closed day and store it; what an earlier run stored is never lost.
@@ -81,6 +86,7 @@ class DayForecaster:
         result = DayResult()
         serving = self._serving(bar_date, result)
         self._forecast(serving, bar_date, result.made, result)
+        self._fall_back(serving, bar_date, result)
         served = {one.member: one.version.version for one in serving}
         shadows = [
             Forecaster(member, version)
@@ -144,7 +150,45 @@ class DayForecaster:
             except Exception as error:  # the boundary that isolates one member from the others
                 result.failures.setdefault(one.member.name, f"{type(error).__name__}: {error}")
             else:
-                rows.append({**row, **self.stamp})
+                panel = self.baseline.panel_of(one.member, bar_date)
+                rows.append({**row, "panel_probability": panel, **self.stamp})
+
+    def _fall_back(self, serving: Iterable[Forecaster], bar_date: date, result: DayResult) -> None:
+        """Forecast by the baseline, without a signal, where nobody serves or who does cannot.
+
+        Where not even the reference exists the member stays without a row, and one that failed
+        for another reason than its model is asked for again.
+        """
+        serves = {one.member.name: one.version.version for one in serving}
+        lost = {one.member.name: one.fault for one in self.champions.values() if one.fault}
+        faults = {
+            name: why
+            for name, why in result.failures.items()
+            if why.startswith(MODEL_FAULTS) or name in lost
+        }
+        for name, why in {**result.without_row, **faults}.items():
+            member = Member.parse(name)
+            version = serves.get(name)
+            if name in lost:
+                version = self.champions[member].standing.serving
+            own: Row = {"status": BASELINE}
+            if version is not None:
+                own = {
+                    "status": "abstain",
+                    "abstain_reason": f"{why}; the probability is the baseline's",
+                    "model_name": model_name(name),
+                    "model_version": version,
+                }
+            try:
+                row = self.baseline.row(member, bar_date, self.now, own)
+            except MissingFeatures as reason:
+                if version is None:
+                    result.without_row[name] = str(reason)
+            except Exception as error:  # the boundary that isolates one member from the others
+                result.failures[name] = f"{type(error).__name__}: {error}"
+            else:
+                result.without_row.pop(name, None)
+                result.made.append({**row, **self.stamp})
 
     def _store(self, bar_date: date, result: DayResult) -> int:
         """Join the rows with the stored ones, alone on the day; return how many of those stay."""

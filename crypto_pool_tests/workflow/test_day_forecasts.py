@@ -5,12 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
 from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
@@ -19,11 +22,13 @@ from crypto_pool.domain.tables import (
     PROMOTIONS,
     SHADOW_PREDICTIONS,
 )
-from crypto_pool.errors import MissingFeatures
+from crypto_pool.errors import MissingFeatures, UntrustedModel
 from crypto_pool.workflow import day_forecasts
+from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster, join_rows, score_day, stored_rows
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score, plan_days
 from crypto_pool.workflow.forecasting import Forecaster, FrameCache
+from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import Champion
 
 DAY = date(2024, 3, 1)
@@ -101,6 +106,7 @@ def forecaster(store: FrameStore, *coins: str, version: str = "1", now=NOON, fau
         "abstain_beyond_widths": None,
         "stamp": {"dagster_run_id": "run", "synthetic": True},
         "frames": FrameCache(store),
+        "baseline": Baseline(FrameCache(store), stored_forecasts(store, Target()), Target()),
     }
     return DayForecaster(**values | chosen)
 
@@ -168,6 +174,50 @@ def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(sto
     assert owed("AAA", "CCC") == (DAY,)
     forecaster(store, "BBB").forecast_day(DAY)
     assert stored_rows(store, MISSING_FORECASTS, DAY.isoformat()) == []
+
+
+def write_walk(store: FrameStore, coin: str) -> pd.Series:
+    """Bars whose price moves; returns the reference's probability of an uptrend."""
+    days = pd.date_range("2023-12-01", "2024-04-01", name="date")
+    closes = 100 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.03, len(days))))
+    bars = pd.DataFrame({"close": closes}, index=days)
+    store.write("daily_bars", coin, bars)
+    return random_walk_probability(bars, Trend.UPTREND)
+
+
+def test_who_has_no_champion_is_forecast_by_the_baseline_without_a_signal(store):
+    reference = write_walk(store, "AAA")[pd.Timestamp(DAY)]
+    panel = pd.DataFrame(
+        {"panel_up": 0.9, "panel_down": 0.05},
+        index=pd.MultiIndex.from_tuples([(pd.Timestamp(DAY), "AAA")], names=["bar_date", "symbol"]),
+    )
+    expected = {"RandomWalk": (reference, None), "Panel": (0.9, 0.9)}
+    for name, rows in (("RandomWalk", panel.iloc[:0]), ("Panel", panel)):
+        baseline = Baseline(FrameCache(store), rows, Target())
+        one = forecaster(store, "AAA", version="", baseline=baseline)
+        result = one.forecast_day(DAY)
+        assert (result.without_row, result.failures) == ({}, {})
+        [row] = stored_rows(store, PREDICTIONS, DAY.isoformat())
+        assert (row["status"], row["algorithm"], row["signal"]) == ("baseline", name, False)
+        assert row["model_version"] is None
+        probability, of_panel = expected[name]
+        assert row["probability"] == pytest.approx(probability)
+        assert row["reference_probability"] == pytest.approx(reference)
+        assert of_panel is None or row["panel_probability"] == of_panel
+
+
+@pytest.mark.parametrize(
+    "fault", [MissingFeatures("no feature row"), UntrustedModel("files changed")]
+)
+def test_a_champion_that_cannot_speak_abstains_with_the_baselines_probability(store, fault):
+    reference = write_walk(store, "AAA")[pd.Timestamp(DAY)]
+    result = forecaster(store, "AAA", faults={"AAA": fault}).forecast_day(DAY)
+    [row] = stored_rows(store, PREDICTIONS, DAY.isoformat())
+    assert (row["status"], row["signal"], row["model_version"]) == ("abstain", False, "1")
+    assert str(fault) in row["abstain_reason"]
+    assert row["probability"] == pytest.approx(reference)
+    # A model that is damaged is still to be mended; inputs that are missing are no failure.
+    assert bool(result.failures) is isinstance(fault, UntrustedModel)
 
 
 def test_a_day_on_which_nobody_could_be_forecast_says_why(store):

@@ -17,8 +17,10 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.tables import PREDICTIONS
+from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import champions_of, shadows_of
 
 
@@ -28,18 +30,22 @@ from crypto_pool.workflow.promotion.reconciling import champions_of, shadows_of
     deps=[
         dg.AssetDep(champion, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(feature_table, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep("panel_forecasts"),
     ],
     freshness_policy=daily_freshness,
     kinds={"pandas", "parquet"},
     metadata={"dagster/column_schema": column_schema(PREDICTIONS.columns)},
 )
 def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
-    """Every champion's forecast for a closed bar date, the reference beside it.
+    """Every member's forecast for a closed bar date, the reference beside it.
+
+    By its champion, or by the baseline where it has none.
 
     What its challenger and the version before it would have said goes into shadow_predictions.
     """
     store, registry, members = pool.store, pool.registry, pool.members
     champions = champions_of(store, registry, members)
+    frames, target = FrameCache(store), pool.recipe.target
     forecaster = DayForecaster(
         store,
         registry,
@@ -52,7 +58,8 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         seed=pool.settings.seed,
         abstain_beyond_widths=pool.settings.abstain_beyond_widths,
         stamp={"dagster_run_id": context.run_id, "synthetic": pool.provider.synthetic},
-        frames=FrameCache(store),
+        frames=frames,
+        baseline=Baseline(frames, stored_forecasts(store, target), target),
     )
 
     def predict(day: str) -> Mapping[str, Any]:

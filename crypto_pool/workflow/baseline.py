@@ -1,0 +1,79 @@
+"""What the baseline says of a member's day: the panel, or the reference where there is no panel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.moments import is_late
+from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
+from crypto_pool.domain.tables import PREDICTIONS
+from crypto_pool.errors import MissingFeatures
+from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.panel import panel_probability
+
+PANEL, RANDOM_WALK = "Panel", "RandomWalk"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Forecasts by stored panel rows and the reference, for who has no model of its own."""
+
+    frames: FrameCache
+    panel: pd.DataFrame
+    target: Target
+
+    def row(
+        self, member: Member, bar_date: date, now: datetime, own: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return a row of predictions without a signal; `own` says who serves and its status.
+
+        Raises:
+            MissingFeatures: not even the reference exists.
+        """
+        reference = reference_of(self.frames, member, bar_date, self.target)
+        panel = self.panel_of(member, bar_date)
+        made = {
+            "prediction_date": bar_date,
+            "probability": reference if panel is None else panel,
+            "signal": False,
+            "late": is_late(now, bar_date),
+            "reference_probability": reference,
+            "panel_probability": panel,
+            "algorithm": RANDOM_WALK if panel is None else PANEL,
+            "target": self.target.kind,
+            "target_pct": self.target.pct,
+            "prediction_window_days": self.target.horizon,
+            "in_sample": False,
+            "features": {},
+            "top_contributions": [],
+            "predicted_at_utc": now,
+        }
+        return PREDICTIONS.row(own, made, vars(member))
+
+    def panel_of(self, member: Member, bar_date: date) -> float | None:
+        """Return the panel's probability of a day, None where it has none."""
+        probability = panel_probability(self.panel, member).get(pd.Timestamp(bar_date))
+        return None if probability is None else float(probability)
+
+
+def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Target) -> float:
+    """Return the reference's probability of a day; raises MissingFeatures where there is none."""
+    day, bars = pd.Timestamp(bar_date), frames.read("daily_bars", member.symbol)
+    if day not in bars.index:
+        raise MissingFeatures(
+            f"{member.name} has no bar of {bar_date}; its bars run from "
+            f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}"
+        )
+    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
+    reference = random_walk_probability(known, member.trend, target).loc[day]
+    if pd.isna(reference):
+        raise MissingFeatures(
+            f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
+            "without a gap and a price that moves."
+        )
+    return float(reference)
