@@ -30,9 +30,11 @@ from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.domain.market import Trend
 from crypto_pool.home import prepare_home
-from crypto_pool.recovery import this_process
+from crypto_pool.recovery import await_slots, this_process
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
+from crypto_pool.workflow.history import active_symbols
+from crypto_pool.workflow.pulling import pull_notes
 
 UNEXPLAINED = "the run failed; see its log in the Dagster UI"
 
@@ -97,15 +99,18 @@ def run_layers(
         if job_name == OUTCOMES[0] and not partitions:
             continue
         say(f"{title} ...")
+        await_slots(instance, pools_of(job_name), say)
         begun = monotonic()
-        only = partitions if job_name == OUTCOMES[0] else ()
         is_whole = run_layer(
             instance,
-            Work(job_name, bar_date, partitions, only, _WITHOUT_PUBLISHING.get(job_name)),
+            Work(job_name, bar_date, partitions, partitions, _WITHOUT_PUBLISHING.get(job_name)),
             report,
         )
+        if job_name == FEATURES[0]:
+            for note in pull_notes(FrameStore(settings.frames_root), partitions):
+                say(note)
         say(f"{title}: {monotonic() - begun:.1f} s, {'done' if is_whole else 'with failures'}")
-    report.close(settings.symbols)
+    report.close(_active(settings, bar_date))
     if report.failures and PREDICTIONS in layers:
         tell_failed(settings, bar_date)
     return report
@@ -142,6 +147,14 @@ class Work:
         }
 
 
+def pools_of(job_name: str) -> set[str]:
+    """Return the pools of which a job's steps take a slot."""
+    from crypto_pool.definitions import defs
+
+    steps = [node.definition for node in defs.resolve_job_def(job_name).nodes]
+    return {step.pool for step in steps if isinstance(step, dg.OpDefinition) and step.pool}
+
+
 def run_layer(instance: dg.DagsterInstance, work: Work, report: BuildReport) -> bool:
     """Do one run's work in this process and put it into the report; false if any of it failed."""
     from crypto_pool.definitions import defs
@@ -150,7 +163,7 @@ def run_layer(instance: dg.DagsterInstance, work: Work, report: BuildReport) -> 
         result = defs.resolve_job_def(work.job_name).execute_in_process(
             instance=instance,
             run_config=work.config,
-            tags={**work.all_tags, PROCESS_TAG: this_process()},
+            tags={**work.all_tags, PROCESS_TAG: this_process(instance)},
             asset_selection=work.assets,
             raise_on_error=False,
         )
@@ -211,7 +224,13 @@ def gave_nothing(failures: Sequence[PartitionFailure], symbols: Sequence[str]) -
 
 def _is_refusal(failure: PartitionFailure) -> bool:
     kind = getattr(errors, failure.kind, None)
-    return isinstance(kind, type) and issubclass(kind, errors.ProviderError | errors.InvalidBars)
+    if not isinstance(kind, type) or issubclass(kind, errors.UnfitBars):
+        return False  # a coin whose bars are there, and useless
+    return issubclass(kind, errors.ProviderError | errors.InvalidBars)
+
+
+def _active(settings: Settings, bar_date: date) -> list[str]:
+    return active_symbols(FrameStore(settings.frames_root), settings.symbols, bar_date)
 
 
 def partitions_of(job_name: str, settings: Settings, bar_date: date) -> list[str]:
@@ -219,9 +238,9 @@ def partitions_of(job_name: str, settings: Settings, bar_date: date) -> list[str
 
     Days are scored as far back as a verdict on the champions looks.
     """
-    symbols = settings.symbols
+    symbols = _active(settings, bar_date)
     if job_name == FEATURES[0]:
-        return list(symbols)
+        return symbols
     if job_name == TRAINING[0]:
         return [f"{symbol}|{trend}" for symbol in symbols for trend in Trend]
     if job_name == PREDICTIONS[0]:

@@ -14,8 +14,9 @@ from crypto_pool.commands.alert import alert
 from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
+from crypto_pool.commands.doctor import doctor
 from crypto_pool.commands.exit_codes import ExitCode, exit_code
-from crypto_pool.commands.history import restart_history
+from crypto_pool.commands.history import accept_break, restart_history, retire
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.live import live
 from crypto_pool.commands.new import new, settings
@@ -47,7 +48,10 @@ for command in (
     explain,
     reproduce,
     replay,
+    doctor,
+    accept_break,
     restart_history,
+    retire,
     sandbox,
     serve,
     up,

@@ -14,7 +14,9 @@ CryptoPoolError
 │   └── ProviderUnavailable   no answer: connection fault, time-out or server error
 ├── InvalidBars           bars that no repair can make usable
 │   ├── InsufficientHistory   too few bars to train on
-│   └── HistoryChanged        the provider now tells another past than the stored one
+│   ├── HistoryChanged        the provider now tells another past than the stored one
+│   └── UnfitBars             well-formed bars that nothing can be learned from
+│       └── BrokenHistory         a level break that nobody has accepted
 ├── InvalidFeatures       feature rows that no model may be trained on
 ├── InvalidRows           rows that do not fit their table
 ├── MissingPartition      a stored partition does not exist
@@ -100,6 +102,14 @@ class InsufficientHistory(InvalidBars):
 
 class HistoryChanged(InvalidBars):
     """The provider now tells another past than the stored one."""
+
+
+class UnfitBars(InvalidBars):
+    """Well-formed bars that nothing can be learned from: of weeks, without volume, of one price."""
+
+
+class BrokenHistory(UnfitBars):
+    """A level break that nobody has accepted."""
 
 
 class InvalidFeatures(CryptoPoolError):

@@ -68,13 +68,13 @@ def live(
     report = BuildReport()
     say("bars and features ...")
     coins = partitions_of(FEATURES[0], settings, life.last)
-    run_layer(instance, Work(FEATURES[0], life.last, coins), report)
+    run_layer(instance, Work(FEATURES[0], life.last, coins, coins), report)
     stretches = list(life.stretches())
     for number, (training, days) in enumerate(stretches, 1):
         if days[0] == training:
             trained_at = settings.daily_run_of(training) + TRAINED_AFTER
             members = partitions_of(TRAINING[0], settings, training)
-            work = Work(TRAINING[0], training, members)
+            work = Work(TRAINING[0], training, members, members)
             _do(instance, work, trained_at, report, say, f"trained as of {training}")
         told = f"{number}/{len(stretches)} {days[0]} to {days[-1]}"
         keys = [day.isoformat() for day in days]

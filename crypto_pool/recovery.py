@@ -3,11 +3,16 @@
 import json
 import os
 import socket
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from pathlib import Path
+from time import sleep
+from typing import Any, NamedTuple
 
 import dagster as dg
 import psutil
+from filelock import FileLock
 
+from crypto_pool.adapters.held_files import hold, is_held
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.defs.run_tags import PROCESS_TAG, PROCESS_TAG_OF_1_0
 from crypto_pool.settings import Settings
@@ -27,6 +32,9 @@ ENDED = (
 # Where Dagster's own launcher says which code server it started a run in.
 CODE_SERVER_TAG = ".dagster/grpc_info"
 DAEMON_HOST = "crypto_pool/daemon_host"
+SOCKET_NAME = "code_server.sock"
+LOOK_AGAIN_SECONDS = 1.0
+_HELD: dict[Path, FileLock | None] = {}
 
 
 class Owner(NamedTuple):
@@ -46,11 +54,18 @@ class Owner(NamedTuple):
         *host, pid, known_at = tag.rsplit(":", 2)
         return cls(host[0] if host else socket.gethostname(), int(pid), float(known_at))
 
-    def is_gone(self) -> bool:
-        """Whether it is known to have ended; of another host's process nothing is known here.
+    def file_in(self, home: Path) -> Path:
+        """Return the file that the process holds while it lives."""
+        return home / "processes" / f"{self}.lock"
 
-        A process begun after the time of the owner only has its number.
+    def is_gone(self, home: Path | None = None) -> bool:
+        """Whether it is known to have ended, by the file it held in the home or by its number.
+
+        Of another host's process without such a file nothing is known here, and a process begun
+        after the time of the owner only has its number.
         """
+        if home is not None and self.file_in(home).exists():
+            return not is_held(self.file_in(home))
         if self.host != socket.gethostname():
             return False
         try:
@@ -59,9 +74,14 @@ class Owner(NamedTuple):
             return True
 
 
-def this_process() -> str:
-    """This process, as the tag of its runs names it."""
-    return str(Owner(socket.gethostname(), os.getpid(), psutil.Process().create_time()))
+def this_process(instance: dg.DagsterInstance | None = None) -> str:
+    """This process, as the tag of its runs names it; it holds its file in the instance's home."""
+    owner = Owner(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+    if instance is not None:
+        path = owner.file_in(Path(instance.root_directory))
+        if path not in _HELD:
+            _HELD[path] = hold(path)
+    return str(owner)
 
 
 def record_daemon_host(instance: dg.DagsterInstance) -> None:
@@ -69,25 +89,77 @@ def record_daemon_host(instance: dg.DagsterInstance) -> None:
     instance.daemon_cursor_storage.set_cursor_values({DAEMON_HOST: socket.gethostname()})
 
 
-def recover(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+def recover(instance: dg.DagsterInstance, settings: Settings, *, is_up: bool = False) -> list[str]:
     """End what a killed process left behind: Dagster runs, pool slots, MLflow runs.
 
-    Gives the runs it ended. Those of another host are left alone, since their processes cannot
-    be seen from here.
+    Gives the runs it ended; `is_up` if the caller is the home's `up`, so that none before it is.
+    Those of another host are left alone unless their processes are seen to be gone.
     """
-    ended = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=list(BEGUN))):
-        owner = _owner_of(instance, run)
-        if owner is not None and owner.is_gone():
-            instance.report_run_failed(run, f"its process {owner} is gone")
-            ended.append(run.run_id)
-    for run_id in instance.event_log_storage.get_concurrency_run_ids():
-        if not _is_alive(instance, run_id):
-            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    ended = end_lost_runs(instance, is_up=is_up)
     registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
     registry.prepare()
     registry.runs.close_orphans(lambda run_id: _is_alive(instance, run_id))
     return ended
+
+
+def end_lost_runs(instance: dg.DagsterInstance, *, is_up: bool = False) -> list[str]:
+    """End the Dagster runs of processes that are gone, and give every pool the slots it lacks."""
+    home, ended = Path(instance.root_directory), []
+    for run in instance.get_runs(dg.RunsFilter(statuses=list(BEGUN))):
+        reason = _why_lost(instance, run, home, is_up=is_up)
+        if reason:
+            instance.report_run_failed(run, reason)
+            ended.append(run.run_id)
+    for path in (home / "processes").glob("*.lock"):
+        if path not in _HELD and not is_held(path):
+            path.unlink(missing_ok=True)
+    storage = instance.event_log_storage
+    for run_id in storage.get_concurrency_run_ids():
+        if not _is_alive(instance, run_id):
+            storage.free_concurrency_slots_for_run(run_id)
+    for pool in storage.get_concurrency_keys():
+        found = storage.get_concurrency_info(pool)
+        if found.limit is not None and found.slot_count < found.limit:  # as after a wipe
+            if found.using_default_limit:
+                storage.initialize_concurrency_limit_to_default(pool)
+            else:
+                storage.set_concurrency_slots(pool, found.limit)
+    return ended
+
+
+def await_slots(
+    instance: dg.DagsterInstance,
+    pools: Collection[str],
+    say: Callable[[str], None],
+    wait: Callable[[float], None] = sleep,
+) -> None:
+    """Wait until each pool has a free slot; say who holds them. Ctrl-C ends it.
+
+    A step of Dagster waits without a word, and hears no signal.
+    """
+    storage, said = instance.event_log_storage, ""
+    while True:
+        end_lost_runs(instance)
+        known = storage.get_concurrency_keys()
+        infos = [storage.get_concurrency_info(pool) for pool in sorted(pools) if pool in known]
+        full = [found for found in infos if found.active_slot_count >= found.slot_count > 0]
+        if not full:
+            return
+        holders = [
+            f"{found.concurrency_key} by {_holder(instance, run_id)}"
+            for found in full
+            for run_id in sorted(found.active_run_ids)
+        ]
+        if (text := ", ".join(holders)) != said:
+            say(f"waiting for slots that are held: {text}; Ctrl-C ends this")
+            said = text
+        wait(LOOK_AGAIN_SECONDS)
+
+
+def _holder(instance: dg.DagsterInstance, run_id: str) -> str:
+    run = instance.get_run_by_id(run_id)
+    owner = None if run is None else _owner_of(instance, run)
+    return f"run {run_id}" + ("" if owner is None else f" of process {owner.pid} on {owner.host}")
 
 
 def worker_of(instance: dg.DagsterInstance, run_id: str) -> Owner | None:
@@ -102,6 +174,28 @@ def worker_of(instance: dg.DagsterInstance, run_id: str) -> Owner | None:
     return None
 
 
+def _why_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, home: Path, *, is_up: bool) -> str:
+    """Say why nobody works on a run any more; nothing if somebody may."""
+    owner = _owner_of(instance, run)
+    if owner is not None and owner.is_gone(home):
+        return f"its process {owner} is gone"
+    socket_path = str(_code_server(run).get("socket", ""))
+    of_up = socket_path.endswith(f"/{SOCKET_NAME}")
+    if of_up and (is_up or not is_held(up_lock(home))):
+        return "the `crypto-pool up` that ran it is gone"
+    return ""
+
+
+def up_lock(home: Path) -> Path:
+    """Return the file that the `up` of a home holds."""
+    return home / "up" / "up.lock"
+
+
+def _code_server(run: dg.DagsterRun) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run.tags.get(CODE_SERVER_TAG, "{}"))
+    return found
+
+
 def _owner_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Owner | None:
     tag = run.tags.get(PROCESS_TAG, run.tags.get(PROCESS_TAG_OF_1_0))
     if tag is not None:
@@ -114,7 +208,7 @@ def _launched_here(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
     Only Dagster's DefaultRunLauncher names a code server, by `localhost` if it is its own.
     """
-    server = json.loads(run.tags.get(CODE_SERVER_TAG, "{}"))
+    server = _code_server(run)
     here = socket.gethostname()
     known = instance.daemon_cursor_storage.get_cursor_values({DAEMON_HOST})
     return server.get("host") == "localhost" and known.get(DAEMON_HOST, here) == here

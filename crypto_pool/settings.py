@@ -28,6 +28,7 @@ from pydantic_settings import (
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.staleness import RetrainRules
+from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import PREFIX, conflicts, variable_name
 from crypto_pool.setting_groups import DEFAULT_HOME, Groups
@@ -102,10 +103,13 @@ class Settings(Groups, BaseSettings):
     @field_validator("symbols")
     @classmethod
     def _check_symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [symbol for symbol in value if not symbol.isalnum()]
-        if not value or wrong or len(set(value)) != len(value):
+        try:
+            symbols = tuple(map(parse_symbol, value))
+        except InvalidSetting as fault:
+            raise ValueError(str(fault)) from None
+        if not symbols or len(set(symbols)) != len(symbols):
             raise ValueError(f"needs distinct alphanumeric symbols such as BTC,ETH; got {value}")
-        return value
+        return symbols
 
     @field_validator("mlflow_backend_uri")
     @classmethod

@@ -1,6 +1,7 @@
 """A home of a pool's own: what `new` and `demo` write, and that every process reads it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from crypto_pool.cli import app
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.home import render_pool_file, write_pool_file
+from crypto_pool.home import DAGSTER_YAML, prepare_home, render_pool_file, write_pool_file
 from crypto_pool.settings import Settings, load_settings
 
 BARS = pd.DataFrame(
@@ -64,6 +65,15 @@ def test_new_makes_a_home_that_the_option_chooses(run, bars, tmp_path):
     assert held["first_prediction_date"][0] == "2021-05-01"
     assert held["seed"] == (7, "default")
     assert settings_of(run)["symbols"][1] == "default"
+
+
+def test_a_home_that_was_removed_is_made_again_from_the_package(tmp_path):
+    assert not DAGSTER_YAML.is_symlink()
+    prepare_home(tmp_path / "dagster_home")
+    shutil.rmtree(tmp_path / "dagster_home")
+    made = prepare_home(tmp_path / "dagster_home") / DAGSTER_YAML.name
+    assert made.read_text() == DAGSTER_YAML.read_text()
+    assert not made.is_symlink()
 
 
 def test_the_coins_of_a_folder_are_those_with_a_file(run, bars):

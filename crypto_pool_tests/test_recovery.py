@@ -1,21 +1,27 @@
 """What a killed process left of its Dagster runs is ended; what a living one does goes on."""
 
+import json
 import socket
+import subprocess
+import sys
 
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
 from crypto_pool import recovery
-from crypto_pool.building import open_instance
+from crypto_pool.building import open_instance, pools_of
 from crypto_pool.defs.run_tags import PROCESS_TAG
 from crypto_pool.recovery import (
     BEGUN,
     CODE_SERVER_TAG,
     Owner,
+    await_slots,
+    end_lost_runs,
     record_daemon_host,
     recover,
     this_process,
+    up_lock,
     worker_of,
 )
 from crypto_pool.settings import Settings
@@ -101,3 +107,129 @@ def test_an_owner_is_read_from_the_tag_it_gives():
     assert Owner.parse(str(owner)) == owner
     assert not Owner.parse(this_process()).is_gone()
     assert Owner.parse(this_process())._replace(known_at=1).is_gone()  # another has its number now
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from crypto_pool.adapters.held_files import hold
+held = [hold(Path(path)) for path in sys.argv[1:]]
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holding():
+    """Start a process that holds files; what is returned kills it."""
+    processes = []
+
+    def start(*paths):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, *map(str, paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        processes.append(process)
+        assert process.stdout.readline() == b"held\n"
+
+        def kill():
+            process.kill()
+            process.wait()
+
+        return kill
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@dg.op(pool="member_training")
+def trains() -> None:
+    """Take a slot."""
+
+
+@dg.job
+def training() -> None:
+    """A job whose step takes a slot."""
+    trains()
+
+
+def test_a_killed_process_is_seen_to_be_gone_whatever_its_host_was_called(
+    settings, holding, tmp_path
+):
+    with open_instance(settings) as instance:
+        owner = Owner("a-container-made-anew", 1, 1)
+        kill = holding(owner.file_in(tmp_path))
+        run = begin(instance, {PROCESS_TAG: str(owner)})
+        assert end_lost_runs(instance) == []
+        kill()
+        assert end_lost_runs(instance) == [run.run_id]
+        assert not owner.file_in(tmp_path).exists()
+        unknown = begin(instance, {PROCESS_TAG: str(Owner("another-host", 1, 1))})
+        mine = begin(instance, {PROCESS_TAG: this_process(instance)})
+        assert end_lost_runs(instance) == []
+        assert {unknown.run_id, mine.run_id} <= {one.run_id for one in instance.get_runs()}
+        assert this_process(instance) == mine.tags[PROCESS_TAG]
+
+
+def test_the_runs_of_an_up_end_with_it(settings, holding, tmp_path):
+    server = json.dumps({"host": "localhost", "socket": str(tmp_path / "up" / "code_server.sock")})
+    with open_instance(settings) as instance:
+        instance.daemon_cursor_storage.set_cursor_values({recovery.DAEMON_HOST: "elsewhere"})
+        kill = holding(up_lock(tmp_path))
+        run = begin(instance, {CODE_SERVER_TAG: server})
+        other = begin(instance, LAUNCHED)  # of a `dagster dev`
+        assert end_lost_runs(instance) == []
+        kill()
+        assert end_lost_runs(instance) == [run.run_id]
+        assert instance.get_run_by_id(other.run_id).status is dg.DagsterRunStatus.STARTED
+
+
+def test_slots_that_a_wipe_took_are_there_again(settings):
+    with open_instance(settings) as instance:
+        assert training.execute_in_process(instance=instance).success
+        storage = instance.event_log_storage
+        instance.wipe()
+        assert storage.get_concurrency_info("member_training").slot_count == 0
+        recover(instance, settings)
+        assert storage.get_concurrency_info("member_training").slot_count == 1
+        storage.set_concurrency_slots("member_training", 3)
+        instance.wipe()
+        recover(instance, settings)
+        assert storage.get_concurrency_info("member_training").slot_count == 3
+
+
+def test_who_holds_a_slot_is_said_and_waiting_can_be_ended(settings, holding, tmp_path):
+    with open_instance(settings) as instance:
+        owner = Owner("worker-7", 4711, 1)
+        kill = holding(owner.file_in(tmp_path))
+        run = instance.create_run_for_job(
+            training, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: str(owner)}
+        )
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default("member_training")
+        storage.claim_concurrency_slot("member_training", run.run_id, "trains")
+        said, looks = [], []
+
+        def interrupted(_seconds):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            await_slots(instance, {"member_training"}, said.append, interrupted)
+        holder = f"member_training by run {run.run_id} of process 4711 on worker-7"
+        assert said == [f"waiting for slots that are held: {holder}; Ctrl-C ends this"]
+
+        def look(_seconds):
+            looks.append(1)
+            if len(looks) == 2:
+                kill()
+
+        await_slots(instance, {"member_training", "unknown"}, said.append, look)
+        assert (len(looks), len(said)) == (2, 2)  # once for each wait, however long
+
+
+def test_what_takes_a_slot_is_known():
+    assert pools_of("train_members") == {"member_training"}
+    assert pools_of("predict_day") == set()

@@ -1,6 +1,7 @@
 """`up` begins only where it can, says where its pages are, and takes its services along."""
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from threading import Event, Thread
 from time import monotonic
 
+import dagster as dg
 import psutil
 import pytest
 import yaml
@@ -20,10 +22,26 @@ from crypto_pool.commands.supervising import (
     Running,
     Service,
 )
-from crypto_pool.commands.up import CODE_SERVER, DAEMON, Ports, say_when_ready, services
+from crypto_pool.commands.up import (
+    ADDRESS_FILE,
+    CODE_SERVER,
+    DAEMON,
+    Ports,
+    _runs_of_the_services,
+    hold_alone,
+    say_when_ready,
+    services,
+)
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.recovery import CODE_SERVER_TAG
 from crypto_pool.settings import Settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
+
+
+@dg.job
+def idle() -> None:
+    """A job that is never run."""
+
 
 SUPERVISE = r"""
 import sys
@@ -190,6 +208,32 @@ def test_nothing_is_printed_once_it_is_to_end(capsys):
     with socket.create_server((LOOPBACK, 0)) as answering:
         say_when_ready({"Pool": answering.getsockname()}, ending)
     assert capsys.readouterr().out == ""
+
+
+def test_a_second_up_is_refused_with_the_address_of_the_first(new_pool):
+    pool = new_pool(serving_port="0")
+    folder = pool.home.resolve() / "up"
+    first = hold_alone(folder)
+    (folder / ADDRESS_FILE).write_text("http://127.0.0.1:8765")
+    second = pool.run("up", timeout=60)
+    assert second.returncode == 2
+    assert f"runs already for {folder.parent} at http://127.0.0.1:8765: end that" in second.stderr
+    first.release()
+    hold_alone(folder).release()  # one that was killed holds nothing
+
+
+def test_up_ends_the_runs_of_its_own_code_server_only(tmp_path):
+    own, other = tmp_path / "up" / "code_server.sock", tmp_path / "other.sock"
+    servers = [{"socket": str(own)}, {"socket": str(other)}, {"port": 4000}, None]
+    tags = [{} if one is None else {CODE_SERVER_TAG: json.dumps(one)} for one in servers]
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        begun = [
+            instance.create_run_for_job(idle, status=dg.DagsterRunStatus.STARTED, tags=one)
+            for one in tags
+        ]
+        mine = _runs_of_the_services(instance, CodeServer(own, tmp_path / "workspace.yaml"))
+    assert [run.run_id for run in mine] == [begun[0].run_id]
 
 
 def test_dagster_and_mlflow_are_quiet_below_warnings(tmp_path):

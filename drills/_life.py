@@ -148,7 +148,7 @@ def execute(instance: dg.DagsterInstance, request: dg.RunRequest) -> None:
             **request.run_config,
             "loggers": {"console": {"config": {"log_level": "ERROR"}}},
         },
-        tags={**request.tags, PROCESS_TAG: this_process()},
+        tags={**request.tags, PROCESS_TAG: this_process(instance)},
         asset_selection=selection_of(request),
         raise_on_error=False,
     )

@@ -189,7 +189,7 @@ def _train(instance: object, day: date) -> list[str]:
             "loggers": {"console": {"config": {"log_level": "INFO"}}},
         },
         tags={
-            PROCESS_TAG: this_process(),
+            PROCESS_TAG: this_process(instance),
             **partition_range([f"{symbols[0]}|uptrend", f"{symbols[-1]}|downtrend"]),
         },
         asset_selection=[*(candidate_key(name) for name in algorithms), champion.key],

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from crypto_pool import CODE_LOCATION
 
+# Runs say by it that they are of an `up`: crypto_pool.recovery knows them by its name.
+SOCKET_NAME = "code_server.sock"
 LONGEST_SOCKET_PATH = 100  # the system's limit is 104 to 108 bytes
 
 
@@ -27,7 +29,7 @@ class CodeServer(NamedTuple):
         The location keeps the name of its module: what was switched on or off is known by it.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        address = folder / "code_server.sock"
+        address = folder / SOCKET_NAME
         if len(str(address).encode()) > LONGEST_SOCKET_PATH:
             address = Path(tempfile.mkdtemp(prefix="crypto_pool_")) / address.name
         address.unlink(missing_ok=True)

@@ -1,29 +1,103 @@
-"""Begin a coin's history anew: `crypto-pool restart-history`."""
+"""Decisions about a coin's history: `accept-break`, `restart-history` and `retire`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import JsonOption
+from crypto_pool.commands.options import JsonOption, read_date
 from crypto_pool.commands.printing import console, print_json
+
+if TYPE_CHECKING:
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.settings import Settings
+
+CoinArgument = Annotated[str, typer.Argument(help="The coin, for example BTC.")]
+
+
+def accept_break(
+    symbol: CoinArgument,
+    day: Annotated[str, typer.Argument(help="The day of the break, YYYY-MM-DD.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take a level break as part of a coin's history, which goes on then."""
+    from crypto_pool.workflow import history
+
+    settings, store, coin = _open(symbol)
+    history.accept_break(store, coin, read_date("DATE", day), settings.now())
+    _say(
+        as_json,
+        {"symbol": coin, "accepted": day},
+        f"The break of {coin} on {day} is accepted; indicators start anew there at the next build.",
+    )
 
 
 def restart_history(
-    symbol: Annotated[str, typer.Argument(help="The coin whose stored bars are set aside.")],
+    symbol: CoinArgument,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", help="First day of the history that is kept; default: none is."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set a coin's stored bars aside, to be pulled anew."""
+    """Set a coin's stored bars aside, all or those before a day."""
+    from crypto_pool.workflow import history
+
+    settings, store, coin = _open(symbol)
+    begins = None if first is None else read_date("--from", first)
+    count = history.restart_history(store, coin, settings.now(), begins)
+    then = (
+        "the next build pulls its history anew"
+        if begins is None
+        else f"its history begins on {begins} or later, and no pull takes an earlier day"
+    )
+    _say(
+        as_json,
+        {"symbol": coin, "bars": count, "table": history.REPLACED, "from": first},
+        f"{count} bars of {coin} stand in the table {history.REPLACED} now; {then}.",
+    )
+
+
+def retire(
+    symbol: CoinArgument,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", help="First day without it; default: the one after its last bar."),
+    ] = None,
+    undo: Annotated[bool, typer.Option(help="Bring the coin back.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a coin out of pulls, checks and forecasts; what is stored of it stays."""
+    from crypto_pool.workflow import history
+
+    settings, store, coin = _open(symbol)
+    if undo:
+        day = None
+    elif first is not None:
+        day = read_date("--from", first)
+    else:
+        day = history.decisions_of(store, coin).retired_from
+        day = day or history.day_after_last_bar(store, coin)
+    history.retire(store, coin, day, settings.now())
+    told = (
+        f"{coin} is back: it is pulled and forecast again."
+        if day is None
+        else f"{coin} is retired from {day} on: no pull, check or forecast; its history, ledger "
+        "and place in the panel's training stay."
+    )
+    _say(as_json, {"symbol": coin, "retired_from": None if day is None else day.isoformat()}, told)
+
+
+def _open(symbol: str) -> "tuple[Settings, FrameStore, str]":
     from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.domain.symbols import parse_symbol
     from crypto_pool.settings import load_settings
-    from crypto_pool.workflow import pulling
 
     settings = load_settings()
-    store = FrameStore(settings.frames_root)
-    count = pulling.restart_history(store, symbol.upper(), settings.now())
+    return settings, FrameStore(settings.frames_root), parse_symbol(symbol)
+
+
+def _say(as_json: bool, values: dict[str, object], text: str) -> None:
     if as_json:
-        print_json({"symbol": symbol.upper(), "bars": count, "table": pulling.REPLACED})
-        return
-    console.print(
-        f"{count} bars of {symbol.upper()} stand in the table {pulling.REPLACED} now; "
-        "the next build pulls its history anew."
-    )
+        print_json(values)
+    else:
+        console.print(text)

@@ -1,5 +1,6 @@
 """The command `up`: the pool's pages, the Dagster UI, its daemon and MLflow, kept running."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -7,13 +8,16 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+from filelock import FileLock
 
+from crypto_pool.adapters.held_files import hold
 from crypto_pool.commands.code_server import CodeServer
 from crypto_pool.commands.happenings import Happenings
 from crypto_pool.commands.options import chosen_settings
 from crypto_pool.commands.ports import HIGHEST_PORT, LOOPBACK, Place, await_answers, try_ports
 from crypto_pool.commands.printing import console
 from crypto_pool.commands.supervising import Service, supervise
+from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from crypto_pool.settings import Settings
 
 DAEMON, CODE_SERVER = "dagster-daemon", "the code server"
+ADDRESS_FILE = "address"
 DAGSTER_UI = "crypto_pool.commands.dagster_ui"
 MLFLOW_UI = "crypto_pool.commands.mlflow_ui"
 # MLflow's own default would let in any name of the local network.
@@ -58,6 +63,8 @@ def up(
 
     settings = chosen_settings()
     check_exposure(settings)
+    folder = settings.dagster_home.resolve() / "up"
+    lock = hold_alone(folder)
     wanted = settings.serving_port if pool_port is None else pool_port
     ports = Ports(
         *try_ports(
@@ -68,7 +75,7 @@ def up(
     )
     with open_instance(settings) as instance:
         record_daemon_host(instance)
-        for run_id in recover(instance, settings):
+        for run_id in recover(instance, settings, is_up=True):
             console.print(f"ended run {run_id}, left by a killed process")
     # Not an argument: other users of the machine see those, and the URI may hold a password.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
@@ -77,7 +84,7 @@ def up(
         "Dagster": (LOOPBACK, ports.dagster),
         "MLflow": (LOOPBACK, ports.mlflow),
     }
-    folder = settings.dagster_home.resolve() / "up"
+    (folder / ADDRESS_FILE).write_text(f"http://{settings.serving_host}:{ports.pool}")
     code_server = CodeServer.prepare(folder)
     print_addresses(f"Starting; what the services say goes to {folder}/*.log", addresses)
     ending = Event()
@@ -85,16 +92,37 @@ def up(
     Thread(target=Happenings(settings).follow, args=(ending, console), daemon=True).start()
     code = supervise(
         services(settings, ports, code_server),
-        lambda service, how: mend(settings, service, how),
+        lambda service, how: mend(settings, service, how, code_server),
         ending,
         logs=folder,
     )
     with open_instance(settings) as instance:
-        for run in _runs_of_the_services(instance):
+        for run in _runs_of_the_services(instance, code_server):
             instance.report_run_canceled(run, "stopped with `crypto-pool up`")
             console.print(f"canceled run {run.run_id}")
         recover(instance, settings)
+    (folder / ADDRESS_FILE).unlink(missing_ok=True)
+    lock.release()
     raise typer.Exit(code)
+
+
+def hold_alone(folder: Path) -> FileLock:
+    """Hold a home's `up`.
+
+    Raises:
+        InvalidSetting: another one runs, whose address its message names.
+    """
+    from crypto_pool.recovery import up_lock
+
+    lock = hold(up_lock(folder.parent))
+    if lock is not None:
+        return lock
+    address = folder / ADDRESS_FILE
+    there = f" at {address.read_text()}" if address.exists() else ""
+    raise InvalidSetting(
+        f"`crypto-pool up` runs already for {folder.parent}{there}: end that one, or choose "
+        "another home with --home"
+    )
 
 
 def services(settings: "Settings", ports: Ports, code_server: CodeServer) -> list[Service]:
@@ -132,7 +160,7 @@ def print_addresses(title: str, addresses: dict[str, tuple[str, int]]) -> None:
     console.print("\n".join([title, *lines]))
 
 
-def mend(settings: "Settings", service: Service, how: str) -> None:
+def mend(settings: "Settings", service: Service, how: str, code_server: CodeServer) -> None:
     """Put on record what a service that died took with it, and tell whom it concerns.
 
     The runs of a dead code server would block the queue as started; failed, they are retried.
@@ -145,7 +173,7 @@ def mend(settings: "Settings", service: Service, how: str) -> None:
     try:
         with open_instance(settings) as instance:
             if service.name == CODE_SERVER:
-                for run in _runs_of_the_services(instance):
+                for run in _runs_of_the_services(instance, code_server):
                     instance.report_run_failed(run, f"the code server that ran it {how}")
             recover(instance, settings)
         pool_alerts(settings).tell(ended_service(service.name, how, settings.now()))
@@ -153,13 +181,17 @@ def mend(settings: "Settings", service: Service, how: str) -> None:
         console.print(f"not mended after {service.name} {how}: {fault}")
 
 
-def _runs_of_the_services(instance: "DagsterInstance") -> "list[DagsterRun]":
-    """Runs of the UI, schedule and sensors that have begun; those of a command have a process."""
+def _runs_of_the_services(
+    instance: "DagsterInstance", code_server: CodeServer
+) -> "list[DagsterRun]":
+    """Runs that have begun in this code server; a command's and a `dagster dev`'s have others."""
     from dagster import DagsterRunStatus, RunsFilter
 
-    from crypto_pool.defs.run_tags import PROCESS_TAG
+    from crypto_pool.recovery import CODE_SERVER_TAG
 
     begun = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     return [
-        run for run in instance.get_runs(RunsFilter(statuses=begun)) if PROCESS_TAG not in run.tags
+        run
+        for run in instance.get_runs(RunsFilter(statuses=begun))
+        if json.loads(run.tags.get(CODE_SERVER_TAG, "{}")).get("socket") == str(code_server.address)
     ]

@@ -16,7 +16,9 @@ from crypto_pool.defs.requests import owed_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.settings import Settings, load_settings
-from crypto_pool.workflow.incidents import failed_run, late_forecasts, quarantines
+from crypto_pool.workflow.history import active_symbols
+from crypto_pool.workflow.incidents import failed_run, late_forecasts, quarantines, silent_coins
+from crypto_pool.workflow.pulling import last_bar
 
 _settings = load_settings()
 WATCHED = (
@@ -81,6 +83,9 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     last_closed = settings.last_closed()
     owed = owed_days(pool, last_closed).forecast
     alerts += late_forecasts(owed, last_closed, partial(forecasts_due_at, settings), now)
+    coins = active_symbols(pool.store, settings.symbols, last_closed)
+    last_bars = {symbol: day for symbol in coins if (day := last_bar(pool.store, symbol))}
+    alerts += silent_coins(last_bars, last_closed)
     told = pool_alerts(settings).tell(alerts)
     tell_published(settings)  # again, where its host was dead
     return dg.SkipReason("; ".join(alert.text for alert in told) or "nothing new to tell")

@@ -18,6 +18,8 @@ from crypto_pool.domain.drift import per_price, unseen_share
 from crypto_pool.domain.market import missing_days
 from crypto_pool.domain.table_schemas import require_sane_bars, require_sane_features
 from crypto_pool.errors import CryptoPoolError
+from crypto_pool.workflow.history import active_symbols
+from crypto_pool.workflow.incidents import SILENT_DAYS
 from crypto_pool.workflow.pulling import REPORTS
 
 DROPPED_LIMIT = 0.2
@@ -30,7 +32,10 @@ def behind(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     """Whether the stored bars end before the last closed day."""
     latest: date = store.read("daily_bars", symbol).index.max().date()
     late = (pool.settings.last_closed() - latest).days
-    return f"{late} days behind, its last bar is {latest}" if late > 0 else ""
+    if late <= 0:
+        return ""
+    ended = f"; if it ended, `crypto-pool retire {symbol}`" if late >= SILENT_DAYS else ""
+    return f"{late} days behind, its last bar is {latest}{ended}"
 
 
 def gaps(store: FrameStore, symbol: str, pool: PoolResource) -> str:
@@ -53,8 +58,10 @@ def changed_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     report = store.read(REPORTS, symbol).iloc[0]
     if report["verdict"] == "refused":
         return f"pull refused: {report['reason']}"
-    told = {"restated": "restated", "missing": "no longer given"}
-    return ", ".join(f"{report[name]} days {word}" for name, word in told.items() if report[name])
+    told = {"restated": "restated", "missing": "no longer given", "older": "older left out"}
+    counts = {name: int(report.get(name, 0)) for name in told}
+    found = [f"{count} days {told[name]}" for name, count in counts.items() if count]
+    return ", ".join([*found, *([str(report["reason"])] if report["reason"] else [])])
 
 
 def insane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
@@ -83,7 +90,8 @@ def check_coins(asset: dg.AssetsDefinition, table: str, find: Finding) -> dg.Ass
 
     @dg.asset_check(asset=asset, name=find.__name__, description=find.__doc__)
     def check(pool: PoolResource) -> dg.AssetCheckResult:
-        stored = [symbol for symbol in pool.settings.symbols if pool.store.exists(table, symbol)]
+        coins = active_symbols(pool.store, pool.settings.symbols, pool.as_of)
+        stored = [symbol for symbol in coins if pool.store.exists(table, symbol)]
         found = {symbol: find(pool.store, symbol, pool) for symbol in stored}
         told = {symbol: text for symbol, text in found.items() if text}
         return dg.AssetCheckResult(

@@ -24,6 +24,7 @@ from crypto_pool.domain.review import ReviewRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.code_version import domain_version
+from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.pulling import Puller
 from crypto_pool.workflow.warm_up import warm_up_worker
 
@@ -98,8 +99,9 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def members(self) -> list[Member]:
-        """All members, coin by coin."""
-        return [Member(symbol, trend) for symbol in self.settings.symbols for trend in Trend]
+        """All members, coin by coin, but those of coins that are retired."""
+        symbols = active_symbols(self.store, self.settings.symbols, self.as_of)
+        return [Member(symbol, trend) for symbol in symbols for trend in Trend]
 
     @property
     def provider(self) -> MarketDataProvider:

@@ -1,11 +1,13 @@
 """How newly pulled bars join the stored ones, without a changed past slipping in.
 
 Indicators depend on where the history starts and on every bar since. So what is stored stays:
-the first day never moves, no day goes, no stored value is overwritten. What the provider now
-says otherwise is reported; if it is so much that the new bars belong to another history, the
+the first day never moves, no day goes, and no stored value is overwritten but those of the latest
+two days, which a source may have given before they were final. What the provider now says
+otherwise is reported; if it is so much that the new bars belong to another history, the
 pull is refused as a whole.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -13,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.market import PRICE_COLUMNS, missing_days
+from crypto_pool.domain.market import BAR_COLUMNS, PRICE_COLUMNS, missing_days
 
 PRICE_TOLERANCE = 1e-4
 """Relative difference of a price that is more than rounding: 0.01 %."""
@@ -27,7 +29,10 @@ LARGEST_VOLUME_RATIO = 2.0
 FEWEST_COMPARED_DAYS = 20
 """Days in common that a median is taken over."""
 
-Verdict = Literal["first", "unchanged", "extended", "restated", "refused"]
+REPLACEABLE_DAYS = 2
+"""Latest stored days that the next pull may replace."""
+
+Verdict = Literal["first", "unchanged", "replaced", "extended", "restated", "refused"]
 
 
 @dataclass(frozen=True)
@@ -36,19 +41,41 @@ class Merge:
 
     `refused`: `bars` are the stored ones, and `reason` says why nothing was taken.
     `restated`: stored days the provider now gives other values for; the stored ones stay.
+    `replaced`: of the latest two stored days, those with other values now; they are taken.
     `missing`: stored days within the pull's span that it lacks; they stay.
     `filled`: days missing in the stored history that the pull has; they are taken.
     `older`: pulled days before the stored history begins; they are left out.
+    `notes`: all of it in words, with the ways out.
     """
 
     bars: pd.DataFrame
     verdict: Verdict
     added: int = 0
     restated: tuple[date, ...] = ()
+    replaced: tuple[date, ...] = ()
     missing: tuple[date, ...] = ()
     filled: tuple[date, ...] = ()
     older: int = 0
+    older_span: str = ""
     reason: str = ""
+
+    def notes(self, symbol: str) -> list[str]:
+        """Say by day how the pull differs from what was stored."""
+        told = {
+            "restated by the source; the stored values stay": self.restated,
+            "among the latest two stored days: replaced by what the source gives now": (
+                self.replaced
+            ),
+            "no longer given by the source; the stored bars stay": self.missing,
+            "missing until now: filled": self.filled,
+        }
+        notes = [f"{symbol}: {name_days(days)} {what}" for what, days in told.items() if days]
+        if self.older:
+            notes.append(
+                f"{symbol}: {self.older} older days, {self.older_span}, are "
+                f"left out: `crypto-pool restart-history {symbol}` takes them"
+            )
+        return notes
 
 
 def merge_bars(stored: pd.DataFrame | None, pulled: pd.DataFrame) -> Merge:
@@ -59,25 +86,46 @@ def merge_bars(stored: pd.DataFrame | None, pulled: pd.DataFrame) -> Merge:
     if common.empty:
         return Merge(stored, "refused", reason=_no_overlap(stored, pulled))
     before, now = stored.loc[common], pulled.loc[common]
-    changed = _largest_difference(before, now) > PRICE_TOLERANCE
-    restated = _days(common[changed])
+    changed = _largest_difference(before, now, PRICE_COLUMNS) > PRICE_TOLERANCE
+    is_latest = common.isin(stored.index[-REPLACEABLE_DAYS:])
+    restated = _days(common[changed & ~is_latest])
     reason = _another_history(before, now, int(changed.sum()))
     if reason:
         return Merge(stored, "refused", restated=restated, reason=reason)
 
+    differs = _largest_difference(before, now, BAR_COLUMNS) > PRICE_TOLERANCE
+    replaced = common[differs & is_latest]
     later = pulled.index[pulled.index > stored.index.max()]
     filled = missing_days(stored.index).intersection(pd.DatetimeIndex(pulled.index))
     spanned = stored.index[(stored.index >= pulled.index.min())]
-    taken = pulled.loc[pulled.index.isin(later) | pulled.index.isin(filled), stored.columns]
+    older = pulled.index[pulled.index < stored.index.min()]
+    new = later.union(filled)
+    taken = pulled.loc[pulled.index.isin(new.union(replaced)), stored.columns]
+    kept = stored.drop(replaced)
     return Merge(
-        bars=pd.concat([stored, taken]).sort_index() if len(taken) else stored,
-        verdict="restated" if restated else "extended" if len(taken) else "unchanged",
+        bars=pd.concat([kept, taken]).sort_index() if len(taken) else stored,
+        verdict=_verdict(restated, new, replaced),
         added=len(later),
         restated=restated,
+        replaced=_days(replaced),
         missing=_days(spanned.difference(pulled.index)),
         filled=_days(filled),
-        older=int((pulled.index < stored.index.min()).sum()),
+        older=len(older),
+        older_span=_span(older) if len(older) else "",
     )
+
+
+def _verdict(restated: Sequence[date], new: pd.Index, replaced: pd.Index) -> Verdict:
+    if restated:
+        return "restated"
+    if len(new):
+        return "extended"
+    return "replaced" if len(replaced) else "unchanged"
+
+
+def name_days(days: Sequence[date]) -> str:
+    """Name days one by one."""
+    return ", ".join(map(str, days))
 
 
 def _no_overlap(stored: pd.DataFrame, pulled: pd.DataFrame) -> str:
@@ -113,10 +161,12 @@ def _another_history(before: pd.DataFrame, now: pd.DataFrame, changed: int) -> s
     return ""
 
 
-def _largest_difference(before: pd.DataFrame, now: pd.DataFrame) -> np.ndarray:
-    prices = list(PRICE_COLUMNS)
-    ratio = now[prices].to_numpy(dtype=float) / before[prices].to_numpy(dtype=float)
-    return np.asarray(np.abs(ratio - 1).max(axis=1))
+def _largest_difference(
+    before: pd.DataFrame, now: pd.DataFrame, columns: Sequence[str]
+) -> np.ndarray:
+    then, today = (frame[list(columns)].to_numpy(dtype=float) for frame in (before, now))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(then == today, 0.0, np.abs(today / then - 1)).max(axis=1))
 
 
 def _days(index: pd.Index) -> tuple[date, ...]:

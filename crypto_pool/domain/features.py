@@ -5,9 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.indicators import PROVIDER_DECIMALS
 from crypto_pool.domain.market import missing_days
+from crypto_pool.errors import InvalidFeatures
 
 DAYS_AFTER_GAP = 20
+SMALLEST_PROVIDER_PRICE = 0.01
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,8 @@ class FeatureBuild:
 
     features: pd.DataFrame
     dropped: dict[str, int]
+    incomplete: tuple[str, ...] = ()
+    """Features that have no finite value on any day."""
 
 
 def feature_names(time_period: int = 7) -> tuple[str, ...]:
@@ -63,6 +68,36 @@ def assemble_features(indicators: pd.DataFrame, time_period: int = 7) -> Feature
     return FeatureBuild(
         features=derived.loc[~(missing | infinite | after_gap)],
         dropped={reason: int(rows.sum()) for reason, rows in dropped.items()},
+        incomplete=tuple(derived.columns[~np.isfinite(values).any(axis=0)]),
+    )
+
+
+def require_digits(bars: pd.DataFrame, symbol: str, indicator_source: str) -> None:
+    """Raise InvalidFeatures for a price too small for the 4 decimals of a provider's indicators."""
+    price = float(bars["close"].iloc[-1])
+    if indicator_source == "provider" and price < SMALLEST_PROVIDER_PRICE:
+        raise InvalidFeatures(
+            f"{symbol}: the provider gives its indicators with {PROVIDER_DECIMALS} decimals, which "
+            f"leave nothing of a coin of {price:g} USD (from {SMALLEST_PROVIDER_PRICE:g} on they "
+            "say something); set CRYPTO_POOL_INDICATOR_SOURCE=local"
+        )
+
+
+def require_rows(build: FeatureBuild, symbol: str) -> None:
+    """Raise InvalidFeatures, with the first cause, if no row was left."""
+    if len(build.features):
+        return
+    counts = ", ".join(f"{rows} by {reason}" for reason, rows in build.dropped.items() if rows)
+    cause = (
+        f"{', '.join(build.incomplete)} can be computed on no day"
+        if build.incomplete
+        else f"days are missing less than {DAYS_AFTER_GAP} days before every bar"
+        if build.dropped["after_gap"]
+        else "no bar has all of them"
+    )
+    raise InvalidFeatures(
+        f"{symbol}: no day has its {len(build.features.columns)} features: {cause} "
+        f"(rows dropped: {counts or 'none were there'}); correct the source"
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import talib
 
+from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.recipe import SeriesType
 
 SIMPLE_AVERAGE = 0  # TA-Lib's MA_Type for SMA
@@ -20,10 +21,17 @@ def compute_indicators(
 ) -> pd.DataFrame:
     """Compute the indicator table over exactly the bars given; warm-up rows are NaN.
 
+    After a gap of more than 20 days and at a level break all of them start anew.
     `match_provider` floors volume for OBV and A/D and rounds to 4 decimals, which gives
     Alpha Vantage's digits over the same bars. The value at t depends on bars up to t
     only, and for the recursive ones (EMA family, OBV, A/D) on where the bars start.
     """
+    return by_segment(bars, lambda part: _compute(part, match_provider, time_period, series_type))
+
+
+def _compute(
+    bars: pd.DataFrame, match_provider: bool, time_period: int, series_type: SeriesType
+) -> pd.DataFrame:
     high, low, close, volume = (
         bars[column].to_numpy(dtype=np.float64) for column in ("high", "low", "close", "volume")
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.indicators import closing_averages
 from crypto_pool.domain.market import Trend, has_unbroken_days
 from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
@@ -46,10 +47,13 @@ def label_forward_return(
 def label_target(
     bars: pd.DataFrame, trend: Trend | str, target: Target = DEFAULT_TARGET
 ) -> pd.Series:
-    """Label each bar by the target, of the close whatever the features are computed from."""
+    """Label each bar by the target, of the close whatever the features are computed from.
+
+    NaN where the target spans a level break.
+    """
     if target.kind == "forward_return":
-        return label_forward_return(bars, trend, target)
-    return label_trend(closing_averages(bars), trend, target)
+        return by_segment(bars, lambda part: label_forward_return(part, trend, target))
+    return by_segment(bars, lambda part: label_trend(closing_averages(part), trend, target))
 
 
 def _label_change(

@@ -9,11 +9,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting
+from crypto_pool.domain.symbols import parse_symbol
+from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting, UnfitBars
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 PRICE_COLUMNS = ("open", "high", "low", "close")
 NAMED_DATES = 3
+STANDSTILL_DAYS = 60
 
 FaultAction = Literal["repaired", "noted", "refused"]
 
@@ -51,7 +53,7 @@ class Member:
             raise InvalidSetting(
                 f"{name!r} names no member: write SYMBOL_trend, for example BTC_uptrend"
             )
-        return cls(symbol, Trend(trend))
+        return cls(parse_symbol(symbol), Trend(trend))
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def validate_bars(
 
     A refused row becomes a missing day; missing days are noted, never filled.
     Raises InvalidBars for missing columns, an unusable index or two different bars
-    of one day, and InsufficientHistory for fewer than `min_history_bars` bars.
+    of one day, InsufficientHistory for fewer than `min_history_bars` bars, and UnfitBars
+    for bars of weeks, and where volume or price stand still.
     """
     clean = _with_bar_dates(_with_float_columns(bars, symbol), symbol)
     faults: list[BarFault] = []
@@ -93,6 +96,7 @@ def validate_bars(
         if rows.any():
             faults.append(_fault(symbol, kind, clean.index[rows], "refused", why))
             clean["refused"] |= rows
+    refused = clean.loc[clean["refused"] & (clean.index <= pd.Timestamp(last_closed))]
     clean = clean.loc[~clean["refused"], list(BAR_COLUMNS)]
 
     if not clean.index.is_monotonic_increasing:
@@ -107,12 +111,10 @@ def validate_bars(
     idle = clean.index[clean["volume"] == 0]
     if len(idle):
         faults.append(_fault(symbol, "zero_volume", idle, "noted", "no volume, bar kept"))
+    _require_days(clean, symbol)
     if len(clean) < min_history_bars:
-        raise InsufficientHistory(
-            f"{symbol}: {len(clean)} usable bars up to {last_closed}, at least "
-            f"{min_history_bars} are needed; give more history or lower "
-            "CRYPTO_POOL_MIN_HISTORY_BARS"
-        )
+        raise InsufficientHistory(_why_short(clean, refused, symbol, last_closed, min_history_bars))
+    _require_movement(clean, symbol)
     return ValidatedBars(clean, tuple(faults))
 
 
@@ -130,6 +132,58 @@ def has_unbroken_days(index: pd.DatetimeIndex, days: int) -> np.ndarray:
         first = index[: len(index) - days + 1]
         unbroken[days - 1 :] = (index[days - 1 :] - first) == pd.Timedelta(days=days - 1)
     return unbroken
+
+
+def _require_days(bars: pd.DataFrame, symbol: str) -> None:
+    """Raise UnfitBars for bars that are regularly further apart than a day."""
+    if len(bars) < 3:
+        return
+    step = int(pd.Series(bars.index).diff().dt.days.median())
+    if step > 1:
+        kind = {7: "weekly "}.get(step, "monthly " if 28 <= step <= 31 else "")
+        raise UnfitBars(
+            f"{symbol}: these are {kind}bars, one every {step} days; give one bar for each UTC day"
+        )
+
+
+def _require_movement(bars: pd.DataFrame, symbol: str) -> None:
+    """Raise UnfitBars where the latest bars have no volume at all, or one price alone."""
+    latest = bars.tail(STANDSTILL_DAYS)
+    if len(latest) < STANDSTILL_DAYS:
+        return
+    since = f"in the {STANDSTILL_DAYS} bars since {latest.index[0]:%Y-%m-%d}"
+    if (bars["volume"] == 0).all() or (latest["volume"] == 0).all():
+        since = f"in all {len(bars)} bars" if (bars["volume"] == 0).all() else since
+        raise UnfitBars(
+            f"{symbol}: volume is 0 {since}; the volume indicators say nothing without it: "
+            "give bars with their volume, or take the coin out of CRYPTO_POOL_SYMBOLS"
+        )
+    if latest[list(PRICE_COLUMNS)].nunique().max() == 1:
+        since = f"in all {len(bars)} bars" if bars["close"].nunique() == 1 else since
+        raise UnfitBars(
+            f"{symbol}: the price is constant, {latest['close'].iloc[-1]:g} {since}; there is "
+            "nothing to forecast: correct the source, or take the coin out of CRYPTO_POOL_SYMBOLS"
+        )
+
+
+def _why_short(
+    bars: pd.DataFrame, refused: pd.DataFrame, symbol: str, last_closed: date, needed: int
+) -> str:
+    """Say what makes a history too short: rows that had to be left out, or its age."""
+    short = f"{len(bars)} usable bars up to {last_closed}, at least {needed} are needed"
+    if len(bars) + len(refused) >= needed:
+        counts = {name: int(refused[name].isna().sum()) for name in BAR_COLUMNS}
+        missing = [f"{name} is missing in {rows} rows" for name, rows in counts.items() if rows]
+        cause = ", ".join(missing) or (
+            f"{len(refused)} rows are impossible: high or low do not bound open and close, a "
+            "price is not above 0, or volume is negative"
+        )
+        return f"{symbol}: {cause}; that leaves {short}: correct the source"
+    enough = ""
+    if len(bars):
+        day = bars.index[-1] + pd.Timedelta(days=needed - len(bars))
+        enough = f" (on {day:%Y-%m-%d} there will be enough)"
+    return f"{symbol}: {short}{enough}; give more history or lower CRYPTO_POOL_MIN_HISTORY_BARS"
 
 
 def _with_float_columns(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:
@@ -184,7 +238,11 @@ def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: list[BarFault])
     if len(conflicts):
         raise InvalidBars(
             f"{symbol}: different bars for one day on {_named(conflicts)}; "
-            "no repair can tell which is true, correct the source"
+            + (
+                "as on most days: these are intraday bars, give one bar for each UTC day"
+                if 2 * len(conflicts) > once.index.nunique()
+                else "no repair can tell which is true, correct the source"
+            )
         )
     repeated = bars.index[bars.index.duplicated()].unique()
     faults.append(_fault(symbol, "duplicate", repeated, "repaired", "same bar twice, kept once"))

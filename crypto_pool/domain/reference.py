@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.labels import SMA_DAYS
 from crypto_pool.domain.market import Trend, has_unbroken_days
 from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
@@ -23,16 +24,20 @@ def random_walk_probability(
     Of `sma_shift`, the close tells where the 10-day average is heading; of
     `forward_return`, a random walk tells the spread alone. Uses bars up to t only. NaN
     where one of the 61 closes behind the 60 returns is missing, or where the returns do
-    not vary. Raises InvalidSetting for a horizon below 10, where the two averages overlap
-    and the closed form does not hold.
+    not vary; none spans a level break. Raises InvalidSetting for a horizon below 10, where
+    the two averages overlap and the closed form does not hold.
     """
-    from scipy.special import ndtr
-
     if target.horizon < SMA_DAYS:
         raise InvalidSetting(
             f"horizon {target.horizon} is below {SMA_DAYS}: the reference forecast is not defined "
             "there"
         )
+    return by_segment(bars, lambda part: _probability(part, trend, target))
+
+
+def _probability(bars: pd.DataFrame, trend: Trend | str, target: Target) -> pd.Series:
+    from scipy.special import ndtr
+
     index = pd.DatetimeIndex(bars.index)
     close = bars["close"].to_numpy(dtype=np.float64)
     spread = _return_deviation(close)

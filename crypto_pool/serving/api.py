@@ -2,15 +2,19 @@
 
 import csv
 import io
+from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import AfterValidator
 from starlette.responses import PlainTextResponse, Response
 
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.odds import Odds, odds_of, why_no_odds
+from crypto_pool.domain.symbols import SYMBOL_PATTERN, parse_symbol
+from crypto_pool.errors import InvalidSetting
 from crypto_pool.serving import queries
 from crypto_pool.serving.board import Board
 from crypto_pool.serving.errors import Refusal
@@ -68,12 +72,27 @@ class Format(StrEnum):
 
 
 TheBoard = Annotated[Board, Depends(board_of)]
+
+
+def _by_rule(parse: Callable[[str], str]) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        try:
+            return parse(text)
+        except InvalidSetting as fault:
+            raise ValueError(str(fault)) from None
+
+    return checked
+
+
 SymbolText = Annotated[
-    str, Query(pattern="^[A-Za-z0-9]{1,20}$", description="Coin.", examples=["SOL"])
+    str,
+    AfterValidator(_by_rule(parse_symbol)),
+    Query(pattern=rf"^{SYMBOL_PATTERN}$", description="Coin.", examples=["SOL"]),
 ]
 MemberName = Annotated[
     str,
-    Path(pattern="^[A-Z0-9]{1,20}_(uptrend|downtrend)$", examples=["SOL_uptrend"]),
+    AfterValidator(_by_rule(lambda text: Member.parse(text).name)),
+    Path(pattern=rf"^{SYMBOL_PATTERN}_(uptrend|downtrend)$", examples=["SOL_uptrend"]),
 ]
 
 

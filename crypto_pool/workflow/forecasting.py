@@ -12,6 +12,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.drift import InputSpan, abstention_reason, per_price
 from crypto_pool.domain.explanation import contributions
+from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
@@ -22,6 +23,7 @@ from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.domain.training import prediction_input, served_rows
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
+from crypto_pool.workflow.history import name_gap, why_blocked
 from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.snapshots import load_snapshot
 
@@ -97,21 +99,25 @@ def forecast(
     `abstain_beyond_widths` widths of its training span outside; None: however far.
 
     Raises:
-        MissingFeatures: the coin has no complete feature row for that bar date.
+        MissingFeatures: the coin has no complete feature row for that bar date, or is blocked.
     """
     member, tags = forecaster.member, forecaster.version.tags
     features = frames.read("feature_table", member.symbol)
     day = pd.Timestamp(bar_date)
     stored = frames.read("daily_bars", member.symbol)
+    blocked = why_blocked(frames.store, member.symbol, stored, bar_date)
+    if blocked:
+        raise MissingFeatures(blocked)
     if day not in features.index:
-        raise MissingFeatures(_why_no_row(member, day, stored.index, features.index))
+        raise MissingFeatures(_why_no_row(member, bar_date, stored, features.index))
     target = Target.from_settings(tags)
     bars = stored.loc[:day].tail(VOLATILITY_DAYS + 1)
     reference = random_walk_probability(bars, member.trend, target).loc[day]
     if pd.isna(reference):
+        gap = name_gap(stored, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
         raise MissingFeatures(
             f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
-            "without a gap and a price that moves."
+            f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
         )
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
     model = registry.versions.load(member.name, forecaster.version.version)
@@ -150,12 +156,16 @@ def forecast(
     return PREDICTIONS.row(own, vars(member), tags)
 
 
-def _why_no_row(member: Member, day: pd.Timestamp, bars: pd.Index, rows: pd.Index) -> str:
+def _why_no_row(member: Member, bar_date: date, bars: pd.DataFrame, rows: pd.Index) -> str:
     """Say why a bar date has no features, and the day to ask for instead."""
-    missing = f"{member.name} has no feature row for {day:%Y-%m-%d}"
+    missing = f"{member.name} has no feature row for {bar_date}"
     first, last = f"{rows.min():%Y-%m-%d}", f"{rows.max():%Y-%m-%d}"
-    if day > bars.max():
-        return f"{missing}; its bars end {bars.max():%Y-%m-%d}: use --date {last}"
+    ends = bars.index.max().date()
+    if bar_date > ends:
+        return f"{missing}; its bars end {ends}: use --date {last}"
+    gap = name_gap(bars, bar_date, DAYS_AFTER_GAP, "features begin")
+    if gap:
+        return f"{missing}: {gap}"
     return (
         f"{missing}; its rows run from {first} to {last}. "
         "Materialise daily_bars and feature_table, or ask for another day."

@@ -10,6 +10,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
 
 QUARANTINES_TOLD = timedelta(days=30)
+SILENT_DAYS = 7
 QUOTA = "DailyQuotaExhausted"
 
 
@@ -47,6 +48,19 @@ def late_forecasts(
         )
         for day, names in recent.items()
         if now >= due_at(day)
+    ]
+
+
+def silent_coins(last_bars: Mapping[str, date], last_closed: date) -> list[Alert]:
+    """Coins without a new bar for a week: each is told once, until it has one again."""
+    return [
+        Alert(
+            f"silent:{symbol}:{last}",
+            f"{symbol} has had no new bar since {last}; if it was delisted or renamed, "
+            f"`crypto-pool retire {symbol}` takes it out of pulls, checks and forecasts",
+        )
+        for symbol, last in last_bars.items()
+        if (last_closed - last).days >= SILENT_DAYS
     ]
 
 

@@ -9,13 +9,13 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.adapters.rate_limit import PullPlan
-from crypto_pool.domain.bar_history import Merge, merge_bars
+from crypto_pool.domain.bar_history import Merge, merge_bars, name_days
 from crypto_pool.domain.market import validate_bars
 from crypto_pool.domain.moments import naive_utc
-from crypto_pool.errors import DailyQuotaExhausted, HistoryChanged, MissingPartition
+from crypto_pool.errors import BrokenHistory, DailyQuotaExhausted, HistoryChanged, MissingPartition
+from crypto_pool.workflow.history import decisions_of, why_blocked
 
 REPORTS = "bar_reports"
-REPLACED = "replaced_bars"
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,28 @@ class Puller:
         return self.provider.plan_pull(symbols, last_bars, with_indicators)
 
     def pull(self, symbol: str) -> tuple[Merge, tuple[str, ...]]:
-        """Pull a coin's bars; give how they joined the stored ones, and the faults repaired.
+        """Pull a coin's bars; give how they joined the stored ones, and all that is to be said.
 
-        What is stored stays whatever happens. Raises ProviderError, InvalidBars or
-        HistoryChanged.
+        What is stored stays whatever happens. Raises ProviderError, InvalidBars, HistoryChanged
+        or, with the bars stored, BrokenHistory.
         """
         raw = self.provider.daily_bars(symbol, self.last_closed)
+        decided = decisions_of(self.store, symbol)
+        if decided.starts_on is not None:
+            raw = raw.loc[raw.index >= pd.Timestamp(decided.starts_on)]
         checked = validate_bars(raw, symbol, self.last_closed, self.min_history_bars)
         merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
-        faults = tuple(fault.message for fault in checked.faults)
-        self.store.write(REPORTS, symbol, self._report(symbol, merge, faults))
+        faults = (*(fault.message for fault in checked.faults), *merge.notes(symbol))
+        blocked = why_blocked(self.store, symbol, merge.bars, self.last_closed)
+        self.store.write(REPORTS, symbol, self._report(symbol, merge, faults, blocked))
         if merge.verdict == "refused":
             raise HistoryChanged(
                 f"{symbol}: {merge.reason}; the stored bars stay as they are. If the new history "
                 f"is the right one, take it with `crypto-pool restart-history {symbol}`"
             )
         self.store.write("daily_bars", symbol, merge.bars)
+        if blocked:
+            raise BrokenHistory(blocked)
         return merge, faults
 
     def provider_indicators(self, symbol: str) -> pd.DataFrame:
@@ -68,7 +74,9 @@ class Puller:
             )
         return self.provider.indicators(symbol)
 
-    def _report(self, symbol: str, merge: Merge, faults: tuple[str, ...]) -> pd.DataFrame:
+    def _report(
+        self, symbol: str, merge: Merge, faults: tuple[str, ...], blocked: str
+    ) -> pd.DataFrame:
         return pd.DataFrame(
             [
                 {
@@ -78,9 +86,13 @@ class Puller:
                     "verdict": merge.verdict,
                     "added": merge.added,
                     "restated": len(merge.restated),
+                    "restated_days": name_days(merge.restated),
+                    "replaced_days": name_days(merge.replaced),
                     "missing": len(merge.missing),
                     "filled": len(merge.filled),
-                    "reason": merge.reason,
+                    "older": merge.older,
+                    "reason": merge.reason or blocked,
+                    "notes": "\n".join(merge.notes(symbol)),
                     "faults": "; ".join(faults),
                 }
             ]
@@ -104,13 +116,11 @@ def require_fits(plan: PullPlan | None, symbol: str) -> None:
         raise DailyQuotaExhausted(f"{symbol} waits: {plan.message}")
 
 
-def restart_history(store: FrameStore, symbol: str, now: datetime) -> int:
-    """Set a coin's stored bars aside, so that the next pull begins its history anew.
-
-    The old bars stay in the table replaced_bars; gives how many they are. Raises
-    MissingPartition.
-    """
-    bars = store.read("daily_bars", symbol)
-    store.write(REPLACED, f"{symbol}|{now:%Y%m%dT%H%M%S}", bars)
-    store.remove("daily_bars", symbol)
-    return len(bars)
+def pull_notes(store: FrameStore, symbols: Sequence[str]) -> list[str]:
+    """Say of coins how their latest pull differed from what was stored."""
+    told = []
+    for symbol in symbols:
+        if store.exists(REPORTS, symbol):
+            report = store.read(REPORTS, symbol).iloc[0]
+            told += str(report.get("notes") or "").splitlines()
+    return told

@@ -23,6 +23,7 @@ from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, training_table
 from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
+from crypto_pool.workflow.history import require_unbroken
 from crypto_pool.workflow.isolation import Failure, map_isolated
 
 
@@ -73,6 +74,7 @@ def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe)
 
     Raises:
         MissingFeatures: the coin's first bar is later than `as_of`.
+        BrokenHistory: a level break that nobody has accepted blocks it.
     """
     bars = store.read("daily_bars", member.symbol)
     if pd.Timestamp(as_of) < bars.index.min():
@@ -80,6 +82,7 @@ def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe)
             f"{member.name} has no bar by {as_of}; its bars run from "
             f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}: use a later --date"
         )
+    require_unbroken(store, member.symbol, bars, as_of)
     return training_table(
         bars,
         store.read("feature_table", member.symbol),

@@ -21,7 +21,8 @@ from crypto_pool.errors import (
     UnknownSymbol,
 )
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.workflow.pulling import Puller, restart_history
+from crypto_pool.workflow.history import restart_history
+from crypto_pool.workflow.pulling import Puller
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.exchange_server import PAGE_FAULTS, ExchangeSandbox, serve_exchange
 

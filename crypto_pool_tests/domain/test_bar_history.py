@@ -51,10 +51,12 @@ def test_a_late_bar_fills_its_gap():
 
 def test_a_few_restated_days_are_reported_and_the_stored_ones_stay():
     pulled = ALL.copy()
-    pulled.iloc[[10, 399], 0] *= 1.001
+    pulled.iloc[[10, 397], 0] *= 1.001
     merge = merge_bars(STORED, pulled)
     assert merge.verdict == "restated"
-    assert merge.restated == (ALL.index[10].date(), ALL.index[399].date())
+    assert merge.restated == (ALL.index[10].date(), ALL.index[397].date())
+    told = f"BTC: {ALL.index[10]:%Y-%m-%d}, {ALL.index[397]:%Y-%m-%d} restated by the source"
+    assert merge.notes("BTC")[0].startswith(told)
     pd.testing.assert_frame_equal(merge.bars.iloc[:400], STORED)
     assert merge.added == len(ALL) - 400
 
@@ -116,3 +118,25 @@ def test_another_history_is_refused_as_a_whole(pulled, reason):
 )
 def test_another_volume_alone_is_no_other_history(stored, pulled):
     assert merge_bars(stored, pulled).verdict == "extended"
+
+
+@pytest.mark.parametrize("column", ["close", "volume"])
+def test_the_latest_two_stored_days_are_replaced_and_said_so(column):
+    pulled = ALL.iloc[:401].copy()
+    pulled.iloc[[398, 399], pulled.columns.get_loc(column)] *= 1.002
+    merge = merge_bars(STORED, pulled)
+    assert (merge.verdict, merge.restated) == ("extended", ())
+    assert merge.replaced == (ALL.index[398].date(), ALL.index[399].date())
+    pd.testing.assert_frame_equal(merge.bars, pulled)
+    assert "replaced by what the source gives now" in merge.notes("BTC")[0]
+    same_days = merge_bars(STORED, pulled.iloc[:400])
+    assert same_days.verdict == "replaced"
+    assert merge_bars(same_days.bars, pulled.iloc[:400]).verdict == "unchanged"
+
+
+def test_older_days_are_named_with_the_way_to_take_them():
+    notes = merge_bars(ALL.iloc[100:400], ALL).notes("BTC")
+    span = f"{ALL.index[0]:%Y-%m-%d} to {ALL.index[99]:%Y-%m-%d}"
+    assert notes == [
+        f"BTC: 100 older days, {span}, are left out: `crypto-pool restart-history BTC` takes them"
+    ]

@@ -1,3 +1,5 @@
+import re
+import unicodedata
 from datetime import date
 
 import numpy as np
@@ -11,7 +13,9 @@ from crypto_pool.domain.market import (
     ValidatedBars,
     validate_bars,
 )
-from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting
+from crypto_pool.domain.symbols import parse_symbol
+from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting, UnfitBars
+from crypto_pool.sandbox.market import SyntheticMarket
 
 DAY = 100
 
@@ -152,3 +156,84 @@ def test_an_empty_frame_is_too_short_and_no_crash(bars):
 def test_dates_with_a_zone_become_utc_days(bars, zone):
     result = check(bars.tz_localize("UTC").tz_convert(zone))
     pd.testing.assert_frame_equal(result.bars, bars, check_freq=False)
+
+
+LONG = SyntheticMarket().bars("BTC", date(2021, 2, 28))
+THROUGH = LONG.index[-1].date()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b.assign(volume=np.nan), r"volume is missing in \d+ rows; that leaves 0 usable"),
+        (
+            lambda b: b.assign(close=np.nan, open=np.nan),
+            "open is missing in .*, close is",
+        ),
+        (
+            lambda b: b.assign(high=b["low"], low=b["high"]),
+            "rows are impossible: high or",
+        ),
+        (lambda b: b.assign(low=-1.0), "rows are impossible: .*a price is not above 0"),
+        (lambda b: b.tail(300), r"300 usable bars .* \(on 2021-05-04 there will be enough\)"),
+    ],
+)
+def test_a_history_too_short_is_told_by_its_first_cause(change, message):
+    with pytest.raises(InsufficientHistory, match=f"^BTC: .*{message}"):
+        validate_bars(change(LONG), "BTC", THROUGH, 365)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b.assign(volume=0.0), r"volume is 0 in all \d+ bars"),
+        (
+            lambda b: b.assign(volume=b["volume"].where(b.index < "2020-12-01", 0.0)),
+            "volume is 0 in the 60 bars since 2020-12-31",
+        ),
+        (
+            lambda b: b.assign(open=1.0, high=1.0, low=1.0, close=1.0),
+            "the price is constant, 1 in all",
+        ),
+        (
+            lambda b: pd.concat(
+                [b.iloc[:-80], b.iloc[-80:].assign(open=2, high=2, low=2, close=2)]
+            ),
+            "the price is constant, 2 in the 60 bars since",
+        ),
+        (lambda b: b.iloc[::7], "these are weekly bars, one every 7 days"),
+        (lambda b: b[b.index.day == 1], "these are monthly bars"),
+        (lambda b: b.iloc[::2], "these are bars, one every 2 days"),
+    ],
+)
+def test_bars_that_teach_nothing_are_unfit_by_name(change, message):
+    with pytest.raises(UnfitBars, match=f"^BTC: .*{message}"):
+        validate_bars(change(LONG), "BTC", THROUGH, 5)
+
+
+def test_several_bars_on_most_days_are_intraday_ones():
+    halves = pd.concat([LONG, LONG.assign(close=LONG["close"] * 0.999)])
+    with pytest.raises(InvalidBars, match="as on most days: these are intraday bars"):
+        validate_bars(halves, "BTC", THROUGH, 365)
+
+
+@pytest.mark.parametrize("text", ["btc", " BTC ", "1INCH", "币安人生", "E\u0301TH"])
+def test_a_symbol_is_letters_and_digits_of_any_script(text):
+    assert parse_symbol(text) == unicodedata.normalize("NFC", text.strip()).upper()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("BTC/USD", "'/' is neither letter nor digit"),
+        ("BTC.D", "'.' is neither"),
+        ("../BTC", "'.' is neither"),
+        ("BTC USD", "' ' is neither"),
+        ("BTC_X", "'_' is neither"),
+        ("", "it is empty"),
+        ("A" * 21, "21 letters, at most 20"),
+    ],
+)
+def test_what_is_no_symbol_is_refused_with_the_reason(text, why):
+    with pytest.raises(InvalidSetting, match=re.escape(why)):
+        parse_symbol(text)

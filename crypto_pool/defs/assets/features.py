@@ -10,7 +10,11 @@ from crypto_pool.defs.batches import batched_asset, process_partitions
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
-from crypto_pool.domain.features import assemble_features
+from crypto_pool.domain.features import (
+    assemble_features,
+    require_digits,
+    require_rows,
+)
 from crypto_pool.domain.table_schemas import require_sane_features
 from crypto_pool.domain.tables import FEATURE_TABLES
 
@@ -28,6 +32,8 @@ def feature_table(context: dg.AssetExecutionContext, pool: PoolResource) -> list
 
     def build(symbol: str) -> Mapping[str, Any]:
         built = assemble_features(store.read("raw_indicators", symbol), settings.time_period)
+        require_digits(store.read("daily_bars", symbol), symbol, settings.indicator_source)
+        require_rows(built, symbol)
         require_sane_features(built.features, symbol, settings.time_period)
         store.write("feature_table", symbol, built.features)
         return {

@@ -13,6 +13,7 @@ from crypto_pool.defs.table_metadata import column_schema, shown_table
 from crypto_pool.domain.panel_skill import RatioEstimate, by_half_year, panel_skill, score_panel
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.tables import PANEL_FORECASTS
+from crypto_pool.workflow.history import coin_breaks
 from crypto_pool.workflow.panel import PanelUpdate, update_panel
 
 
@@ -31,7 +32,7 @@ def panel_forecasts(
 
     A fit forecasts the days after its origin, of bars whose outcome it knew then.
     """
-    update = update_panel(pool.store, pool.recipe.target, pool.as_of)
+    update = update_panel(pool.store, pool.recipe.target, pool.as_of, coin_breaks(pool.store))
     for symbol, reason in update.faults.items():
         record_failure(context, context.asset_key, symbol, reason)
     return dg.MaterializeResult(metadata=panel_metadata(update, pool.recipe.target))

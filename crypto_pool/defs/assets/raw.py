@@ -12,8 +12,10 @@ from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.pictures import price_picture, requests_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
+from crypto_pool.domain.bar_history import name_days
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.tables import DAILY_BARS
+from crypto_pool.workflow.history import retired_from
 from crypto_pool.workflow.pulling import require_fits
 
 
@@ -27,11 +29,15 @@ from crypto_pool.workflow.pulling import require_fits
 def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """Closed daily bars of each coin, validated when pulled; stored history never shrinks."""
     puller = pool.puller
+    retired = retired_from(pool.store, batch_keys(context))
     plan = puller.plan(batch_keys(context), pool.settings.indicator_source == "provider")
     if plan is not None:
         context.log.info(plan.message)
 
     def pull(symbol: str) -> Mapping[str, Any]:
+        first = retired.get(symbol)
+        if first is not None and first <= pool.as_of:
+            return {"retired_from": first.isoformat()}
         require_fits(plan, symbol)
         merge, faults = puller.pull(symbol)
         return {
@@ -41,6 +47,9 @@ def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[st
             "joined": merge.verdict,
             "added": merge.added,
             "restated_days": len(merge.restated),
+            "restated": name_days(merge.restated),
+            "replaced": name_days(merge.replaced),
+            "older_days_left_out": merge.older,
             "source": puller.provider.source,
             "synthetic": puller.provider.synthetic,
             "faults": dg.MetadataValue.json(list(faults)),

@@ -1,0 +1,220 @@
+"""The command `doctor`: what the pool rests on, looked at live, as a bug report would hold it."""
+
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crypto_pool.commands.exit_codes import ExitCode
+from crypto_pool.commands.options import JsonOption, ProviderOption, chosen_settings
+from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
+from crypto_pool.commands.printing import console, print_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from crypto_pool.adapters.providers import MarketDataProvider
+    from crypto_pool.settings import Settings
+
+LEAST_FREE_BYTES = 2 * 10**9
+PACKAGES = ("crypto_pool", "dagster", "mlflow", "duckdb", "pandas", "pyarrow", "ccxt")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `is_ok` is None for what is told and not judged."""
+
+    name: str
+    is_ok: bool | None
+    text: str
+
+
+def doctor(
+    symbol: Annotated[
+        str | None, typer.Argument(help="The coin that is pulled; default: the first of the pool.")
+    ] = None,
+    provider: ProviderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pull one coin and look at what the pool rests on: each line ok, or with its way out."""
+    from crypto_pool.defs.alerting import pool_alerts
+    from crypto_pool.domain.symbols import parse_symbol
+
+    settings = chosen_settings(None, provider)
+    coin = parse_symbol(symbol) if symbol else settings.symbols[0]
+    redact = pool_alerts(settings).redact
+    found = [Finding(f.name, f.is_ok, redact(f.text)) for f in _findings(settings, coin)]
+    if as_json:
+        print_json([vars(finding) for finding in found])
+    else:
+        for finding in found:
+            mark = {True: "ok  ", False: "FAIL", None: "    "}[finding.is_ok]
+            console.print(f"{mark} {finding.name}: {finding.text}", markup=False, soft_wrap=True)
+    if any(finding.is_ok is False for finding in found):
+        raise typer.Exit(ExitCode.MEMBERS_FAILED)
+
+
+def _findings(settings: "Settings", coin: str) -> Iterator[Finding]:
+    yield Finding("versions", None, _versions())
+    yield Finding("home", None, f"{settings.dagster_home.resolve()}, data {settings.state_dir}")
+    yield _tried("disk", lambda: _disk(settings))
+    yield _tried("ports", lambda: _ports(settings))
+    yield from _source(settings, coin)
+    yield _tried("MLflow", lambda: _mlflow(settings))
+    yield _tried("Dagster", lambda: _dagster(settings))
+    yield _tried("DuckDB", lambda: _duckdb(settings))
+
+
+def _tried(name: str, look: Callable[[], str]) -> Finding:
+    """A finding that is ok unless looking fails."""
+    try:
+        return Finding(name, True, look())
+    except Exception as fault:  # whatever is broken is what this command is there to tell
+        return Finding(name, False, f"{type(fault).__name__}: {fault}")
+
+
+def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
+    """The coin's bars as they are understood, and what stands in the way of their use."""
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.adapters.providers import MeteredProvider
+    from crypto_pool.adapters.providers.directory import DirectoryProvider
+    from crypto_pool.defs.market_data import build_provider
+    from crypto_pool.domain.breaks import level_breaks
+    from crypto_pool.domain.market import validate_bars
+    from crypto_pool.workflow.history import why_blocked
+
+    pulled: list[pd.DataFrame] = []
+    source: list[MarketDataProvider] = []
+
+    def ask() -> str:
+        source.append(build_provider(settings))
+        return source[0].source
+
+    yield _tried("source", ask)
+    if not source:
+        return
+    market = source[0]
+    if isinstance(market, MeteredProvider):
+        yield _tried("request budget", lambda: _budget(market))
+    if isinstance(market, DirectoryProvider):
+        yield _tried("layout", lambda: market.layout(coin))
+
+    def pull() -> str:
+        last = settings.last_closed()
+        checked = validate_bars(
+            market.daily_bars(coin, last), coin, last, settings.min_history_bars
+        )
+        pulled.append(checked.bars)
+        notes = "".join(f"; {fault.message}" for fault in checked.faults)
+        return (
+            f"{len(checked.bars)} bars of {coin}, first {_shown(checked.bars, 0)}, last "
+            f"{_shown(checked.bars, -1)}{notes}"
+        )
+
+    yield _tried("bars", pull)
+    for bars in pulled:
+        blocked = why_blocked(FrameStore(settings.frames_root), coin, bars, settings.last_closed())
+        others = ", ".join(map(str, level_breaks(bars))) or "none"
+        yield Finding("breaks", not blocked, blocked or others)
+        yield _clock(settings, bars)
+
+
+def _clock(settings: "Settings", bars: "pd.DataFrame") -> Finding:
+    """The clock beside the newest bar: one of them may be behind."""
+    now, last = settings.now(), bars.index[-1].date()
+    behind = (settings.last_closed() - last) / timedelta(days=1)
+    simulated = ", simulated" if settings.is_clock_simulated else ""
+    text = f"{now:%Y-%m-%d %H:%M} UTC{simulated}; the newest closed bar is {last}"
+    if behind > 1:
+        text += f", {behind:.0f} days behind: set the clock, or bring newer bars"
+    return Finding("clock", behind <= 1, text)
+
+
+def _shown(bars: "pd.DataFrame", row: int) -> str:
+    values = ", ".join(f"{name} {bars[name].iloc[row]:g}" for name in bars.columns)
+    return f"{bars.index[row]:%Y-%m-%d} ({values})"
+
+
+def _versions() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    told = [f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    for name in PACKAGES:
+        try:
+            told.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            told.append(f"{name} not installed")
+    return ", ".join(told)
+
+
+def _disk(settings: "Settings") -> str:
+    folder = next(
+        path for path in (settings.state_dir, *settings.state_dir.parents) if path.exists()
+    )
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 10**9:.1f} GB free at {folder}"
+    if free < LEAST_FREE_BYTES:
+        raise OSError(f"{text}, at least {LEAST_FREE_BYTES / 10**9:g} GB are needed: make room")
+    return text
+
+
+def _ports(settings: "Settings") -> str:
+    places = (
+        Place(settings.serving_host, settings.serving_port, "CRYPTO_POOL_SERVING_PORT"),
+        Place(LOOPBACK, 3000, "up --dagster-port N"),
+        Place(LOOPBACK, 5000, "up --mlflow-port N"),
+    )
+    from crypto_pool.errors import InvalidSetting
+
+    told = []
+    for place in places:
+        try:
+            try_ports(place)
+            told.append(f"{place.port} free")
+        except InvalidSetting:  # by a running pool, as it should be, or by another program
+            told.append(f"{place.port} in use ({place.chosen_with} chooses another)")
+    return ", ".join(told)
+
+
+def _budget(market: "MarketDataProvider") -> str:
+    from crypto_pool.adapters.providers import MeteredProvider
+
+    assert isinstance(market, MeteredProvider)
+    left = market.budget.left_today()
+    spent = market.budget.spent_today()
+    if left == 0:
+        raise RuntimeError(f"{spent} requests spent, none left today; go on tomorrow")
+    return f"{spent} requests spent today, {'no limit' if left is None else f'{left} left'}"
+
+
+def _mlflow(settings: "Settings") -> str:
+    address = settings.tracking_uri
+    if address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).exists():
+        return "no store yet; the first build makes it"
+    from mlflow import MlflowClient
+
+    count = len(MlflowClient(address).search_experiments(max_results=1000))
+    return f"{count} experiments in {address.partition(':')[0]}"
+
+
+def _dagster(settings: "Settings") -> str:
+    from crypto_pool.building import open_instance
+
+    with open_instance(settings) as instance:
+        return f"{instance.get_runs_count()} runs"
+
+
+def _duckdb(settings: "Settings") -> str:
+    from crypto_pool.adapters.prediction_tables import query_arrow
+    from crypto_pool.errors import NothingPublished
+
+    try:
+        rows = query_arrow(settings.state_dir, "SELECT count(*) AS n FROM predictions").to_pylist()
+    except NothingPublished:
+        return "nothing published yet; the first build does it"
+    return f"{rows[0]['n']} predictions published"

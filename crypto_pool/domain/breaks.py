@@ -1,0 +1,86 @@
+"""Where what is stored as one history is not one: level breaks, and gaps too long to bridge.
+
+Nothing is computed across either: a redenomination, another coin under the old ticker or another
+unit makes every indicator, label and volatility that spans it a number about nothing. A break
+blocks its coin until somebody says that it is in order.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+LONGEST_GAP_DAYS = 20
+"""Missing days after which indicators start anew."""
+LARGEST_OVERNIGHT = np.log(3.0)
+"""Of the open over the close before: 26 coins and LUNA's crash stay below 0.32."""
+LARGEST_DAY = np.log(400.0)
+"""Of the close over the close before, for sources whose opens repeat it: LUNA's worst is 5.4."""
+LARGEST_ACROSS_GAP = np.log(20.0)
+
+Frame = TypeVar("Frame", pd.DataFrame, pd.Series)
+
+
+@dataclass(frozen=True)
+class LevelBreak:
+    """A day that opens on another level than the bar before left."""
+
+    day: date
+    before: date
+    ratio: float
+
+    def __str__(self) -> str:
+        return f"on {self.day} prices are {self.ratio:.4g} times those of {self.before}"
+
+
+def level_breaks(bars: pd.DataFrame) -> tuple[LevelBreak, ...]:
+    """Return the level breaks of bars that ascend by unique days, the oldest first."""
+    index = pd.DatetimeIndex(bars.index)
+    close = bars["close"].to_numpy(dtype=np.float64)
+    opened = bars["open"].to_numpy(dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        overnight = np.log(opened[1:] / close[:-1])
+        daily = np.log(close[1:] / close[:-1])
+    follows = _days_between(index) == 1
+    leaps = follows & (np.abs(overnight) > LARGEST_OVERNIGHT)
+    broken = leaps | np.where(
+        follows, np.abs(daily) > LARGEST_DAY, np.abs(daily) > LARGEST_ACROSS_GAP
+    )
+    return tuple(
+        LevelBreak(
+            index[at + 1].date(),
+            index[at].date(),
+            float(np.exp(overnight[at] if leaps[at] else daily[at])),
+        )
+        for at in map(int, np.flatnonzero(broken))
+    )
+
+
+def first_break(bars: pd.DataFrame, accepted: Collection[date]) -> LevelBreak | None:
+    """Return the first level break that nobody has accepted; from its day the coin is blocked."""
+    return next((found for found in level_breaks(bars) if found.day not in accepted), None)
+
+
+def by_segment(bars: pd.DataFrame, compute: Callable[[pd.DataFrame], Frame]) -> Frame:
+    """Compute over each stretch between level breaks and long gaps by itself, and join the parts.
+
+    What `compute` gives at t must depend on bars of its own stretch alone.
+    """
+    index = pd.DatetimeIndex(bars.index)
+    broken = index[1:].isin([pd.Timestamp(found.day) for found in level_breaks(bars)])
+    begins: np.ndarray = np.flatnonzero(broken | (_days_between(index) > LONGEST_GAP_DAYS + 1)) + 1
+    if not len(begins):
+        return compute(bars)
+    parts: list[Frame] = [
+        compute(bars.iloc[first:end]) for first, end in pairwise([0, *begins, len(bars)])
+    ]
+    joined: Frame = pd.concat(parts)
+    return joined
+
+
+def _days_between(index: pd.DatetimeIndex) -> np.ndarray:
+    return np.asarray(np.diff(index.to_numpy()) / np.timedelta64(1, "D"))

@@ -1,0 +1,85 @@
+"""`crypto-pool doctor`: one coin pulled live, and each line ok or with its way out."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from crypto_pool.cli import app
+from crypto_pool.domain.market import PRICE_COLUMNS
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.settings import load_settings
+
+SECRET = "CANARYKEY0123456"
+BARS = SyntheticMarket().bars("BTC", date(2023, 6, 30))
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run the command over a folder with one file of bars."""
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    values = {
+        "DAGSTER_HOME": str(tmp_path / "home"),
+        "CRYPTO_POOL_PROVIDER": "directory",
+        "CRYPTO_POOL_MARKET_DATA_DIR": str(folder),
+        "CRYPTO_POOL_SYMBOLS": "BTC,ETH",
+        "CRYPTO_POOL_SIMULATED_NOW": "2023-07-01T12:00:00",
+        "CRYPTO_POOL_ALPHA_VANTAGE_API_KEY": SECRET,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+    def run(content: str, *arguments: str) -> tuple[int, dict[str, dict[str, object]]]:
+        (folder / "BTC.csv").write_text(content)
+        load_settings.cache_clear()
+        done = CliRunner().invoke(app, ["doctor", *arguments, "--json"])
+        load_settings.cache_clear()
+        assert SECRET not in done.output
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, {line["name"]: line for line in json.loads(done.stdout)}
+
+    return run
+
+
+def test_a_healthy_source_is_shown_as_it_is_understood(ask) -> None:
+    code, found = ask(BARS.to_csv(sep=";"))
+    assert code == 0, found
+    assert "semicolon" in found["layout"]["text"]
+    assert f"{len(BARS)} bars of BTC, first 2020-01-01 (open" in found["bars"]["text"]
+    assert "last 2023-06-30 (open" in found["bars"]["text"]
+    assert found["clock"]["text"].startswith("2023-07-01 12:00 UTC, simulated")
+    for name in ("disk", "ports", "source", "breaks", "MLflow", "Dagster", "DuckDB"):
+        assert found[name]["is_ok"], found[name]
+    for word in ("Python 3", "crypto_pool ", "dagster ", "mlflow ", "duckdb "):
+        assert word in found["versions"]["text"]
+
+
+def test_breaks_and_gaps_are_shown_with_their_way_out(ask) -> None:
+    bars = BARS.drop(BARS.index[-40])
+    bars.loc["2023-01-01":, list(PRICE_COLUMNS)] *= 1000
+    code, found = ask(bars.to_csv())
+    assert code == 1
+    assert "gap on 2023-05-22" in found["bars"]["text"]
+    assert "crypto-pool accept-break BTC 2023-01-01" in found["breaks"]["text"]
+    assert found["Dagster"]["is_ok"]
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "line", "told"),
+    [
+        (BARS.iloc[:-20].to_csv(), (), "clock", "20 days behind: set the clock, or bring newer"),
+        (BARS.to_csv(), ("ETH",), "bars", "UnknownSymbol: ETH: no ETH.csv"),
+        ("<html>Sign in</html>", (), "bars", "InvalidBars: .* holds a web page"),
+    ],
+)
+def test_a_fault_is_told_and_the_rest_is_looked_at(ask, content, arguments, line, told) -> None:
+    import re
+
+    code, found = ask(content, *arguments)
+    assert code == 1
+    assert found[line]["is_ok"] is False
+    assert re.search(told, found[line]["text"])
+    assert found["DuckDB"]["is_ok"]

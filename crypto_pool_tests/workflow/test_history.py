@@ -1,0 +1,176 @@
+"""Pulls and people's decisions over a coin's history, in a store and without Dagster."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain.market import PRICE_COLUMNS, Member, Trend
+from crypto_pool.domain.recipe import DEFAULT_RECIPE
+from crypto_pool.errors import BrokenHistory, HistoryChanged, InvalidSetting, MissingPartition
+from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.history import (
+    REPLACED,
+    accept_break,
+    active_symbols,
+    coin_breaks,
+    day_after_last_bar,
+    decisions_of,
+    name_gap,
+    restart_history,
+    retire,
+    retired_from,
+)
+from crypto_pool.workflow.incidents import silent_coins
+from crypto_pool.workflow.pulling import Puller, pull_notes
+from crypto_pool.workflow.training import member_table
+
+BARS = SyntheticMarket().bars("BTC", date(2021, 6, 30))
+LAST = BARS.index[-1].date()
+BREAK = date(2021, 3, 1)
+NOW = datetime(2021, 7, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Source:
+    """A provider of the bars it holds."""
+
+    bars: pd.DataFrame
+    source: str = "test"
+    synthetic: bool = True
+
+    def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
+        return self.bars
+
+
+def redenominated(bars: pd.DataFrame = BARS) -> pd.DataFrame:
+    changed = bars.copy()
+    changed.loc[str(BREAK) :, list(PRICE_COLUMNS)] *= 1000
+    return changed
+
+
+@pytest.fixture
+def store(tmp_path) -> FrameStore:
+    return FrameStore(str(tmp_path))
+
+
+def pull(store: FrameStore, bars: pd.DataFrame, last: date = LAST):
+    return Puller(store, Source(bars), last, 120, NOW).pull("BTC")
+
+
+def test_a_break_within_a_pull_is_named_stored_and_blocks(store):
+    with pytest.raises(BrokenHistory) as raised:
+        pull(store, redenominated())
+    told = str(raised.value)
+    assert told.startswith("BTC is blocked from 2021-03-01 on: on 2021-03-01 prices are")
+    assert "`crypto-pool accept-break BTC 2021-03-01`" in told
+    assert "`crypto-pool restart-history BTC --from 2021-03-01`" in told
+    assert len(store.read("daily_bars", "BTC")) == len(BARS)
+    assert coin_breaks(store)["BTC"].blocked_from == BREAK
+    member = Member("BTC", Trend.UPTREND)
+    with pytest.raises(BrokenHistory):
+        member_table(store, member, LAST, DEFAULT_RECIPE)
+
+
+def test_a_break_between_pulls_is_named_too(store):
+    pull(store, BARS.loc[: str(BREAK - timedelta(days=1))], BREAK - timedelta(days=1))
+    with pytest.raises(BrokenHistory, match="accept-break BTC 2021-03-01"):
+        pull(store, redenominated())
+
+
+def test_an_accepted_break_lets_the_coin_go_on_and_is_accepted_once(store):
+    with pytest.raises(BrokenHistory):
+        pull(store, redenominated())
+    with pytest.raises(InvalidSetting, match=r"no level break on 2021-03-02; .*: 2021-03-01"):
+        accept_break(store, "BTC", date(2021, 3, 2), NOW)
+    for _ in range(2):
+        accept_break(store, "BTC", BREAK, NOW)
+    assert decisions_of(store, "BTC").accepted == (BREAK,)
+    assert len(store.read("history_decisions", "BTC")) == 1
+    merge, _ = pull(store, redenominated())
+    assert merge.verdict == "unchanged"
+    assert (coin_breaks(store)["BTC"].accepted, coin_breaks(store)["BTC"].blocked_from) == (
+        (BREAK,),
+        None,
+    )
+
+
+def test_a_restart_from_a_day_keeps_what_follows_and_takes_no_earlier_day_again(store):
+    with pytest.raises(BrokenHistory):
+        pull(store, redenominated())
+    count = restart_history(store, "BTC", NOW, BREAK)
+    assert count == len(BARS.loc[: str(BREAK)]) - 1
+    (set_aside,) = store.keys(REPLACED)
+    assert len(store.read(REPLACED, set_aside)) == count
+    merge, notes = pull(store, redenominated())
+    assert merge.bars.index[0] == pd.Timestamp(BREAK)
+    assert not any("older" in note for note in notes)
+    restart_history(store, "BTC", NOW + timedelta(hours=1))
+    assert not store.exists("daily_bars", "BTC")
+    assert pull(store, BARS)[0].bars.index[0] == BARS.index[0]
+
+
+def test_a_restart_from_a_day_after_the_last_bar_is_refused_and_changes_nothing(store):
+    pull(store, BARS)
+    with pytest.raises(InvalidSetting, match="no bar from 2030-01-01 on"):
+        restart_history(store, "BTC", NOW, date(2030, 1, 1))
+    assert decisions_of(store, "BTC").starts_on is None
+    assert len(store.read("daily_bars", "BTC")) == len(BARS)
+
+
+def test_older_restated_and_replaced_days_are_listed(store):
+    pull(store, BARS.iloc[100:])
+    changed = BARS.copy()
+    changed.iloc[[150, -1], 1] *= 1.0005
+    merge, told = pull(store, changed)
+    assert merge.bars["high"].iloc[-1] == changed["high"].iloc[-1]
+    notes = pull_notes(store, ["BTC"])
+    assert list(told[-3:]) == notes
+    assert f"{BARS.index[150]:%Y-%m-%d} restated by the source" in notes[0]
+    assert f"{LAST} among the latest two stored days: replaced" in notes[1]
+    assert "100 older days" in notes[2]
+    assert "crypto-pool restart-history BTC" in notes[2]
+
+
+def test_another_history_is_still_refused_as_a_whole(store):
+    pull(store, BARS)
+    with pytest.raises(HistoryChanged, match=r"1000 times.*restart-history BTC"):
+        pull(store, BARS.assign(**{name: BARS[name] * 1000 for name in PRICE_COLUMNS}))
+
+
+def test_a_retired_coin_is_gone_from_its_day_on_and_its_history_stays(store):
+    pull(store, BARS)
+    first = day_after_last_bar(store, "BTC")
+    assert first == LAST + timedelta(days=1)
+    for _ in range(2):
+        retire(store, "BTC", first, NOW)
+    assert len(store.read("history_decisions", "BTC")) == 1
+    assert retired_from(store, ["BTC", "ETH"]) == {"BTC": first}
+    assert active_symbols(store, ["BTC", "ETH"], LAST) == ["BTC", "ETH"]
+    assert active_symbols(store, ["BTC", "ETH"], first) == ["ETH"]
+    assert len(store.read("daily_bars", "BTC")) == len(BARS)
+    retire(store, "BTC", None, NOW + timedelta(hours=1))
+    assert active_symbols(store, ["BTC", "ETH"], first) == ["BTC", "ETH"]
+    with pytest.raises(MissingPartition):
+        day_after_last_bar(store, "ETH")
+
+
+def test_a_coin_without_a_new_bar_for_a_week_is_named_with_its_way_out():
+    last_bars = {"BTC": LAST - timedelta(days=7), "ETH": LAST - timedelta(days=6)}
+    (alert,) = silent_coins(last_bars, LAST)
+    assert "`crypto-pool retire BTC`" in alert.text
+    (next_day,) = silent_coins({"BTC": last_bars["BTC"]}, LAST + timedelta(days=1))
+    assert next_day.key == alert.key
+
+
+def test_the_missing_day_that_keeps_features_away_is_named():
+    bars = BARS.drop(BARS.index[-3])
+    gap = BARS.index[-3]
+    again = gap + pd.Timedelta(days=20)
+    assert name_gap(bars, LAST, 20, "features begin") == (
+        f"{gap:%Y-%m-%d} is missing; features begin again 20 days after it, on {again:%Y-%m-%d}"
+    )
+    assert name_gap(bars, (gap - pd.Timedelta(days=1)).date(), 20, "features begin") == ""
+    assert name_gap(BARS.drop(BARS.index[-30]), LAST, 20, "features begin") == ""
