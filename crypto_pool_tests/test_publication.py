@@ -1,8 +1,10 @@
 """What is published when a coin's file or a member cannot be read, by real runs."""
 
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
@@ -13,10 +15,73 @@ from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.batches import recorded_failures
 from crypto_pool.defs.checks import ISOLATED, every_partition_processed
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.columns import (
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INTEGER,
+    JSON,
+    MAP,
+    TIMESTAMP,
+    VARCHAR,
+    VERSION,
+)
+from crypto_pool.domain.recipe import DEFAULT_TARGET
+from crypto_pool.domain.tables import TABLES
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.settings import load_settings
+from crypto_pool.workflow.panel import panel_terms
 
 DAYS_STORED = "SELECT symbol, count(*) AS days FROM daily_bars GROUP BY symbol"
+
+
+DAYS = ("2022-01-01", "2022-01-02")
+MEMBERS = ("BTC|uptrend", "ETH|uptrend")
+TERMS = panel_terms(DEFAULT_TARGET)
+KEYS = {
+    **dict.fromkeys(TABLES, DAYS),
+    **dict.fromkeys(("daily_bars", "feature_tables"), ("BTC", "ETH")),
+    "champions": MEMBERS,
+    "candidate_scores": [f"{member}|RandomForest" for member in MEMBERS],
+    "promotions": [f"{member}|0123" for member in MEMBERS],
+    "panel_forecasts": [f"{TERMS}|{day}" for day in DAYS],
+}
+BY_COIN = ("daily_bars", "feature_tables")
+
+
+def stored_pool(data):
+    """Two files of every table, with one row each, as the pool stores them."""
+    store = FrameStore(str(data / "parquet"))
+    for table in TABLES.values():
+        for place, key in enumerate(KEYS[table.name]):
+            row = stored_row(table, key, place)
+            if table.name in BY_COIN:
+                frame = pd.DataFrame([row]).drop(columns="symbol").set_index("date")
+                frame.index = pd.DatetimeIndex(frame.index, name="date")
+            else:
+                frame = table.frame([row])
+            if table.name == "panel_forecasts":
+                frame = frame.set_index(list(table.key))
+            store.write(table.store_name, key, frame)
+    return store
+
+
+def stored_row(table, key, place):
+    day = date.fromisoformat(DAYS[place])
+    values = {"symbol": ("BTC", "ETH")[place], "trend": "uptrend", "model_version": str(place + 1)}
+    plain = {
+        DOUBLE: 0.25, INTEGER: 3, VERSION: str(place + 1), BOOLEAN: bool(place), DATE: day,
+        TIMESTAMP: pd.Timestamp(day) + pd.Timedelta(hours=30), JSON: {"a": 0.5}, MAP: {"a": 0.5},
+        VARCHAR: "x",
+    }  # fmt: skip
+    if table.name == "candidate_scores":
+        values["algorithm"] = "RandomForest"
+    return table.row(values, {column.name: plain[column.kind] for column in table.columns})
+
+
+def sorted_rows(data, table):
+    rows = query(data, f"SELECT * FROM {table}")
+    return sorted(map(str, rows.itertuples(index=False, name=None)))
 
 
 @pytest.fixture
@@ -113,3 +178,24 @@ def test_a_member_that_cannot_be_reviewed_holds_up_no_publication(data, monkeypa
     rows = query(data, "SELECT DISTINCT symbol || '_' || trend AS member FROM realised_performance")
     assert "ETH_uptrend" not in set(rows["member"])
     assert {"all_all", "ETH_downtrend"} <= set(rows["member"])
+
+
+@pytest.mark.parametrize("length", [0, 40, -20])
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_of_a_file_cut_off_the_last_published_rows_stay(data, table, length):
+    """Whatever the table: it is named with the command that mends it, and the rest goes on."""
+    stored = stored_pool(data)
+    assert published().success
+    before = {name: sorted_rows(data, name) for name in TABLES}
+    assert len(before[table]) == 2
+    file = Path(stored.path(TABLES[table].store_name, KEYS[table][0]))
+    file.write_bytes(file.read_bytes()[:length])
+
+    result = published()
+
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    said = str(failed.step_failure_data.error)
+    assert f"{file} cannot be read as Parquet" in said
+    assert "delete it, then run `crypto-pool" in said
+    for name, rows in before.items():
+        assert sorted_rows(data, name) == rows, name

@@ -7,13 +7,15 @@ beside an older publication touches nothing.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 import pyarrow as pa
+from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
 from crypto_pool.domain.columns import DATE, JSON, MAP, TIMESTAMP, Column, Kind, Table, is_missing
@@ -28,6 +30,14 @@ LINK_NAME = "crypto_pool.duckdb"
 _PUBLICATIONS = "crypto_pool-*.duckdb"
 _STORAGE_VERSION = "v1.0.0"
 """Of the file: what clients since DuckDB 1.0 read."""
+
+
+@contextmanager
+def publishing(data_dir: Path) -> Iterator[None]:
+    """Let one publication after the other read its tables and be published."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(data_dir / ".publication.lock"):
+        yield
 
 
 def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -15,12 +15,13 @@ from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
 from crypto_pool.domain.review import ReviewRules, record_of, review_champion
+from crypto_pool.domain.tables import MEMBER, OUTCOMES, SHADOW_OUTCOMES
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import champion_of
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 
 EVERYBODY = "all"
-_KEY = ["prediction_date", "symbol", "trend", "model_version"]
+_VERSION = [*MEMBER, "model_version"]
 # What of a version's promise realised figures are set beside, by the ledger's names.
 _PROMISES = {
     "promised_precision": "precision",
@@ -36,19 +37,22 @@ class Outcomes:
 
     served: pd.DataFrame
     shadow: pd.DataFrame
+    faults: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: FrameStore, through: date, window_days: int) -> "Outcomes":
-        """Read the live rows of the last `window_days` days."""
+        """Read the live rows of the last `window_days` days; `faults` says what is damaged."""
         promised = _promises(Ledger(store).by_member())
-        served, shadow = (
-            live_rows(_read_outcomes(store, outcomes, forecasts, promised), through, window_days)
-            for outcomes, forecasts in (
-                ("prediction_outcomes", "daily_predictions"),
-                ("shadow_outcomes", "shadow_predictions"),
-            )
-        )
-        return cls(served, shadow)
+        frames: list[pd.DataFrame] = []
+        faults: dict[str, str] = {}
+        for table in (OUTCOMES, SHADOW_OUTCOMES):
+            rows, damaged = store.read_sound(table.store_name)
+            if not rows.empty:
+                rows = rows.assign(model_version=rows["model_version"].astype(str))
+                rows = rows.merge(promised, on=_VERSION, how="left")
+            frames.append(live_rows(rows, through, window_days))
+            faults |= {f"{table.name} {key}": str(fault) for key, fault in damaged.items()}
+        return cls(frames[0], frames[1], faults)
 
     def of(self, member: Member) -> "Outcomes":
         """Return one member's."""
@@ -140,26 +144,6 @@ class Reviewer:
         )
 
 
-def _read_outcomes(
-    store: FrameStore, table: str, forecasts: str, promised: pd.DataFrame
-) -> pd.DataFrame:
-    """Read scored rows, each with the promise of the version that made it.
-
-    Releases before 1.1 scored rows without their status, which the forecasts then tell.
-    """
-    rows = store.read_all(table)
-    if rows.empty:
-        return rows
-    rows = rows.assign(model_version=rows["model_version"].astype(str))
-    if "status" not in rows or rows["status"].isna().any():
-        told = store.read_all(forecasts)[[*_KEY, "status"]]
-        told = told.assign(model_version=told["model_version"].astype(str))
-        rows = rows.drop(columns="status", errors="ignore").merge(told, on=_KEY, how="left")
-    was_late = rows["status"] == "late"
-    late = rows["late"].fillna(was_late).astype(bool) if "late" in rows else was_late
-    return rows.assign(late=late).merge(promised, on=_KEY[1:], how="left")
-
-
 def _promises(ledger: Mapping[Member, pd.DataFrame]) -> pd.DataFrame:
     """Return what each version promised when it was decided about, by the ledger."""
     found = [
@@ -171,8 +155,8 @@ def _promises(ledger: Mapping[Member, pd.DataFrame]) -> pd.DataFrame:
         )
         if (promised := json.loads(text or "{}").get("promised"))
     ]
-    frame = pd.DataFrame(found, columns=[*_KEY[1:], *_PROMISES])
-    return frame.drop_duplicates(_KEY[1:], keep="last")
+    frame = pd.DataFrame(found, columns=[*_VERSION, *_PROMISES])
+    return frame.drop_duplicates(_VERSION, keep="last")
 
 
 def _rows_of(outcomes: pd.DataFrame, member: Member) -> pd.DataFrame:

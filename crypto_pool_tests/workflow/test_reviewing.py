@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -172,3 +173,15 @@ def test_a_member_that_cannot_be_observed_stops_no_other(pool):
     )
     assert [state.member for state in states] == [MEMBER]
     assert faults == {OTHER.name: "cannot be observed: KeyError: 'as_of'"}
+
+
+def test_a_damaged_day_of_outcomes_is_named_and_the_others_are_reviewed(pool):
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
+    last = TODAY + timedelta(days=1)
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD, days=1, until=last)
+    file = Path(pool.store.path("prediction_outcomes", last.isoformat()))
+    file.write_bytes(file.read_bytes()[:-20])
+    outcomes = Outcomes.read(pool.store, last, 240)
+    assert len(outcomes.served) == 200
+    assert list(outcomes.faults) == [f"prediction_outcomes {last}"]
+    assert "run `crypto-pool predict`" in outcomes.faults[f"prediction_outcomes {last}"]

@@ -59,11 +59,13 @@ def realised_performance(
         pool.store, pool.registry, pool.review_rules, pool.as_of, pool.now(), context.run.run_id
     )
     outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
+    for key, fault in outcomes.faults.items():
+        record_failure(context, context.asset_key, key, f"CorruptPartition: {fault}")
     decisions = Ledger(pool.store).by_member()
     rows: list[dict[str, Any]] = []
     for member in pool.members:
         try:
-            row = reviewer.review(member, outcomes, decisions.get(member, pd.DataFrame()))
+            row = reviewer.review(member, outcomes, decisions.of(member))
         except Exception as error:  # the boundary that isolates one member from the others
             reason = f"{type(error).__name__}: {error}"
             record_failure(context, context.asset_key, member.partition_key, reason)
