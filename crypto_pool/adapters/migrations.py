@@ -13,18 +13,32 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.moments import deadline_of, naive_utc
-from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS, SHADOW_OUTCOMES, SHADOW_PREDICTIONS
+from crypto_pool.domain.tables import (
+    OUTCOMES,
+    PREDICTIONS,
+    REALISED_PERFORMANCE,
+    SHADOW_OUTCOMES,
+    SHADOW_PREDICTIONS,
+)
 from crypto_pool.errors import CorruptPartition
 
 Migrations = Mapping[int, Callable[[Path, str], None]]
 
 
-def tell_late_forecasts(data_dir: Path, frames_root: str) -> None:
-    """Give forecasts and outcomes the column `late`, which was a status beside the others."""
+RENAMED = {"separate_windows": "effective_sample_size", "chance": "p_value"}
+
+
+def rename_and_tell_late(data_dir: Path, frames_root: str) -> None:
+    """Give forecasts and outcomes the column `late`, once a status, and performance its names."""
     store = FrameStore(frames_root)
+    for day in store.keys(REALISED_PERFORMANCE.store_name):
+        with suppress(CorruptPartition):  # it is named wherever it is read
+            rows = store.read(REALISED_PERFORMANCE.store_name, day)
+            if set(RENAMED) & set(rows):
+                store.write(REALISED_PERFORMANCE.store_name, day, rows.rename(columns=RENAMED))
     for said, came in ((PREDICTIONS, OUTCOMES), (SHADOW_PREDICTIONS, SHADOW_OUTCOMES)):
         for day in store.keys(said.store_name):
-            with suppress(CorruptPartition):  # it is named wherever it is read
+            with suppress(CorruptPartition):
                 _tell_late(store, day, said, came)
 
 
@@ -47,4 +61,4 @@ def _tell_late(store: FrameStore, day: str, said: Table, came: Table) -> None:
 
 
 # From a version to the next; 1.0.0 wrote the second.
-MIGRATIONS: Migrations = {2: tell_late_forecasts}
+MIGRATIONS: Migrations = {2: rename_and_tell_late}
