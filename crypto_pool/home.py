@@ -1,14 +1,13 @@
 """A pool's home: the folder with its `pool.toml`, its `dagster.yaml` and all its state."""
 
 import json
-import os
 import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.setting_sources import POOL_FILE, SECRETS_FILE
 from crypto_pool.settings import Settings
 
@@ -25,9 +24,8 @@ def prepare_home(home: Path) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     config = home / DAGSTER_YAML.name
     if not config.exists():
-        beside = name_unfinished(config)
-        shutil.copyfile(DAGSTER_YAML, beside)
-        os.replace(beside, config)
+        with replacing(config) as beside:
+            shutil.copyfile(DAGSTER_YAML, beside)
     return home
 
 
@@ -38,9 +36,8 @@ def write_pool_file(home: Path, values: Mapping[str, Any]) -> bool:
         text = file.read_text()
         if text != render_pool_file(tomllib.loads(text)):
             return False
-    beside = name_unfinished(file)
-    beside.write_text(render_pool_file(values))
-    os.replace(beside, file)
+    with replacing(file) as beside:
+        beside.write_text(render_pool_file(values))
     return True
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
 
 TIMEOUT_SECONDS = (5, 10)
@@ -141,10 +141,5 @@ class Alerts:
             return {}
 
     def _write(self, known: dict[str, dict[str, Any]]) -> None:
-        remove_abandoned(self.file.parent, self.file.name)
-        beside = name_unfinished(self.file)
-        try:
+        with replacing(self.file) as beside:
             beside.write_text(json.dumps(known, indent=1))
-            os.replace(beside, self.file)
-        finally:
-            beside.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from fsspec.implementations.local import LocalFileSystem
 from crypto_pool.adapters.mlflow.store import as_uri
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.schema_version import FIRST_VERSION, open_data_folder, stored_version
-from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import BackupError
 
 FORMAT = 1
@@ -204,29 +204,19 @@ def _copy_database(source: Path, into: Path) -> None:
 
 
 def _write_archive(stage: Path, header: dict[str, object], target: Path) -> Archived:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(target.parent, target.name)
-    beside = name_unfinished(target)
     files, size = 0, 0
-    try:
-        with beside.open("xb") as file:
-            with (
-                gzip.GzipFile(fileobj=file, mode="wb", filename="", compresslevel=4) as packed,
-                tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-            ):
-                _add(archive, HEADER, json.dumps(header, indent=2).encode(), time())
-                for path in sorted(stage.rglob("*")):
-                    name = path.relative_to(stage).as_posix()
-                    if path.is_file() and is_held(name):
-                        changed = path.stat().st_mtime
-                        size += _add(archive, name, path.read_bytes(), changed)
-                        files += 1
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with (
+        replacing(target) as beside,
+        beside.open("xb") as file,
+        gzip.GzipFile(fileobj=file, mode="wb", filename="", compresslevel=4) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        _add(archive, HEADER, json.dumps(header, indent=2).encode(), time())
+        for path in sorted(stage.rglob("*")):
+            name = path.relative_to(stage).as_posix()
+            if path.is_file() and is_held(name):
+                size += _add(archive, name, path.read_bytes(), path.stat().st_mtime)
+                files += 1
     return Archived(files, size)
 
 

@@ -7,7 +7,6 @@ new one, never half of either.
 
 import io
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +20,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
-from crypto_pool.adapters.durability import make_folder, sync
-from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.adapters.durability import make_folder
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.tables import remedy
 from crypto_pool.errors import (
@@ -119,7 +118,7 @@ class FrameStore:
         """Hold a partition alone among the processes of this machine, to read it and write it."""
         folder = Path(f"{self._root}/{table}") if self._is_local else _REMOTE_LOCKS
         name = _to_file_name(key) if self._is_local else f"{self.path(table, key)}"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with FileLock(folder / f".{quote(name, safe='%')}.lock"):
             yield
 
@@ -155,7 +154,7 @@ class FrameStore:
         with self._answering():
             owner = self.source()
             if owner is None:
-                self._put_first(f"{self._root}/{_PROVENANCE}", _provenance(source))
+                self._put(f"{self._root}/{_PROVENANCE}", _provenance(source), unless_there=True)
                 owner = self.source()
             elif without_credentials(owner) == source != owner:  # as earlier releases wrote it
                 self._put(f"{self._root}/{_PROVENANCE}", _provenance(source))
@@ -223,31 +222,13 @@ class FrameStore:
                 "credentials (for S3 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
             ) from None
 
-    def _put(self, path: str, content: bytes) -> None:
+    def _put(self, path: str, content: bytes, *, unless_there: bool = False) -> None:
+        """Write a file; on an object store it is one put."""
         if not self._is_local:
             self._files.pipe_file(path, content)
             return
-        beside = _write_beside(Path(path), content)
-        try:
-            os.replace(beside, path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        sync(Path(path).parent)
-
-    def _put_first(self, path: str, content: bytes) -> None:
-        """Write a file unless there is one; locally exactly one of many writers wins."""
-        if not self._is_local:
-            self._files.pipe_file(path, content)
-            return
-        beside = _write_beside(Path(path), content)
-        try:
-            os.link(beside, path)  # a whole file appears, or FileExistsError
-        except FileExistsError:
-            return
-        finally:
-            beside.unlink(missing_ok=True)
-        sync(Path(path).parent)
+        with replacing(Path(path), unless_there=unless_there) as beside:
+            beside.write_bytes(content)
 
 
 def _provenance(source: str) -> bytes:
@@ -258,21 +239,3 @@ def _to_file_name(key: str) -> str:
     """Percent-encode a key; a leading dot too, since hidden files are unfinished ones."""
     name = quote(key, safe="")
     return ("%2E" + name[1:] if name.startswith(".") else name) + _SUFFIX
-
-
-def _write_beside(path: Path, content: bytes) -> Path:
-    """Write the content, down to the disk, into a hidden file in the same folder."""
-    beside = name_unfinished(path)
-    try:
-        make_folder(path.parent)
-        remove_abandoned(path.parent, path.name)
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException as fault:
-        beside.unlink(missing_ok=True)
-        if isinstance(fault, OSError) and fault.filename is None:  # as when the disk is full
-            raise OSError(fault.errno, fault.strerror, str(path)) from fault
-        raise
-    return beside

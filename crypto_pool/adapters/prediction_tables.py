@@ -6,7 +6,6 @@ since connections open the resolved path, a foreign `.wal` beside the link or
 beside an older publication touches nothing.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from filelock import FileLock
 
-from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.adapters.unfinished_files import remove_abandoned, replacing
 from crypto_pool.domain.columns import DATE, JSON, MAP, TIMESTAMP, Column, Kind, Table, is_missing
 from crypto_pool.domain.tables import FEATURE_TABLES, TABLES, views, with_features
 from crypto_pool.errors import NothingPublished, QueryError
@@ -56,14 +55,10 @@ def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%fZ")
     target = data_dir / f"crypto_pool-{stamp}.duckdb"
     remove_abandoned(data_dir)
-    unfinished = name_unfinished(target)
-    try:
+    with replacing(target) as unfinished:
         _write_tables(unfinished, frames)
-        os.replace(unfinished, target)
-    except BaseException:
-        _remove_database(unfinished)
-        raise
-    _swap_link(data_dir / LINK_NAME, target)
+    with replacing(data_dir / LINK_NAME) as link:  # readers see the old or the new one
+        link.symlink_to(target.name)
     remove_old_publications(data_dir, keep)
     return target
 
@@ -231,17 +226,6 @@ def _quote(name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _swap_link(link: Path, target: Path) -> None:
-    """Point the link at its neighbour `target`; readers see the old or the new one."""
-    beside = name_unfinished(link)
-    beside.symlink_to(target.name)
-    try:
-        os.replace(beside, link)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _remove_database(path: Path) -> None:

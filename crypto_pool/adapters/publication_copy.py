@@ -1,13 +1,12 @@
 """A copy of the published DuckDB file where other machines read it, such as an object store."""
 
-import os
 from pathlib import Path
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.prediction_tables import LINK_NAME
-from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import StoreUnavailable
 
 
@@ -24,14 +23,8 @@ def copy_publication(publication: Path, root: str) -> str:
     try:
         files, path = fsspec.core.url_to_fs(address)
         if isinstance(files, LocalFileSystem):
-            target = Path(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            beside = name_unfinished(target)
-            try:
+            with replacing(Path(path)) as beside:
                 files.put_file(str(publication), str(beside))
-                os.replace(beside, target)
-            finally:
-                beside.unlink(missing_ok=True)
         else:
             files.put_file(str(publication), path)
     except Exception as fault:  # each store has its own exceptions

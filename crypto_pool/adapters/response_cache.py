@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from crypto_pool.adapters.unfinished_files import name_unfinished, remove_abandoned
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import CorruptPartition
 
 
@@ -69,15 +69,9 @@ class ResponseCache:
             "sha256": hashlib.sha256(body).hexdigest(),
         }
         path = self.path(parameters)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(path.parent, path.name)
-        beside = name_unfinished(path)
         content = json.dumps(head, sort_keys=True).encode() + b"\n" + body
-        try:
+        with replacing(path) as beside:
             beside.write_bytes(gzip.compress(content, compresslevel=6, mtime=0))
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
         return path
 
     def path(self, parameters: Mapping[str, str]) -> Path:

@@ -4,13 +4,12 @@ The file `schema_version` holds one number. A step takes the folder from its num
 it may be interrupted and is then done again, so it must bear that.
 """
 
-import os
 from pathlib import Path
 
 from filelock import FileLock
 
 from crypto_pool.adapters.migrations import MIGRATIONS, Migrations
-from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import IncompatibleData
 
 FILE_NAME = "schema_version"
@@ -76,9 +75,5 @@ def open_data_folder(data_dir: Path, frames_root: str, migrations: Migrations = 
 
 def _write(data_dir: Path, version: int) -> None:
     path = data_dir / FILE_NAME
-    beside = name_unfinished(path)
-    try:
+    with replacing(path) as beside:
         beside.write_text(f"{version}\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

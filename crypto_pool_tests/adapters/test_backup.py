@@ -272,7 +272,7 @@ def test_a_failed_backup_leaves_the_last_one_and_nothing_beside(pool, tmp_path, 
     def fail(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("crypto_pool.adapters.backup.os.replace", fail)
+    monkeypatch.setattr("crypto_pool.adapters.unfinished_files.os.replace", fail)
     with pytest.raises(OSError, match="No space"):
         save_backup(pool, target, NOW)
     assert target.read_bytes() == whole

@@ -215,7 +215,7 @@ def test_a_full_disk_is_told_with_the_file_it_hit(tmp_path, monkeypatch):
     def fail(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("crypto_pool.adapters.frame_store.os.fsync", fail)
+    monkeypatch.setattr("crypto_pool.adapters.unfinished_files.os.fsync", fail)
     with pytest.raises(OSError, match=r"No space left on device: '.*t/a\.parquet'") as raised:
         FrameStore(str(tmp_path)).write("t", "a", pd.DataFrame({"x": [1]}))
     assert raised.value.errno == 28
