@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.prediction_tables import LINK_NAME, query
 from crypto_pool.defs.assets.outcomes import realised_performance
 from crypto_pool.defs.assets.publication import prediction_tables
@@ -30,6 +29,7 @@ from crypto_pool.domain.recipe import DEFAULT_TARGET
 from crypto_pool.domain.tables import TABLES
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.settings import load_settings
+from crypto_pool.workflow import reviewing
 from crypto_pool.workflow.panel import panel_terms
 
 DAYS_STORED = "SELECT symbol, count(*) AS days FROM daily_bars GROUP BY symbol"
@@ -153,11 +153,14 @@ def test_a_member_that_cannot_be_reviewed_holds_up_no_publication(data, monkeypa
     """The registry of one member answers with an error of MLflow's own."""
     from mlflow.exceptions import MlflowException
 
-    def champion(registry, name):
-        if name == "ETH_uptrend":
-            raise MlflowException("its version is gone")
+    found = reviewing.champion_of
 
-    monkeypatch.setattr(ModelRegistry, "champion", champion)
+    def champion_of(registry, member, decisions):
+        if member.name == "ETH_uptrend":
+            raise MlflowException("its version is gone")
+        return found(registry, member, decisions)
+
+    monkeypatch.setattr(reviewing, "champion_of", champion_of)
     write_bars(data, "ETH", 5)
     assert realised_performance.key in ISOLATED
     keys = [realised_performance.key, prediction_tables.key]
