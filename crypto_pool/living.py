@@ -28,6 +28,7 @@ from crypto_pool.defs.run_tags import ASKED_BY_TAG
 from crypto_pool.settings import Settings, load_settings
 
 LIVE = "live"
+COINS_TAG = "crypto_pool/coins"
 REVIEW_EVERY_DAYS = 10
 TRAINED_AFTER = timedelta(minutes=20)  # when the bars of the daily run are there
 CLOCK = "CRYPTO_POOL_SIMULATED_NOW"
@@ -99,7 +100,8 @@ def _do(
     told: str,
 ) -> None:
     """Do the work at its time, unless a run that succeeded did it before."""
-    work = replace(work, tags={ASKED_BY_TAG: LIVE})
+    coins = ",".join(load_settings().symbols)
+    work = replace(work, tags={ASKED_BY_TAG: LIVE, COINS_TAG: coins})
     done = dg.RunsFilter(
         job_name=work.job_name, tags=work.all_tags, statuses=[dg.DagsterRunStatus.SUCCESS]
     )

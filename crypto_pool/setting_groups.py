@@ -269,6 +269,15 @@ class Serving(BaseModel):
         description="Address the API and the pages listen on; beyond loopback it needs a token.",
     )
     serving_port: int = Field(8000, ge=0, le=65535, description="Port of the API and the pages.")
+    page_url: Url = Field(
+        "http://127.0.0.1:8000", description="Address of the pool's page, for links to it."
+    )
+    dagster_url: Url = Field(
+        "http://127.0.0.1:3000", description="Address of the Dagster UI, for links to it."
+    )
+    mlflow_url: Url = Field(
+        "http://127.0.0.1:5000", description="Address of the MLflow UI, for links to it."
+    )
     serving_token: SecretStr | None = Field(
         None, description="Bearer token every request to the API must carry, if set."
     )

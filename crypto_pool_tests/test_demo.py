@@ -1,6 +1,7 @@
 """Which coins `crypto-pool demo` takes."""
 
 import os
+from datetime import timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -46,7 +47,7 @@ def test_the_home_then_names_the_coins_of_the_demo(demo, tmp_path):
     demo("--symbols", "ADA")
     assert 'symbols = ["ADA"]' in (tmp_path / "pool.toml").read_text()
     begun = load_settings().first_prediction_date
-    assert begun == load_settings().last_closed() - build.DEMO_PAST
+    assert begun == load_settings().last_closed() - timedelta(days=build.DEMO_DAYS - 1)
     assert demo("--symbols", "BTC,ETH") == ("BTC", "ETH")
     assert 'symbols = ["BTC", "ETH"]' in (tmp_path / "pool.toml").read_text()
     assert demo() == ("BTC", "ETH")

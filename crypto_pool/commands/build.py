@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from crypto_pool.building import BuildReport, Layer
     from crypto_pool.settings import Settings
 
-DEMO_PAST = timedelta(days=150)
-DEMO_SYMBOLS = "BTC,ETH,SOL,ADA,XRP"
-# Some coins in which candidates find a drift, and some in which there is none to be found.
+DEMO_DAYS = 120
+# A coin in which candidates find a drift, and one in which there is none to be found.
+DEMO_SYMBOLS = "BTC,SOL"
 DEMO_MARKET = {"sandbox_predictability": 0.6, "sandbox_trending_share": 0.3}
 FORECASTS = """
     SELECT prediction_date, symbol, trend, probability, reference_probability AS reference,
@@ -40,28 +40,24 @@ FORECASTS = """
 """
 
 
-def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
-    """Run the whole pool once on a synthetic market.
+def demo(
+    symbols: SymbolsOption = None,
+    days: Annotated[
+        int, typer.Option(min=1, help="Days up to the latest closed one that it lives through.")
+    ] = DEMO_DAYS,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a pool live for some months on a synthetic market.
 
     It needs no key and no network. The home's pool.toml then names the coins of the demo.
     """
-    from crypto_pool.adapters.frame_store import FrameStore
-    from crypto_pool.building import EVERYTHING
-    from crypto_pool.home import write_pool_file
     from crypto_pool.settings import load_settings
 
     settings = chosen_settings(symbols, "sandbox")
     if settings.asked_symbols is None:
         load_settings.cache_clear()
         settings = chosen_settings(DEMO_SYMBOLS, "sandbox")
-    first = settings.last_closed() - DEMO_PAST
-    if "first_prediction_date" in settings.model_fields_set:
-        first = settings.first_prediction_date
-    market = {name: getattr(settings, name) for name in settings.model_fields_set & {*DEMO_MARKET}}
-    if not market and FrameStore(settings.frames_root).source() is None:
-        market = DEMO_MARKET  # else the bars that are stored stay those of their market
-    values = {"symbols": settings.symbols, "first_prediction_date": first, **market}
-    write_pool_file(settings.dagster_home, values)
+    first = _write_demo_home(settings, days)
     load_settings.cache_clear()
     settings = load_settings()
     speak = messages(as_json).print
@@ -70,15 +66,36 @@ def demo(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         "planted drift that candidates can find, and all a volatility that changes."
     )
     day = settings.last_closed()
-    with running_sandbox(settings):
-        report = _run(load_settings(), day, EVERYTHING, as_json)
+    with running_sandbox(settings), open_pool(load_settings(), as_json) as (instance, say):
+        from crypto_pool.living import Life, live
+
+        life = Life(first, day, retrain_every_days=max(1, days // 2))
+        report = live(instance, load_settings(), life, say)
     _print_forecasts(settings, day, report, as_json)
     speak(
         "Next: [bold]crypto-pool up[/bold] (the pool's page, Dagster and MLflow in the browser), "
-        "[bold]crypto-pool status[/bold], "
-        '[bold]crypto-pool query "SELECT * FROM predictions"[/bold].'
+        '[bold]crypto-pool status[/bold], [bold]crypto-pool query "FROM today"[/bold].'
     )
     finish(report, as_json)
+
+
+def _write_demo_home(settings: "Settings", days: int) -> "Day":
+    """Write the pool.toml of the demo: its coins, its market and its first day, which is returned.
+
+    A home of a demo keeps its first day: what is new on the next day is that day.
+    """
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.home import write_pool_file
+
+    first = latest = settings.last_closed() - timedelta(days=days - 1)
+    if "first_prediction_date" in settings.model_fields_set:
+        first = settings.first_prediction_date
+    market = {name: getattr(settings, name) for name in settings.model_fields_set & {*DEMO_MARKET}}
+    if not market and FrameStore(settings.frames_root).source() is None:
+        market = DEMO_MARKET  # else the bars that are stored stay those of their market
+    values = {"symbols": settings.symbols, "first_prediction_date": first, **market}
+    is_ours = write_pool_file(settings.dagster_home, values)
+    return first if is_ours else max(first, latest)
 
 
 def build(
@@ -192,7 +209,11 @@ def _print_forecasts(
     if not rows:
         messages(as_json).print(_why_none(settings, day), soft_wrap=True)
     elif not as_json:
-        print_rows(rows)
+        print_rows([{name: _short(value) for name, value in row.items()} for row in rows])
+
+
+def _short(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def _why_none(settings: "Settings", day: "Day") -> str:

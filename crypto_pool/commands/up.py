@@ -18,6 +18,7 @@ from crypto_pool.commands.ports import HIGHEST_PORT, LOOPBACK, Place, await_answ
 from crypto_pool.commands.printing import console
 from crypto_pool.commands.supervising import Service, supervise
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.setting_checks import variable_name
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -30,6 +31,9 @@ DAGSTER_UI = "crypto_pool.commands.dagster_ui"
 MLFLOW_UI = "crypto_pool.commands.mlflow_ui"
 # MLflow's own default would let in any name of the local network.
 MLFLOW_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
+
+
+LINKS = ("page_url", "dagster_url", "mlflow_url")
 
 
 class Ports(NamedTuple):
@@ -86,6 +90,9 @@ def up(
     }
     (folder / ADDRESS_FILE).write_text(f"http://{settings.serving_host}:{ports.pool}")
     code_server = CodeServer.prepare(folder)
+    for name, (host, port) in zip(LINKS, addresses.values(), strict=True):
+        if name not in settings.model_fields_set:  # what the services link to each other by
+            os.environ[variable_name(name)] = f"http://{host}:{port}"
     print_addresses(f"Starting; what the services say goes to {folder}/*.log", addresses)
     ending = Event()
     Thread(target=say_when_ready, args=(addresses, ending), daemon=True).start()

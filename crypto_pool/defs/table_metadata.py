@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from crypto_pool.domain.columns import Column, Table
+from crypto_pool.domain.columns import Column, Table, is_missing
 
 
 def column_schema(columns: Iterable[Column]) -> dg.TableSchema:
@@ -26,6 +26,25 @@ def shown_table(
         for row in map(table.row, rows)
     ]
     return dg.MetadataValue.table(records, schema=column_schema(columns))
+
+
+def forecast_list(rows: Iterable[Mapping[Any, Any]], page_url: str) -> dg.MarkdownMetadataValue:
+    """Return a day's forecasts as a table in which each member links to its page."""
+    lines = [
+        "| member | probability | reference | signal | status | by |",
+        "|---|--:|--:|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: (row["symbol"], row["trend"] != "uptrend")):
+        name = f"{row['symbol']}_{row['trend']}"
+        figures = [
+            "" if is_missing(row[key]) else f"{row[key]:.3f}"
+            for key in ("probability", "reference_probability")
+        ]
+        signal = "" if is_missing(row["signal"]) or not row["signal"] else "signal"
+        version = "" if is_missing(row["model_version"]) else f" v{row['model_version']}"
+        cells = (*figures, signal, row["status"], f"{row['algorithm']}{version}")
+        lines.append(f"| [{name}]({page_url}/members/{name}.html) | {' | '.join(cells)} |")
+    return dg.MetadataValue.md("\n".join(lines))
 
 
 def _shown(value: Any) -> str | int | float | bool:

@@ -385,12 +385,13 @@ def remedy(stored_as: str, key: str) -> str:
 
 
 _TODAY = """
-SELECT prediction_date, symbol, trend, probability, reference_probability,
-       probability - reference_probability AS beyond_reference, signal, status, late,
-       abstain_reason, model_version, algorithm
-FROM predictions
+SELECT symbol, trend, round(p.probability, 4) AS probability,
+       round(reference_probability, 4) AS reference_probability,
+       round(p.probability - reference_probability, 4) AS beyond_reference, signal, status,
+       algorithm, model_version, late, abstain_reason, prediction_date
+FROM predictions p
 WHERE prediction_date = (SELECT max(prediction_date) FROM predictions)
-ORDER BY signal DESC, probability DESC"""
+ORDER BY signal DESC, p.probability DESC"""
 _MEMBERS = """
 SELECT symbol, trend, coalesce(c.algorithm, p.algorithm) AS algorithm,
        coalesce(c.model_version, p.model_version) AS model_version, p.status,
@@ -422,7 +423,7 @@ def views(features: Iterable[str]) -> tuple[View, ...]:
     columns = [f"map_extract(features, '{name}')[1] AS \"{name}\"" for name in features]
     model_input = _MODEL_INPUT.format(features=",\n       ".join(columns), floor=PROBABILITY_FLOOR)
     return (
-        View("today", "The latest day's forecasts, signals first.", _TODAY),
+        View("today", "The latest day's forecasts to four digits, signals first.", _TODAY),
         View("members", "Who serves each member, its promise and its latest forecast.", _MEMBERS),
         View(
             "track_record",

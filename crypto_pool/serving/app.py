@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.board = board
+    app.state.tools = {"Dagster": settings.dagster_url, "MLflow": settings.mlflow_url}
     app.state.metrics = RequestMetrics(board)
     app.state.charts = ChartCache()
     secured = [] if settings.serving_token is None else [Depends(HTTPBearer(auto_error=False))]

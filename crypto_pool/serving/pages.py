@@ -71,9 +71,14 @@ def difference(state: MemberState) -> float | None:
 
 
 def is_signal(state: MemberState) -> bool:
-    """Whether the member says that its trend comes; one that abstains says nothing."""
+    """Whether the member says today that its trend comes.
+
+    One that abstains says nothing, and a forecast from an older bar is none of today's.
+    """
     forecast = state.forecast
-    return forecast is not None and bool(forecast.signal) and not forecast.abstained
+    if forecast is None or forecast.abstained or forecast.age_days > 0:
+        return False
+    return bool(forecast.signal)
 
 
 def _of_forecast(name: str) -> Callable[[MemberState], Any]:
@@ -126,9 +131,10 @@ def pool_page(
         "signals_today": sum(map(is_signal, state.members)),
         "stale": sum(bool(m.forecast and m.forecast.stale) for m in state.members),
         "without": sum(m.champion is None for m in state.members),
-        "horizon": next(
-            (m.forecast.prediction_window_days for m in state.members if m.forecast), None
+        "latest": max(
+            (m.forecast.prediction_date for m in state.members if m.forecast), default=None
         ),
+        "terms": next((m.forecast for m in state.members if m.forecast), None),
         "difference": difference,
         "is_signal": is_signal,
         "asked": {

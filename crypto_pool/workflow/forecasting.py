@@ -19,6 +19,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import deadline_of, is_late
 from crypto_pool.domain.recipe import Target, Terms
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.domain.training import prediction_input, served_rows
@@ -41,10 +42,17 @@ class Forecaster:
 
 @dataclass
 class FrameCache:
-    """The stored frames of each coin, read once whatever the number of members."""
+    """The stored frames of each coin and the models, read once whatever the number of days."""
 
     store: FrameStore
     _read: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    _models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
+
+    def model(self, registry: ModelRegistry, member: Member, version: str) -> ServedModel:
+        """Return a member's version."""
+        if (member.name, version) not in self._models:
+            self._models[member.name, version] = registry.versions.load(member.name, version)
+        return self._models[member.name, version]
 
     def read(self, table: str, symbol: str) -> pd.DataFrame:
         """Give a coin's frame."""
@@ -120,7 +128,7 @@ def forecast(
             f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
         )
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
-    model = registry.versions.load(member.name, forecaster.version.version)
+    model = frames.model(registry, member, forecaster.version.version)
     trained = _trained_rows(frames.store, tags)
     closes = stored["close"]
     span = InputSpan.of(per_price(trained[list(model.feature_names)], closes))

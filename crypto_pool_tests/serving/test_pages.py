@@ -180,3 +180,36 @@ def test_the_page_and_the_data_of_a_member_are_neighbours(pool: Served) -> None:
     assert page.headers["content-type"].startswith("text/html")
     old = pool.get("/pool/BTC_uptrend", follow_redirects=False)
     assert (old.status_code, old.headers["location"]) == (308, "/members/BTC_uptrend.html")
+
+
+def test_a_trend_is_defined_with_its_formula_a_click_away(desk: Page) -> None:
+    desk.goto("/")
+    formula = desk.get_by_text("change = (SMA10 in 10 days")
+    expect(formula).to_be_hidden()
+    desk.get_by_text("A trend here is a move of 5 % or more within 10 days").click()
+    expect(formula).to_be_visible()
+
+
+def test_old_forecasts_are_no_signals_of_today(
+    serve: Callable[..., Served], tmp_path: Path, browser: Browser
+) -> None:
+    publish(tmp_path, pool_frames())
+    old = serve(tmp_path, simulated_now="2026-11-27T12:00:00")
+    context = browser.new_context(base_url=old.url, **LOOKS["light"])
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What the pool said on 2026-11-23")
+    expect(page.get_by_text("These forecasts are 3 days old")).to_be_visible()
+    assert page.locator("dt", has_text="Signals today").locator("xpath=../dd").inner_text() == "0"
+    context.close()
+
+
+def test_a_member_links_to_its_model_and_its_trainings(desk: Page) -> None:
+    desk.goto("/members/BTC_uptrend.html")
+    links = desk.locator("nav a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert links == [
+        "/",
+        "http://127.0.0.1:5000/#/models/BTC_uptrend_model/versions/3",
+        "http://127.0.0.1:3000/assets/champion?partition=BTC%7Cuptrend",
+        "/members/BTC_uptrend",
+    ]

@@ -14,11 +14,11 @@ from crypto_pool.defs.batches import batched_asset, process_partitions, record_f
 from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.defs.table_metadata import column_schema
+from crypto_pool.defs.table_metadata import column_schema, forecast_list
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.workflow.baseline import Baseline
-from crypto_pool.workflow.day_forecasts import DayForecaster
+from crypto_pool.workflow.day_forecasts import DayForecaster, stored_rows
 from crypto_pool.workflow.forecasting import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import champions_of, shadows_of
@@ -67,7 +67,9 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         result = replace(forecaster, now=pool.forecast_at(bar_date)).forecast_day(bar_date)
         for name, reason in result.failures.items():
             record_failure(context, context.asset_key, day, f"{name}: {reason}")
+        stored = stored_rows(store, PREDICTIONS, day)
         return {
+            **({"forecasts": forecast_list(stored, pool.settings.page_url)} if stored else {}),
             "dagster/partition_row_count": result.kept + len(result.made),
             "kept_from_before": result.kept,
             "members_without_row": len(result.without_row),
@@ -77,4 +79,7 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
             **{f"no row of {name}": reason for name, reason in result.without_row.items()},
         }
 
-    return process_partitions(context, predict)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # on single rows the threads of OpenMP wait for each other
+        return process_partitions(context, predict)
