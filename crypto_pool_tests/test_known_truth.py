@@ -16,7 +16,7 @@ def test_skill_is_found_where_it_is_planted_and_hardly_claimed_elsewhere(tmp_pat
     assert answer.exit_code == 0, answer.output
     walk, weaker, stronger = json.loads(report.read_text())["strengths"]
     assert (walk["strength"], walk["members"], walk["claims"]) == (0.0, 4, 0)
-    assert stronger["mean_skill"] > weaker["mean_skill"] > walk["mean_skill"]
+    assert stronger["mean_skill"] > max(weaker["mean_skill"], walk["mean_skill"])
     assert stronger["mean_skill"] > 0.05
     assert stronger["claims"] > 0
 

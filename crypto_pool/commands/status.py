@@ -24,27 +24,20 @@ MEMBERS = """
     WITH latest AS (
         SELECT * FROM predictions
         QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
-    ), live AS (
-        SELECT o.symbol, o.trend, o.model_version, count(*) AS live_signals,
-               avg(o.outcome) AS realised_precision
-        FROM prediction_outcomes o
-        LEFT JOIN predictions p USING (prediction_date, symbol, trend)
-        WHERE o.signal AND p.status IS DISTINCT FROM 'abstain'
-            AND o.in_sample IS NOT TRUE AND o.outcome IS NOT NULL
-        GROUP BY o.symbol, o.trend, o.model_version
     )
     SELECT c.symbol, c.trend, c.algorithm, c.model_version AS version, c.trained_through,
            c.overall_score, c.precision, c.skill_over_reference,
-           coalesce(v.live_signals, 0) AS live_signals, v.realised_precision,
+           coalesce(r.signals, 0) AS live_signals, r.precision AS realised_precision,
+           r.promised_precision, r.verdict,
            l.prediction_date, l.probability, l.reference_probability AS reference,
            l.algorithm AS forecast_algorithm, l.model_version AS forecast_version,
            l.signal, l.status, l.abstain_reason, l.synthetic
     FROM champions c
     LEFT JOIN latest l USING (symbol, trend)
-    LEFT JOIN live v
-        ON (v.symbol, v.trend, v.model_version) = (c.symbol, c.trend, c.model_version)
+    LEFT JOIN track_record r USING (symbol, trend)
     ORDER BY c.symbol, c.trend DESC
 """
+RECORD = "SELECT * FROM track_record WHERE symbol = 'all'"
 HELD = """
     SELECT DISTINCT symbol
     FROM (SELECT symbol FROM daily_bars UNION SELECT symbol FROM champions)
@@ -75,6 +68,7 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         "published_at_utc": published.isoformat(timespec="seconds"),
         "symbols": list(shown),
         "members": members,
+        "record": next(iter(records(query_arrow(folder, RECORD))), None),
         "without_champion": _without_champion(shown, members),
         "requests": _requests(settings),
     }
@@ -126,15 +120,12 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
     ]
     if successors:
         screen.print("; ".join(successors))
-    signals = sum(row["live_signals"] for row in members)
-    if signals:
-        hits, promised = (
-            sum(row[name] * row["live_signals"] for row in members if row["live_signals"])
-            for name in ("realised_precision", "precision")
-        )
+    record = said["record"]
+    if record and record["signals"]:
+        promised = record["promised_precision"]
         screen.print(
-            f"Of {signals} live signals that have come due, {hits / signals:.0%} came true; "
-            f"{promised / signals:.0%} were promised"
+            f"Of {record['signals']} live signals that have come due, {record['precision']:.0%} "
+            f"came true{'' if promised is None else f'; {promised:.0%} were promised'}"
         )
     else:
         screen.print("No live signal has come due yet: nothing is known of kept promises")

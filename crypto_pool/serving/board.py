@@ -176,7 +176,7 @@ def _read(publication: Publication) -> PoolRows:
             published_at_utc=datetime.fromtimestamp(publication.path.stat().st_mtime, UTC),
             predictions=queries.latest_predictions(cursor),
             champions=queries.champions(cursor),
-            records=queries.live_records(cursor),
+            records=queries.track_record(cursor),
             decisions=queries.last_decisions(cursor),
             trainings=queries.trainings(cursor),
             symbols=queries.stored_symbols(cursor),

@@ -10,15 +10,31 @@ from crypto_pool.serving.schemas import Answer, Model, Prediction
 
 
 class LiveRecord(Answer):
-    """What came of a member's forecasts that were not in sample."""
+    """What came of live forecasts: made in time, not abstained, their horizon passed."""
 
-    scored: int = Field(description="Forecasts whose horizon has passed.")
-    signals: int = Field(description="How many of them were signals; one that abstained was none.")
+    scored: int = Field(description="Forecasts of champions.")
+    days: int = Field(description="Days they were made of.")
+    effective_sample_size: float = Field(description="Label windows in those days, apart.")
+    signals: int = Field(description="How many of them were signals.")
     realised_precision: float | None = Field(description="Share of the signals that came true.")
+    realised_precision_low: float | None = Field(description="Ends of its 90 % interval.")
+    realised_precision_high: float | None
+    promised_precision: float | None = Field(
+        description="Mean of what the versions that signalled had promised."
+    )
     base_rate: float | None
     brier_score: float | None
     reference_brier_score: float | None
     skill_over_reference: float | None
+    skill_over_reference_low: float | None = Field(description="Ends of its 90 % interval.")
+    skill_over_reference_high: float | None
+    skill_with_baseline: float | None = Field(
+        description="The skill with the forecasts of the baseline among the champions'."
+    )
+    verdict: str | None = Field(
+        description="Better or worse than the reference, or cannot be told from it."
+    )
+    reason: str | None = Field(description="Why, in words; of the pool what chance alone gives.")
 
 
 class LedgerEntry(Answer):
@@ -70,9 +86,6 @@ class PoolState(Answer):
     last_closed: date
     synthetic: bool
     record: LiveRecord
-    promised_precision: float | None = Field(
-        description="Mean promise of the champions, weighted by their scored signals."
-    )
     members: list[MemberState]
 
 

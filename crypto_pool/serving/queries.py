@@ -13,21 +13,6 @@ _LATEST = """
     SELECT * FROM {table}
     QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY {order} DESC) = 1
 """
-_RECORD = """
-    SELECT symbol, trend, count(*) AS scored,
-           count(*) FILTER (is_signal) AS signals,
-           count(*) FILTER (is_signal AND outcome > 0.5) AS hits,
-           avg(outcome) AS base_rate,
-           avg((probability - outcome) ** 2) AS brier_score,
-           avg((reference_probability - outcome) ** 2) AS reference_brier_score
-    FROM (
-        SELECT o.*, o.signal AND p.status IS DISTINCT FROM 'abstain' AS is_signal
-        FROM prediction_outcomes o
-        LEFT JOIN predictions p USING (prediction_date, symbol, trend)
-    )
-    WHERE in_sample IS NOT TRUE AND outcome IS NOT NULL AND probability IS NOT NULL
-    GROUP BY symbol, trend
-"""
 _TRAINED = f"""
     SELECT symbol, trend,
            max_by(as_of, decided_at_utc) FILTER (decision IN {TRAININGS}) AS trained_as_of,
@@ -71,12 +56,9 @@ def latest_panel(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     return _rows(cursor, "panel_forecasts", sql)
 
 
-def live_records(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Return what came of each member's forecasts, in-sample rows left out.
-
-    A forecast that abstained is scored like any other, but was no signal.
-    """
-    return _rows(cursor, "prediction_outcomes", _RECORD)
+def track_record(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return what came of each member's forecasts as last reviewed, and of the pool's, `all`."""
+    return _rows(cursor, "track_record", "SELECT * FROM track_record")
 
 
 def last_decisions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:

@@ -22,6 +22,7 @@ from crypto_pool.serving.pool_schemas import (
 from crypto_pool.serving.queries import Row
 from crypto_pool.serving.schemas import Contribution, Model, PerformanceMetrics, Prediction
 
+EVERYBODY = "all"  # symbol and trend of the pool's own track record
 FRESH_DAYS = 1  # the day's job has until the next bar closes
 
 
@@ -87,28 +88,18 @@ def pool_state(
         published_at_utc=rows.published_at_utc,
         last_closed=last_closed,
         synthetic=synthetic,
-        record=live_record(rows.records),
-        promised_precision=_weighted_promise(members),
+        record=live_record(records.get((EVERYBODY, EVERYBODY))),
         members=members,
     )
 
 
-def live_record(rows: Iterable[Row]) -> LiveRecord:
-    """Join counts and mean scores of several members."""
-    rows = list(rows)
-    scored = sum(row["scored"] for row in rows)
-    signals = sum(row["signals"] for row in rows)
-    brier = _mean(rows, "brier_score")
-    reference = _mean(rows, "reference_brier_score")
-    return LiveRecord(
-        scored=scored,
-        signals=signals,
-        realised_precision=sum(row["hits"] for row in rows) / signals if signals else None,
-        base_rate=_mean(rows, "base_rate"),
-        brier_score=brier,
-        reference_brier_score=reference,
-        skill_over_reference=brier_skill(brier, reference),
-    )
+def live_record(row: Row | None) -> LiveRecord:
+    """Build what came of a member's forecasts, or of the pool's; without a review nothing did."""
+    given = row or {"rows": 0, "days": 0, "signals": 0, "effective_sample_size": 0.0}
+    renamed = {"scored": given["rows"]}
+    for end in ("", "_low", "_high"):
+        renamed[f"realised_precision{end}"] = given.get(f"precision{end}")
+    return LiveRecord(**_pick(LiveRecord, {**given, **renamed}))
 
 
 def past_prediction(row: Row) -> PastPrediction:
@@ -151,7 +142,7 @@ def _member_state(
         forecast=_prediction(prediction, champion or {}, panel, last_closed)
         if prediction
         else None,
-        record=live_record([record] if record else []),
+        record=live_record(record),
         last_decision=ledger_entry(decision) if decision else None,
         drift=_drift(prediction) if prediction else None,
         next_retrain=rules.next_training(
@@ -199,9 +190,12 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Predi
         "trend_type": row["trend"],
         "abstained": row.get("status") == "abstain",
         "skill_over_reference": _skill_of(promise),
-        "promised_precision": promise.get("precision"),
-        "promised_precision_low": promise.get("precision_low"),
-        "promised_precision_high": promise.get("precision_high"),
+        **{
+            f"promised_precision{end}": _first(f"promised_precision{end}", promise)
+            if _first("promised_precision", promise) is not None
+            else promise.get(f"precision{end}")  # of a release before 1.1
+            for end in ("", "_low", "_high")
+        },
         "age_days": age,
         "stale": age > FRESH_DAYS,
         "stale_reason": _stale_reason(row["prediction_date"], last_closed, age),
@@ -228,22 +222,6 @@ def _skill_of(row: Row) -> float | None:
         return float(stored)
     brier: float | None = _clean(row.get("brier_score"))
     return brier_skill(brier, _clean(row.get("reference_brier_score")))
-
-
-def _weighted_promise(members: list[MemberState]) -> float | None:
-    promises = [
-        (state.forecast.promised_precision, state.record.signals)
-        for state in members
-        if state.forecast and state.forecast.promised_precision is not None
-    ]
-    signals = sum(weight for _, weight in promises)
-    return sum(promise * weight for promise, weight in promises) / signals if signals else None
-
-
-def _mean(rows: list[Row], name: str) -> float | None:
-    known = [(row[name], row["scored"]) for row in rows if row[name] is not None]
-    weight = sum(count for _, count in known)
-    return sum(value * count for value, count in known) / weight if weight else None
 
 
 def _pick(schema: type[Any], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.panel import expected_change, trend_probabilities
+from crypto_pool.domain.performance import live_rows, measure
 from crypto_pool.domain.recipe import Target
 
 LAST = date(2026, 11, 23)
@@ -45,14 +46,26 @@ def pool_frames(
     due["outcome"] = np.where(due["signal"], place % 3 != 0, place % 4 == 0).astype(float)
     champions = pd.DataFrame([_champion(symbol, trend, last) for symbol, trend in members])
     bars = pd.concat([_bars(symbol, last) for symbol in sorted({symbol for symbol, _ in members})])
+    due = due.assign(late=False)
+    outcomes = due[
+        [
+            "prediction_date",
+            "symbol",
+            "trend",
+            "probability",
+            "signal",
+            "status",
+            "late",
+            "reference_probability",
+            "outcome",
+            "in_sample",
+            "model_version",
+        ]
+    ]
     return {
         "predictions": predictions,
-        "prediction_outcomes": due[
-            [
-                "prediction_date", "symbol", "trend", "probability", "signal",
-                "reference_probability", "outcome", "in_sample", "model_version",
-            ]
-        ],
+        "prediction_outcomes": outcomes,
+        "realised_performance": reviewed(outcomes, last),
         "panel_forecasts": _panel("BTC", last),
         "champions": champions,
         "candidate_scores": pd.DataFrame(
@@ -66,6 +79,17 @@ def pool_frames(
         ),
         "daily_bars": bars,
     }  # fmt: skip
+
+
+def reviewed(outcomes: pd.DataFrame, last: date) -> pd.DataFrame:
+    """The rows of a review of these outcomes; every version had promised a precision of 0.66."""
+    live = live_rows(outcomes.assign(promised_precision=0.66), last, 365)
+    members = [
+        {"symbol": symbol, "trend": trend, **measure(rows, HORIZON).row()}
+        for (symbol, trend), rows in live.groupby(["symbol", "trend"])
+    ]
+    whole = {"symbol": "all", "trend": "all", **measure(live, HORIZON).row()}
+    return pd.DataFrame([whole, *members]).assign(as_of=last)
 
 
 def _prediction(symbol: str, trend: str, day: date, n: int, probability: float) -> dict:

@@ -8,7 +8,7 @@ import pytest
 from crypto_pool.adapters.prediction_tables import publish, query
 from crypto_pool.commands.status import MEMBERS
 from crypto_pool_tests.serving.conftest import Served
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.serving.pool_frames import LAST, pool_frames, reviewed
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,9 @@ def pool(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory)
     frames = pool_frames()
     rows = frames["predictions"]
     rows.loc[(rows["symbol"] == "BTC") & (rows["trend"] == "uptrend"), "status"] = "abstain"
+    scored = frames["prediction_outcomes"]
+    scored.loc[(scored["symbol"] == "BTC") & (scored["trend"] == "uptrend"), "status"] = "abstain"
+    frames["realised_performance"] = reviewed(scored, LAST)
     data: Path = tmp_path_factory.mktemp("data")
     publish(data, frames)
     return serve(data)
@@ -30,13 +33,12 @@ def test_the_page_counts_and_shows_the_others(pool: Served) -> None:
     assert "2 of 6 members" in pool.get("/?signals=true").text
 
 
-def test_the_live_record_holds_its_scores_and_no_signal(pool: Served) -> None:
+def test_the_live_record_leaves_it_out(pool: Served) -> None:
     record = pool.get("/members/BTC_uptrend").json()["state"]["record"]
-    assert (record["scored"], record["signals"]) == (71, 0)
-    assert record["realised_precision"] is None
-    assert record["brier_score"] is not None
+    assert (record["scored"], record["signals"]) == (0, 0)
+    assert (record["realised_precision"], record["brier_score"]) == (None, None)
     whole = pool.get("/pool").json()["record"]
-    assert (whole["scored"], whole["signals"]) == (3 * 71, 2 * 36)
+    assert (whole["scored"], whole["signals"]) == (2 * 71, 2 * 36)
 
 
 def test_status_counts_the_others(pool: Served) -> None:

@@ -177,7 +177,7 @@ def test_a_record_counts_only_live_signals(pool: Served) -> None:
     assert record["realised_precision"] == pytest.approx(sum(signals) / 36)
     whole = pool.get("/pool").json()
     assert whole["record"]["signals"] == 3 * 36
-    assert whole["promised_precision"] == pytest.approx(0.66)
+    assert whole["record"]["promised_precision"] == pytest.approx(0.66)
     assert [m["member"] for m in whole["members"] if m["champion"] is None] == [
         "ETH_downtrend", "SOL_uptrend", "SOL_downtrend",
     ]  # fmt: skip
@@ -254,7 +254,7 @@ def test_an_old_forecast_says_why_it_is_stale(serve: Callable[..., Served], tmp_
 def test_what_is_not_defined_is_null(serve: Callable[..., Served], tmp_path: Path) -> None:
     frames = pool_frames()
     frames["champions"] = frames["champions"].assign(precision=float("nan"), brier_score=None)
-    frames["prediction_outcomes"] = pd.DataFrame()
+    frames["prediction_outcomes"] = frames["realised_performance"] = pd.DataFrame()
     publish(tmp_path, frames)
     served = serve(tmp_path)
     model = served.get("/models").json()[0]
