@@ -3,6 +3,7 @@
 `new_pool(symbols="BTC", ...)` makes an empty one; `.run("status")` runs a command and
 `.run_code(text)` a script in its environment, each in a process that is forked from one which has
 imported the libraries (`forking.py`). What tests how a process starts begins `.command("status")`.
+`built_once("name", build)` gives a folder that is built once for all workers of a session.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from crypto_pool_tests.forking import ADDRESS, COMMAND, fork_server, run_forked
 from drills._pool import ALGORITHMS_VARIABLE, STAGES
@@ -112,6 +114,25 @@ class PoolFolder:
         from crypto_pool.adapters.prediction_tables import query
 
         return query(self.data, f"SELECT * FROM {name}")
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give the folder of a name, built by the first worker that asks; who changes it copies it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def give(name: str, build: Callable[[Path], None]) -> Path:
+        folder = shared / "built_once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not (done := Path(f"{folder}.done")).exists():
+                folder.mkdir()
+                build(folder)
+                done.touch()
+        return folder
+
+    return give
 
 
 @pytest.fixture(scope="session")

@@ -56,11 +56,13 @@ def fitted(rows: pd.DataFrame, labels: np.ndarray) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def empty_store(built_once: Callable[..., Path]) -> bytes:
     """Give the bytes of an SQLite store that `prepare` made, to spare each test its schema."""
-    folder = tmp_path_factory.mktemp("store")
-    ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts")).prepare()
-    return (folder / "mlflow.db").read_bytes()
+
+    def build(folder: Path) -> None:
+        ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts")).prepare()
+
+    return (built_once("store", build) / "mlflow.db").read_bytes()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -19,16 +20,18 @@ PATHS = (
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(built_once: Callable[..., Path]) -> Path:
     """Candidates of two dates, the first date's winner serving."""
-    pool = SmallPool(tmp_path_factory.mktemp("pool") / "state")
-    pool.folder.mkdir()
-    pool.write_features()
-    pool.train(FIRST)
-    pool.train(SECOND)
-    decision = pool.appoint(FIRST)
-    assert decision.decision == "promoted", decision
-    return pool.folder
+
+    def build(folder: Path) -> None:
+        pool = SmallPool(folder)
+        pool.write_features()
+        pool.train(FIRST)
+        pool.train(SECOND)
+        decision = pool.appoint(FIRST)
+        assert decision.decision == "promoted", decision
+
+    return built_once("small_pool", build)
 
 
 @pytest.fixture
