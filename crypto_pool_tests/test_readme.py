@@ -79,6 +79,7 @@ def test_the_wheel_is_the_package_whole_and_nothing_else(wheel):
 def test_every_command_runs_in_the_order_of_the_page(pool):
     site = pool.home / "site"
     environment = {**pool.environment, "PYTHONPATH": str(site)}
+    environment["COLUMNS"] = "80"
     environment["PATH"] = f"{site / 'bin'}:{environment['PATH']}"
     del environment["DAGSTER_HOME"]
     said = {}
@@ -104,7 +105,9 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
             name, value = line.removeprefix("export ").split("=", 1)
             environment[name] = value.replace(TWO, ONE)
             continue
-        said[line] = run(runnable(line.replace(TWO, ONE)) if "make " in line else line, line)
+        asked = line.replace(TWO, ONE)
+        said[line] = run(runnable(asked) if "make " in line else asked, line)
+        assert "…" not in said[line], line
     assert "version 1 serves, version 2 does no more" in said["crypto-pool rollback ETH_uptrend"]
     assert "predictions are equal" in said["crypto-pool reproduce ETH_uptrend 1"]
     scored = "SELECT 'scored' FROM prediction_outcomes WHERE prediction_date = '2021-08-31'"
