@@ -108,6 +108,8 @@ def test_a_source_gave_nothing_if_it_is_the_reason_of_each_coin():
     assert gave_nothing([unknown, short], ["BTC", "ETH"])
     assert not gave_nothing([unknown, stored], ["BTC", "ETH"])
     assert not gave_nothing([unknown], ["BTC", "ETH"])
+    for useless in ("UnfitBars: BTC: volume is 0", "BrokenHistory: BTC is blocked"):
+        assert not gave_nothing([PartitionFailure("daily_bars", "BTC", useless)], ["BTC"])
 
 
 def test_a_build_for_which_the_source_gave_nothing_names_it_by_its_code(new_pool):

@@ -191,6 +191,41 @@ def test_restated_days_are_reported_and_the_stored_ones_stay(built):
     pd.testing.assert_frame_equal(stored_bars(built, "EEE"), stored)
 
 
+def test_a_break_blocks_its_coin_until_it_is_accepted_and_a_retired_coin_is_left_alone(built):
+    """The bars are stored, the other coin goes on, and each command is run as a user does."""
+    day = stored_bars(built, "AAA").index[-1].date() + timedelta(days=1)
+    level = stored_bars(built, "AAA")["close"].iloc[-1] / MARKET.bars("AAA", day)["close"].iloc[-2]
+
+    def broken(symbol: str, through: date) -> pd.DataFrame:
+        bars = MARKET.bars(symbol, through)
+        if symbol == "AAA":
+            prices = ["open", "high", "low", "close"]
+            bars[prices] *= level
+            bars.loc[pd.Timestamp(day) :, prices] *= 1000
+        return bars
+
+    built.sandbox.bars, built.sandbox.today = broken, day + timedelta(days=1)
+    built.settings.update(symbols="AAA,EEE", simulated_now=f"{day + timedelta(days=1)}T12:00:00")
+    refreshed = Refreshed(built)
+    assert len(refreshed.failures) == 1
+    assert f"BrokenHistory: AAA is blocked from {day} on" in refreshed.failures[0]
+    assert stored_bars(built, "AAA").index[-1] == pd.Timestamp(day)
+    assert not refreshed.checks["changed_past"][0]
+
+    accepted = built.run("accept-break", "aaa", day.isoformat())
+    assert accepted.returncode == 0, accepted.stderr
+    retired = built.run("retire", "EEE", "--from", day.isoformat(), "--json")
+    assert json.loads(retired.stdout) == {"symbol": "EEE", "retired_from": day.isoformat()}
+    history = stored_bars(built, "EEE")
+    asked = len(built.sandbox.requests)
+    refreshed = Refreshed(built)
+    assert refreshed.failures == []
+    assert set(refreshed.made) == {"AAA"}
+    assert refreshed.checks["behind"] == [True, {"coins": "1"}]
+    assert len(built.sandbox.requests) > asked
+    pd.testing.assert_frame_equal(stored_bars(built, "EEE"), history)
+
+
 @contextmanager
 def metered_pool(new_pool, folder, **settings: str) -> Iterator[tuple[SandboxMarketServer, object]]:
     """A pool on Alpha Vantage's stand-in, with the free plan's day and no limit a second."""

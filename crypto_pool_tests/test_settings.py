@@ -215,3 +215,12 @@ def test_variables_that_are_of_others_are_let_through(monkeypatch):
         monkeypatch.setenv(name, value)
     assert load_settings().symbols == DEFAULT_SYMBOLS
     assert "CRYPTO_POOL_SERVIN_PORT" in refused(monkeypatch, servin_port="8000")
+
+
+def test_case_31_one_rule_says_what_a_symbol_is(monkeypatch):
+    monkeypatch.setenv("CRYPTO_POOL_SYMBOLS", "币安人生,1inch")
+    assert load_settings().symbols == ("币安人生", "1INCH")
+    load_settings.cache_clear()
+    monkeypatch.setenv("CRYPTO_POOL_SYMBOLS", "BTC.D")
+    with pytest.raises(InvalidSetting, match=r"'BTC\.D' is no symbol, '\.' is neither letter nor"):
+        load_settings()

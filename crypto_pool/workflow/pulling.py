@@ -14,8 +14,11 @@ from crypto_pool.domain.market import validate_bars
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.errors import BrokenHistory, DailyQuotaExhausted, HistoryChanged, MissingPartition
 from crypto_pool.workflow.history import decisions_of, why_blocked
+from crypto_pool.workflow.incidents import SILENT_DAYS, silent_coins
 
 REPORTS = "bar_reports"
+# A bar closes a day after its date, and a week without another is silence.
+_SILENCE = pd.Timedelta(days=SILENT_DAYS + 1)
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,11 @@ class Puller:
             raw = raw.loc[raw.index >= pd.Timestamp(decided.starts_on)]
         checked = validate_bars(raw, symbol, self.last_closed, self.min_history_bars)
         merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
-        faults = (*(fault.message for fault in checked.faults), *merge.notes(symbol))
+        notes = (*merge.notes(symbol), *self._silence(symbol, merge))
+        faults = (*(fault.message for fault in checked.faults), *notes)
         blocked = why_blocked(self.store, symbol, merge.bars, self.last_closed)
-        self.store.write(REPORTS, symbol, self._report(symbol, merge, faults, blocked))
+        report = self._report(symbol, merge, faults, blocked)
+        self.store.write(REPORTS, symbol, report.assign(notes="\n".join(notes)))
         if merge.verdict == "refused":
             raise HistoryChanged(
                 f"{symbol}: {merge.reason}; the stored bars stay as they are. If the new history "
@@ -59,6 +64,16 @@ class Puller:
         if blocked:
             raise BrokenHistory(blocked)
         return merge, faults
+
+    def _silence(self, symbol: str, merge: Merge) -> list[str]:
+        """Name a coin without a new bar for a week, once for each last bar."""
+        told = silent_coins({symbol: merge.bars.index.max().date()}, self.last_closed)
+        if told and self.store.exists(REPORTS, symbol):
+            before = self.store.read(REPORTS, symbol).iloc[0]
+            pulled_late = before["pulled_at_utc"] - before.get("last_bar", pd.NaT)
+            if before.get("last_bar") == merge.bars.index.max() and pulled_late > _SILENCE:
+                return []
+        return [alert.text for alert in told]
 
     def provider_indicators(self, symbol: str) -> pd.DataFrame:
         """The provider's own indicators, whole; for a coin whose bars were pulled today."""
@@ -92,7 +107,7 @@ class Puller:
                     "filled": len(merge.filled),
                     "older": merge.older,
                     "reason": merge.reason or blocked,
-                    "notes": "\n".join(merge.notes(symbol)),
+                    "last_bar": merge.bars.index.max(),
                     "faults": "; ".join(faults),
                 }
             ]

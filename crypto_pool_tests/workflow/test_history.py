@@ -165,6 +165,16 @@ def test_a_coin_without_a_new_bar_for_a_week_is_named_with_its_way_out():
     assert next_day.key == alert.key
 
 
+def test_a_pull_names_a_silent_coin_once(store):
+    pull(store, BARS)
+    told = []
+    for days in (6, 7, 8):
+        last = LAST + timedelta(days=days)
+        now = datetime(last.year, last.month, last.day, 12, tzinfo=UTC) + timedelta(days=1)
+        told.append(Puller(store, Source(BARS), last, 120, now).pull("BTC")[1])
+    assert [["retire BTC" in note for note in notes] for notes in told] == [[], [True], []]
+
+
 def test_the_missing_day_that_keeps_features_away_is_named():
     bars = BARS.drop(BARS.index[-3])
     gap = BARS.index[-3]
