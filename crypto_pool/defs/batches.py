@@ -15,6 +15,7 @@ from crypto_pool.errors import MembersFailed
 
 OWNERS = ["team:pool"]
 FAILURE = "failure"
+NO_FORECAST = "MissingFeatures: no forecast"
 
 
 def batched_asset(
@@ -158,6 +159,8 @@ def first_causes(failures: Sequence[PartitionFailure]) -> list[PartitionFailure]
         reasons.add((failure.partition, failure.reason))
         if symbol == failure.partition and failure.reason.startswith("MissingPartition"):
             follows = any(symbol == other.partition for other in told)
+        if failure.reason.startswith(NO_FORECAST):  # a day for which no coin was left
+            follows = bool(told)
         if not follows and not again:
             told.append(failure)
     return told

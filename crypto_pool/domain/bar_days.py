@@ -21,7 +21,9 @@ _EARLIEST, _LATEST = 1_230_768_000, 4_102_444_800  # 2009 and 2100, in seconds
 _EPOCH_UNITS = (1, 10**3, 10**6, 10**9)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.I)
 _COMPACT = re.compile(r"(19|20)\d{6}(\.0+)?")
-_YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:(?:[T ]| +)(.+))?")
+_YEAR_FIRST = re.compile(
+    r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|(\d{2})(\d{2}))(?:(?:[T ]| +)(.+))?"
+)
 _NAMED_MONTH = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d %Y")
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?)?",
@@ -90,8 +92,9 @@ def _from_number(text: str) -> int:
 def _from_text(text: str) -> int:
     found = _YEAR_FIRST.fullmatch(text)
     if found:
-        year, _, month, day, rest = found.groups()
-        return _day(int(year), int(month), int(day)) + _within_day(rest)
+        year, _, month, day, other_month, other_day, rest = found.groups()
+        whole = _day(int(year), int(month or other_month), int(day or other_day))
+        return whole + _within_day(rest)
     if _TWO_DIGITS.fullmatch(text):
         raise ValueError("is not a date that tells day and month apart")
     for form in _NAMED_MONTH:

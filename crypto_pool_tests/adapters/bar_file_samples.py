@@ -179,6 +179,24 @@ READ: dict[str, tuple[str, str | bytes]] = {
         "BTC.csv",
         lines("date,time,open,high,low,close,volume", "{day},00:00:00,{o},{h},{w},{c},{v}"),
     ),
+    "names of two words in one": (
+        "BTC.csv",
+        lines(
+            "startTime,openPrice,highPrice,lowPrice,closePrice,volume,turnover",
+            "{ms},{o},{h},{w},{c},{v},1",
+        ),
+    ),
+    "one letter a name": ("BTC.csv", lines("v,vw,o,c,h,l,t,n", "{v},1,{o},{c},{h},{w},{ms},9")),
+    "Stooq": (
+        "BTC.csv",
+        lines(
+            "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>",
+            "BTC.V,D,{day},000000,{o},{h},{w},{c},{v},0",
+            "{:%Y%m%d}",
+        ),
+    ),
+    "hours of one digit": ("BTC.csv", lines(day="{:%Y-%m-%d} 0:00")),
+    "comments first": ("BTC.csv", "# made by me\n# on Monday, late\n" + lines()),
     "an index without a name": ("BTC.csv", BARS.rename_axis(None).to_csv()),
     "a counter first": ("BTC.csv", BARS.reset_index().to_csv()),
     "gzip": ("BTC.csv.gz", gzip.compress(lines().encode())),

@@ -16,8 +16,8 @@ from crypto_pool.errors import InvalidBars
 FORM = "date,open,high,low,close,volume"
 _STAMPS = {
     *("date", "time", "timestamp", "datetime", "date time", "day", "unix", "unix timestamp"),
-    *("date utc", "time utc", "timestamp utc", "open time", "opentime", "timeopen", "time open"),
-    *("time period start", "t", "index", "index level 0"),
+    *("date utc", "time utc", "timestamp utc", "open time", "opentime", "time open", "start time"),
+    *("time period start", "t", "ts", "index", "index level 0"),
 }
 _VOLUMES = ("volume", "vol", "v", "5 volume", "volumefrom", "volume from", "base volume")
 _MORE_VOLUMES = ("volume base", "base asset volume", "volume traded")
@@ -37,16 +37,16 @@ class Layout:
 
 NAMED: tuple[tuple[str, frozenset[str]], ...] = (
     ("CryptoDataDownload", frozenset({"unix", "date", "symbol"})),
-    ("CoinMarketCap", frozenset({"timeopen", "timehigh"})),
+    ("CoinMarketCap", frozenset({"time open", "time high"})),
     ("CryptoCompare", frozenset({"volumefrom", "volumeto"})),
     ("CoinAPI", frozenset({"time period start"})),
     ("MetaTrader", frozenset({"tickvol"})),
     ("Yahoo Finance", frozenset({"adj close"})),
     ("Binance", frozenset({"open time"})),
     ("Alpha Vantage", frozenset({"timestamp", "open usd"})),
+    ("date, open, high, low, close, volume", frozenset({"date"})),
     ("TradingView", frozenset({"time"})),
     ("ccxt or freqtrade", frozenset({"timestamp"})),
-    ("date, open, high, low, close, volume", frozenset({"date"})),
 )
 """Layouts with a header by what marks them, the most special first; any other is `as named`."""
 
@@ -62,8 +62,9 @@ HEADERLESS: Mapping[int, Layout] = {
 
 
 def normalised(name: object) -> str:
-    """Return a column's name in lower case, with a blank for whatever is no letter or digit."""
-    return re.sub(r"[\W_]+", " ", str(name).lower()).strip()
+    """Return a column's words in lower case, with a blank between them: openTime, Open_Time."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", str(name))
+    return words.lower().strip()
 
 
 def bar_field(name: object, symbol: str) -> str | None:
