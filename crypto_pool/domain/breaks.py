@@ -38,10 +38,13 @@ class LevelBreak:
 
 
 def level_breaks(bars: pd.DataFrame) -> tuple[LevelBreak, ...]:
-    """Return the level breaks of bars that ascend by unique days, the oldest first."""
+    """Return the level breaks of bars that ascend by unique days, the oldest first.
+
+    Without a column `open` by the closes alone.
+    """
     index = pd.DatetimeIndex(bars.index)
     close = bars["close"].to_numpy(dtype=np.float64)
-    opened = bars["open"].to_numpy(dtype=np.float64)
+    opened = bars.get("open", bars["close"].shift()).to_numpy(dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         overnight = np.log(opened[1:] / close[:-1])
         daily = np.log(close[1:] / close[:-1])

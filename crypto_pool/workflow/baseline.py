@@ -10,10 +10,8 @@ import pandas as pd
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.recipe import Target
-from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
 from crypto_pool.domain.tables import PREDICTIONS
-from crypto_pool.errors import MissingFeatures
-from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.forecasting import FrameCache, reference_of
 from crypto_pool.workflow.panel import panel_probability
 
 PANEL, RANDOM_WALK = "Panel", "RandomWalk"
@@ -59,21 +57,3 @@ class Baseline:
         """Return the panel's probability of a day, None where it has none."""
         probability = panel_probability(self.panel, member).get(pd.Timestamp(bar_date))
         return None if probability is None else float(probability)
-
-
-def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Target) -> float:
-    """Return the reference's probability of a day; raises MissingFeatures where there is none."""
-    day, bars = pd.Timestamp(bar_date), frames.read("daily_bars", member.symbol)
-    if day not in bars.index:
-        raise MissingFeatures(
-            f"{member.name} has no bar of {bar_date}; its bars run from "
-            f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}"
-        )
-    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
-    reference = random_walk_probability(known, member.trend, target).loc[day]
-    if pd.isna(reference):
-        raise MissingFeatures(
-            f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
-            "without a gap and a price that moves."
-        )
-    return float(reference)

@@ -119,14 +119,7 @@ def forecast(
     if day not in features.index:
         raise MissingFeatures(_why_no_row(member, bar_date, stored, features.index))
     target = Target.from_settings(tags)
-    bars = stored.loc[:day].tail(VOLATILITY_DAYS + 1)
-    reference = random_walk_probability(bars, member.trend, target).loc[day]
-    if pd.isna(reference):
-        gap = name_gap(stored, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
-        raise MissingFeatures(
-            f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
-            f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
-        )
+    reference = reference_of(frames, member, bar_date, target)
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
     model = frames.model(registry, member, forecaster.version.version)
     trained = _trained_rows(frames.store, tags)
@@ -151,7 +144,7 @@ def forecast(
         "abstain_reason": abstains,
         "input_distance": distance.widths,
         "furthest_input": distance.feature,
-        "reference_probability": float(reference),
+        "reference_probability": reference,
         "model_name": model_name(member.name),
         "model_version": forecaster.version.version,
         "algorithm": tags["classifier"],
@@ -162,6 +155,32 @@ def forecast(
         "predicted_at_utc": now,
     }
     return PREDICTIONS.row(own, vars(member), tags)
+
+
+def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Target) -> float:
+    """Return the reference's probability of a day.
+
+    Raises:
+        MissingFeatures: there is none, or the coin is blocked.
+    """
+    day, bars = pd.Timestamp(bar_date), frames.read("daily_bars", member.symbol)
+    if day not in bars.index:
+        raise MissingFeatures(
+            f"{member.name} has no bar of {bar_date}; its bars run from "
+            f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}"
+        )
+    blocked = why_blocked(frames.store, member.symbol, bars, bar_date)
+    if blocked:
+        raise MissingFeatures(blocked)
+    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
+    reference = random_walk_probability(known, member.trend, target).loc[day]
+    if pd.isna(reference):
+        gap = name_gap(bars, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
+        raise MissingFeatures(
+            f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
+            f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
+        )
+    return float(reference)
 
 
 def _why_no_row(member: Member, bar_date: date, bars: pd.DataFrame, rows: pd.Index) -> str:

@@ -68,7 +68,10 @@ def coin_breaks(store: FrameStore) -> dict[str, CoinBreaks]:
 
 def why_blocked(store: FrameStore, symbol: str, bars: pd.DataFrame, as_of: date) -> str:
     """Say what blocks a coin on a day, and the ways out; empty if nothing does."""
-    found = first_break(bars.loc[: pd.Timestamp(as_of)], decisions_of(store, symbol).accepted)
+    known = bars.loc[: pd.Timestamp(as_of)]
+    if not level_breaks(known):
+        return ""
+    found = first_break(known, decisions_of(store, symbol).accepted)
     if found is None:
         return ""
     return (

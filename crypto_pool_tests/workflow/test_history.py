@@ -8,9 +8,16 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.market import PRICE_COLUMNS, Member, Trend
-from crypto_pool.domain.recipe import DEFAULT_RECIPE
-from crypto_pool.errors import BrokenHistory, HistoryChanged, InvalidSetting, MissingPartition
+from crypto_pool.domain.recipe import DEFAULT_RECIPE, DEFAULT_TARGET
+from crypto_pool.errors import (
+    BrokenHistory,
+    HistoryChanged,
+    InvalidSetting,
+    MissingFeatures,
+    MissingPartition,
+)
 from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.forecasting import FrameCache, reference_of
 from crypto_pool.workflow.history import (
     REPLACED,
     accept_break,
@@ -72,6 +79,30 @@ def test_a_break_within_a_pull_is_named_stored_and_blocks(store):
     member = Member("BTC", Trend.UPTREND)
     with pytest.raises(BrokenHistory):
         member_table(store, member, LAST, DEFAULT_RECIPE)
+
+
+def test_a_blocked_coin_has_no_forecast_and_after_acceptance_one_once_sixty_days_are_there(store):
+    member = Member("BTC", Trend.UPTREND)
+    with pytest.raises(BrokenHistory):
+        pull(store, redenominated())
+
+    def probability(day: date) -> float:
+        return reference_of(FrameCache(store), member, day, DEFAULT_TARGET)
+
+    assert 0 < probability(BREAK - timedelta(days=1)) < 1
+    with pytest.raises(MissingFeatures, match="BTC is blocked from 2021-03-01 on"):
+        probability(LAST)
+    accept_break(store, "BTC", BREAK, NOW)
+    assert 0 < probability(BREAK + timedelta(days=60)) < 1
+    with pytest.raises(MissingFeatures, match="no reference forecast"):
+        probability(BREAK + timedelta(days=59))
+
+
+def test_a_gap_that_keeps_the_reference_away_is_named(store):
+    store.write("daily_bars", "BTC", BARS.drop(BARS.index[-30]))
+    frames, gap = FrameCache(store), f"{BARS.index[-30]:%Y-%m-%d} is missing; the reference begins"
+    with pytest.raises(MissingFeatures, match=gap):
+        reference_of(frames, Member("BTC", Trend.UPTREND), LAST, DEFAULT_TARGET)
 
 
 def test_a_break_between_pulls_is_named_too(store):
