@@ -43,8 +43,8 @@ class LedgerEntry(Answer):
     decided_at_utc: AwareDatetime | None
     as_of: date | None
     decision: str | None = Field(
-        description="promoted, replaced, refreshed, kept, rejected, stood down, "
-        "rolled back or quarantined."
+        description="promoted, replaced, refreshed (expired in entries of 1.0), kept, rejected, "
+        "stood down, rolled back or quarantined."
     )
     reason: str | None
     model_name: str | None
