@@ -83,7 +83,7 @@ def _describe(lives: list[MemberLife], forecasts: pd.DataFrame, horizon: int) ->
     for life in lives:
         for decision in life.decisions:
             if decision["decision"] in APPOINTMENTS:
-                name = str(decision["serving_algorithm"])
+                name = str(decision["algorithm"])
                 algorithms[name] = algorithms.get(name, 0) + 1
     return {
         "pooled": scores.summarise(forecasts, horizon),

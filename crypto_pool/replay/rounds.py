@@ -13,7 +13,7 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import EvaluationPolicy, policy_of
+from crypto_pool.domain.policies import EvaluationPolicy, HoldoutPolicy, policy_of
 from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
 from crypto_pool.errors import UnscoredCandidate
 from crypto_pool.replay.history import features_of, reference_column
@@ -75,7 +75,8 @@ def play_round(task: RoundTask) -> str:
     )
     policy = policy_of(recipe)
     rows, forecasts, evaluations = [], [], []
-    for algorithm in plan.algorithms:
+    baselines = [] if task.policy == HoldoutPolicy.name else [table.baseline]
+    for algorithm in [*baselines, *plan.algorithms]:
         row, forecast, evaluation = _train(policy, algorithm, table, task)
         rows.append({"algorithm": algorithm, "base_rate": _base_rate(table), **row})
         forecasts.append(forecast.assign(algorithm=algorithm))
@@ -116,7 +117,7 @@ def _train(
     policy: EvaluationPolicy, algorithm: str, table: TrainingTable, task: RoundTask
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     try:
-        fitted = policy.evaluate(CANDIDATES[algorithm], table)
+        fitted = policy.evaluate(CANDIDATES.get(algorithm), table)
         forecast = _forecast(fitted, task)
     except UnscoredCandidate as error:
         return {"reason": str(error)}, pd.DataFrame(), pd.DataFrame()

@@ -1,19 +1,21 @@
-"""What was promised against what was delivered: pure sums over served forecasts.
+"""What was promised against what was delivered: figures over served forecasts.
 
-How the pooled figures are defined, over forecasts whose outcome is known:
+How the pooled figures are defined, over forecasts of champions whose outcome is known, those that
+abstained left out:
 
-- promised_precision: mean, over the flagged forecasts, of the precision the champion that
-  served them was registered with; so it is what an honest pool would have delivered.
+- promised_precision: mean, over the flagged forecasts, of the precision promised by the version
+  that served them; so it is what an honest pool would have delivered.
 - promised_recall: the same over the forecasts whose label came true; promised_brier: over all.
-- realised_*: measured on the forecasts themselves.
+- realised_*: measured on the forecasts themselves, as on every surface of the pool.
 - reference_brier: the random-walk reference on the same forecasts.
 - base_rate_brier: the forecast that always quotes the share of label 1 among all labelled
   rows known when the serving champion was trained; the realised share was not known then.
-- skill_over_reference: the Brier skill of the realised over the reference's.
-- skill_over_reference_interval: 90 %, block bootstrap over bar dates. A block of days is
-  half as long again as labels overlap, and a day's coins stay together.
+- skill_over_reference: the Brier skill over the reference; skill_with_baseline: with the
+  forecasts that the baseline made where no champion served.
+- *_interval: 90 %, over blocks of days half as long again as labels overlap; a day's coins
+  stay together.
 
-What is undefined (no forecast flagged, too few days for a bootstrap) is null.
+What is undefined (no forecast flagged, too few days for an interval) is null.
 """
 
 from typing import Any
@@ -21,9 +23,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.evaluation import brier_skill
-from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, block_rows, resampled_sums
-from crypto_pool.domain.splits import purge_gap
+from crypto_pool.domain.intervals import Estimate
+from crypto_pool.domain.performance import BASELINE, measure
 
 BINS = 10
 
@@ -32,37 +33,47 @@ def summarise(forecasts: pd.DataFrame, horizon: int) -> dict[str, Any]:
     """Give the figures of the module's docstring for a frame of served forecasts.
 
     Its rows are indexed by bar date and have the columns label, probability,
-    reference_probability, flagged, base_rate, promised_precision, promised_recall,
-    promised_brier, symbol and trend.
+    reference_probability, flagged, status, base_rate, symbol and trend, and what was promised.
     """
     if forecasts.empty:
         return {**dict.fromkeys(FIGURES), "n_predictions": 0, "n_members_with_champion": 0}
-    members = forecasts[["symbol", "trend"]].drop_duplicates()
-    known = forecasts[forecasts["label"].notna()]
-    label = known["label"]
-    flagged, positive = known["flagged"].astype(bool), label == 1
-    brier = _mean((known["probability"] - label) ** 2)
-    reference = _mean((known["reference_probability"] - label) ** 2)
-    return {
-        "promised_precision": _mean(known.loc[flagged, "promised_precision"]),
-        "realised_precision": _mean(label[flagged]),
-        "promised_recall": _mean(known.loc[positive, "promised_recall"]),
-        "realised_recall": _mean(flagged[positive].astype(float)),
-        "promised_brier": _mean(known["promised_brier"]),
-        "realised_brier": brier,
-        "reference_brier": reference,
-        "base_rate_brier": _mean((known["base_rate"] - label) ** 2),
-        "skill_over_reference": brier_skill(brier, reference),
-        "skill_over_reference_interval": skill_interval(known, horizon),
-        "n_predictions": len(known),
-        "n_flagged": int(flagged.sum()),
-        "n_members_with_champion": len(members),
-    }
+    spoken = forecasts[(forecasts["status"] != "abstain") & forecasts["label"].notna()]
+    found = measure(
+        spoken.rename(columns={"label": "outcome", "flagged": "signal"}).assign(
+            prediction_date=spoken.index
+        ),
+        horizon,
+    )
+    served = spoken[spoken["status"] != BASELINE]
+    members = forecasts.loc[forecasts["status"] != BASELINE, ["symbol", "trend"]]
+    figures = (
+        found.promised_precision,
+        found.precision.value,
+        _ends(found.precision),
+        found.promised_recall,
+        found.recall.value,
+        found.promised_brier_score,
+        found.brier_score.value,
+        found.reference_brier_score,
+        _mean((served["base_rate"] - served["label"]) ** 2),
+        found.skill_over_reference.value,
+        _ends(found.skill_over_reference),
+        str(found.verdict),
+        found.skill_with_baseline.value,
+        _ends(found.skill_with_baseline),
+        found.rows,
+        found.signals,
+        found.baseline_rows,
+        int((forecasts["status"] == "abstain").sum()),
+        len(members.drop_duplicates()),
+    )
+    return dict(zip(FIGURES, figures, strict=True))
 
 
 FIGURES = (
     "promised_precision",
     "realised_precision",
+    "realised_precision_interval",
     "promised_recall",
     "realised_recall",
     "promised_brier",
@@ -71,32 +82,15 @@ FIGURES = (
     "base_rate_brier",
     "skill_over_reference",
     "skill_over_reference_interval",
+    "verdict",
+    "skill_with_baseline",
+    "skill_with_baseline_interval",
     "n_predictions",
     "n_flagged",
+    "n_baseline_forecasts",
+    "n_abstentions",
     "n_members_with_champion",
 )
-
-
-def skill_interval(known: pd.DataFrame, horizon: int) -> list[float] | None:
-    """Give the 90 % interval of the skill; None for fewer days than five blocks."""
-    block = block_rows(purge_gap(horizon))
-    errors = pd.DataFrame(
-        {
-            "ours": (known["probability"] - known["label"]) ** 2,
-            "reference": (known["reference_probability"] - known["label"]) ** 2,
-        }
-    )
-    if errors.empty:
-        return None
-    # Every day of the span, so that a block is a stretch of time also across days without any.
-    days = pd.date_range(known.index.min(), known.index.max(), freq="D")
-    if len(days) < MIN_BLOCKS * block:
-        return None
-    sums = errors.groupby(level=0).sum().reindex(days, fill_value=0.0)
-    ours, reference = resampled_sums(sums.to_numpy(), block).T
-    skill = brier_skill(ours, reference)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    return [float(bound) for bound in np.nanpercentile(skill, [tail, 100 - tail])]
 
 
 def calibration_curve(
@@ -117,6 +111,10 @@ def calibration_curve(
         }
         for _, rows in groups
     ]
+
+
+def _ends(estimate: Estimate) -> list[float] | None:
+    return None if estimate.low is None or estimate.high is None else [estimate.low, estimate.high]
 
 
 def _mean(values: pd.Series) -> float | None:

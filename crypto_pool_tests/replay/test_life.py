@@ -84,12 +84,15 @@ def test_a_champion_serves_each_day_once_with_its_own_promise():
     served = lived.forecasts
     days = pd.date_range(FIRST + timedelta(days=1), END)
     np.testing.assert_array_equal(served.index, days)
-    assert set(served["version"]) == {1}
-    assert set(served["promised_precision"]) == {0.61}
+    assert set(served["version"]) == {"1"}
+    assert set(served["status"]) == {"active"}
+    # What was measured on the rows it was judged on: no choice has to be charged for.
+    rows = contender(FIRST, "Good").evaluation
+    assert set(served["promised_precision"]) == {rows["label"][rows["probability"] > 0.5].mean()}
     np.testing.assert_array_equal(served["label"], LABELS[days])
     np.testing.assert_array_equal(served["flagged"], served["probability"] > 0.5)
-    correction = lived.decisions[0]["selection_correction"]
-    assert (correction["winner"], correction["candidates_tried"]) == ("Good", 1)
+    promise = lived.decisions[0]["promise"]
+    assert (promise["winner"], promise["candidates_tried"]) == ("Good", 1)
 
 
 def better_challenger() -> tuple[list[Contender], list[Contender]]:
@@ -110,8 +113,8 @@ def test_a_challenger_that_is_better_on_unseen_rows_serves_from_its_day_on():
     )
     served = lived.forecasts.groupby("version")
     assert [set(rows["algorithm"]) for _, rows in served] == [{"Luck"}, {"Skill"}]
-    assert served.get_group(1).index.max() == pd.Timestamp(SECOND)
-    assert served.get_group(2).index.min() == pd.Timestamp(SECOND) + pd.Timedelta(days=1)
+    assert served.get_group("1").index.max() == pd.Timestamp(SECOND)
+    assert served.get_group("2").index.min() == pd.Timestamp(SECOND) + pd.Timedelta(days=1)
 
 
 @pytest.mark.parametrize(("known_before", "same"), [(9, True), (10, False)])
@@ -137,4 +140,56 @@ def test_days_whose_labels_a_champion_was_fitted_on_are_not_served():
     seen = contender(FIRST, "Good")
     late = pd.Timestamp(FIRST) - pd.Timedelta(days=3)  # as holdout's choice: its labels end later
     lived = life([Contender(**{**vars(seen), "trained_through": late})], [])
-    assert lived.forecasts.index.min() == late + pd.Timedelta(days=11)
+    assert lived.forecasts.index.min() == late + pd.Timedelta(days=10)
+
+
+def baseline(as_of: date, **metrics: float) -> Contender:
+    """The reference, which forecasts a third each day."""
+    return contender(as_of, "RandomWalk", error=1 / 3, **metrics)
+
+
+def test_where_no_candidate_adds_enough_the_baseline_serves_under_its_own_name():
+    worse = contender(FIRST, "Worse", error=0.6)
+    lived = life([baseline(FIRST), worse], [])
+    assert lived.decisions[0]["algorithm"] == "RandomWalk"
+    assert set(lived.forecasts["algorithm"]) == {"RandomWalk"}
+    assert set(lived.forecasts["status"]) == {"active"}
+
+
+def test_where_the_winner_fails_the_gates_an_old_champion_stands_down():
+    fails = [baseline(SECOND, positive_accuracy=0.2)]
+    lived = life([contender(FIRST, "Good", error=0.2)], fails, PromotionRules())
+    assert decisions(lived) == ["promoted", "stood down"]
+    after = lived.forecasts.loc[SECOND + timedelta(days=1) :]
+    assert set(after["status"]) == {"baseline"}
+    assert not after["flagged"].any()
+    assert after["version"].isna().all()
+
+
+def test_one_far_worse_than_the_reference_is_quarantined_and_replaced_at_the_next_training():
+    end = pd.Timestamp(FIRST) + pd.Timedelta(days=300)
+    days = pd.date_range("2020-06-01", end)
+    labels = pd.Series((np.arange(len(days)) // 6 % 3 == 0).astype(float), index=days)
+    second = (pd.Timestamp(FIRST) + pd.Timedelta(days=200)).date()
+    bad, good = contender(FIRST, "Bad", error=0.4), contender(FIRST, "Good", error=0.2)
+
+    def ahead(one: Contender, as_of: date, error: float) -> Contender:
+        told = pd.DataFrame(
+            {"probability": (labels - error).abs(), "reference_probability": 1 / 3}
+        ).loc[pd.Timestamp(as_of) + pd.Timedelta(days=1) :]
+        return Contender(**{**vars(one), "as_of": as_of, "forecasts": told})
+
+    rounds = {
+        FIRST: {"Bad": ahead(bad, FIRST, 0.9)},
+        second: {"Good": ahead(good, second, 0.2)},
+    }
+    lived = live(MEMBER, rounds, labels, POLICY, end.date(), PromotionRules())
+    assert decisions(lived) == ["promoted", "quarantined", "replaced"]
+    day = lived.decisions[1]["as_of"]
+    assert 100 <= (day - FIRST).days <= 140
+    status = lived.forecasts["status"]
+    assert set(status[: pd.Timestamp(day)]) == {"active"}
+    silent = lived.forecasts.loc[pd.Timestamp(day) + pd.Timedelta(days=1) : pd.Timestamp(second)]
+    assert set(silent["status"]) == {"abstain"}
+    assert not silent["flagged"].any()
+    assert set(status[pd.Timestamp(second) + pd.Timedelta(days=1) :]) == {"active"}

@@ -16,11 +16,22 @@ def served(**columns) -> pd.DataFrame:
         "base_rate": [0.25] * rows,
         "promised_precision": [0.6] * rows,
         "promised_recall": [0.7] * rows,
-        "promised_brier": [0.2] * rows,
+        "promised_brier_score": [0.2] * rows,
+        "status": ["active"] * rows,
     }
     index = pd.date_range("2021-01-01", periods=rows, name="date")
     frame = pd.DataFrame({**defaults, **columns}, index=index)
     return frame.assign(flagged=frame["probability"] > 0.5)
+
+
+def test_abstained_and_baseline_forecasts_are_counted_apart() -> None:
+    rows = served(probability=[0.9, 0.8, 0.1, 0.7], label=[1, 0, 0, 1])
+    rows["status"] = ["active", "abstain", "baseline", "active"]
+    figures = summarise(rows, 10)
+    assert (figures["n_predictions"], figures["n_flagged"]) == (2, 2)
+    assert (figures["n_abstentions"], figures["n_baseline_forecasts"]) == (1, 1)
+    assert figures["realised_precision"] == 1.0
+    assert figures["skill_with_baseline"] == pytest.approx(1 - (0.01 + 0.01 + 0.09) / 0.75)
 
 
 def test_figures_are_those_of_their_definition() -> None:
@@ -43,7 +54,7 @@ def test_figures_are_those_of_their_definition() -> None:
     assert figures["reference_brier"] == pytest.approx(0.25)
     assert figures["base_rate_brier"] == pytest.approx((2 * 0.75**2 + 0.25**2) / 3)
     assert figures["skill_over_reference"] == pytest.approx(1 - (1.46 / 3) / 0.25)
-    assert figures["skill_over_reference_interval"] is None  # three days hold no five blocks
+    assert figures["skill_over_reference_interval"] is None  # three days hold no three blocks
 
 
 def test_undefined_figures_are_null() -> None:
