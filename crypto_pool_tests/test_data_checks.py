@@ -20,6 +20,7 @@ def store(tmp_path) -> FrameStore:
     features.iloc[-RECENT_ROWS : -RECENT_ROWS + 12, 0] = 100.0
     made = FrameStore(str(tmp_path))
     made.write("feature_table", "BTC", features)
+    made.write("daily_bars", "BTC", pd.DataFrame({"close": 1.0}, index))
     return made
 
 
