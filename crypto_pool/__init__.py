@@ -6,7 +6,9 @@ __version__ = "1.0.0"
 CODE_LOCATION = "crypto_pool.definitions"  # of Dagster: the module, and what it is known by
 
 # Read by keras and mlflow when they are first imported, in this process and in every worker.
-os.environ.setdefault("KERAS_BACKEND", "jax")
+# The first two whatever the environment says: no other backend and no other device is installed.
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 # The pool has no use for the job workers that the MLflow server would start beside itself.

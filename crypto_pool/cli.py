@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -92,6 +93,11 @@ def choose_home(
 
 def main() -> None:
     """Run the command; a user's mistake is one message and the exit code of its cause."""
+    # No module of a child process is taken from the working directory.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows few characters
     try:
         app()
     except CryptoPoolError as error:
@@ -106,3 +112,7 @@ def main() -> None:
                 f"{error}; make room or mend the rights, then run the command again", markup=False
             )
         sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

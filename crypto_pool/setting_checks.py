@@ -27,6 +27,7 @@ def conflicts(settings: Groups) -> Iterator[str]:
     yield from _request_limits(settings)
     yield from _too_short(settings)
     yield from _with_credentials(settings)
+    yield from _unfit_for_addresses(settings)
     yield from _out_of_reach(settings)
 
 
@@ -99,6 +100,18 @@ def _too_short(settings: Groups) -> Iterator[str]:
             f"CRYPTO_POOL_TRAINING_ROWS={settings.training_rows} are too few for the folds of "
             f"purged_walk_forward, {rows} are enough: {way_out}"
         )
+
+
+def _unfit_for_addresses(settings: Groups) -> Iterator[str]:
+    """Folders whose names MLflow and Dagster would read otherwise in the addresses of files."""
+    for name in ("dagster_home", "data_dir"):
+        folder = getattr(settings, name)
+        found = set("?#%") & set(str(folder.resolve())) if folder is not None else set()
+        if found:
+            yield (
+                f"{variable_name(name)}={folder.resolve()} holds {' '.join(sorted(found))}, which "
+                "is read otherwise in addresses of files: choose a folder without"
+            )
 
 
 def _with_credentials(settings: Groups) -> Iterator[str]:

@@ -59,7 +59,7 @@ def chosen_home(given: Mapping[str, Any], default: Path) -> Path:
     """Return the home that arguments, the environment or `./.env` name, or else the default."""
     here = DotEnvSettingsSource(BaseSettings, env_file=SECRETS_FILE).env_vars
     named = given.get(HOME) or os.environ.get(HOME) or here.get(HOME.lower())
-    return Path(named or default)
+    return Path(os.path.expanduser(named or default))
 
 
 def secrets_files(home: Path) -> tuple[Path, ...]:

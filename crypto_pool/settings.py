@@ -4,6 +4,7 @@ Each field is a key of the home's `pool.toml` and the environment variable `CRYP
 which wins. `DAGSTER_HOME`, which chooses the home, is Dagster's own name and has no prefix.
 """
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -33,6 +34,7 @@ from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import PREFIX, conflicts, variable_name
 from crypto_pool.setting_groups import DEFAULT_HOME, Groups
 from crypto_pool.setting_sources import (
+    PATH_OR_URI,
     POOL_FILE,
     SECRETS_FILE,
     PoolFile,
@@ -86,9 +88,13 @@ class Settings(Groups, BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_none(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = cls.model_fields[str(info.field_name)].annotation
-        return None if value == "" and type(None) in get_args(kind) else value
+    def _as_a_shell_has_it(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        kind = cls.model_fields[name].annotation
+        kinds = (kind, *get_args(kind))
+        if isinstance(value, str) and (Path in kinds or name in PATH_OR_URI):
+            value = os.path.expanduser(value)
+        return None if value == "" and type(None) in kinds else value
 
     @field_validator("dagster_home", mode="before")
     @classmethod

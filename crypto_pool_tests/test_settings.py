@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
@@ -5,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from crypto_pool.domain.performance import excess_p_value
 from crypto_pool.domain.review import review_days_needed
@@ -224,3 +228,29 @@ def test_case_31_one_rule_says_what_a_symbol_is(monkeypatch):
     monkeypatch.setenv("CRYPTO_POOL_SYMBOLS", "BTC.D")
     with pytest.raises(InvalidSetting, match=r"'BTC\.D' is no symbol, '\.' is neither letter nor"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["a%20b", "what?pool", "Pool e 100% #1"])
+def test_a_home_whose_name_addresses_read_otherwise_is_refused_by_name(tmp_path, name):
+    with pytest.raises(ValidationError, match="is read otherwise in addresses of files"):
+        Settings(_env_file=None, dagster_home=tmp_path / name)
+    with pytest.raises(ValidationError, match="CRYPTO_POOL_DATA_DIR"):
+        Settings(_env_file=None, data_dir=tmp_path / name)
+    assert Settings(_env_file=None, dagster_home=tmp_path / "a home").state_dir.name == "data"
+
+
+def test_paths_are_read_as_a_shell_has_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = Settings(
+        _env_file=None, dagster_home="~/pool", parquet_root="~/frames", market_data_dir="~/bars"
+    )
+    assert settings.state_dir == tmp_path.resolve() / "pool" / "data"
+    assert settings.frames_root == str(tmp_path / "frames")
+    assert settings.market_data_dir == tmp_path / "bars"
+
+
+def test_the_environment_of_keras_and_jax_is_the_pool_s_own():
+    code = "import crypto_pool, os; print(os.environ['KERAS_BACKEND'], os.environ['JAX_PLATFORMS'])"
+    given = {**os.environ, "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cuda"}
+    said = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True)
+    assert said.stdout == "jax cpu\n"

@@ -253,7 +253,7 @@ def test_dagster_and_mlflow_are_quiet_below_warnings(tmp_path):
     page = options(dagster_webserver.cli.cli, "the Dagster UI", 3)
     assert (page["dagster_log_level"], page["code_server_log_level"]) == ("warning", "warning")
     assert page["port"] == 2
-    assert options(dagster._daemon.cli.run_command, DAEMON, 2)["log_level"] == "warning"
+    assert options(dagster._daemon.cli.run_command, DAEMON, 4)["log_level"] == "warning"
     code = options(dagster._cli.code_server.start_command, CODE_SERVER, 5)
     assert (code["log_level"], code["socket"]) == ("warning", str(code_server.address))
     assert options(mlflow.cli.server, "MLflow", 4)["uvicorn_opts"] == "--log-level warning"

@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,8 +98,15 @@ def maintenance(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def save_backup(folders: PoolFolders, target: Path, made_at: datetime) -> Archived:
+def save_backup(
+    folders: PoolFolders,
+    target: Path,
+    made_at: datetime,
+    check: Callable[[PoolFolders], None] = lambda _: None,
+) -> Archived:
     """Write the state of the pool into `target`, in place of what was there.
+
+    `check` is given a pool that holds what the backup does, and raises where it is not whole.
 
     Raises:
         BackupError: there is no pool, or champions changed all the while.
@@ -115,9 +122,20 @@ def save_backup(folders: PoolFolders, target: Path, made_at: datetime) -> Archiv
         shutil.rmtree(stage, ignore_errors=True)  # left by a killed backup
         try:
             header = _take_snapshot(folders, stage, made_at)
+            _check_copy(stage, check)
             return _write_archive(stage, header, target)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def _check_copy(stage: Path, check: Callable[[PoolFolders], None]) -> None:
+    """Have a copy of the database checked: what is asked of it may change it."""
+    database, kept = stage / MLFLOW / DATABASE, stage / f"{DATABASE}.kept"
+    shutil.copyfile(database, kept)
+    check(PoolFolders(stage, str(stage / FRAMES), stage))
+    for left in database.parent.glob(f"{DATABASE}*"):
+        left.unlink()
+    kept.rename(database)
 
 
 def _take_snapshot(folders: PoolFolders, stage: Path, made_at: datetime) -> dict[str, object]:

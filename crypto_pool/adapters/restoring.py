@@ -12,7 +12,7 @@ import sqlite3
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ from crypto_pool.adapters.backup import (
 )
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.schema_version import FILE_NAME, check_version
-from crypto_pool.adapters.sqlite_files import keep_write_ahead_log
+from crypto_pool.adapters.sqlite_files import keep_write_ahead_log, relocate
 from crypto_pool.errors import BackupError, IncompatibleData
 
 LONGEST_PIECE = 1 << 20
@@ -97,32 +97,13 @@ def restore_backup(source: Path, folders: PoolFolders, bounds: Bounds | None = N
 def _relocate(source: Path, stage: Path, old_root: str, new_root: str) -> None:
     database = stage / MLFLOW / DATABASE
     try:
-        relocate_artifacts(database, old_root, new_root)
+        relocate(database, old_root, new_root)
         keep_write_ahead_log(database)
     except sqlite3.DatabaseError as fault:
         raise BackupError(
             f"{source}: {MLFLOW}/{DATABASE} cannot be read ({fault}); nothing was restored, "
             "use another one"
         ) from fault
-
-
-def relocate_artifacts(database: Path, old_root: str, new_root: str) -> None:
-    """Let every artifact URI of an MLflow database begin with another root.
-
-    Whatever column holds one: the list of them differs between versions of MLflow.
-    """
-    with closing(sqlite3.connect(database)) as connection, connection:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        for (table,) in tables.fetchall():
-            columns = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
-            for _, column, kind, *_ in columns:
-                if "CHAR" not in kind.upper() and "TEXT" not in kind.upper():
-                    continue
-                connection.execute(
-                    f'UPDATE "{table}" SET "{column}" = ? || substr("{column}", ?) '
-                    f'WHERE "{column}" = ? OR substr("{column}", 1, ?) = ?',
-                    (new_root, len(old_root) + 1, old_root, len(old_root) + 1, f"{old_root}/"),
-                )
 
 
 @contextmanager

@@ -73,6 +73,25 @@ def reach_disk(uri: str) -> None:
     sync(path.parent)  # it names the log
 
 
+def relocate(database: Path, old_root: str, new_root: str) -> None:
+    """Let every address below one root in a database be below another.
+
+    Whatever column holds one: the list of them differs between versions of MLflow.
+    """
+    with closing(sqlite3.connect(database)) as connection, connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            columns = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+            for _, column, kind, *_ in columns:
+                if "CHAR" not in kind.upper() and "TEXT" not in kind.upper():
+                    continue
+                connection.execute(
+                    f'UPDATE "{table}" SET "{column}" = ? || substr("{column}", ?) '
+                    f'WHERE "{column}" = ? OR substr("{column}", 1, ?) = ?',
+                    (new_root, len(old_root) + 1, old_root, len(old_root) + 1, f"{old_root}/"),
+                )
+
+
 @cache
 def commit_without_waiting() -> None:
     """Let no SQLAlchemy connection of this process wait for the disk at each commit or close.

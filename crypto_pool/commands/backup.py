@@ -26,7 +26,7 @@ def backup(
     from crypto_pool.adapters.backup import save_backup
 
     settings = chosen_settings()
-    archived = save_backup(_folders(settings), file, settings.now())
+    archived = save_backup(_folders(settings), file, settings.now(), check_champions)
     packed = file.stat().st_size
     if as_json:
         print_json(
@@ -62,11 +62,7 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Unpack a backup into an empty home."""
-    from crypto_pool.adapters.frame_store import FrameStore
-    from crypto_pool.adapters.ledger import Ledger
-    from crypto_pool.adapters.mlflow import ModelRegistry
     from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
-    from crypto_pool.workflow.promotion.reconciling import reconcile
 
     settings = chosen_settings()
     folders = _folders(settings)
@@ -85,14 +81,7 @@ def restore(
         )
         return
     archived = restore_backup(file, folders, bounds)
-    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
-    champions = []
-    store = FrameStore(settings.frames_root)
-    for member in Ledger(store).by_member():
-        champion = reconcile(store, registry, member)
-        if champion.version is not None:
-            registry.versions.load(member.name, champion.version.version)
-            champions.append(member.name)
+    champions = load_champions(folders)
     if as_json:
         print_json(
             {
@@ -106,6 +95,43 @@ def restore(
         f"{folders.data_dir}: {archived.files} files; each of {len(champions)} champions loads",
         soft_wrap=True,
     )
+
+
+def check_champions(folders: "PoolFolders") -> None:
+    """Load each champion from a pool that holds what a backup does.
+
+    Raises:
+        BackupError: one is not in it, or does not load.
+    """
+    from crypto_pool.errors import BackupError, ModelUnavailable, UntrustedModel
+
+    try:
+        load_champions(folders)
+    except (ModelUnavailable, UntrustedModel) as fault:
+        raise BackupError(f"the backup would lack a champion: {fault}") from fault
+
+
+def load_champions(folders: "PoolFolders") -> list[str]:
+    """Load the champion of each member; raises ModelUnavailable or UntrustedModel."""
+    from crypto_pool.adapters.backup import DATABASE
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.adapters.ledger import Ledger
+    from crypto_pool.adapters.mlflow import ModelRegistry
+    from crypto_pool.errors import ModelUnavailable
+    from crypto_pool.workflow.promotion.reconciling import champion_of
+
+    registry = ModelRegistry(f"sqlite:///{folders.mlflow / DATABASE}", folders.artifact_root)
+    registry.prepare()
+    decisions, loaded = Ledger(FrameStore(folders.frames_root)).by_member(), []
+    for member in decisions:
+        champion = champion_of(registry, member, decisions.of(member))
+        if champion.fault:
+            raise ModelUnavailable(f"{member.name}: {champion.fault}")
+        if champion.version is not None:
+            version = champion.version
+            registry.versions.load(member.name, version.version, version.model_hashes)
+            loaded.append(member.name)
+    return loaded
 
 
 def _folders(settings: "Settings") -> "PoolFolders":

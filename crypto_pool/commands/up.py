@@ -134,24 +134,26 @@ def hold_alone(folder: Path) -> FileLock:
 
 def services(settings: "Settings", ports: Ports, code_server: CodeServer) -> list[Service]:
     """Give the commands of the services, quiet below warnings: their news would bury the rest."""
-    scripts = Path(sys.executable).parent
+    module = (sys.executable, "-m")  # scripts need not lie beside the interpreter
     workspace = ("-w", str(code_server.workspace))
     return [
         Service(CODE_SERVER, code_server.command),
         Service("MLflow", (
-            sys.executable, "-m", MLFLOW_UI, "server",
+            *module, MLFLOW_UI, "server",
             "--host", LOOPBACK, "--port", str(ports.mlflow), "--allowed-hosts", MLFLOW_HOSTS,
             "--default-artifact-root", settings.artifact_root,
             "--uvicorn-opts", "--log-level warning",
         )),
         Service("the pool's page", (
-            str(scripts / "crypto-pool"), "serve", "--port", str(ports.pool),
+            *module, "crypto_pool.cli", "serve", "--port", str(ports.pool),
         )),
         Service("the Dagster UI", (
-            sys.executable, "-m", DAGSTER_UI, "-h", LOOPBACK, "-p", str(ports.dagster), *workspace,
+            *module, DAGSTER_UI, "-h", LOOPBACK, "-p", str(ports.dagster), *workspace,
             "--dagster-log-level", "warning", "--code-server-log-level", "warning",
         ), code_server.answers),
-        Service(DAEMON, (str(scripts / DAEMON), "run", *workspace, "--log-level", "warning")),
+        Service(DAEMON, (
+            *module, "dagster._daemon", "run", *workspace, "--log-level", "warning",
+        )),
     ]  # fmt: skip
 
 

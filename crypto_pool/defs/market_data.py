@@ -1,6 +1,7 @@
 """The source of bars that the settings name."""
 
 import hashlib
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,12 @@ def request_budget(settings: Settings) -> "RequestBudget | None":
     from crypto_pool.adapters.rate_limit import PATIENCE, RequestBudget
 
     key = settings.alpha_vantage_api_key.get_secret_value()
-    home = settings.request_budget_dir or Path.home() / ".crypto_pool" / "request_budget"
+    home = settings.request_budget_dir or Path(os.path.expanduser("~/.crypto_pool/request_budget"))
+    if not home.is_absolute() and settings.request_budget_dir is None:
+        raise InvalidSetting(
+            "no home folder is known, where the requests of a key are counted: set HOME, or "
+            "CRYPTO_POOL_REQUEST_BUDGET_DIR"
+        )
     folder = home / hashlib.sha256(key.encode()).hexdigest()[:12]
     if settings.is_clock_simulated:
         folder /= "simulated"

@@ -1,6 +1,7 @@
 """Adapters built from the settings, as Dagster resources."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -29,6 +30,7 @@ from crypto_pool.workflow.pulling import Puller
 from crypto_pool.workflow.warm_up import warm_up_worker
 
 # By the names of its parts: Dagster raises one of the three warnings from a module of its own.
+FOREIGN_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 BETA_OF_DAGSTER_MLFLOW = (
     ".* `(_create_mlflow_run_hook|mlflow_tracking|MlFlow)` is currently in beta"
 )
@@ -166,6 +168,8 @@ def mlflow_parent_run(context: dg.InitResourceContext) -> Iterator[Any]:
     warnings.filterwarnings("ignore", message=BETA_OF_DAGSTER_MLFLOW, category=dg.BetaWarning)
     from dagster_mlflow import mlflow_tracking
 
+    for name in FOREIGN_RUN:
+        os.environ.pop(name, None)  # another's run, which MLflow would go on with
     settings = load_settings()
     ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
     require_writable(settings.tracking_uri)

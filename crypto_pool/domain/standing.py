@@ -61,7 +61,8 @@ class Standing:
             targets = (*(version for version in targets if version != serving), serving)
             left = tuple(version for version in left if version != serving)
             challenger, quarantine = None, ""
-            sha256 = _text(row.get("model_sha256")) or ""
+            told = _text(row.get("model_sha256"))
+            sha256 = "" if told in (None, "{}") else str(told)
         elif decision in TRAININGS and is_latest and about not in (None, serving):
             challenger = about
         if decision == "quarantined":

@@ -48,11 +48,12 @@ class FrameCache:
     _read: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
     _models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
 
-    def model(self, registry: ModelRegistry, member: Member, version: str) -> ServedModel:
-        """Return a member's version."""
-        if (member.name, version) not in self._models:
-            self._models[member.name, version] = registry.versions.load(member.name, version)
-        return self._models[member.name, version]
+    def model(self, registry: ModelRegistry, member: Member, version: Version) -> ServedModel:
+        """Return a member's version, its files checked by what the ledger knows of them."""
+        key = member.name, version.version
+        if key not in self._models:
+            self._models[key] = registry.versions.load(*key, version.model_hashes)
+        return self._models[key]
 
     def read(self, table: str, symbol: str) -> pd.DataFrame:
         """Give a coin's frame."""
@@ -121,7 +122,7 @@ def forecast(
     target = Target.from_settings(tags)
     reference = reference_of(frames, member, bar_date, target)
     row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
-    model = frames.model(registry, member, forecaster.version.version)
+    model = frames.model(registry, member, forecaster.version)
     trained = _trained_rows(frames.store, tags)
     closes = stored["close"]
     span = InputSpan.of(per_price(trained[list(model.feature_names)], closes))

@@ -1,14 +1,17 @@
 """What somebody deletes in MLflow is one member's fault, with a way out that works."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
+from crypto_pool.errors import MissingFeatures, ModelUnavailable, UnscoredCandidate
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.forecasting import FrameCache
 from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile
@@ -132,6 +135,20 @@ def test_another_model_under_the_number_that_serves_is_no_champion(pool):
     candidate = pool.registry.runs.get(other.info.run_id)
     assert pool.registry.versions.register(MEMBER.name, candidate, {}) == "1"
     assert "is another than the ledger let serve" in pool.champion.fault
+
+
+def test_what_mlflow_says_of_a_model_s_files_does_not_count(pool):
+    """Its pages ask nobody who he is; the ledger knows the files, and no parser sees others."""
+    version, client = pool.champion.version, pool.registry.client
+    changed = local_path(version.location) / "artifacts" / "calibration.json"
+    changed.write_text(changed.read_text() + " ")
+    forged = {**version.model_hashes, changed.name: sha256(changed.read_bytes()).hexdigest()}
+    client.set_tag(version.run_id, "model_sha256", json.dumps(forged, sort_keys=True))
+    client.delete_model_version_tag(MODEL, version.version, "model_sha256")
+    fresh = replace(pool)
+    assert fresh.champion.version.model_hashes == version.model_hashes
+    with pytest.raises(MissingFeatures, match=r"calibration\.json is not what was logged"):
+        forecast(fresh, SECOND)
 
 
 def test_what_was_never_trained_is_no_verdict(pool):

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from crypto_pool.adapters.sqlite_files import (
     commit_without_waiting,
     hold_open,
     keep_write_ahead_log,
+    relocate,
 )
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.errors import ModelUnavailable
 
+logger = logging.getLogger(__name__)
 LOCK_TIMEOUT_SECONDS = 120.0
 TRAINING_EXPERIMENT = "crypto_pool_training"
 MEMBER_SUFFIXES = ("_uptrend", "_downtrend")
@@ -64,6 +66,7 @@ class MlflowStore:
     def prepare(self) -> None:
         """Create the store and the parent runs' experiment; see `ModelRegistry.prepare`."""
         create_schema(self.tracking_uri, self.artifact_root)
+        self._follow_a_move()
         from mlflow.exceptions import MlflowException
 
         try:
@@ -74,6 +77,28 @@ class MlflowStore:
                 f"MLflow's store {without_credentials(self.tracking_uri)} does not answer: "
                 f"{fault.message}; end what holds it, or restore a backup, then run again"
             ) from fault
+
+    def _follow_a_move(self) -> None:
+        """Let what a moved or copied home stored be found, and written, where it is now.
+
+        Only where the artifacts are there: a root that was set to another place moves nothing.
+        """
+        root = local_path(self.artifact_root)
+        if root is None or not root.is_dir() or not self.tracking_uri.startswith(SQLITE_PREFIX):
+            return
+        database = Path(self.tracking_uri.removeprefix(SQLITE_PREFIX))
+        with closing(sqlite3.connect(database)) as connection:
+            rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
+        old_roots = {
+            location.removesuffix(f"/{name}")
+            for name, location in rows
+            if name.endswith((*MEMBER_SUFFIXES, TRAINING_EXPERIMENT))
+            and location.endswith(f"/{name}")
+            and location.startswith("file:")
+        }
+        for old in sorted(old_roots - {self.artifact_root}):
+            logger.warning("this home was at another place: %s is now %s", old, self.artifact_root)
+            relocate(database, old, self.artifact_root)
 
     def experiment_id(self, name: str) -> str:
         """Return the id of an experiment, made on first use and restored where it was deleted."""

@@ -139,15 +139,19 @@ class Versions:
                     model_name(member_name), str(version), key, value
                 )
 
-    def load(self, member_name: str, version: str) -> "ServedModel":
+    def load(
+        self, member_name: str, version: str, known_hashes: Mapping[str, str] | None = None
+    ) -> "ServedModel":
         """Load a registered version, after checking it against the hashes it was logged with.
+
+        `known_hashes` are the ledger's: anybody may change what MLflow's pages show.
 
         Raises UntrustedModel or ModelUnavailable, with the version and the ways out.
         """
         title = f"{model_name(member_name)} version {version}"
         try:
             known = self.get(member_name, version)
-            hashes = known.model_hashes or self._hashes_of_run(known, title)
+            hashes = known_hashes or known.model_hashes or self._hashes_of_run(known, title)
             return load_from(self.store, known.location, hashes, title)
         except (ModelUnavailable, UntrustedModel) as fault:
             raise type(fault)(

@@ -112,7 +112,8 @@ def fault_of(task: PromotionTask, champion: Champion) -> str:
     if champion.standing.quarantine:
         return f"it is quarantined ({champion.standing.quarantine})"
     try:
-        task.registry.versions.load(task.member.name, champion.version.version)
+        version = champion.version
+        task.registry.versions.load(task.member.name, version.version, version.model_hashes)
     except CryptoPoolError as fault:
         return f"it no longer loads ({fault})"
     return ""

@@ -4,7 +4,7 @@ It can be done at any time and as often as one likes, and for each member by its
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -52,6 +52,10 @@ def champion_of(registry: ModelRegistry, member: Member, decisions: pd.DataFrame
     if standing.model_sha256 not in ("", version.tags.get(HASHES_TAG, standing.model_sha256)):
         other = f"version {version.version} in MLflow is another than the ledger let serve"
         return Champion(member, standing, None, f"{other}; {way_out}")
+    if (
+        standing.model_sha256
+    ):  # what MLflow has lost of them, or anybody has removed, does not count
+        version = replace(version, tags={**version.tags, HASHES_TAG: standing.model_sha256})
     return Champion(member, standing, version)
 
 
