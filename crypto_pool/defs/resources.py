@@ -18,6 +18,7 @@ from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.market_data import build_provider
+from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import Recipe
@@ -191,6 +192,9 @@ def mlflow_parent_run(context: dg.InitResourceContext) -> Iterator[Any]:
     ) as resources:
         run_id = mlflow.active_run().info.run_id
         status = "KILLED"
+        if context.run is not None:
+            day = context.run.tags.get(BAR_DATE_TAG, "")
+            mlflow.set_tag("mlflow.runName", f"{context.run.job_name} {day}".rstrip())
         try:
             yield resources.mlflow
             assert context.instance is not None

@@ -51,7 +51,7 @@ def test_a_candidate_run_says_all_that_was_promised(
     expected = {
         "crypto_pool.kind": "candidate",
         "mlflow.parentRunId": "parent-1",
-        "mlflow.runName": "XGBoost",
+        "mlflow.runName": "BTC_uptrend XGBoost",
         "dagster.run_id": "dagster-1",
         "member": MEMBER,
         "symbol": "BTC",

@@ -424,7 +424,7 @@ def _tags(candidate: "TrainedCandidate") -> dict[str, str]:
         "code_version": candidate.code_version,
         "settings": json.dumps(candidate.recipe.fit_settings(), sort_keys=True),
         "synthetic": str(candidate.synthetic).lower(),
-        "mlflow.runName": candidate.algorithm,
+        "mlflow.runName": f"{candidate.member_name} {candidate.algorithm}",
         "as_of": candidate.as_of.isoformat(),
         "evaluation_policy": candidate.recipe.evaluation_policy,
         "trained_through": f"{candidate.trained_through:%Y-%m-%d}",

@@ -88,6 +88,7 @@ class Versions:
             run_id=candidate.run_id,
             tags=given,
             model_id=logged.model_id,
+            description=_in_words(member_name, given),
         )
         return str(made.version)
 
@@ -236,4 +237,24 @@ def _version(member_name: str, found: Any) -> Version:
         tags=dict(found.tags),
         registered_at_utc=made if dated is None else datetime.fromisoformat(dated),
         location=str(found.source),
+    )
+
+
+def _in_words(member_name: str, tags: Mapping[str, str]) -> str:
+    """Return what a version is and promises, for who opens it in MLflow."""
+    symbol, _, trend = member_name.rpartition("_")
+    precision = tags.get("promised_precision", tags.get("precision"))
+    skill = tags.get("promised_skill_over_reference", tags.get("skill_over_reference"))
+    promised = [
+        f"{words} {float(value):.3f}"
+        for words, value in (
+            ("precision", precision),
+            ("skill over the random-walk reference", skill),
+        )
+        if value not in (None, "", "None", "nan")
+    ]
+    return (
+        f"{tags.get('classifier', 'Model')} for the {trend} of {symbol}, trained through "
+        f"{tags.get('trained_through', 'an unknown day')}. Promised: "
+        f"{', '.join(promised) or 'nothing'}. The alias `champion` serves."
     )

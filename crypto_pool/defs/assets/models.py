@@ -111,7 +111,13 @@ def candidates(
         scores = CANDIDATE_SCORES.frame([row])
         pool.store.write("candidate_scores", f"{key}|{task.algorithm}", scores)
         context.add_asset_metadata(
-            {name: value for name, value in row.items() if isinstance(value, str | float | int)},
+            {
+                **{k: value for k, value in row.items() if isinstance(value, str | float | int)},
+                "outcome": outcome,
+                "mlflow_run": dg.MetadataValue.url(
+                    f"{pool.settings.mlflow_url}/#/runs/{row['run_id']}"
+                ),
+            },
             asset_key=asset_key,
             partition_key=key,
         )
@@ -175,7 +181,30 @@ def champion_metadata(
     return {
         "decision": decision.decision,
         "reason": decision.reason,
+        **_serving_metadata(pool, decision),
         "not_trained_on_this_data": ", ".join(decision.missing) or "none",
         **({"leaderboard": leaderboard} if scores else {}),
         **judgement_picture(pool, decision),
+    }
+
+
+def _serving_metadata(pool: PoolResource, decision: PromotionResult) -> dict[str, Any]:
+    """Who serves: figures that the UI plots over time, and where it is looked at."""
+    name, links = decision.member.name, pool.settings
+    page = {"page": dg.MetadataValue.url(f"{links.page_url}/members/{name}.html")}
+    if decision.serving is None:
+        return page
+    version, tags = decision.serving.version, decision.serving.tags
+    figures = {
+        key: float(tags[key])
+        for key in ("brier_score", "skill_over_reference", "added_points")
+        if tags.get(key) not in (None, "", "None", "nan")
+    }
+    model = f"{links.mlflow_url}/#/models/{name}_model/versions/{version}"
+    return {
+        "version": int(version),
+        "algorithm": tags.get("classifier", ""),
+        **figures,
+        **page,
+        "mlflow_version": dg.MetadataValue.url(model),
     }
