@@ -45,13 +45,16 @@ for number in (signal.SIGINT, signal.SIGTERM):
 # What takes longest begins first, so that no worker is left alone with it at the end.
 LONGEST = (
     "test_readme.py",
+    "test_browser_dagster.py",
     "test_building.py",
-    "test_automation.py",
-    "test_scale_out.py",
     "test_key_secrecy.py",
     "test_market_data.py",
+    "test_automation.py",
+    "test_scale_out.py",
     "test_drills.py",
-    "test_browser_dagster.py",
+    "test_replay.py",
+    "test_championing.py",
+    "test_definitions.py",
 )
 
 

@@ -85,6 +85,7 @@ def test_half_open_clients_shut_nobody_out():
     assert figures["endless_header_bytes_taken"] < 1 << 24
 
 
+@pytest.mark.long
 def test_a_strangers_backup_runs_and_writes_nothing():
     bounds = ("--max-gb", "0.05", "--max-files", "2000")
     figures = strangers_backup.run(["configuration", "many_large_files"], 0.1, 3000, *bounds)

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -79,13 +77,3 @@ def test_a_scheduler_that_does_not_answer_is_named_with_the_setting():
     nobody = "tcp://127.0.0.1:9"
     with pytest.raises(WorkersUnavailable, match=f"{nobody}.*CRYPTO_POOL_DASK_SCHEDULER"):
         list(map_on_cluster(nobody, None, square, [1], None, connect_seconds=0.5))
-
-
-def test_what_a_pool_without_a_cluster_imports_has_no_dask_in_it():
-    code = (
-        "import sys, crypto_pool.definitions\n"
-        "print([n for n in ('dask', 'distributed', 's3fs', 'boto3', 'psycopg2') "
-        "if n in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"

@@ -1,9 +1,8 @@
 """The life of a champion: promoted, kept, refreshed, rolled back, killed half-way."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from crypto_pool.workflow.promotion import promoting
 from crypto_pool.workflow.promotion.reconciling import reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool.workflow.reproducing import reproduce
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
+from crypto_pool_tests.forking import run_forked
 from crypto_pool_tests.workflow.small_pool import (
     FIRST,
     MEMBER,
@@ -26,8 +27,6 @@ from crypto_pool_tests.workflow.small_pool import (
     STAYS,
     noon_after,
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
@@ -149,8 +148,8 @@ SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, REFRESHED)
 """,
         skip="'promotions' not in str(given) and 'champions' not in str(given)",
     )
-    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    killed = run_forked(("code", script), [], os.environ, ROOT, PATIENCE_SECONDS)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert pool.registry.versions.get(MEMBER.name, "2")
 
     pool.appoint(SECOND, REFRESHED)
