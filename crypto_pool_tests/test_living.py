@@ -46,7 +46,7 @@ def test_a_life_is_in_time_and_goes_on_where_it_was_stopped(new_pool):
         first_prediction_date="2024-01-01",
     )
     dates = ("--from", "2024-01-31", "--to", "2024-02-29", "--retrain-every-days", "20")
-    first = pool.run("live", *dates, timeout=600)
+    first = pool.run("live", *dates)
     assert "trained as of 2024-01-31" in first.stdout
     assert "trained as of 2024-02-20" in first.stdout
     rows = pool.table("predictions")
@@ -57,7 +57,7 @@ def test_a_life_is_in_time_and_goes_on_where_it_was_stopped(new_pool):
     known = rows["prediction_date"].max() - timedelta(days=10)
     outcomes = pool.table("prediction_outcomes")
     assert outcomes["prediction_date"].max() == known
-    again = pool.run("live", *dates, timeout=600)
+    again = pool.run("live", *dates)
     assert "trained as of" not in again.stdout
     refused = pool.run("live", "--from", "2023-01-01")
     assert (refused.returncode, "lies before 2024-01-01" in refused.stderr) == (2, True)

@@ -215,7 +215,7 @@ def test_a_second_up_is_refused_with_the_address_of_the_first(new_pool):
     folder = pool.home.resolve() / "up"
     first = hold_alone(folder)
     (folder / ADDRESS_FILE).write_text("http://127.0.0.1:8765")
-    second = pool.run("up", timeout=60)
+    second = pool.run("up")
     assert second.returncode == 2
     assert f"runs already for {folder.parent} at http://127.0.0.1:8765: end that" in second.stderr
     first.release()

@@ -20,6 +20,7 @@ from crypto_pool.errors import InvalidSetting
 from crypto_pool.serving import answer_cache, connections
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.app import create_app
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.serving.conftest import Served, pool_settings
 from crypto_pool_tests.serving.pool_frames import pool_frames
 
@@ -102,16 +103,22 @@ def test_half_a_request_is_not_waited_for(
     pool: Served, half: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.1)
-    with socket.create_connection(("127.0.0.1", httpx.URL(pool.url).port), timeout=10) as opened:
+    with socket.create_connection(
+        ("127.0.0.1", httpx.URL(pool.url).port), timeout=PATIENCE_SECONDS
+    ) as opened:
         opened.sendall(half)
         assert opened.recv(100).startswith(b"HTTP/1.1 408")
         assert opened.recv(100) == b""
     whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
-    with socket.create_connection(("127.0.0.1", httpx.URL(pool.url).port), timeout=10) as opened:
+    with socket.create_connection(
+        ("127.0.0.1", httpx.URL(pool.url).port), timeout=PATIENCE_SECONDS
+    ) as opened:
         opened.sendall(whole + b"Content-Length: 9\r\n\r\n1234")
         while opened.recv(1000):
             continue  # the answer to what needs no body, and then the end
-    with socket.create_connection(("127.0.0.1", httpx.URL(pool.url).port), timeout=10) as opened:
+    with socket.create_connection(
+        ("127.0.0.1", httpx.URL(pool.url).port), timeout=PATIENCE_SECONDS
+    ) as opened:
         opened.sendall(whole + b"X: " + b"x" * connections.MAX_REQUEST_BYTES)
         assert opened.recv(100).startswith(b"HTTP/1.1 431")
 
@@ -123,7 +130,9 @@ def test_of_a_client_s_connections_the_longest_without_a_request_goes(
     port = httpx.URL(pool.url).port
     with httpx.Client(base_url=pool.url) as fresh, ExitStack() as opened:
         held = [
-            opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            opened.enter_context(
+                socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+            )
             for _ in range(5)
         ]
         assert fresh.get("/health").status_code == 200
@@ -202,7 +211,7 @@ def test_generated_requests_find_no_fault(pool: Served, mode: GenerationMode) ->
     asked = Counter[str]()
 
     def check(case: schemathesis.Case) -> None:
-        case.call_and_validate(base_url=pool.url, timeout=20)
+        case.call_and_validate(base_url=pool.url, timeout=PATIENCE_SECONDS)
         asked[case.operation.path] += 1
 
     for operation in (result.ok() for result in schema.get_all_operations()):
