@@ -16,7 +16,7 @@ from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.doctor import doctor
-from crypto_pool.commands.exit_codes import ExitCode, exit_code
+from crypto_pool.commands.exit_codes import exit_code
 from crypto_pool.commands.history import accept_break, restart_history, retire
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.live import live
@@ -28,7 +28,7 @@ from crypto_pool.commands.sandbox import sandbox
 from crypto_pool.commands.serve import serve
 from crypto_pool.commands.status import status
 from crypto_pool.commands.up import up
-from crypto_pool.errors import CryptoPoolError
+from crypto_pool.errors import CryptoPoolError, ExitCode
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -34,9 +34,29 @@ CryptoPoolError
 └── MembersFailed         a batch ended, but not for every member
 """
 
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    MEMBERS_FAILED = 1
+    WRONG_INPUT = 2
+    PROVIDER = 3
+    STORAGE = 4
+    MODEL = 5
+    DEFECT = 70
+    INTERRUPTED = 130
+
 
 class CryptoPoolError(Exception):
-    """Base of the tree; its message names the thing, the value and the way out."""
+    """Base of the tree; its message names the thing, the value and the way out.
+
+    `exit_code` is how a command ends that it ended.
+    """
+
+    exit_code = ExitCode.WRONG_INPUT
 
 
 class InvalidSetting(CryptoPoolError):
@@ -52,6 +72,8 @@ class ProviderError(CryptoPoolError):
 
     `wait_seconds` is how much later; None where asking again is no use.
     """
+
+    exit_code = ExitCode.PROVIDER
 
     wait_seconds: float | None = None
 
@@ -119,37 +141,55 @@ class InvalidFeatures(CryptoPoolError):
 class InvalidRows(CryptoPoolError):
     """Rows that do not fit their table."""
 
+    exit_code = ExitCode.STORAGE
+
 
 class MissingPartition(CryptoPoolError):
     """A stored partition does not exist."""
+
+    exit_code = ExitCode.STORAGE
 
 
 class CorruptPartition(CryptoPoolError):
     """A stored partition cannot be read."""
 
+    exit_code = ExitCode.STORAGE
+
 
 class IncompatibleData(CryptoPoolError):
     """A data folder or a backup is of a version that is unknown here."""
+
+    exit_code = ExitCode.STORAGE
 
 
 class BackupError(CryptoPoolError):
     """A backup could not be made, or not be restored."""
 
+    exit_code = ExitCode.STORAGE
+
 
 class UnscoredCandidate(CryptoPoolError):
     """A candidate could not be evaluated on these rows."""
+
+    exit_code = ExitCode.MEMBERS_FAILED
 
 
 class UntrustedModel(CryptoPoolError):
     """A stored model is not what was logged."""
 
+    exit_code = ExitCode.MODEL
+
 
 class ModelUnavailable(CryptoPoolError):
     """A registered model cannot be found or read."""
 
+    exit_code = ExitCode.MODEL
+
 
 class MissingFeatures(CryptoPoolError):
     """No feature row for the asked bar date."""
+
+    exit_code = ExitCode.STORAGE
 
 
 class QueryError(CryptoPoolError):
@@ -159,6 +199,8 @@ class QueryError(CryptoPoolError):
 class NothingPublished(QueryError):
     """There is no DuckDB file yet."""
 
+    exit_code = ExitCode.STORAGE
+
 
 class WorkersUnavailable(CryptoPoolError):
     """A Dask cluster cannot be trained on."""
@@ -167,6 +209,10 @@ class WorkersUnavailable(CryptoPoolError):
 class StoreUnavailable(CryptoPoolError):
     """An object store does not answer, or takes no files."""
 
+    exit_code = ExitCode.STORAGE
+
 
 class MembersFailed(CryptoPoolError):
     """A batch ended, but not for every member."""
+
+    exit_code = ExitCode.MEMBERS_FAILED

@@ -17,7 +17,6 @@ from crypto_pool.adapters.alerts import LONGEST_TEXT, Alert, Alerts
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.cli import app
-from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.defs.alerting import (
     alert_failed_runs,
     alert_incidents,
@@ -27,6 +26,7 @@ from crypto_pool.defs.alerting import (
 from crypto_pool.defs.batches import FAILURE
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.market import Member
+from crypto_pool.errors import ExitCode
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.incidents import failed_run, late_forecasts
 from crypto_pool_tests.decisions import a_decision

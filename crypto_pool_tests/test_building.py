@@ -13,7 +13,7 @@ import pytest
 
 from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE
 from crypto_pool.building import stopping_when_told
-from crypto_pool.commands.exit_codes import ExitCode
+from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 

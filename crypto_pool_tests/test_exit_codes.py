@@ -7,12 +7,13 @@ import pytest
 
 from crypto_pool import cli
 from crypto_pool.building import gave_nothing
-from crypto_pool.commands.exit_codes import MEANING, ExitCode, code_of, exit_code
+from crypto_pool.commands.exit_codes import MEANING, exit_code
 from crypto_pool.defs.batches import PartitionFailure
 from crypto_pool.errors import (
     CorruptPartition,
     CryptoPoolError,
     DailyQuotaExhausted,
+    ExitCode,
     InsufficientHistory,
     InvalidSetting,
     MembersFailed,
@@ -42,11 +43,11 @@ def tree(kind: type[CryptoPoolError]) -> list[type[CryptoPoolError]]:
     ],
 )
 def test_each_cause_has_its_code(kind, code):
-    assert code_of(kind) == code
+    assert kind.exit_code == code
 
 
 def test_every_error_of_the_tree_has_a_code_of_a_known_cause():
-    causes = {code_of(kind) for kind in tree(CryptoPoolError)}
+    causes = {kind.exit_code for kind in tree(CryptoPoolError)}
     assert causes == set(ExitCode) - {ExitCode.DONE, ExitCode.DEFECT, ExitCode.INTERRUPTED}
 
 

@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from crypto_pool.cli import app
-from crypto_pool.commands.exit_codes import ExitCode, exit_code
+from crypto_pool.commands.exit_codes import exit_code
 from crypto_pool.commands.options import chosen_date, read_date, read_names
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import ExitCode, InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 
 REPLAY = ("replay", "--from", "2021-06-01", "--to", "2021-08-10", "--retrain-every-days", "40")

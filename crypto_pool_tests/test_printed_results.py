@@ -11,9 +11,9 @@ from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.building import BuildReport
 from crypto_pool.cli import app
 from crypto_pool.commands import build, champions
-from crypto_pool.commands.exit_codes import ExitCode, exit_code
+from crypto_pool.commands.exit_codes import exit_code
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.errors import ModelUnavailable
+from crypto_pool.errors import ExitCode, ModelUnavailable
 from crypto_pool.settings import load_settings
 
 MEMBER = {"symbol": "BTC", "trend": "uptrend"}

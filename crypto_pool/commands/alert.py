@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.commands.options import JsonOption, chosen_settings
 from crypto_pool.commands.printing import console, print_json, print_rows
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import ExitCode, InvalidSetting
 
 LATEST = 20
 

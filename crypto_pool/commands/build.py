@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.commands.options import (
     DateOption,
     JsonOption,
@@ -17,7 +16,7 @@ from crypto_pool.commands.options import (
 )
 from crypto_pool.commands.printing import messages, print_json, print_rows, records
 from crypto_pool.commands.sandbox import running_sandbox
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import ExitCode, InvalidSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

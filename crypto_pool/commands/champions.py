@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.commands.options import JsonOption, chosen_date, chosen_settings
 from crypto_pool.commands.printing import console, messages, print_json, print_rows, records
-from crypto_pool.errors import InvalidSetting, ModelUnavailable
+from crypto_pool.errors import ExitCode, InvalidSetting, ModelUnavailable
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.frame_store import FrameStore
