@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.exit_codes import ExitCode
 from crypto_pool.commands.options import JsonOption, ProviderOption, chosen_settings
 from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.printing import console, print_json
+from crypto_pool.errors import ExitCode
 
 if TYPE_CHECKING:
     import pandas as pd

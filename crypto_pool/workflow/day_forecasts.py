@@ -24,7 +24,7 @@ from crypto_pool.domain.tables import (
     SHADOW_OUTCOMES,
     SHADOW_PREDICTIONS,
 )
-from crypto_pool.errors import MissingFeatures, ModelUnavailable, UntrustedModel
+from crypto_pool.errors import MissingFeatures, MissingPartition, ModelUnavailable, UntrustedModel
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.forecasting import (
     Forecaster,
@@ -81,7 +81,7 @@ class DayForecaster:
         After the day's deadline what is missing is added, and late rows alone are replaced.
 
         Raises:
-            MissingFeatures: no member has a row, made now or before.
+            MissingFeatures: somebody serves, and no member has a row, made now or before.
         """
         result = DayResult()
         serving = self._serving(bar_date, result)
@@ -96,7 +96,7 @@ class DayForecaster:
         ]
         self._forecast(shadows, bar_date, result.shadows, result)
         result.kept = self._store(bar_date, result)
-        if not result.made and not result.kept and (result.without_row or result.failures):
+        if serving and not result.made and not result.kept:
             reasons = "; ".join([*result.without_row.values(), *result.failures.values()][:3])
             raise MissingFeatures(f"no forecast for {bar_date}: {reasons}")
         return result
@@ -181,7 +181,7 @@ class DayForecaster:
                 }
             try:
                 row = self.baseline.row(member, bar_date, self.now, own)
-            except MissingFeatures as reason:
+            except (MissingFeatures, MissingPartition) as reason:
                 if version is None:
                     result.without_row[name] = str(reason)
             except Exception as error:  # the boundary that isolates one member from the others

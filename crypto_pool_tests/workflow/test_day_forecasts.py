@@ -11,7 +11,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.market import BAR_COLUMNS, Member, Trend
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.domain.standing import Standing
@@ -84,7 +84,7 @@ def store(tmp_path: Path) -> FrameStore:
     made = FrameStore(str(tmp_path / "parquet"))
     days = pd.date_range("2023-12-01", "2024-04-01", name="date")
     for coin in COINS:
-        made.write("daily_bars", coin, pd.DataFrame({"close": 1.0}, index=days))
+        made.write("daily_bars", coin, pd.DataFrame(dict.fromkeys(BAR_COLUMNS, 1.0), index=days))
     return made
 
 
@@ -180,7 +180,7 @@ def write_walk(store: FrameStore, coin: str) -> pd.Series:
     """Bars whose price moves; returns the reference's probability of an uptrend."""
     days = pd.date_range("2023-12-01", "2024-04-01", name="date")
     closes = 100 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.03, len(days))))
-    bars = pd.DataFrame({"close": closes}, index=days)
+    bars = pd.DataFrame(dict.fromkeys(BAR_COLUMNS, closes), index=days)
     store.write("daily_bars", coin, bars)
     return random_walk_probability(bars, Trend.UPTREND)
 
@@ -221,9 +221,15 @@ def test_a_champion_that_cannot_speak_abstains_with_the_baselines_probability(st
 
 
 def test_a_day_on_which_nobody_could_be_forecast_says_why(store):
-    nobody = forecaster(store, "AAA", version="")
+    nobody = forecaster(store, "AAA", faults={"AAA": MissingFeatures("AAA_uptrend has no row")})
     with pytest.raises(MissingFeatures, match="no forecast for 2024-03-01: AAA_uptrend has no"):
         nobody.forecast_day(DAY)
+
+
+def test_a_coin_without_bars_that_nobody_serves_is_listed_and_fails_nothing(store):
+    result = forecaster(store, "GONE", version="").forecast_day(DAY)
+    assert list(result.without_row) == ["GONE_uptrend"]
+    assert result.failures == {}
 
 
 def test_a_damaged_ledger_of_a_member_stops_no_other(store):
