@@ -9,6 +9,7 @@ from drills import (
     duckdb_held,
     half_open,
     kills,
+    own_tools,
     poisoned_models,
     power_cut,
     request_budget,
@@ -98,6 +99,14 @@ def test_a_strangers_backup_runs_and_writes_nothing():
 
 
 @pytest.mark.long
+def test_an_odd_home_is_right_or_refused_by_name():
+    figures = own_tools.run(only=("home what?pool", "home ~"))
+    assert figures["ways"] == 2
+    assert figures["right"] == 1
+    assert figures["refused_by_name"] == ["home what?pool"]
+    assert figures["neither"] == {}
+
+
 def test_what_breaks_is_named_and_heals():
     figures = broken_parts.run(["truncated_model", "mlflow_gone"], "BTC")
     assert figures["faults"] == 2
