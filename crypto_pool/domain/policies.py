@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from crypto_pool.domain.calibration import IdentityCalibration
 from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metric
 from crypto_pool.domain.fitting import (
@@ -14,7 +13,6 @@ from crypto_pool.domain.fitting import (
     measure_candidate,
     positive_probability,
 )
-from crypto_pool.domain.purged import PurgedWalkForwardPolicy
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.thresholds import DEFAULT_THRESHOLD
@@ -72,6 +70,8 @@ class HoldoutPolicy:
                 candidate, table.features[training], table.labels[training], self.recipe
             )
             positive_probability(candidate, estimator, table.features[test])
+            from crypto_pool.domain.calibration import IdentityCalibration
+
             model = ServedModel(
                 candidate.name, IdentityCalibration(), table.feature_names, estimator
             )
@@ -96,4 +96,6 @@ def policy_of(recipe: Recipe) -> EvaluationPolicy:
     """Return the evaluation policy of a recipe."""
     if recipe.evaluation_policy == HoldoutPolicy.name:
         return HoldoutPolicy(recipe)
+    from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+
     return PurgedWalkForwardPolicy(recipe)

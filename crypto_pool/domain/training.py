@@ -5,7 +5,6 @@ from hashlib import sha256
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend
@@ -56,7 +55,7 @@ class TrainingTable:
     @property
     def anchor_probability(self) -> np.ndarray:
         """What the baseline serves, NaN where it has nothing."""
-        return np.asarray(expit(self.anchor_logit))
+        return np.asarray(1 / (1 + np.exp(-self.anchor_logit)))
 
     def __len__(self) -> int:
         """Count the rows."""

@@ -98,9 +98,10 @@ def test_the_hash_moves_with_each_part_alone(table):
     assert len({data_hash(each) for each in tables}) == 6
 
 
-def test_prediction_input_is_the_features_and_the_reference_logit(market):
+def test_prediction_input_is_the_features_and_both_log_odds(market):
     rows = market.features.iloc[-3:]
     given = prediction_input(rows, random_walk_probability(market.bars, "uptrend"))
-    assert list(given.columns) == [*rows.columns, "reference_logit"]
+    assert list(given.columns) == [*rows.columns, "reference_logit", "panel_logit"]
+    assert given["panel_logit"].isna().all()
     reference = random_walk_probability(market.bars, "uptrend").loc[rows.index]
     pd.testing.assert_series_equal(given["reference_logit"], logit(reference), check_names=False)

@@ -11,9 +11,11 @@ from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.errors import MissingFeatures, ModelUnavailable, UnscoredCandidate
+from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
+from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import (
@@ -30,6 +32,7 @@ OTHER = Member("AAA", Trend.DOWNTREND)
 
 def forecast(pool, bar_date, *members):
     champions = champions_of(pool.store, pool.registry, members or [MEMBER])
+    frames, target = FrameCache(pool.store), pool.recipe.target
     return DayForecaster(
         pool.store,
         pool.registry,
@@ -42,7 +45,8 @@ def forecast(pool, bar_date, *members):
         seed=7,
         abstain_beyond_widths=None,
         stamp={"dagster_run_id": "run", "synthetic": True},
-        frames=FrameCache(pool.store),
+        frames=frames,
+        baseline=Baseline(frames, stored_forecasts(pool.store, target), target),
     ).forecast_day(bar_date)
 
 
@@ -62,7 +66,10 @@ def test_a_deleted_version_is_its_member_s_fault_alone_and_says_the_ways_out(poo
 
     result = forecast(pool, SECOND, MEMBER, OTHER)
 
-    assert [(row["symbol"], row["trend"]) for row in result.made] == [("AAA", "downtrend")]
+    rows = {row["trend"]: row for row in result.made}
+    assert (rows["downtrend"]["status"], rows["downtrend"]["model_version"]) == ("active", "1")
+    assert (rows["uptrend"]["status"], rows["uptrend"]["signal"]) == ("abstain", False)
+    assert "is gone from MLflow" in rows["uptrend"]["abstain_reason"]
     said = result.failures[MEMBER.name]
     assert "version 1 serves by the ledger and is gone from MLflow" in said
     assert "crypto-pool build" in said
@@ -147,8 +154,9 @@ def test_what_mlflow_says_of_a_model_s_files_does_not_count(pool):
     client.delete_model_version_tag(MODEL, version.version, "model_sha256")
     fresh = replace(pool)
     assert fresh.champion.version.model_hashes == version.model_hashes
-    with pytest.raises(MissingFeatures, match=r"calibration\.json is not what was logged"):
-        forecast(fresh, SECOND)
+    [row] = forecast(fresh, SECOND).made
+    assert row["status"] == "abstain"
+    assert "calibration.json is not what was logged" in row["abstain_reason"]
 
 
 def test_what_was_never_trained_is_no_verdict(pool):
@@ -175,7 +183,7 @@ def test_going_back_to_earlier_settings_brings_their_runs_back(pool):
         runs(Recipe.from_settings({**settings, "seed": seed})) for seed in (7, 8, 7)
     )
     assert seven == again
-    assert len(seven) == len(eight) == 2
+    assert len(seven) == len(eight) == 3  # the baseline's among them
     assert not seven & eight
 
 

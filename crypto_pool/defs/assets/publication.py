@@ -12,6 +12,7 @@ from crypto_pool.defs.heartbeat import tell_published
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.tables import PANEL_FORECASTS
 from crypto_pool.workflow.panel import panel_terms
+from crypto_pool.workflow.promotion.reconciling import reconcile_all
 from crypto_pool.workflow.publishing import read_tables
 
 
@@ -33,6 +34,8 @@ def prediction_tables(
 
     Of what cannot be read the rows of the last publication stay.
     """
+    for member, fault in reconcile_all(pool.store, pool.registry, pool.members).items():
+        record_failure(context, context.asset_key, member.partition_key, fault)
     data_dir = pool.settings.state_dir
     prefixes = {PANEL_FORECASTS.name: panel_terms(pool.recipe.target)}
     with publishing(data_dir):

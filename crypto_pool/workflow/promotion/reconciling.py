@@ -103,6 +103,28 @@ def reconcile(store: FrameStore, registry: ModelRegistry, member: Member) -> Cha
     return champion
 
 
+def reconcile_all(
+    store: FrameStore, registry: ModelRegistry, members: Iterable[Member]
+) -> dict[Member, str]:
+    """Reconcile the members whose aliases or rows differ; return why one could not be.
+
+    The ledger, the table and all aliases are read once, and nothing else where all agree.
+    """
+    decisions, aliases, faults = Ledger(store).by_member(), registry.versions.aliases(), {}
+    for member in members:
+        try:
+            standing = Standing.of(decisions.of(member))
+            known, key = aliases.get(member.name, {}), member.partition_key
+            shown = store.read(TABLE, key) if store.exists(TABLE, key) else pd.DataFrame()
+            row = None if shown.empty else str(shown["model_version"].iloc[0])
+            agreed = standing.serving == known.get(CHAMPION) == row
+            if not agreed or standing.previous != known.get(PREVIOUS):
+                reconcile(store, registry, member)
+        except Exception as error:  # the boundary that isolates one member from the others
+            faults[member] = f"{type(error).__name__}: {error}"
+    return faults
+
+
 def _exists(registry: ModelRegistry, member: Member, version: str | None) -> bool:
     try:
         return version is None or bool(registry.versions.get(member.name, version))
