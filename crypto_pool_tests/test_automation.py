@@ -154,7 +154,7 @@ def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
     ]
     assets = [{key.to_user_string() for key in request.asset_selection} for request in requests]
     assert assets == [
-        {"daily_bars", "raw_indicators", "feature_table"},
+        {"daily_bars", "raw_indicators", "feature_table", "panel_forecasts"},
         {"prediction_outcomes", "realised_performance"},
         {"daily_predictions", "prediction_tables"},
     ]

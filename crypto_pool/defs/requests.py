@@ -9,6 +9,7 @@ import dagster as dg
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
+from crypto_pool.defs.assets.panel import panel_forecasts
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
@@ -58,7 +59,8 @@ def day_requests(pool: PoolResource, plan: DayPlan, asked_by: str, key: str) -> 
     """
     stages: list[tuple[str, list[dg.AssetsDefinition], Sequence[str]]] = []
     if plan.behind:
-        stages.append((FEATURES, [daily_bars, raw_indicators, feature_table], plan.behind))
+        features = [daily_bars, raw_indicators, feature_table, panel_forecasts]
+        stages.append((FEATURES, features, plan.behind))
     if plan.score:
         days = [day.isoformat() for day in plan.score]
         stages.append((OUTCOMES, [prediction_outcomes, realised_performance], days))
