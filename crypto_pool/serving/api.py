@@ -92,7 +92,11 @@ SymbolText = Annotated[
 MemberName = Annotated[
     str,
     AfterValidator(_by_rule(lambda text: Member.parse(text).name)),
-    Path(pattern=rf"^{SYMBOL_PATTERN}_(uptrend|downtrend)$", examples=["SOL_uptrend"]),
+    # Said beside the rule that checks it: as a check after a rule it is no part of the description.
+    Path(
+        json_schema_extra={"pattern": rf"^{SYMBOL_PATTERN}_(uptrend|downtrend)$"},
+        examples=["SOL_uptrend"],
+    ),
 ]
 
 
