@@ -19,6 +19,7 @@ PredictProbability = Callable[[pd.DataFrame], FloatArray]
 
 FOREST = "exact: interventional trees of the forest"
 ALONE = "exact: one input alone moves the served probability"
+SPLIT = "exact: the baseline's parts, from even odds"
 SAMPLED = "sampled: an antithetic pair of orders for each row and background row"
 SAME_PROBABILITY = 1e-6
 # The explainer compares thresholds in another float width than the forest does: a row on a

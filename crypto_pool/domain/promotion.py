@@ -206,7 +206,7 @@ def compare(
             "challenger_probability": fitted.served.predict_probability(rows),
         },
         index=judged.index,
-    )
+    ).dropna()  # a day without the panel is none for who is anchored to it
 
 
 def _metrics(comparison: pd.DataFrame | None, column: str, threshold: float) -> Metrics | None:

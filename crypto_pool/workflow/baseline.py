@@ -9,12 +9,14 @@ import pandas as pd
 
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import is_late
+from crypto_pool.domain.panel import split_probability
 from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import PREDICTIONS
-from crypto_pool.workflow.forecasting import FrameCache, reference_of
+from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.panel import panel_probability
 
-PANEL, RANDOM_WALK = "Panel", "RandomWalk"
+PANEL, RANDOM_WALK = BASELINES
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,17 @@ class Baseline:
         """Return the panel's probability of a day, None where it has none."""
         probability = panel_probability(self.panel, member).get(pd.Timestamp(bar_date))
         return None if probability is None else float(probability)
+
+    def split(self, member: Member, reference: pd.Series, algorithm: str) -> pd.DataFrame:
+        """Return how far each part moves a baseline's probability, on the days of `reference`.
+
+        Of `Panel` the parts are reference, volatility and drift, of `RandomWalk` the reference;
+        0.5 and a row's parts add up to its probability. A day without the panel is missing.
+        """
+        if algorithm == RANDOM_WALK:
+            return pd.DataFrame({"reference": reference - 0.5})
+        rows = self.panel.xs(member.symbol, level="symbol")
+        days = rows.index.intersection(pd.DatetimeIndex(reference.index))
+        return split_probability(
+            pd.DataFrame(rows.loc[days]), reference[days], member.trend, self.target
+        )

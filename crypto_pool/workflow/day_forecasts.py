@@ -28,12 +28,12 @@ from crypto_pool.errors import MissingFeatures, MissingPartition, ModelUnavailab
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.forecasting import (
     Forecaster,
-    FrameCache,
     choose_forecaster,
     forecast,
     score_predictions,
     was_trained_by,
 )
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.pulling import last_bar
 
@@ -144,14 +144,14 @@ class DayForecaster:
                     self.now,
                     self.seed,
                     self.abstain_beyond_widths,
+                    self.baseline,
                 )
             except MissingFeatures as reason:
                 result.without_row.setdefault(one.member.name, str(reason))
             except Exception as error:  # the boundary that isolates one member from the others
                 result.failures.setdefault(one.member.name, f"{type(error).__name__}: {error}")
             else:
-                panel = self.baseline.panel_of(one.member, bar_date)
-                rows.append({**row, "panel_probability": panel, **self.stamp})
+                rows.append({**row, **self.stamp})
 
     def _fall_back(self, serving: Iterable[Forecaster], bar_date: date, result: DayResult) -> None:
         """Forecast by the baseline, without a signal, where nobody serves or who does cannot.

@@ -1,7 +1,7 @@
 """One member's forecast for one bar date, and what became of it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,20 +10,21 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
-from crypto_pool.domain.drift import InputSpan, abstention_reason, per_price
-from crypto_pool.domain.explanation import contributions
+from crypto_pool.domain.drift import Distance, InputSpan, abstention_reason, per_price
+from crypto_pool.domain.explanation import Contribution, contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import deadline_of, is_late
 from crypto_pool.domain.recipe import Target, Terms
-from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
-from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.domain.training import prediction_input, served_rows
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
+from crypto_pool.workflow.baseline import Baseline
+from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.history import name_gap, why_blocked
 from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.snapshots import load_snapshot
@@ -38,28 +39,6 @@ class Forecaster:
     member: Member
     version: Version
     fault: str = ""
-
-
-@dataclass
-class FrameCache:
-    """The stored frames of each coin and the models, read once whatever the number of days."""
-
-    store: FrameStore
-    _read: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
-    _models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
-
-    def model(self, registry: ModelRegistry, member: Member, version: Version) -> ServedModel:
-        """Return a member's version, its files checked by what the ledger knows of them."""
-        key = member.name, version.version
-        if key not in self._models:
-            self._models[key] = registry.versions.load(*key, version.model_hashes)
-        return self._models[key]
-
-    def read(self, table: str, symbol: str) -> pd.DataFrame:
-        """Give a coin's frame."""
-        if (table, symbol) not in self._read:
-            self._read[table, symbol] = self.store.read(table, symbol)
-        return self._read[table, symbol]
 
 
 def choose_forecaster(
@@ -101,6 +80,7 @@ def forecast(
     now: datetime,
     seed: int,
     abstain_beyond_widths: float | None = None,
+    baseline: Baseline | None = None,
 ) -> dict[str, Any]:
     """One row of the table predictions, without run id.
 
@@ -108,31 +88,48 @@ def forecast(
     `abstain_beyond_widths` widths of its training span outside; None: however far.
 
     Raises:
-        MissingFeatures: the coin has no complete feature row for that bar date, or is blocked.
+        MissingFeatures: an input of the version is missing: the coin's feature row, its reference
+            or the panel's forecast; or the coin is blocked.
     """
     member, tags = forecaster.member, forecaster.version.tags
     features = frames.read("feature_table", member.symbol)
     day = pd.Timestamp(bar_date)
     stored = frames.read("daily_bars", member.symbol)
-    blocked = why_blocked(frames.store, member.symbol, stored, bar_date)
-    if blocked:
-        raise MissingFeatures(blocked)
-    if day not in features.index:
-        raise MissingFeatures(_why_no_row(member, bar_date, stored, features.index))
+    is_baseline = tags["classifier"] in BASELINES
+    if day not in features.index and not is_baseline:
+        raise MissingFeatures(
+            why_blocked(frames.store, member.symbol, stored, bar_date)
+            or _why_no_row(member, bar_date, stored, features.index)
+        )
     target = Target.from_settings(tags)
-    reference = reference_of(frames, member, bar_date, target)
-    row = prediction_input(features.loc[[day]], pd.Series([reference], index=[day]))
+    reference = pd.Series([reference_of(frames, member, bar_date, target)], index=[day])
+    panel = None if baseline is None else baseline.panel_of(member, bar_date)
+    row = prediction_input(
+        features.reindex([day]), reference, None if panel is None else pd.Series([panel], [day])
+    )
     model = frames.model(registry, member, forecaster.version)
-    trained = _trained_rows(frames.store, tags)
+    if pd.isna(row[model.anchor].iloc[0]):
+        raise MissingFeatures(
+            f"{member.name} has no panel forecast for {bar_date}, to which version "
+            f"{forecaster.version.version} is anchored; materialise panel_forecasts"
+        )
     closes = stored["close"]
-    span = InputSpan.of(per_price(trained[list(model.feature_names)], closes))
-    distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
+    inputs = row[[model.anchor]].iloc[0].astype(float).to_dict()
+    distance, explained = Distance(0.0, ""), []
+    if is_baseline and baseline is not None:
+        parts = baseline.split(member, reference, model.algorithm)
+        explained = [Contribution(str(k), float(v)) for k, v in parts.iloc[0].items()]
+    elif not is_baseline:
+        trained = _trained_rows(frames.store, tags)
+        span = InputSpan.of(per_price(trained[list(model.feature_names)], closes))
+        distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
+        background = subsample(trained.dropna(subset=[model.anchor]), BACKGROUND_ROWS)
+        explained = contributions(model, background, row, seed, TOP_CONTRIBUTIONS)
+        inputs = features.loc[day].to_dict()
     abstains = forecaster.fault or abstention_reason(
         distance, closes.loc[:day], abstain_beyond_widths
     )
     probability = float(model.predict_probability(row)[0])
-    background = subsample(trained, BACKGROUND_ROWS)
-    explained = contributions(model, background, row, seed, TOP_CONTRIBUTIONS)
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
     chosen_through = date.fromisoformat(tags["chosen_through"])
@@ -145,43 +142,18 @@ def forecast(
         "abstain_reason": abstains,
         "input_distance": distance.widths,
         "furthest_input": distance.feature,
-        "reference_probability": reference,
+        "reference_probability": float(reference.iloc[0]),
+        "panel_probability": panel,
         "model_name": model_name(member.name),
         "model_version": forecaster.version.version,
         "algorithm": tags["classifier"],
         "in_sample": bar_date
         < max(trained_through, chosen_through) + timedelta(days=target.horizon),
-        "features": features.loc[day].to_dict(),
+        "features": inputs,
         "top_contributions": [asdict(largest) for largest in explained],
         "predicted_at_utc": now,
     }
     return PREDICTIONS.row(own, vars(member), tags)
-
-
-def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Target) -> float:
-    """Return the reference's probability of a day.
-
-    Raises:
-        MissingFeatures: there is none, or the coin is blocked.
-    """
-    day, bars = pd.Timestamp(bar_date), frames.read("daily_bars", member.symbol)
-    if day not in bars.index:
-        raise MissingFeatures(
-            f"{member.name} has no bar of {bar_date}; its bars run from "
-            f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}"
-        )
-    blocked = why_blocked(frames.store, member.symbol, bars, bar_date)
-    if blocked:
-        raise MissingFeatures(blocked)
-    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
-    reference = random_walk_probability(known, member.trend, target).loc[day]
-    if pd.isna(reference):
-        gap = name_gap(bars, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
-        raise MissingFeatures(
-            f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
-            f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
-        )
-    return float(reference)
 
 
 def _why_no_row(member: Member, bar_date: date, bars: pd.DataFrame, rows: pd.Index) -> str:

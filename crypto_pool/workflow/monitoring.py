@@ -19,7 +19,7 @@ from crypto_pool.domain.review import record_of
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.domain.standing import Standing
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import Champion, champion_of
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import load_snapshot

@@ -45,9 +45,9 @@ def reproduce(
     """
     run = registry.runs.get(registry.versions.get(member.name, version).run_id)
     table = load_snapshot(store, run.data_hash)
-    rows = served_rows(table)
     again = policy_of(run.recipe).evaluate(CANDIDATES.get(run.algorithm), table).served
     registered = registry.versions.load(member.name, version)
+    rows = served_rows(table).dropna(subset=[registered.anchor])
     difference = again.predict_probability(rows) - registered.predict_probability(rows)
     return Reproduction(
         member=member,

@@ -8,6 +8,7 @@ from crypto_pool.domain.training import TrainingTable, data_hash
 TABLE = "training_snapshots"
 LABEL = "label"
 REFERENCE = "reference_probability"
+PANEL = "panel_probability"
 
 
 def store_snapshot(store: FrameStore, table: TrainingTable) -> str:
@@ -17,6 +18,8 @@ def store_snapshot(store: FrameStore, table: TrainingTable) -> str:
         frame = table.features.assign(
             **{LABEL: table.labels, REFERENCE: table.reference_probability}
         )
+        if table.panel_probability is not None:
+            frame[PANEL] = table.panel_probability
         store.write(TABLE, key, frame)
     return key
 
@@ -25,5 +28,8 @@ def load_snapshot(store: FrameStore, key: str) -> TrainingTable:
     """Read the rows back; raises MissingPartition."""
     frame: pd.DataFrame = store.read(TABLE, key)
     return TrainingTable(
-        frame.drop(columns=[LABEL, REFERENCE]), frame[LABEL].to_numpy(), frame[REFERENCE].to_numpy()
+        frame.drop(columns=[LABEL, REFERENCE, PANEL], errors="ignore"),
+        frame[LABEL].to_numpy(),
+        frame[REFERENCE].to_numpy(),
+        frame[PANEL].to_numpy() if PANEL in frame else None,
     )

@@ -17,7 +17,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.policies import HoldoutPolicy, policy_of
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, training_table
@@ -25,6 +25,7 @@ from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.history import require_unbroken
 from crypto_pool.workflow.isolation import Failure, map_isolated
+from crypto_pool.workflow.panel import panel_probability, stored_forecasts
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,18 @@ def score_row(task: TrainingTask, outcome: TrainedCandidate | Unscored) -> dict[
     )
 
 
-def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe) -> TrainingTable:
+def member_table(
+    store: FrameStore,
+    member: Member,
+    as_of: date,
+    recipe: Recipe,
+    panel: pd.DataFrame | None = None,
+) -> TrainingTable:
     """The labelled rows of one member that were known when the bar of `as_of` closed.
 
     Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
-    features are computed from and whoever computed them.
+    features are computed from and whoever computed them. `panel` are the stored panel forecasts,
+    read unless they are given; the classic recipe takes none.
 
     Raises:
         MissingFeatures: the coin's first bar is later than `as_of`.
@@ -83,12 +91,17 @@ def member_table(store: FrameStore, member: Member, as_of: date, recipe: Recipe)
             f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}: use a later --date"
         )
     require_unbroken(store, member.symbol, bars, as_of)
+    forecasts = None
+    if recipe.evaluation_policy != HoldoutPolicy.name:
+        known = stored_forecasts(store, recipe.target) if panel is None else panel
+        forecasts = panel_probability(known, member)
     return training_table(
         bars,
         store.read("feature_table", member.symbol),
         member.trend,
         pd.Timestamp(as_of),
         recipe,
+        forecasts,
     )
 
 

@@ -27,7 +27,8 @@ from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster, join_rows, score_day, stored_rows
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score, plan_days
-from crypto_pool.workflow.forecasting import Forecaster, FrameCache
+from crypto_pool.workflow.forecasting import Forecaster
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import Champion
 
@@ -57,7 +58,7 @@ def row_of(member: Member, version: str, day: date, late: bool, **changes) -> di
     )  # fmt: skip
 
 
-def say(frames, registry, forecaster, bar_date, now, seed, limit):
+def say(frames, registry, forecaster, bar_date, now, *_):
     """Stand in for the model: what it is asked, by whom, and when."""
     reason = registry.get(forecaster.member.symbol)
     if reason:

@@ -11,11 +11,11 @@ from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.forecasting import (
     Forecaster,
-    FrameCache,
     choose_forecaster,
     forecast,
     was_trained_by,
 )
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECOND, noon_after
 
 

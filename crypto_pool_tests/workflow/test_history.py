@@ -17,7 +17,7 @@ from crypto_pool.errors import (
     MissingPartition,
 )
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.workflow.forecasting import FrameCache, reference_of
+from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.history import (
     REPLACED,
     accept_break,

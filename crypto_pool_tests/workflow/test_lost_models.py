@@ -14,7 +14,7 @@ from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster
-from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back

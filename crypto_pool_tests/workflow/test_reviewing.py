@@ -13,7 +13,8 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.review import ReviewRules
 from crypto_pool.domain.standing import Standing
-from crypto_pool.workflow.forecasting import FrameCache, choose_forecaster, forecast
+from crypto_pool.workflow.forecasting import choose_forecaster, forecast
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer

@@ -24,6 +24,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.workflow.isolation import Failure
+from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.deciding import PromotionTask
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote_members
 from crypto_pool.workflow.training import (
@@ -47,9 +48,12 @@ def training_tables(
 ) -> tuple[dict[str, TrainingTable], list[str]]:
     """The labelled rows of each member of the batch, and the reasons of those without."""
     tables, reasons = {}, []
+    panel = stored_forecasts(pool.store, pool.recipe.target)
     for key in batch_keys(context):
         try:
-            tables[key] = member_table(pool.store, Member.parse(key), pool.as_of, pool.recipe)
+            tables[key] = member_table(
+                pool.store, Member.parse(key), pool.as_of, pool.recipe, panel
+            )
         except Exception as error:  # one coin's stored data never stops the others
             reason = f"{type(error).__name__}: {error}"
             reasons.append(f"{key}: {reason}")
@@ -65,7 +69,7 @@ def training_tables(
     specs=[
         dg.AssetSpec(
             candidate_key(name),
-            deps=[feature_table],
+            deps=[feature_table, "panel_forecasts"],
             skippable=True,
             owners=OWNERS,
             kinds={"scikitlearn", "mlflow"},

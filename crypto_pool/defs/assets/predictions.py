@@ -19,7 +19,7 @@ from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster, stored_rows
-from crypto_pool.workflow.forecasting import FrameCache
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import champions_of, shadows_of
 

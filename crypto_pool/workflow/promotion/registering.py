@@ -16,13 +16,16 @@ from crypto_pool.adapters.mlflow.versions import (
     Version,
     model_name,
 )
-from crypto_pool.domain.explanation import Explanation, explain
+from crypto_pool.domain.explanation import SPLIT, Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.overfitting import CorrectedPromise, correct_promise
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.domain.training import TrainingTable, served_rows
+from crypto_pool.workflow.baseline import Baseline
+from crypto_pool.workflow.frames import FrameCache
+from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.snapshots import store_snapshot
 
 SERVED_METRICS = (
@@ -51,7 +54,10 @@ def register(
         return known.version
     store_snapshot(store, table)
     evaluations = {name: one.evaluation for name, one in candidates.items()}
-    importance = explain_stored(registry, winner, table, explained_rows)
+    if winner.algorithm in BASELINES:
+        importance = explain_baseline(store, member, winner)
+    else:
+        importance = explain_stored(registry, winner, table, explained_rows)
     promise = correct_promise(
         evaluations,
         winner.algorithm,
@@ -142,11 +148,21 @@ def champion_frame(row: dict[str, Any]) -> pd.DataFrame:
     return CHAMPIONS.frame([row])
 
 
+def explain_baseline(store: FrameStore, member: Member, winner: TrainedCandidate) -> Explanation:
+    """How far reference, volatility and drift move a baseline's probability where it was judged."""
+    target = winner.recipe.target
+    baseline = Baseline(FrameCache(store), stored_forecasts(store, target), target)
+    reference = winner.evaluation["reference_probability"]
+    parts = baseline.split(member, reference, winner.algorithm)
+    return Explanation(parts, parts, SPLIT, 0.0)
+
+
 def explain_stored(
     registry: ModelRegistry, winner: TrainedCandidate, table: TrainingTable, explained_rows: int
 ) -> Explanation:
     """SHAP values of a stored candidate on the latest rows its promise was measured on."""
     model, rows = registry.runs.load_model(winner.run_id), served_rows(table)
-    background = subsample(rows.loc[: winner.trained_through], BACKGROUND_ROWS)
+    known = rows.loc[: winner.trained_through].dropna(subset=[model.anchor])
+    background = subsample(known, BACKGROUND_ROWS)
     explained = rows.loc[winner.evaluation.index[-explained_rows:]]
     return explain(model, background, explained, winner.recipe.seed)

@@ -1,0 +1,64 @@
+"""What is read once for many forecasts: frames and models; and what the reference says by them."""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.domain.market import Member
+from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
+from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.errors import MissingFeatures
+from crypto_pool.workflow.history import name_gap, why_blocked
+
+
+@dataclass
+class FrameCache:
+    """The stored frames of each coin and the models, read once whatever the number of days."""
+
+    store: FrameStore
+    _read: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    _models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
+
+    def model(self, registry: ModelRegistry, member: Member, version: Version) -> ServedModel:
+        """Return a member's version, its files checked by what the ledger knows of them."""
+        key = member.name, version.version
+        if key not in self._models:
+            self._models[key] = registry.versions.load(*key, version.model_hashes)
+        return self._models[key]
+
+    def read(self, table: str, symbol: str) -> pd.DataFrame:
+        """Give a coin's frame."""
+        if (table, symbol) not in self._read:
+            self._read[table, symbol] = self.store.read(table, symbol)
+        return self._read[table, symbol]
+
+
+def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Target) -> float:
+    """Return the reference's probability of a day.
+
+    Raises:
+        MissingFeatures: there is none, or the coin is blocked.
+    """
+    day, bars = pd.Timestamp(bar_date), frames.read("daily_bars", member.symbol)
+    if day not in bars.index:
+        raise MissingFeatures(
+            f"{member.name} has no bar of {bar_date}; its bars run from "
+            f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}"
+        )
+    blocked = why_blocked(frames.store, member.symbol, bars, bar_date)
+    if blocked:
+        raise MissingFeatures(blocked)
+    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
+    reference = random_walk_probability(known, member.trend, target).loc[day]
+    if pd.isna(reference):
+        gap = name_gap(bars, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
+        raise MissingFeatures(
+            f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
+            f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
+        )
+    return float(reference)
