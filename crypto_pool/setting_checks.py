@@ -12,6 +12,10 @@ PREFIX = "CRYPTO_POOL_"
 PAGE = "docs/configuration.md"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LIMITS = ("alpha_vantage_per_second", "alpha_vantage_per_minute", "alpha_vantage_per_day")
+# Settings of release 1.0 that decide nothing any more: a `.env` that has them still opens.
+RETIRED = re.compile(
+    r"CRYPTO_POOL_(PROMOTION_MARGIN|PROMOTION_MIN_ROWS|CHAMPION_EXPIRES_AFTER_DAYS|QUARANTINE_LEVEL)"
+)
 # A test's own, and a shell's that completes `crypto-pool`.
 NO_SETTING = re.compile(r"CRYPTO_POOL_(TEST_.+|COMPLETE)")
 # Kubernetes tells each pod of a service `crypto-pool` or `crypto-pool-ui` in such variables.
@@ -64,7 +68,7 @@ def _meant(near: Iterable[str]) -> str:
 
 
 def _is_foreign(name: str, value: str | None) -> bool:
-    if NO_SETTING.fullmatch(name) or OF_A_SERVICE.fullmatch(name):
+    if any(names.fullmatch(name) for names in (NO_SETTING, RETIRED, OF_A_SERVICE)):
         return True
     return name.endswith("_PORT") and "://" in (value or "")
 

@@ -254,3 +254,10 @@ def test_the_environment_of_keras_and_jax_is_the_pool_s_own():
     given = {**os.environ, "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cuda"}
     said = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True)
     assert said.stdout == "jax cpu\n"
+
+
+def test_what_a_release_before_decided_by_is_read_over(monkeypatch):
+    for name in ("PROMOTION_MARGIN", "PROMOTION_MIN_ROWS", "QUARANTINE_LEVEL"):
+        monkeypatch.setenv(f"CRYPTO_POOL_{name}", "0.001")
+    monkeypatch.setenv("CRYPTO_POOL_CHAMPION_EXPIRES_AFTER_DAYS", "90")
+    assert load_settings().refresh_after_days == 30
