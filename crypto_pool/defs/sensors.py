@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.jobs import predict_day, refresh_features, score_days, train_members
 from crypto_pool.defs.requests import (
     day_requests,
@@ -109,4 +110,13 @@ def _run_key(now: datetime, members: list[Member]) -> str:
     return f"{moment}:{hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
 
-sensors = [retrain_stale, catch_up]
+# Also without the automation: whoever materialises a champion by hand wants to see it.
+publish_what_was_made = dg.AutomationConditionSensorDefinition(
+    "publish_what_was_made",
+    target=[prediction_tables],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    description="Publishes the DuckDB file after a champion or a forecast that was made by hand.",
+)
+
+sensors = [retrain_stale, catch_up, publish_what_was_made]
