@@ -241,6 +241,9 @@ class Upkeep(BaseModel):
         description="Address of a heartbeat service, fetched after each published day, and with "
         "/fail after a failed one: it tells you when this machine is off.",
     )
+    alert_daily_digest: bool = Field(
+        False, description="Tell each day's signals, what came due and whether promises were kept."
+    )
     alert_deadline_hours: int = Field(
         6, ge=0, le=23, description="Hours after daily_at_utc when missing forecasts are told."
     )

@@ -28,7 +28,7 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.market import Member
 from crypto_pool.errors import ExitCode
 from crypto_pool.settings import Settings, load_settings
-from crypto_pool.workflow.incidents import failed_run, late_forecasts
+from crypto_pool.workflow.incidents import daily_digest, failed_run, late_forecasts
 from crypto_pool_tests.decisions import a_decision
 
 NOW = datetime(2023, 6, 2, 12, tzinfo=UTC)
@@ -292,3 +292,22 @@ def test_the_command_shows_what_was_told_and_tries_the_webhook(settings, webhook
     assert (first["is_owed"], second["is_owed"]) == (False, True)
     monkeypatch.setenv("CRYPTO_POOL_ALERT_WEBHOOK_URL", "")
     assert "set CRYPTO_POOL_ALERT_WEBHOOK_URL" in str(run("--test").exception)
+
+
+def test_the_digest_tells_the_signals_what_came_due_and_the_promise(tmp_path):
+    store = FrameStore(str(tmp_path))
+    day = date(2023, 6, 11)
+    assert daily_digest(store, day, 10) == []
+    members = {"symbol": ["BTC", "ETH"], "trend": ["uptrend", "uptrend"]}
+    forecasts = pd.DataFrame({**members, "signal": [True, None], "probability": [0.71, 0.4]})
+    store.write("daily_predictions", "2023-06-11", forecasts)
+    outcomes = pd.DataFrame({**members, "signal": [True, True], "outcome": [1.0, 0.0]})
+    store.write("prediction_outcomes", "2023-06-01", outcomes)
+    review = {"symbol": "all", "trend": "all", "precision": 0.6, "precision_low": 0.5}
+    review |= {"precision_high": 0.7, "promised_precision": 0.72}
+    store.write("realised_performance", "2023-06-11", pd.DataFrame([review]))
+    (told,) = daily_digest(store, day, 10)
+    assert told.text == (
+        "2023-06-11: 1 signals of 2 members: BTC_uptrend 0.71; of 2023-06-01, 1 of 2 signals came "
+        "true; precision so far 0.60 (0.50 to 0.70), promised 0.72: not kept"
+    )

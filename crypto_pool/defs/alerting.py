@@ -17,7 +17,13 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.history import active_symbols
-from crypto_pool.workflow.incidents import failed_run, late_forecasts, quarantines, silent_coins
+from crypto_pool.workflow.incidents import (
+    daily_digest,
+    failed_run,
+    late_forecasts,
+    quarantines,
+    silent_coins,
+)
 from crypto_pool.workflow.pulling import last_bar
 
 _settings = load_settings()
@@ -74,7 +80,7 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
     name="alert_incidents",
     minimum_interval_seconds=300,
     default_status=WATCHED,
-    description="Tells quarantined champions, and forecasts that are not there when they are due.",
+    description="Tells quarantined champions, forecasts missing when they are due, and the digest.",
 )
 def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     """Look at the ledger and at what is owed."""
@@ -86,6 +92,8 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     coins = active_symbols(pool.store, settings.symbols, last_closed)
     last_bars = {symbol: day for symbol in coins if (day := last_bar(pool.store, symbol))}
     alerts += silent_coins(last_bars, last_closed)
+    if settings.alert_daily_digest and last_closed not in owed:
+        alerts += daily_digest(pool.store, last_closed, settings.prediction_window_days)
     told = pool_alerts(settings).tell(alerts)
     tell_published(settings)  # again, where its host was dead
     return dg.SkipReason("; ".join(alert.text for alert in told) or "nothing new to tell")

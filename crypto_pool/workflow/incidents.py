@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 
 from crypto_pool.adapters.alerts import Alert
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
 
@@ -88,3 +89,41 @@ def ended_service(name: str, how: str, now: datetime) -> list[Alert]:
     return [
         Alert(f"service:{name}:{now:%Y-%m-%dT%H}", f"{name} {how}, and is started again by itself")
     ]
+
+
+def daily_digest(store: FrameStore, day: date, horizon: int) -> list[Alert]:
+    """What a day brought once it is forecast: signals, what came due, and the promise so far."""
+    forecasts = _rows(store, "daily_predictions", day)
+    if forecasts.empty:
+        return []
+    signals = forecasts[forecasts["signal"].astype("boolean").fillna(False)]
+    names = ", ".join(
+        f"{row['symbol']}_{row['trend']} {row['probability']:.2f}" for _, row in signals.iterrows()
+    )
+    told = [f"{day}: {len(signals)} signals of {len(forecasts)} members"]
+    told[0] += f": {names}" if names else ""
+    due_day = day - timedelta(days=horizon)
+    due = _rows(store, "prediction_outcomes", due_day)
+    if not due.empty:
+        due = due[due["signal"].astype("boolean").fillna(False) & due["outcome"].notna()]
+        told.append(f"of {due_day}, {int(due['outcome'].sum())} of {len(due)} signals came true")
+    return [Alert(f"digest:{day}", "; ".join([*told, *_promise_so_far(store, day)]))]
+
+
+def _promise_so_far(store: FrameStore, day: date) -> list[str]:
+    """The pool's precision beside its promise, by the last review; nothing before there is one."""
+    reviews = _rows(store, "realised_performance", day)
+    pool = reviews[reviews["symbol"] == "all"] if len(reviews) else reviews
+    if pool.empty or pd.isna(pool.iloc[0].get("precision_low")):
+        return []
+    row = pool.iloc[0]
+    kept = "kept" if row["precision_high"] >= row["promised_precision"] else "not kept"
+    return [
+        f"precision so far {row['precision']:.2f} ({row['precision_low']:.2f} to "
+        f"{row['precision_high']:.2f}), promised {row['promised_precision']:.2f}: {kept}"
+    ]
+
+
+def _rows(store: FrameStore, table: str, day: date) -> pd.DataFrame:
+    key = day.isoformat()
+    return store.read(table, key) if store.exists(table, key) else pd.DataFrame()
