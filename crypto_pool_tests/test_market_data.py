@@ -90,7 +90,7 @@ def test_an_exchange_is_built_end_to_end_and_a_coin_it_lacks_is_named(built):
     assert built.first.returncode == 1, said
     assert len(built.table("candidate_scores")) == 2 * 2 * len(FEW)
     predictions, champions = built.table("predictions"), built.table("champions")
-    assert len(predictions) == len(champions) > 0
+    assert len(predictions) == 2 * 2 >= len(champions) > 0  # by the baseline where none passed
     assert predictions["synthetic"].all()
     pd.testing.assert_frame_equal(stored_bars(built, "AAA"), MARKET.bars("AAA", LAST))
 
