@@ -84,15 +84,17 @@ def _by_rule(parse: Callable[[str], str]) -> Callable[[str], str]:
     return checked
 
 
+# A pattern that is checked after a rule is no part of the description: the rule checks, and this
+# only says it.
+SAID = {"pattern": rf"^{SYMBOL_PATTERN}$"}
 SymbolText = Annotated[
     str,
     AfterValidator(_by_rule(parse_symbol)),
-    Query(pattern=rf"^{SYMBOL_PATTERN}$", description="Coin.", examples=["SOL"]),
+    Query(json_schema_extra=SAID, description="Coin.", examples=["SOL"]),
 ]
 MemberName = Annotated[
     str,
     AfterValidator(_by_rule(lambda text: Member.parse(text).name)),
-    # Said beside the rule that checks it: as a check after a rule it is no part of the description.
     Path(
         json_schema_extra={"pattern": rf"^{SYMBOL_PATTERN}_(uptrend|downtrend)$"},
         examples=["SOL_uptrend"],

@@ -221,7 +221,7 @@ def test_generated_requests_find_no_fault(pool: Served, mode: GenerationMode) ->
         BOUNDED(generated)()
     wanted = {"/prediction", "/predictions", "/members/{member}", "/odds"}
     if mode is GenerationMode.POSITIVE:
-        wanted |= {"/models", "/pool", "/ready", "/health", "/metrics"}
+        wanted |= {"/models", "/members", "/pool", "/ready", "/health", "/metrics"}
     assert set(asked) == wanted
     assert min(asked[path] for path in ("/prediction", "/predictions")) >= 20
 
