@@ -405,7 +405,12 @@ FULL JOIN (
 ) p USING (symbol, trend)
 ORDER BY symbol, trend DESC"""
 _TRACK_RECORD = """
-SELECT * FROM realised_performance
+SELECT symbol, trend, signals, round(precision, 3) AS precision,
+       round(promised_precision, 3) AS promised_precision,
+       round(skill_over_reference, 3) AS skill_over_reference, verdict,
+       round(skill_over_reference_low, 3) AS skill_low,
+       round(skill_over_reference_high, 3) AS skill_high, rows, model_version, as_of
+FROM realised_performance
 QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY as_of DESC) = 1
 ORDER BY symbol, trend DESC"""
 _MODEL_INPUT = """
