@@ -13,7 +13,7 @@ from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import validate_bars
-from crypto_pool.domain.policies import PurgedWalkForwardPolicy
+from crypto_pool.domain.purged import PurgedWalkForwardPolicy
 from crypto_pool.domain.training import training_table
 from crypto_pool.errors import UnknownSymbol
 from crypto_pool.sandbox.market import SyntheticMarket

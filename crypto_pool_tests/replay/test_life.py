@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.policies import PurgedWalkForwardPolicy
 from crypto_pool.domain.promotion import PromotionRules
+from crypto_pool.domain.purged import PurgedWalkForwardPolicy
 from crypto_pool.replay.life import MemberLife, live
 from crypto_pool.replay.rounds import Contender
 
