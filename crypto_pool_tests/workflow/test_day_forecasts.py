@@ -3,6 +3,7 @@
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -248,19 +249,23 @@ def test_two_that_write_a_day_at_once_lose_nothing(store, repetition):
     assert versions(store) == dict.fromkeys(COINS, "1")
 
 
-def _write_as_a_process(root: str, coin: str, times: int) -> None:
+def _write_as_a_process(root: str, coin: str, times: int, together: Barrier) -> None:
     day_forecasts.forecast = say
     day_forecasts.choose_forecaster = lambda registry, champion, *_: Forecaster(
         champion.member, champion.version
     )
+    together.wait(timeout=120)
     for _ in range(times):
         forecaster(FrameStore(root), coin).forecast_day(DAY)
 
 
 def test_two_processes_that_write_a_day_at_once_lose_nothing(store):
-    spawn = multiprocessing.get_context("fork")
+    """New processes: one with threads of its own, as a library may have started, is not forked."""
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(len(COINS))
     writers = [
-        spawn.Process(target=_write_as_a_process, args=(store.root, coin, 5)) for coin in COINS
+        spawn.Process(target=_write_as_a_process, args=(store.root, coin, 5, together))
+        for coin in COINS
     ]
     for writer in writers:
         writer.start()
