@@ -126,16 +126,20 @@ def import_libraries() -> None:
 
 def train_candidates(
     workers: WorkerPool, tasks: Sequence[TrainingTask]
-) -> Iterator[tuple[TrainingTask, TrainedCandidate | Unscored | Failure]]:
-    """Each task with its outcome: those that are stored first, so that workers start for others."""
+) -> Iterator[tuple[TrainingTask, TrainedCandidate | Unscored | Failure, bool]]:
+    """Each task with its outcome, and whether a stored run was reused for it.
+
+    Those that are stored come first, so that workers start for others alone.
+    """
     missing = []
     for task, stored in map_isolated(WorkerPool(), reuse_candidate, tasks):
         if stored is None:
             missing.append(task)
         else:
-            yield task, stored
+            yield task, stored, not isinstance(stored, Failure)
     if missing:
-        yield from map_isolated(workers, train_candidate, missing)
+        for task, trained in map_isolated(workers, train_candidate, missing):
+            yield task, trained, False
 
 
 def reuse_candidate(task: TrainingTask) -> TrainedCandidate | None:

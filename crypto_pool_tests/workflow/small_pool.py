@@ -79,7 +79,7 @@ class SmallPool:
             )
             for algorithm in self.algorithms
         ]
-        for _, result in train_candidates(WorkerPool(), tasks):
+        for _, result, _ in train_candidates(WorkerPool(), tasks):
             assert not isinstance(result, Failure), result
             assert isinstance(result, TrainedCandidate), result
 

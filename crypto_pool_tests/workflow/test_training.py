@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
@@ -19,6 +21,7 @@ from crypto_pool.workflow.training import (
     reuse_candidate,
     score_row,
     train_candidate,
+    train_candidates,
     training_key,
 )
 
@@ -79,6 +82,18 @@ def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
     steps = registry.client.get_metric_history(result.run_id, "fold_brier_score")
     by_fold = error.groupby(evaluation["fold"]).mean()
     assert {step.step: step.value for step in steps} == pytest.approx(by_fold.to_dict())
+
+
+def test_it_is_told_which_candidates_were_trained_and_which_reused(table, registry):
+    stored = reuse_candidate(task_of(table, registry))
+    assert stored is not None
+    same = task_of(table, registry)
+    other = replace(same, member=Member("ETH", Trend.UPTREND))
+    told = [
+        (task.member.symbol, result.run_id == stored.run_id, is_reused)
+        for task, result, is_reused in train_candidates(WorkerPool(), [other, same])
+    ]
+    assert told == [("BTC", True, True), ("ETH", False, False)]
 
 
 def test_runs_can_be_laid_side_by_side(table, registry):

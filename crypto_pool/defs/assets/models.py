@@ -103,9 +103,10 @@ def candidates(
         for name in algorithms
     ]
     survivors: dict[str, list[str]] = {name: [] for name in algorithms}
-    for done, (task, result) in enumerate(train_candidates(pool.workers, tasks), 1):
+    trained = train_candidates(pool.workers, tasks)
+    for done, (task, result, is_reused) in enumerate(trained, 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
-        outcome = OUTCOMES.get(type(result), "scored")
+        outcome = OUTCOMES.get(type(result), "reused" if is_reused else "scored")
         context.log.info(f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {outcome}")
         if isinstance(result, Failure):
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
