@@ -61,13 +61,22 @@ def test_good_coins_are_built_and_bad_ones_named(built):
     assert len(scores) == 2 * 2 * 10
 
 
-def test_every_champion_has_one_prediction(built):
+def test_every_member_with_bars_has_one_prediction_and_its_champion_makes_it(built):
     champions, predictions = built.table("champions"), built.table("predictions")
     assert len(champions) > 0
     members = ["symbol", "trend"]
-    assert sorted(map(tuple, champions[members].to_numpy())) == sorted(
-        map(tuple, predictions[members].to_numpy())
+    assert sorted(map(tuple, predictions[members].to_numpy())) == [
+        (symbol, trend) for symbol in ("AAA", "EEE") for trend in ("downtrend", "uptrend")
+    ]
+    by_champions = predictions[predictions["status"] != "baseline"]
+    made_by, serving = (
+        sorted(map(tuple, frame[[*members, "model_version"]].astype(str).to_numpy()))
+        for frame in (by_champions, champions)
     )
+    assert made_by == serving
+    by_baseline = predictions[predictions["status"] == "baseline"]
+    assert by_baseline["model_version"].isna().all()
+    assert not by_baseline["signal"].any()
     assert predictions["probability"].between(0, 1).all()
     assert predictions["reference_probability"].between(0, 1).all()
     assert not predictions["synthetic"].any()
