@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     from crypto_pool.settings import Settings
 
-SIGNAL, ABSTAINS, OLD = "▲", "~", "!"
+SIGNAL, ABSTAINS, OLD, LATE = "▲", "~", "!", "late"
 MEMBERS = """
-    WITH latest AS (
-        SELECT * FROM predictions
+    WITH known AS (
+        -- A file of 1.0.0 lacks the column.
+        FROM predictions UNION ALL BY NAME SELECT NULL::BOOLEAN AS late WHERE false
+    ), latest AS (
+        SELECT * FROM known
         QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
     )
     SELECT c.symbol, c.trend, c.algorithm, c.model_version AS version, c.trained_through,
@@ -31,13 +34,19 @@ MEMBERS = """
            r.promised_precision, r.verdict,
            l.prediction_date, l.probability, l.reference_probability AS reference,
            l.algorithm AS forecast_algorithm, l.model_version AS forecast_version,
-           l.signal, l.status, l.abstain_reason, l.synthetic
+           l.signal, l.status, coalesce(l.late, false) AS late, l.abstain_reason, l.synthetic
     FROM champions c
     LEFT JOIN latest l USING (symbol, trend)
-    LEFT JOIN track_record r USING (symbol, trend)
+    LEFT JOIN {record} r USING (symbol, trend)
     ORDER BY c.symbol, c.trend DESC
 """
-RECORD = "SELECT * FROM track_record WHERE symbol = 'all'"
+RECORD = "SELECT * FROM {record} WHERE symbol = 'all'"
+VIEWS = "SELECT view_name FROM duckdb_views() WHERE view_name = 'track_record'"
+NO_RECORD = """(
+    SELECT NULL::VARCHAR AS symbol, NULL::VARCHAR AS trend, NULL::BIGINT AS signals,
+           NULL::DOUBLE AS precision, NULL::DOUBLE AS promised_precision, NULL::VARCHAR AS verdict
+    WHERE false
+)"""
 HELD = """
     SELECT DISTINCT symbol
     FROM (SELECT symbol FROM daily_bars UNION SELECT symbol FROM champions)
@@ -46,7 +55,7 @@ HELD = """
 
 
 def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
-    """Show on one screen what each member says, and whose it is.
+    """Show on one screen what each member says.
 
     In JSON, algorithm, version and promise are those of the champion, forecast_algorithm and
     forecast_version of whoever made the forecast.
@@ -60,7 +69,10 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
     if symbols:
         shown = read_symbols(symbols)
         _require_known(shown, {*held, *settings.symbols})
-    members = [row for row in records(query_arrow(folder, MEMBERS)) if row["symbol"] in shown]
+    # A file of 1.0.0 has no such view, and is shown without what it tells.
+    record = "track_record" if query_arrow(folder, VIEWS).num_rows else NO_RECORD
+    found = records(query_arrow(folder, MEMBERS.format(record=record)))
+    members = [row for row in found if row["symbol"] in shown]
     published = datetime.fromtimestamp((folder / LINK_NAME).stat().st_mtime, UTC)
     said: dict[str, Any] = {
         "provider": settings.provider,
@@ -68,7 +80,7 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         "published_at_utc": published.isoformat(timespec="seconds"),
         "symbols": list(shown),
         "members": members,
-        "record": next(iter(records(query_arrow(folder, RECORD))), None),
+        "record": next(iter(records(query_arrow(folder, RECORD.format(record=record)))), None),
         "without_champion": _without_champion(shown, members),
         "requests": _requests(settings),
     }
@@ -113,6 +125,8 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
     screen.print(
         f"p: probability. ref: what a random walk gives. {SIGNAL}: p is above the threshold."
     )
+    if any(row["late"] for row in members):
+        screen.print(f"{LATE}: made after the day that follows; counted apart from live ones.")
     successors = [
         f"{row['symbol']}_{row['trend']}: version {row['version']} serves now"
         for row in members
@@ -175,6 +189,8 @@ def _cells(row: dict[str, Any] | None, latest: str | None) -> tuple[str, str, st
     maker = f"{row['forecast_algorithm']} v{row['forecast_version']}"
     mark = _mark(row, latest)
     shown = f"[yellow]{mark}[/yellow]" if mark != SIGNAL else f"[bold green]{mark}[/bold green]"
+    if row["late"]:
+        shown = f"{shown} [yellow]{LATE}[/yellow]".lstrip()
     return _share(row["probability"]), _share(row["reference"]), shown, maker
 
 

@@ -53,6 +53,9 @@ def test_status_reads_its_publication_and_its_env_file(opened):
     assert said["symbols"] == ["BTC", "ETH"]
     serving = {(m["symbol"], m["trend"]): (m["algorithm"], m["version"]) for m in said["members"]}
     assert {member: (name, int(number)) for member, (name, number) in serving.items()} == CHAMPIONS
+    shown = opened.run("status")
+    assert shown.returncode == 0, shown.stderr
+    assert "4 of 4 members have a champion" in shown.stdout
 
 
 def test_its_versions_of_each_artifact_format_say_what_they_said(forecast):
