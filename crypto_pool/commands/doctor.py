@@ -41,7 +41,10 @@ def doctor(
     provider: ProviderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Pull one coin and look at what the pool rests on: each line ok, or with its way out."""
+    """Pull one coin and look at what the pool rests on.
+
+    Each line is ok, or comes with its way out.
+    """
     from crypto_pool.defs.alerting import pool_alerts
     from crypto_pool.domain.symbols import parse_symbol
 

@@ -19,7 +19,10 @@ def accept_break(
     day: Annotated[str, typer.Argument(help="The day of the break, YYYY-MM-DD.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Take a level break as part of a coin's history, which goes on then."""
+    """Take a level break as part of a coin's history.
+
+    The coin goes on then.
+    """
     from crypto_pool.workflow import history
 
     settings, store, coin = _open(symbol)
@@ -39,7 +42,10 @@ def restart_history(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set a coin's stored bars aside, all or those before a day."""
+    """Set a coin's stored bars aside.
+
+    All of them, or those before a day.
+    """
     from crypto_pool.workflow import history
 
     settings, store, coin = _open(symbol)
@@ -66,7 +72,10 @@ def retire(
     undo: Annotated[bool, typer.Option(help="Bring the coin back.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a coin out of pulls, checks and forecasts; what is stored of it stays."""
+    """Take a coin out of pulls, checks and forecasts.
+
+    What is stored of it stays.
+    """
     from crypto_pool.workflow import history
 
     settings, store, coin = _open(symbol)

@@ -35,7 +35,7 @@ def live(
     provider: ProviderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Live through days that have passed, as it would have been.
+    """Live through past days, as it would have been then.
 
     The pool is trained, promotes, forecasts each day in time, scores and reviews from what was
     known then. Run again with the same dates, it goes on where it was stopped.

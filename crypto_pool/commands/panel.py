@@ -31,7 +31,10 @@ def panel(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score the panel alone over history: skill over the reference, and outcomes in its range."""
+    """Score the panel alone over history.
+
+    Its skill over the reference, and how many outcomes lay in its range.
+    """
     from datetime import timedelta
 
     from crypto_pool.defs.market_data import build_provider
@@ -75,7 +78,10 @@ def odds(
     move: Annotated[str, typer.Option(help="At least this change, in percent: 8% or -5%.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Give the probability of a move of any size, from the latest published panel forecast."""
+    """Give the probability of a move of any size.
+
+    From the latest published panel forecast.
+    """
     from dataclasses import asdict
 
     from crypto_pool.adapters.prediction_tables import query
