@@ -94,8 +94,9 @@ def _log_models(folder: Path) -> tuple[Any, dict[str, Target]]:
         estimator = CANDIDATES[algorithm].build(ClassBalance.of(labels), 7).fit(rows, labels)
         model = ServedModel(algorithm, IdentityCalibration(), FEATURES, estimator)
         day = pd.Timestamp("2024-01-01")
+        evaluation = pd.DataFrame({"label": [1], "baseline_probability": [0.5]}, index=[day])
         fit = TrainedCandidate(
-            algorithm, 0.5, day, day, {}, pd.DataFrame({"label": [1]}, index=[day]), model=model,
+            algorithm, 0.5, day, day, {}, evaluation, model=model,
             member_name=MEMBER, as_of=day.date(), data_hash="d", code_version="c",
         )  # fmt: skip
         record = registry.runs.log(fit, name, "r")
