@@ -11,14 +11,18 @@ from crypto_pool.workflow.known_truth import MemberFinding, study_known_truth, s
 def test_skill_is_found_where_it_is_planted_and_hardly_claimed_elsewhere(tmp_path):
     report = tmp_path / "truth.json"
     options = ["--seeds", "2", "--candidates", "RidgeClassifier,KNeighbors"]
-    options += ["--training-rows", "700", "--workers", "1"]
+    # A promise is charged for the choice: 1000 rows, as the pool trains on, can bear a claim.
+    options += ["--training-rows", "1000", "--workers", "1"]
     answer = CliRunner().invoke(app, ["known-truth", *options, "--output", str(report)])
     assert answer.exit_code == 0, answer.output
-    walk, weaker, stronger = json.loads(report.read_text())["strengths"]
+    told = json.loads(report.read_text())
+    walk, weaker, stronger = told["strengths"]
     assert (walk["strength"], walk["members"], walk["claims"]) == (0.0, 4, 0)
     assert stronger["mean_skill"] > max(weaker["mean_skill"], walk["mean_skill"])
     assert stronger["mean_skill"] > 0.05
     assert stronger["claims"] > 0
+    strongest = [member for member in told["members"] if member["strength"] == 0.6]
+    assert [member["winner"] != "RandomWalk" for member in strongest] == [True] * 4
 
 
 def finding(low: float | None, skill: float | None) -> MemberFinding:
