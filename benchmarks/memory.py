@@ -14,15 +14,15 @@ import dagster as dg
 from benchmarks._memory import watch
 from benchmarks._pool import LAST_DAY, built_pool
 from drills._life import job_of, selection_of
-from drills._real_life import requested
+from drills._real_life import DAEMON_MODULE, requested
 from drills._services import is_settled, running_up
 
 PATIENCE_SECONDS = 900
 SERVICES = {
-    "serve": "/crypto-pool",
-    "daemon": "dagster-daemon",
+    "serve": "crypto_pool.cli",
+    "daemon": DAEMON_MODULE,
     "dagster_ui": "crypto_pool.commands.dagster_ui",
-    "mlflow": "/mlflow",
+    "mlflow": "crypto_pool.commands.mlflow_ui",
 }
 
 

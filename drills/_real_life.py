@@ -17,6 +17,7 @@ from drills._life import Life, job_of, selection_of, started_runs
 from drills._services import Services, is_settled, kill
 
 DAEMON, WORKER = "daemon", "worker"
+DAEMON_MODULE = "dagster._daemon"
 SEED = 20
 LATEST_KILL_SECONDS = 2.0
 SCHEDULES = ("daily_features", "daily_outcomes", "daily_pool")
@@ -63,7 +64,7 @@ class RealLife(Life):
                 return 0
             kill(worker.pid)
             return 1
-        daemon = self.services.process("dagster-daemon")
+        daemon = self.services.process(DAEMON_MODULE)
         assert daemon is not None
         kill(daemon.pid)
         self.services.wait_until(
@@ -72,7 +73,7 @@ class RealLife(Life):
         return 1
 
     def _has_new_daemon(self, old: psutil.Process) -> bool:
-        new = self.services.process("dagster-daemon")
+        new = self.services.process(DAEMON_MODULE)
         return new is not None and new.pid != old.pid
 
 
