@@ -58,7 +58,9 @@ def latest_panel(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
 
 def track_record(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return what came of each member's forecasts as last reviewed, and of the pool's, `all`."""
-    return _rows(cursor, "track_record", "SELECT * FROM track_record")
+    # All columns are in the table alone; a publication of 1.0, whose table has others, has no view.
+    sql = _LATEST.format(table="realised_performance", order="as_of")
+    return _rows(cursor, "track_record", sql)
 
 
 def last_decisions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
