@@ -37,11 +37,13 @@ DAYS_STORED = "SELECT symbol, count(*) AS days FROM daily_bars GROUP BY symbol"
 
 DAYS = ("2022-01-01", "2022-01-02")
 MEMBERS = ("BTC|uptrend", "ETH|uptrend")
+GONE = ("XRPOLD|uptrend", "LUNAOLD|uptrend")
 TERMS = panel_terms(DEFAULT_TARGET)
 KEYS = {
     **dict.fromkeys(TABLES, DAYS),
     **dict.fromkeys(("daily_bars", "feature_tables"), ("BTC", "ETH")),
-    "champions": MEMBERS,
+    # Those of the pool's own members are derived from the ledger before each publication.
+    "champions": GONE,
     "candidate_scores": [f"{member}|RandomForest" for member in MEMBERS],
     "promotions": [f"{member}|0123" for member in MEMBERS],
     "panel_forecasts": [f"{TERMS}|{day}" for day in DAYS],
@@ -74,6 +76,8 @@ def stored_row(table, key, place):
         TIMESTAMP: pd.Timestamp(day) + pd.Timedelta(hours=30), JSON: {"a": 0.5}, MAP: {"a": 0.5},
         VARCHAR: "x",
     }  # fmt: skip
+    if table.name == "champions":
+        values["symbol"] = key.split("|")[0]
     if table.name == "candidate_scores":
         values["algorithm"] = "RandomForest"
     return table.row(values, {column.name: plain[column.kind] for column in table.columns})
@@ -202,3 +206,18 @@ def test_of_a_file_cut_off_the_last_published_rows_stay(data, table, length):
     assert "delete it, then run `crypto-pool" in said
     for name, rows in before.items():
         assert sorted_rows(data, name) == rows, name
+
+
+@pytest.mark.parametrize("length", [0, 40, -20])
+def test_a_damaged_row_of_a_member_that_nobody_serves_goes(data, length):
+    """The ledger says who serves: what else the table says is neither kept nor a fault."""
+    store = stored_pool(data)
+    row = stored_row(TABLES["champions"], MEMBERS[0], 0) | {"symbol": "BTC"}
+    file = Path(store.write("champions", MEMBERS[0], TABLES["champions"].frame([row])))
+    file.write_bytes(file.read_bytes()[:length])
+
+    assert published().success
+
+    assert not file.exists()
+    rows = query(data, "SELECT symbol || '|' || trend AS member FROM champions")
+    assert set(rows["member"]) == set(GONE)

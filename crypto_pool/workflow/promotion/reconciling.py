@@ -98,7 +98,8 @@ def reconcile(store: FrameStore, registry: ModelRegistry, member: Member) -> Cha
             store.remove(TABLE, key)
         return champion
     made = champion_frame(champion_row(registry, champion.version, member))
-    if not store.exists(TABLE, key) or not made.equals(store.read(TABLE, key)):
+    shown = _shown(store, member)
+    if shown is None or not made.equals(shown):
         store.write(TABLE, key, made)
     return champion
 
@@ -114,15 +115,26 @@ def reconcile_all(
     for member in members:
         try:
             standing = Standing.of(decisions.of(member))
-            known, key = aliases.get(member.name, {}), member.partition_key
-            shown = store.read(TABLE, key) if store.exists(TABLE, key) else pd.DataFrame()
-            row = None if shown.empty else str(shown["model_version"].iloc[0])
-            agreed = standing.serving == known.get(CHAMPION) == row
+            known, shown = aliases.get(member.name, {}), _shown(store, member)
+            row = None if shown is None or shown.empty else str(shown["model_version"].iloc[0])
+            agreed = shown is not None and standing.serving == known.get(CHAMPION) == row
             if not agreed or standing.previous != known.get(PREVIOUS):
                 reconcile(store, registry, member)
         except Exception as error:  # the boundary that isolates one member from the others
             faults[member] = f"{type(error).__name__}: {error}"
     return faults
+
+
+def _shown(store: FrameStore, member: Member) -> pd.DataFrame | None:
+    """Return a member's row of champions, empty if there is none, None if it cannot be read.
+
+    What cannot be read is made anew like what differs: the ledger has all it is derived from.
+    """
+    key = member.partition_key
+    try:
+        return store.read(TABLE, key) if store.exists(TABLE, key) else pd.DataFrame()
+    except CorruptPartition:
+        return None
 
 
 def _exists(registry: ModelRegistry, member: Member, version: str | None) -> bool:
