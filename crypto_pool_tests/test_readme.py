@@ -11,8 +11,10 @@ import sys
 import zipfile
 from datetime import date
 
+import pandas as pd
 import pytest
 
+from crypto_pool.domain.standing import Standing
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.running_pool import Services
@@ -41,6 +43,16 @@ def recipe(target: str, symbols: str = "") -> str:
     alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     shown = subprocess.run(asked, cwd=ROOT, env=alone, capture_output=True, text=True, check=True)
     return shown.stdout.splitlines()[-1].replace(".venv/bin/", "").strip()
+
+
+def what_a_rollback_says(decisions: pd.DataFrame, member: str) -> tuple[int, str]:
+    """Its exit code and a part of its answer, as the member's decisions, oldest first, have it."""
+    standing = Standing.of(decisions)
+    if standing.serving is None:
+        return 5, f"{member} has no champion to roll back"
+    if standing.previous is None:
+        return 5, f"{member} has no previous version"
+    return 0, f"version {standing.previous} serves, version {standing.serving} does no more"
 
 
 def runnable(line: str) -> str:
@@ -84,8 +96,8 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
     del environment["DAGSTER_HOME"]
     said = {}
 
-    def run(command, line):
-        done = subprocess.run(
+    def attempt(command):
+        return subprocess.run(
             ["bash", "-c", command],
             env=environment,
             cwd=pool.home,
@@ -93,6 +105,9 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
             text=True,
             timeout=5 * PATIENCE_SECONDS,
         )
+
+    def run(command, line):
+        done = attempt(command)
         assert done.returncode == 0, f"{line}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
@@ -108,7 +123,18 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
         asked = line.replace(TWO, ONE)
         said[line] = run(runnable(asked) if "make " in line else asked, line)
         assert "…" not in said[line], line
-    assert "version 1 serves, version 2 does no more" in said["crypto-pool rollback ETH_uptrend"]
+    ledger = pd.concat(
+        pd.read_parquet(file)
+        for file in (pool.home / "my_pool/data/parquet/promotions").glob("*.parquet")
+    ).sort_values("decided_at_utc")
+    for trend in ("uptrend", "downtrend"):
+        member = f"{ONE}_{trend}"
+        its = ledger[(ledger["symbol"] == ONE) & (ledger["trend"] == trend)]
+        line = f"crypto-pool rollback {member}"
+        done = attempt(line)
+        code, words = what_a_rollback_says(its, member)
+        assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
+        assert words in " ".join((done.stdout + done.stderr).split())
     assert "predictions are equal" in said["crypto-pool reproduce ETH_uptrend 1"]
     scored = "SELECT 'scored' FROM prediction_outcomes WHERE prediction_date = '2021-08-31'"
     assert run(f'crypto-pool query "{scored}"', scored).count("scored") > 1
