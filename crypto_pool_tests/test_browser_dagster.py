@@ -112,6 +112,11 @@ def test_a_subset_of_a_candidates_partitions_is_materialised_by_clicks_and_logge
     asset = f"http://127.0.0.1:{services.dagster}/assets/candidates/RidgeClassifier"
     page.goto(asset)
     page.get_by_role("button", name="Materialize").first.click()
+    # Of what a candidate is made from, the features are there; without a panel it has no anchor.
+    warning = page.get_by_role("dialog").filter(has_text="have not been materialized yet")
+    expect(warning.get_by_text("panel_forecasts")).to_be_visible()
+    expect(warning.get_by_text("feature_table")).to_have_count(0)
+    warning.get_by_role("button", name="Confirm").click()
     page.get_by_text("Select a partition or create one").first.click()
     page.locator("label", has_text="BTC").click()
     page.get_by_text("Launch runs to materialize").click()
