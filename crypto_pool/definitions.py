@@ -9,6 +9,7 @@ from crypto_pool.defs.assets import (
     models,
     outcomes,
     panel,
+    panel_model,
     predictions,
     publication,
     raw,
@@ -28,7 +29,7 @@ from crypto_pool.defs.sensors import sensors
 commit_without_waiting()
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [raw, features, panel, models, predictions, outcomes, publication]
+        [raw, features, panel, models, predictions, outcomes, publication, panel_model]
     ),
     asset_checks=[*checks, *data_checks, *member_checks],
     jobs=[*jobs, clean_up],

@@ -47,6 +47,7 @@ def test_graph_has_the_assets_and_partitions_of_the_plan():
         **by_member,
         **by_day,
         "panel_forecasts": "NoneType",
+        "panel_model": "NoneType",
         "realised_performance": "NoneType",
         "prediction_tables": "NoneType",
     }

@@ -33,6 +33,8 @@ MEMBER_SUFFIXES = ("_uptrend", "_downtrend")
 TERMS_OF_RUNS = ("time_period", "series_type")
 # By it the pool knows what it made; what lacks it is somebody else's, and is left alone.
 OWN_TAG = "crypto_pool.kind"
+REGISTERED_MODEL = "registered model"
+"""What the registered model of a member carries as its kind."""
 OWN_FILTER = f"tags.`{OWN_TAG}` LIKE '%'"
 # Without it MLflow's page asks what an experiment is for, and shows it as one of language models.
 MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
@@ -115,7 +117,7 @@ class MlflowStore:
         for model in list(pages(self.client.search_registered_models)):
             member = f"{model.tags.get('symbol')}_{model.tags.get('trend')}"
             if model.name == f"{member}_model":
-                self.client.set_registered_model_tag(model.name, OWN_TAG, "registered model")
+                self.client.set_registered_model_tag(model.name, OWN_TAG, REGISTERED_MODEL)
                 self._complete_terms(model.name)
         members = [one for name, one in found.items() if name.endswith(MEMBER_SUFFIXES)]
         for experiment in (*members, training):

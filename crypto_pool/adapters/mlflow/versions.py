@@ -14,6 +14,7 @@ from crypto_pool.adapters.durability import sync_tree
 from crypto_pool.adapters.mlflow.runs import HASHES_TAG, MODEL_URI_TAG, load_from
 from crypto_pool.adapters.mlflow.store import (
     OWN_TAG,
+    REGISTERED_MODEL,
     MlflowStore,
     is_missing,
     local_path,
@@ -78,7 +79,7 @@ class Versions:
             self.tag(member_name, known.version, given)
             return known.version
         symbol, _, trend = member_name.rpartition("_")
-        own = {OWN_TAG: "registered model", "symbol": symbol, "trend": trend}
+        own = {OWN_TAG: REGISTERED_MODEL, "symbol": symbol, "trend": trend}
         self._make_registered_model(name, own)
         run_tags = client.get_run(candidate.run_id).data.tags
         logged = client.get_logged_model(run_tags[MODEL_URI_TAG].removeprefix("models:/"))
@@ -168,7 +169,7 @@ class Versions:
                 alias: str(version) for alias, version in model.aliases.items()
             }
             for model in pages(search)
-            if OWN_TAG in model.tags
+            if model.tags.get(OWN_TAG) == REGISTERED_MODEL
         }
 
     def aliases_of(self, member_name: str) -> dict[str, str]:

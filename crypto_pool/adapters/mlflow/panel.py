@@ -1,0 +1,190 @@
+"""The fits of the panel in MLflow: a run and a version of `panel_model` for each origin.
+
+They are copies to look at and to load elsewhere: the pool forecasts by those that lie in Parquet.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore, local_path, pages
+from crypto_pool.domain.panel import PanelFit
+
+PANEL_MODEL = "panel_model"
+EXPERIMENT = "panel"
+LATEST = "champion"
+ORIGIN_TAG, TERMS_TAG = "origin", "panel_terms"
+FIT_FILE = "panel_fit.json"
+PACKAGES = ("mlflow", "numpy", "pandas", "scipy")
+
+
+class PanelModels:
+    """The runs and versions of the panel in one store."""
+
+    def __init__(self, store: MlflowStore) -> None:
+        """Use a store; nothing is opened before it is needed."""
+        self.store = store
+
+    def known_origins(self, terms: str) -> set[date]:
+        """Return the origins whose run, version and files are all there."""
+        client = self.store.client
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            return set()
+        search = partial(client.search_runs, [found.experiment_id], f"tags.{TERMS_TAG} = '{terms}'")
+        runs = {run.info.run_id for run in pages(search) if run.info.status == "FINISHED"}
+        versions = partial(client.search_model_versions, f"name = '{PANEL_MODEL}'")
+        return {
+            date.fromisoformat(one.tags[ORIGIN_TAG])
+            for one in pages(versions)
+            if one.run_id in runs and _is_there(one.source)
+        }
+
+    def log(
+        self,
+        fit: PanelFit,
+        terms: str,
+        metrics: Mapping[str, float],
+        files: Mapping[str, bytes],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Write run and version of a fit; return the version."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        client, experiment = self.store.client, self.store.experiment_id(EXPERIMENT)
+        own = {**tags, OWN_TAG: "panel", TERMS_TAG: terms, ORIGIN_TAG: fit.origin.isoformat()}
+        named = {"mlflow.runName": f"panel {fit.origin}"}
+        run_id = str(client.create_run(experiment, tags={**own, **named}).info.run_id)
+        try:
+            location, model_id = self._write_model(experiment, run_id, fit, files)
+            now = int(time.time() * 1000)
+            client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+                params=[Param(name, str(value)) for name, value in _parameters(fit).items()],
+                tags=[RunTag("model_uri", f"models:/{model_id}")],
+            )
+            client.set_terminated(run_id, "FINISHED")
+        except BaseException as fault:
+            client.set_terminated(run_id, "FAILED" if isinstance(fault, Exception) else "KILLED")
+            raise
+        return self._register(run_id, location, model_id, own)
+
+    def show_latest(self, terms: str) -> None:
+        """Point the alias at the version of the latest origin."""
+        client = self.store.client
+        versions = partial(client.search_model_versions, f"name = '{PANEL_MODEL}'")
+        own = [one for one in pages(versions) if one.tags.get(TERMS_TAG) == terms]
+        if own:
+            latest = max(own, key=lambda one: (one.tags[ORIGIN_TAG], int(one.version)))
+            client.set_registered_model_alias(PANEL_MODEL, LATEST, latest.version)
+
+    def _write_model(
+        self, experiment: str, run_id: str, fit: PanelFit, files: Mapping[str, bytes]
+    ) -> tuple[str, str]:
+        from mlflow.entities import LoggedModelOutput
+
+        client = self.store.client
+        logged = client.create_logged_model(
+            experiment, name="model", source_run_id=run_id, tags={OWN_TAG: "model"}
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            whole, beside = Path(folder) / "model", Path(folder) / "files"
+            beside.mkdir()
+            for name, data in {**files, FIT_FILE: fit_to_json(fit)}.items():
+                (beside / name).write_bytes(data)
+            _save_pyfunc(whole, beside / FIT_FILE, fit, logged, run_id)
+            client.log_model_artifacts(logged.model_id, str(whole))
+            client.log_artifacts(run_id, str(beside))
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        client.finalize_logged_model(logged.model_id, "READY")
+        return str(logged.artifact_location), str(logged.model_id)
+
+    def _register(self, run_id: str, location: str, model_id: str, tags: Mapping[str, str]) -> str:
+        from mlflow.exceptions import MlflowException
+
+        client = self.store.client
+        try:
+            client.create_registered_model(
+                PANEL_MODEL,
+                tags={OWN_TAG: "panel"},
+                description="One model of all coins: the volatility of the days ahead, and both "
+                "trends from it. A version for each origin; the pool forecasts by the same "
+                "coefficients, stored beside its rows.",
+            )
+        except MlflowException as fault:
+            if fault.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = client.create_model_version(
+            PANEL_MODEL,
+            location,
+            run_id=run_id,
+            tags={**tags, OWN_TAG: "version"},
+            model_id=model_id,
+        )
+        return str(made.version)
+
+
+def fit_to_json(fit: PanelFit) -> bytes:
+    """Return a fit as JSON that people can read; numbers keep all their digits."""
+    rows = fit.to_frame().reset_index().to_dict("records")
+    return json.dumps(rows, indent=1, default=str).encode()
+
+
+def fit_from_json(content: bytes) -> PanelFit:
+    """Read what `fit_to_json` wrote."""
+    frame = pd.DataFrame(json.loads(content)).set_index("feature")
+    return PanelFit.from_frame(frame.assign(origin=date.fromisoformat(frame["origin"].iloc[0])))
+
+
+def _parameters(fit: PanelFit) -> dict[str, Any]:
+    """Return the fit by name: what it was made of, a0, a1, k, and the weight of each feature."""
+    weights = fit.coefficients[["range_weight", "return_weight"]].mean(axis=1)
+    return {
+        "origin": fit.origin,
+        "coins": ",".join(fit.symbols),
+        "rows": fit.rows,
+        "target": fit.target.kind,
+        "target_pct": fit.target.pct,
+        "prediction_window_days": fit.target.horizon,
+        "a0": fit.level,
+        "a1": fit.spread,
+        "range_width": fit.range_width,
+        **{f"weight_{name}": value for name, value in weights.items()},
+    }
+
+
+def _save_pyfunc(whole: Path, file: Path, fit: PanelFit, logged: Any, run_id: str) -> None:
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    features = [ColSpec("double", str(name), required=False) for name in fit.coefficients.index]
+    known = [ColSpec("double", name) for name in ("s60", "position")]
+    answer = [ColSpec("double", name) for name in ("panel_up", "panel_down", "sigma")]
+    mlflow.pyfunc.save_model(
+        path=whole,
+        python_model=str(Path(__file__).with_name("served_panel.py")),
+        artifacts={"panel_fit": str(file)},
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location,
+            run_id=run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        ),
+        signature=ModelSignature(inputs=Schema([*features, *known]), outputs=Schema(answer)),
+        pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
+    )
+
+
+def _is_there(source: str) -> bool:
+    path = local_path(source)
+    return path is None or path.exists()

@@ -1,0 +1,60 @@
+"""What MLflow lacks of the panel's fits, written there."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import pandas as pd
+
+from crypto_pool.adapters.asset_pictures import draw_panel_skill
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.mlflow.panel import PanelModels
+from crypto_pool.domain.panel import PanelFit
+from crypto_pool.domain.panel_features import panel_table
+from crypto_pool.domain.panel_skill import by_half_year, panel_skill, range_coverage, score_panel
+from crypto_pool.domain.recipe import Target
+from crypto_pool.workflow.panel import panel_terms, read_bars, stored_fits, stored_forecasts
+
+SKILL_FILE = "skill_by_half_year.png"
+
+
+def log_missing_fits(
+    models: PanelModels,
+    store: FrameStore,
+    target: Target,
+    as_of: date,
+    tags: Mapping[str, str],
+) -> list[date]:
+    """Give MLflow a run and a version of each fit that it lacks; return the origins.
+
+    Walk-forward figures are of all forecasts whose outcome was known at the origin.
+    """
+    terms = panel_terms(target)
+    known = models.known_origins(terms)
+    missing = [fit for fit in stored_fits(store, target) if fit.origin not in known]
+    if not missing:
+        return []
+    table = panel_table(read_bars(store, as_of)[0], target)
+    scored = score_panel(stored_forecasts(store, target, as_of), table, target)
+    for fit in missing:
+        closed = pd.Timestamp(fit.origin) - pd.Timedelta(days=target.horizon)
+        rows = scored.loc[:closed]
+        halves = {half: panel_skill(part) for half, part in by_half_year(rows).items()}
+        title = f"The panel over the reference up to {fit.origin}, forecast before its outcomes"
+        files = {SKILL_FILE: draw_panel_skill(halves, title)} if halves else {}
+        models.log(fit, terms, _metrics(fit, rows), files, tags)
+    models.show_latest(terms)
+    return [fit.origin for fit in missing]
+
+
+def _metrics(fit: PanelFit, scored: pd.DataFrame) -> dict[str, float]:
+    skill, inside = panel_skill(scored), range_coverage(scored)
+    low, high = skill.interval or (None, None)
+    figures = {
+        "in_sample_skill": fit.skill,
+        "walk_forward_skill": skill.value,
+        "walk_forward_skill_low": low,
+        "walk_forward_skill_high": high,
+        "share_inside_range": inside.value,
+        "scored_rows": float(skill.rows),
+    }
+    return {name: value for name, value in figures.items() if value is not None}
