@@ -42,7 +42,9 @@ def test_the_live_record_leaves_it_out(pool: Served) -> None:
 
 
 def test_status_counts_the_others(pool: Served) -> None:
-    shown = query(pool.data, MEMBERS).set_index(["symbol", "trend"])["live_signals"]
+    shown = query(pool.data, MEMBERS.format(record="track_record")).set_index(["symbol", "trend"])[
+        "live_signals"
+    ]
     assert shown.to_dict() == {
         ("BTC", "uptrend"): 0, ("BTC", "downtrend"): 36, ("ETH", "uptrend"): 36
     }  # fmt: skip
