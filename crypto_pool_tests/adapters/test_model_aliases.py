@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry, versions
-from crypto_pool.adapters.mlflow.store import OWN_TAG
+from crypto_pool.adapters.mlflow.store import OWN_TAG, REGISTERED_MODEL
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool_tests.adapters.conftest import log
 
@@ -41,6 +41,6 @@ def test_every_page_of_members_is_read_and_nobody_else_s_models(
     monkeypatch.setattr(versions, "PAGE_SIZE", 1)
     members = [f"{symbol}_uptrend" for symbol in ("ADA", "BTC", "ETH")]
     for member in members:
-        registry.client.create_registered_model(f"{member}_model", tags={OWN_TAG: "model"})
+        registry.client.create_registered_model(f"{member}_model", tags={OWN_TAG: REGISTERED_MODEL})
     registry.client.create_registered_model("somebody_else")
     assert sorted(registry.versions.aliases()) == members
