@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.features import build_features
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import HoldoutPolicy
@@ -71,7 +72,7 @@ def member_seconds(table: TrainingTable, algorithm: str, registry: ModelRegistry
     )
     started = time.perf_counter()
     result = train_candidate(task)
-    assert result.status == "scored", result.reason
+    assert isinstance(result, TrainedCandidate), result.reason
     return time.perf_counter() - started
 
 

@@ -1,0 +1,180 @@
+"""This code against version 1.0.0, in turn on one machine: training, a pool, its day, a replay.
+
+`python -m benchmarks.against_1_0_0 [--coins 4] [member] [pool] [day] [replay]` unpacks the old
+code beside this one and runs the same work with both, in the same environment. Compared is the
+processor time of a process and all below it, which another's load on the machine changes little,
+and, beside it, the wall time.
+"""
+
+import argparse
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks._pool import FEWEST_EXPLAINED, LAST_DAY, ROOT, SYMBOLS
+from benchmarks.daily_job import DAY
+
+OLD = "2ff3983"
+PARTS = ("member", "pool", "day", "replay")
+# The most the new code's share of the old one's time may be.
+GOALS = {"member": 0.55, "pool": 0.5, "day": 0.45, "replay": 0.5}
+CLI = "import sys; from crypto_pool.cli import main; sys.exit(main())"
+MEMBER = """
+import json, os, sys, tempfile, warnings
+from time import process_time
+from threadpoolctl import threadpool_limits
+from benchmarks.training_cost import (
+    CANDIDATES, ModelRegistry, import_libraries, member_seconds, training_rows)
+warnings.simplefilter("ignore")
+import_libraries()
+table, spent = training_rows(), {}
+with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1):
+    registry = ModelRegistry(f"sqlite:///{folder}/mlflow.db", f"{folder}/artifacts")
+    registry.prepare()
+    for repetition in range(2):  # the first compiles
+        for name in CANDIDATES:
+            begun = process_time()
+            member_seconds(table, name, registry)
+            spent[name] = process_time() - begun
+print(json.dumps(spent))
+"""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a piece of work took."""
+
+    processor_s: float
+    wall_s: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Code:
+    """A checkout, and a home of its own for the pool it builds."""
+
+    tree: Path
+    home: Path
+    coins: tuple[str, ...]
+
+    def run(self, *command: str, day: int = 0, settings: Mapping[str, str] | None = None) -> Spent:
+        """Run Python with this code on a day after the build's; a failure ends the benchmark."""
+        others = {name: value for name, value in os.environ.items() if "CRYPTO_POOL_" not in name}
+        now = LAST_DAY + timedelta(days=day + 1)
+        own = {
+            "SYMBOLS": ",".join(self.coins),
+            "EXPLAINED_ROWS": FEWEST_EXPLAINED,
+            "SIMULATED_NOW": f"{now}T12:00:00+00:00",
+            **(settings or {}),
+        }
+        environment = {
+            **others,
+            **{f"CRYPTO_POOL_{name}": value for name, value in own.items()},
+            "DAGSTER_HOME": str(self.home),
+            "KERAS_BACKEND": "jax",
+            "PYTHONPATH": str(self.tree),
+        }
+        before, begun = _children_seconds(), perf_counter()
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=self.tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"{self.tree}: {command}: {done.returncode}\n{done.stderr[-2000:]}")
+        return Spent(_children_seconds() - before, perf_counter() - begun, done.stdout)
+
+    def cli(self, *command: str) -> Spent:
+        """Run a command of the pool."""
+        return self.run("-c", CLI, *command)
+
+    def member(self) -> Spent:
+        """Evaluate one member's ten candidates, compiled and imported before."""
+        done = self.run("-c", MEMBER)
+        parts: dict[str, float] = json.loads(done.said.splitlines()[-1])
+        return Spent(sum(parts.values()), sum(parts.values()), json.dumps(parts))
+
+    def pool(self) -> Spent:
+        """Build a pool."""
+        return self.cli("build")
+
+    def day(self) -> Spent:
+        """Pull, forecast and publish the days after the build; the median of three."""
+        days = [self.run("-c", DAY, day=number) for number in (1, 2, 3)]
+        return sorted(days, key=lambda spent: spent.processor_s)[1]
+
+    def replay(self) -> Spent:
+        """Replay six rounds of training."""
+        first = LAST_DAY - timedelta(days=180)
+        span = ["--from", f"{first}", "--to", f"{LAST_DAY}", "--retrain-every-days", "30"]
+        return self.cli("replay", *span)
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@contextmanager
+def both(coins: tuple[str, ...]) -> Iterator[tuple[Code, Code]]:
+    """Give the old code and this one."""
+    packed = subprocess.run(["git", "archive", OLD], cwd=ROOT, check=True, capture_output=True)
+    with tempfile.TemporaryDirectory(prefix="crypto_pool_against_") as folder:
+        tree, homes = Path(folder) / "tree", [Path(folder) / name for name in ("old", "new")]
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(tree, filter="data")
+        for home in homes:
+            home.mkdir()
+        yield Code(tree, homes[0], coins), Code(ROOT, homes[1], coins)
+
+
+def figures(parts: tuple[str, ...] = PARTS, coins: int = 4) -> dict[str, float]:
+    """Measure parts with both codes in turn; the day needs the pool and builds it if not asked."""
+    found: dict[str, float] = {}
+    if "day" in parts and "pool" not in parts:
+        parts = ("pool", *parts)
+    with both(SYMBOLS[:coins]) as (old, new):
+        for part in sorted(parts, key=PARTS.index):
+            before, after = (getattr(code, part)() for code in (old, new))
+            for kind in ("processor_s", "wall_s"):
+                ratio = getattr(after, kind) / getattr(before, kind)
+                found |= {
+                    f"{part}_{kind}_1_0_0": getattr(before, kind),
+                    f"{part}_{kind}_now": getattr(after, kind),
+                    f"{part}_ratio_of_{kind}": ratio,
+                }
+            if part == "member":
+                was, now = json.loads(before.said), json.loads(after.said)
+                found |= {f"member_{name}_s_1_0_0": was[name] for name in was}
+                found |= {f"member_{name}_s_now": now[name] for name in now}
+    return found
+
+
+def main() -> None:
+    """Print each figure, and the ratios beside their goals."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[])
+    parser.add_argument("--coins", type=int, default=4)
+    asked = parser.parse_args()
+    for name, value in figures(tuple(asked.parts) or PARTS, asked.coins).items():
+        part = name.partition("_")[0]
+        goal = f"  at most {GOALS[part]}" if "_ratio_of_processor" in name else ""
+        print(f"{name:<44}{value:>10.2f}{goal}")
+
+
+if __name__ == "__main__":
+    main()
