@@ -156,7 +156,7 @@ def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
     assert assets == [
         {"daily_bars", "raw_indicators", "feature_table", "panel_forecasts"},
         {"prediction_outcomes", "realised_performance"},
-        {"daily_predictions", "prediction_tables"},
+        {"daily_predictions", "prediction_tables", "panel_model"},
     ]
     priorities = [int(request.tags["dagster/priority"]) for request in requests]
     assert priorities == sorted(priorities, reverse=True)
@@ -168,7 +168,33 @@ def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
 def test_outcomes_alone_are_published_too(pool):
     plan = DayPlan(behind=(), forecast={}, score=days(1))
     *_, last = day_requests(pool, plan, "catch_up", "x")
-    assert last.asset_selection == [dg.AssetKey("prediction_tables")]
+    assert [key.to_user_string() for key in last.asset_selection] == [
+        "prediction_tables",
+        "panel_model",
+    ]
+
+
+def test_no_day_fails_because_mlflow_takes_no_fit_of_the_panel(tmp_path, monkeypatch):
+    from crypto_pool.defs.assets.panel_model import panel_model
+    from crypto_pool.errors import ModelUnavailable
+
+    def refuses(*_):
+        raise ModelUnavailable("MLflow's disk is full")
+
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setattr("crypto_pool.workflow.panel_models.log_missing_fits", refuses)
+    load_settings.cache_clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = dg.materialize(
+            [panel_model],
+            instance=instance,
+            resources={"pool": PoolResource(bar_date="", only=[])},
+        )
+    load_settings.cache_clear()
+    (check,) = made.get_asset_check_evaluations()
+    assert made.success
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == "ModelUnavailable: MLflow's disk is full"
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@ from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.panel import panel_forecasts
+from crypto_pool.defs.assets.panel_model import panel_model
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
@@ -23,7 +24,7 @@ train_members = dg.define_asset_job(
 )
 predict_day = dg.define_asset_job(
     "predict_day",
-    [daily_predictions, prediction_outcomes, prediction_tables],
+    [daily_predictions, prediction_outcomes, prediction_tables, panel_model],
     description="Forecast a batch of closed days, score what has matured of them, and publish.",
 )
 score_days = dg.define_asset_job(
@@ -33,7 +34,7 @@ score_days = dg.define_asset_job(
 )
 publish_tables = dg.define_asset_job(
     "publish_tables",
-    [realised_performance, prediction_tables],
+    [realised_performance, prediction_tables, panel_model],
     description="Hold the champions to their outcomes, and publish the DuckDB file.",
 )
 

@@ -10,6 +10,7 @@ from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.panel import panel_forecasts
+from crypto_pool.defs.assets.panel_model import panel_model
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
@@ -66,9 +67,9 @@ def day_requests(pool: PoolResource, plan: DayPlan, asked_by: str, key: str) -> 
         stages.append((OUTCOMES, [prediction_outcomes, realised_performance], days))
     if plan.forecast:
         days = [day.isoformat() for day in plan.forecast]
-        stages.append((FORECASTS, [daily_predictions, prediction_tables], days))
+        stages.append((FORECASTS, [daily_predictions, prediction_tables, panel_model], days))
     elif stages:
-        stages.append((TABLES, [prediction_tables], []))
+        stages.append((TABLES, [prediction_tables, panel_model], []))
     return [
         dg.RunRequest(
             run_key=f"{asked_by}:{key}:{stage}",

@@ -38,15 +38,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> PanelModels:
     return PanelModels(mlflow)
 
 
-def log(models: PanelModels, store: FrameStore) -> list[date]:
-    return log_missing_fits(models, store, TARGET, LAST, {"dagster.run_id": "one"})
+def log(models: PanelModels, store: FrameStore, at_most: int = 99) -> list[date]:
+    return log_missing_fits(models.store, store, TARGET, LAST, {"dagster.run_id": "one"}, at_most)
 
 
 def test_each_fit_is_logged_once_readable_and_loads(models: PanelModels, store: FrameStore) -> None:
     import mlflow.pyfunc
 
     fits = stored_fits(store, TARGET)
-    assert log(models, store) == [fit.origin for fit in fits]
+    assert log(models, store, at_most=1) == [fits[-1].origin]
+    assert log(models, store) == [fit.origin for fit in fits[:-1]]
     assert log(models, store) == []
     client, latest = models.store.client, fits[-1]
     version = client.get_model_version_by_alias(PANEL_MODEL, "champion")
@@ -78,6 +79,25 @@ def test_a_lost_run_or_its_files_are_made_again(models: PanelModels, store: Fram
     client.delete_run(versions[first.origin.isoformat()].run_id)
     shutil.rmtree(local_path(versions[second.origin.isoformat()].source))
     assert log(models, store) == [first.origin, second.origin]
+    assert log(models, store) == []
+
+
+def test_what_a_kill_left_half_logged_is_logged_anew(
+    models: PanelModels, store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(models, store)
+    latest = stored_fits(store, TARGET)[-1].origin
+    version = models.store.client.get_model_version_by_alias(PANEL_MODEL, "champion").version
+    models.store.client.delete_model_version(PANEL_MODEL, version)
+
+    def killed(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(PanelModels, "_register", killed)
+        with pytest.raises(KeyboardInterrupt):
+            log(models, store)
+    assert log(models, store) == [latest]
     assert log(models, store) == []
 
 
