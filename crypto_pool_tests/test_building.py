@@ -11,7 +11,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE
+from crypto_pool.adapters.charts import JUDGEMENT_FILE
 from crypto_pool.building import stopping_when_told
 from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket

@@ -15,7 +15,7 @@ Pictures = dict[str, dg.MarkdownMetadataValue]
 
 def price_picture(pool: PoolResource, symbol: str, bars: pd.DataFrame) -> Pictures:
     """The last year of a coin, and from which days on a trend followed."""
-    from crypto_pool.adapters.asset_pictures import as_markdown, draw_labelled_price
+    from crypto_pool.adapters.charts import as_markdown, draw_labelled_price
 
     target = pool.recipe.target
     labels = {str(trend): label_target(bars, trend, target) for trend in Trend}
@@ -29,7 +29,7 @@ def requests_picture(pool: PoolResource, provider: MarketDataProvider) -> Pictur
     """What has been spent of the request budget over the day; nothing if none is kept."""
     if not isinstance(provider, MeteredProvider):
         return {}
-    from crypto_pool.adapters.asset_pictures import as_markdown, draw_requests
+    from crypto_pool.adapters.charts import as_markdown, draw_requests
 
     budget = provider.budget
     png = draw_requests(budget.moments_today(), pool.now(), budget.plan.per_day)
@@ -41,7 +41,7 @@ def judgement_picture(pool: PoolResource, decision: PromotionResult) -> Pictures
     version = decision.serving
     if version is None:
         return {}
-    from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE, as_markdown
+    from crypto_pool.adapters.charts import JUDGEMENT_FILE, as_markdown
 
     title = f"{decision.member.name}: version {version.version}, {version.tags['classifier']}"
     try:

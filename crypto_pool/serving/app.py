@@ -14,7 +14,6 @@ from crypto_pool import __version__
 from crypto_pool.serving import api, pages
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.board import Board
-from crypto_pool.serving.charts import ChartCache
 from crypto_pool.serving.errors import handle_errors
 from crypto_pool.serving.foreign_pages import ForeignPages
 from crypto_pool.serving.metrics import Measured, RequestMetrics
@@ -68,7 +67,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.board = board
     app.state.tools = {"Dagster": settings.dagster_url, "MLflow": settings.mlflow_url}
     app.state.metrics = RequestMetrics(board)
-    app.state.charts = ChartCache()
     secured = [] if settings.serving_token is None else [Depends(HTTPBearer(auto_error=False))]
     app.include_router(api.probes)
     app.include_router(pages.router)  # first: /members/NAME.html is no member of that name

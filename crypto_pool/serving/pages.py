@@ -1,31 +1,37 @@
 """The pages people look at: the pool, and one member."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
+import pandas as pd
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
+from crypto_pool.adapters.charts import (
+    MIN_CALIBRATION_ROWS,
+    Theme,
+    draw_calibration,
+    draw_importance,
+    draw_move,
+    draw_record,
+)
 from crypto_pool.domain.market import Trend
 from crypto_pool.serving import queries
 from crypto_pool.serving.api import MemberName, TheBoard, board_of, describe_member
-from crypto_pool.serving.charts import (
-    MIN_CALIBRATION_ROWS,
-    Chart,
-    ChartCache,
-    Theme,
-    calibration_rows,
-    draw,
-)
-from crypto_pool.serving.pool_schemas import MemberState
+from crypto_pool.serving.board import Board
+from crypto_pool.serving.pool_schemas import MemberDetail, MemberState, PastPrediction
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 CHART_DAYS = 180
+MAX_CHARTS = 256
 PAGE_PREDICTIONS = 365
 SHOWN_ROWS = 30
 # Swagger UI writes styles into its elements and has its icons in its style sheet.
@@ -44,6 +50,15 @@ class ApiPageAsset(StrEnum):
 
     SCRIPT = "swagger-ui-bundle.js"
     STYLE = "swagger-ui.css"
+
+
+class Chart(StrEnum):
+    """The charts of a member's page."""
+
+    PRICE = "price"
+    MOVE = "move"
+    CALIBRATION = "calibration"
+    IMPORTANCE = "importance"
 
 
 class Sort(StrEnum):
@@ -181,7 +196,7 @@ def member_page(request: Request, member: MemberName) -> Response:
         "state": detail.state,
         "difference": difference,
         "rows": detail.predictions[:SHOWN_ROWS],
-        "calibrated_on": len(calibration_rows(detail.predictions)),
+        "calibrated_on": len(_calibration_rows(detail)),
         "calibration_needs": MIN_CALIBRATION_ROWS,
         "importance": sorted(
             ((name, value) for name, value in importance.items() if value is not None),
@@ -197,19 +212,40 @@ def member_chart(
     request: Request, member: MemberName, chart: Chart, theme: Theme = Theme.LIGHT
 ) -> Response:
     """Draw one chart of a member's page."""
-    board = board_of(request)
-    charts: ChartCache = request.app.state.charts
-    key = board.state().publication, member, chart.value, theme.value
-    drawn = charts.get(*key)
-    if drawn is None:
-        detail = describe_member(board, member, PAGE_PREDICTIONS)
-        with board.cursor() as cursor:
-            closes = queries.closes(cursor, detail.state.symbol, CHART_DAYS)
-        drawn = draw(chart, theme, detail, closes)
-        charts.keep(drawn, *key)
     # The style inside the picture is matplotlib's own; shown as an image it runs no script.
     headers = {"Content-Security-Policy": CHART_POLICY}
+    drawn = _draw(board_of(request), member, chart, theme)
     return Response(drawn, media_type="image/svg+xml", headers=headers)
+
+
+@cached(LRUCache(MAX_CHARTS), lambda board, *key: hashkey(board.state().publication, *key), Lock())
+def _draw(board: Board, member: str, chart: Chart, theme: Theme) -> bytes:
+    """Draw a chart of a member, or find it drawn from the same publication."""
+    detail = describe_member(board, member, PAGE_PREDICTIONS)
+    forecast, model = detail.state.forecast, detail.state.champion
+    if chart is Chart.IMPORTANCE:
+        return draw_importance(theme, (model.feature_importance if model else None) or {})
+    if chart is Chart.CALIBRATION:
+        return draw_calibration(theme, _frame(_calibration_rows(detail)))
+    with board.cursor() as cursor:
+        rows = queries.closes(cursor, detail.state.symbol, CHART_DAYS)
+    closes = pd.Series({row["date"]: row["close"] for row in rows}, dtype=float)
+    if chart is Chart.MOVE:
+        return draw_move(theme, closes, forecast.expected_move if forecast else None)
+    return draw_record(theme, _frame(detail.predictions), closes)
+
+
+def _frame(predictions: Sequence[PastPrediction]) -> pd.DataFrame:
+    return pd.DataFrame(map(vars, predictions), columns=list(PastPrediction.model_fields))
+
+
+def _calibration_rows(detail: MemberDetail) -> list[PastPrediction]:
+    """Return the forecasts calibration is judged on: scored, and not in sample."""
+    return [
+        row
+        for row in detail.predictions
+        if row.outcome is not None and row.probability is not None and row.in_sample is not True
+    ]
 
 
 def error_page(request: Request, status: int, message: str) -> HTMLResponse:

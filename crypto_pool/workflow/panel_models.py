@@ -5,7 +5,7 @@ from datetime import date
 
 import pandas as pd
 
-from crypto_pool.adapters.asset_pictures import draw_panel_skill
+from crypto_pool.adapters.charts import draw_panel_skill
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow.panel import PanelModels
 from crypto_pool.adapters.mlflow.store import MlflowStore

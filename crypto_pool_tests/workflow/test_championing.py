@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.explanation_plots import BAR_FILE, BEESWARM_FILE
+from crypto_pool.adapters.charts import BAR_FILE, BEESWARM_FILE
 from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.standing import Standing
 from crypto_pool.errors import ModelUnavailable

@@ -68,7 +68,7 @@ def panel_metadata(update: PanelUpdate, target: Target) -> Mapping[str, Any]:
 def _skill_picture(halves: Mapping[str, RatioEstimate]) -> Mapping[str, Any]:
     if not halves:
         return {}
-    from crypto_pool.adapters.asset_pictures import as_markdown, draw_panel_skill
+    from crypto_pool.adapters.charts import as_markdown, draw_panel_skill
 
     title = "The panel over the reference, forecast before its outcomes were known"
     png = draw_panel_skill(halves, title)

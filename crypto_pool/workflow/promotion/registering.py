@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from crypto_pool.adapters.asset_pictures import JUDGEMENT_FILE, draw_judgement
-from crypto_pool.adapters.explanation_plots import draw_explanation
+from crypto_pool.adapters.charts import JUDGEMENT_FILE, draw_explanation, draw_judgement
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import (

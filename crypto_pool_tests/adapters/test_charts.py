@@ -1,4 +1,4 @@
-"""Pictures for the Dagster UI are small, and show what they were given."""
+"""Charts for Dagster and MLflow are small, and show what they were given."""
 
 import base64
 import io
@@ -7,16 +7,22 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from crypto_pool.adapters.asset_pictures import (
+from crypto_pool.adapters.charts import (
+    BAR_FILE,
+    BEESWARM_FILE,
     as_markdown,
+    draw_explanation,
     draw_judgement,
     draw_labelled_price,
     draw_requests,
 )
+from crypto_pool.domain.explanation import Explanation
 
+COLUMNS = ["7_day_RSI", "MACD", "reference_logit"]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -32,6 +38,15 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(FigureCanvasAgg, "draw", keeping)
     return figures
+
+
+@pytest.fixture
+def explanation():
+    random = np.random.default_rng(1)
+    dates = pd.date_range("2021-10-01", periods=20)
+    values = pd.DataFrame(random.normal(0, 0.05, (20, 3)), index=dates, columns=COLUMNS)
+    rows = pd.DataFrame(random.normal(0, 1, (20, 3)), index=dates, columns=COLUMNS)
+    return Explanation(values, rows, "sampled: in pairs", 0.00123)
 
 
 def legend(axes):
@@ -56,7 +71,7 @@ def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
     assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
     calibration, roc, confusion = drawn[0].axes
     assert legend(calibration) == ["champion", "reference"]
-    assert legend(roc)[0] == "champion, AUC 1.00"
+    assert legend(roc)[0] == "champion (AUC = 1.00)"
     counts = [text.get_text() for text in confusion.texts]
     assert counts == [str(np.sum(label == 0)), "0", "0", str(np.sum(label == 1))]
     assert "300 rows" in drawn[0].get_suptitle()
@@ -99,3 +114,24 @@ def test_markdown_holds_the_whole_picture():
     png = draw_requests([], NOW, None)
     text = as_markdown(png, "requests")
     assert base64.b64decode(text.partition("base64,")[2].removesuffix(")")) == png
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_an_explanation_names_member_algorithm_unit_and_origin(explanation, drawn, synthetic):
+    files = draw_explanation(explanation, "BTC_uptrend", "LightGBM", synthetic=synthetic)
+    assert set(files) == {BEESWARM_FILE, BAR_FILE}
+    assert len(drawn) == 2
+    for figure in drawn:
+        title, (axes, *_) = figure.get_suptitle(), figure.axes
+        assert "BTC_uptrend: LightGBM" in title
+        assert ("(SYNTHETIC DATA)" in title) is synthetic
+        assert "20 rows, 2021-10-01 to 2021-10-20; sampled" in title
+        assert "at most 0.1 points" in title
+        assert "percentage points of the served probability" in axes.get_xlabel()
+        assert {label.get_text() for label in axes.get_yticklabels()} >= set(COLUMNS)
+
+
+def test_pictures_of_an_explanation_show_something_and_leave_no_figure_open(explanation):
+    files = draw_explanation(explanation, "BTC_uptrend", "LightGBM", synthetic=False)
+    assert all(np.asarray(Image.open(io.BytesIO(data))).std() > 5 for data in files.values())
+    assert pyplot.get_fignums() == []
