@@ -95,7 +95,7 @@ def test_what_the_webhook_did_not_take_is_offered_again_and_logged_without_its_a
     webhook.status = status
     alerts.tell([Alert("a", "first")])
     assert webhook.texts == []
-    assert f"did not take an alert (status {status})" in caplog.text
+    assert f"did not take what was sent (status {status})" in caplog.text
     webhook.status = 200
     assert alerts.tell([]) == []
     alerts.tell([])
@@ -106,7 +106,7 @@ def test_what_the_webhook_did_not_take_is_offered_again_and_logged_without_its_a
 def test_a_webhook_that_is_not_there_stops_nothing(tmp_path, caplog):
     gone = Alerts(tmp_path / "a.json", "http://127.0.0.1:9/secret-path", [], lambda: NOW)
     assert gone.tell([Alert("a", "first")]) == [Alert("a", "first")]
-    assert "did not take an alert (ConnectionError)" in caplog.text
+    assert "did not take what was sent (ConnectionError)" in caplog.text
     assert "secret-path" not in caplog.text
 
 

@@ -101,26 +101,9 @@ class Alerts:
         return text
 
     def _post(self, text: str) -> bool:
-        import requests
-
         assert self._url is not None
         shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        try:
-            answer = requests.post(
-                self._url, json={"text": shown}, timeout=TIMEOUT_SECONDS, allow_redirects=False
-            )
-        except requests.RequestException as fault:  # its text holds the address, which is secret
-            fault_name = type(fault).__name__
-        else:
-            if 200 <= answer.status_code < 300:  # `ok` is true of a redirect too
-                return True
-            fault_name = f"status {answer.status_code}"
-        logger.error(
-            "the webhook of CRYPTO_POOL_ALERT_WEBHOOK_URL did not take an alert (%s); "
-            "it is offered again",
-            fault_name,
-        )
-        return False
+        return is_taken("POST", self._url, "CRYPTO_POOL_ALERT_WEBHOOK_URL", {"text": shown})
 
     def _read(self) -> dict[str, dict[str, Any]]:
         """Read what was told within the time that is remembered; a damaged file is put aside."""
@@ -143,3 +126,23 @@ class Alerts:
     def _write(self, known: dict[str, dict[str, Any]]) -> None:
         with replacing(self.file) as beside:
             beside.write_text(json.dumps(known, indent=1))
+
+
+def is_taken(method: str, url: str, setting: str, content: Any = None) -> bool:
+    """Send a request to the address that a setting holds; a refusal is logged, not the address."""
+    import requests
+
+    try:
+        answer = requests.request(
+            method, url, json=content, timeout=TIMEOUT_SECONDS, allow_redirects=False
+        )
+    except requests.RequestException as fault:  # its text holds the address, which is secret
+        reason = type(fault).__name__
+    else:
+        if 200 <= answer.status_code < 300:  # `ok` is true of a redirect too
+            return True
+        reason = f"status {answer.status_code}"
+    logger.error(
+        "the host of %s did not take what was sent (%s); it is sent again", setting, reason
+    )
+    return False

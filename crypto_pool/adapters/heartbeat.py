@@ -1,8 +1,6 @@
 """A dead man's switch: somebody elsewhere who hears of each day, and misses the one that fails."""
 
 import json
-import logging
-import os
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -10,10 +8,8 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from crypto_pool.adapters.alerts import TIMEOUT_SECONDS
-from crypto_pool.adapters.unfinished_files import name_unfinished
-
-logger = logging.getLogger("crypto_pool.alerts")
+from crypto_pool.adapters.alerts import is_taken
+from crypto_pool.adapters.unfinished_files import replacing
 
 
 class Heartbeat:
@@ -39,27 +35,9 @@ class Heartbeat:
             told = self._read()
             if f"{day}" <= max(told.get(what, ""), told.get("published", "")):
                 return
-            if self._fetch(url):
-                beside = name_unfinished(self.file)
-                beside.write_text(json.dumps({**told, what: f"{day}"}))
-                os.replace(beside, self.file)
-
-    def _fetch(self, url: str) -> bool:
-        import requests
-
-        try:
-            answer = requests.get(url, timeout=TIMEOUT_SECONDS, allow_redirects=False)
-        except requests.RequestException as fault:  # its text holds the address, which is secret
-            said = type(fault).__name__
-        else:
-            if 200 <= answer.status_code < 300:
-                return True
-            said = f"status {answer.status_code}"
-        logger.error(
-            "the host of CRYPTO_POOL_HEARTBEAT_URL did not take a heartbeat (%s); it is sent again",
-            said,
-        )
-        return False
+            if is_taken("GET", url, "CRYPTO_POOL_HEARTBEAT_URL"):
+                with replacing(self.file) as beside:
+                    beside.write_text(json.dumps({**told, what: f"{day}"}))
 
     def _read(self) -> dict[str, str]:
         try:

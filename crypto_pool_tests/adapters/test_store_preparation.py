@@ -11,6 +11,7 @@ from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool_tests.adapters.conftest import log
+from crypto_pool_tests.adapters.test_frame_store import kill_while_writing
 
 MEMBER = "BTC_uptrend"
 MakeFit = Callable[..., TrainedCandidate]
@@ -30,13 +31,13 @@ def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:
 
 
 def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db.unfinished").write_bytes(b"half a database")
+    kill_while_writing(tmp_path / "mlflow.db")
 
     made = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts"))
     made.prepare()
 
     assert made.versions.aliases() == {}
-    assert not list(tmp_path.glob("*.unfinished*"))
+    assert not list(tmp_path.glob(".mlflow.db*"))
 
 
 def test_a_store_that_is_gone_is_not_taken_for_a_new_one(

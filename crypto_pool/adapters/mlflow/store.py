@@ -23,6 +23,7 @@ from crypto_pool.adapters.sqlite_files import (
     keep_write_ahead_log,
     relocate,
 )
+from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.errors import ModelUnavailable
 
@@ -208,15 +209,12 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        for leftover in path.parent.glob(f"{unfinished.name}*"):
-            leftover.unlink()
-        keep_write_ahead_log(unfinished)
-        commit_without_waiting()  # some hundred commits
-        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
-        store.engine.dispose()
-        hold_open.cache_clear()  # the last to close the file brings its log into it
-        os.replace(unfinished, path)
+        with replacing(path) as unfinished:
+            keep_write_ahead_log(unfinished)
+            commit_without_waiting()  # some hundred commits
+            store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
+            store.engine.dispose()
+            hold_open.cache_clear()  # the last to close the file brings its log into it
 
 
 def require_writable(tracking_uri: str) -> None:
