@@ -79,13 +79,6 @@ class Settings(Groups, BaseSettings):
         files = DotEnvSettingsSource(settings_cls, env_file=secrets_files(home))
         return init_settings, env_settings, files, PoolFile(settings_cls, home)
 
-    @field_validator("symbols", mode="before")
-    @classmethod
-    def _split_symbols(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = value.replace(",", " ").split()
-        return tuple(str(symbol).upper() for symbol in value)
-
     @field_validator("*", mode="before")
     @classmethod
     def _as_a_shell_has_it(cls, value: Any, info: ValidationInfo) -> Any:
@@ -101,7 +94,7 @@ class Settings(Groups, BaseSettings):
     def _empty_is_not_set(cls, value: Any) -> Any:
         return cls.model_fields["dagster_home"].default if value == "" else value
 
-    @field_validator("serving_allowed_hosts", "serving_proxies", mode="before")
+    @field_validator("symbols", "serving_allowed_hosts", "serving_proxies", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value

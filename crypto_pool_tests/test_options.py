@@ -111,3 +111,23 @@ def test_a_folder_of_bars_that_is_not_there_is_refused_before_anything_runs(
     said = refused("build")
     assert f"folder {tmp_path / 'nowhere'} does not exist" in said
     assert "CRYPTO_POOL_MARKET_DATA_DIR" in said
+
+
+def test_a_symbol_is_refused_by_the_one_rule_from_the_option_to_the_file(tmp_path, monkeypatch):
+    """Upper case would make another coin of it, in one place alone."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    why = "is another form of 'SS'"
+    for command in (
+        ("build", "--symbols", "BTC,\u00df"),
+        ("new", str(tmp_path / "made"), "--symbols", "\u00df"),
+        ("accept-break", "\u00df", "2021-06-01"),
+        ("doctor", "\u00df"),
+        ("odds", "\u00df", "--move", "8%"),
+    ):
+        answer = CliRunner().invoke(app, command)
+        assert isinstance(answer.exception, InvalidSetting), (command, answer.output)
+        assert why in str(answer.exception)
+    (tmp_path / "pool.toml").write_text('symbols = ["btc", "\u00df"]\n', encoding="utf-8")
+    load_settings.cache_clear()
+    with pytest.raises(InvalidSetting, match=why):
+        load_settings()

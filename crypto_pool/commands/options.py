@@ -68,9 +68,10 @@ def read_names(text: str) -> tuple[str, ...]:
 
 def read_symbols(text: str) -> tuple[str, ...]:
     """Read coins from an option; `all` are those of the defaults."""
+    from crypto_pool.domain.symbols import parse_symbol
     from crypto_pool.setting_groups import DEFAULT_SYMBOLS
 
-    return DEFAULT_SYMBOLS if text.lower() == "all" else read_names(text.upper())
+    return DEFAULT_SYMBOLS if text.lower() == "all" else tuple(map(parse_symbol, read_names(text)))
 
 
 def require_writable(option: str, file: Path | None) -> None:

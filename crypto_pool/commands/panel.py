@@ -86,9 +86,10 @@ def odds(
 
     from crypto_pool.adapters.prediction_tables import query
     from crypto_pool.domain.odds import odds_of, read_move, why_no_odds
+    from crypto_pool.domain.symbols import parse_symbol
     from crypto_pool.settings import load_settings
 
-    fraction, coin, folder = read_move(move), symbol.upper(), load_settings().state_dir
+    fraction, coin, folder = read_move(move), parse_symbol(symbol), load_settings().state_dir
     latest = query(
         folder,
         "SELECT * FROM panel_forecasts "

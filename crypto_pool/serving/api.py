@@ -134,7 +134,7 @@ async def prediction(board: TheBoard, symbol: SymbolText, trend_type: Trend) -> 
 
     Without a champion it is the baseline's, with the status `baseline`.
     """
-    name = Member(symbol.upper(), trend_type).name
+    name = Member(symbol, trend_type).name
     state = next((state for state in board.state().members if state.member == name), None)
     if state is None or (state.champion is None and state.forecast is None):
         raise Refusal(404, "no_champion", _without_champion(name, state))
@@ -156,12 +156,11 @@ def odds(
     ],
 ) -> Odds:
     """Give the probability that a coin's target changes by at least `move_pct` percent."""
-    coin = symbol.upper()
     with board.cursor() as cursor:
         rows = {row["symbol"]: row for row in queries.latest_panel(cursor)}
-        if coin not in rows:
-            raise Refusal(404, "no_odds", why_no_odds(coin, queries.stored_symbols(cursor)))
-    return odds_of(rows[coin], move_pct / 100)
+        if symbol not in rows:
+            raise Refusal(404, "no_odds", why_no_odds(symbol, queries.stored_symbols(cursor)))
+    return odds_of(rows[symbol], move_pct / 100)
 
 
 @router.get(
@@ -187,7 +186,7 @@ def predictions(
     with board.cursor() as cursor:
         total, rows = queries.past_predictions(
             cursor,
-            symbol=symbol.upper() if symbol else None,
+            symbol=symbol,
             trend=trend_type.value if trend_type else None,
             start=start,
             end=end,

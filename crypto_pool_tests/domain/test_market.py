@@ -232,6 +232,14 @@ def test_a_symbol_is_letters_and_digits_of_any_script(text):
         ("BTC_X", "'_' is neither"),
         ("", "it is empty"),
         ("A" * 21, "21 letters, at most 20"),
+        ("\u00df", "is another form of 'SS'"),
+        ("\ufb01l", "is another form of 'FI'"),
+        ("\u017fol", "is another form of 'S'"),
+        ("\u0131otx", "is another form of 'I'"),
+        ("\u0149ear", "is another form of"),
+        ("\uff22TC", "is another form of 'B'"),
+        ("1inch\u00b2", "is another form of '2'"),
+        ("\u0130otx", "is another form of"),
     ],
 )
 def test_what_is_no_symbol_is_refused_with_the_reason(text, why):
