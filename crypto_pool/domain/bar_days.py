@@ -7,7 +7,7 @@ never rounded away.
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 
 import numpy as np
@@ -60,7 +60,7 @@ def moment_ns(stamp: object) -> int:
             raise ValueError("is missing")
         return int((moment.tz_convert("UTC") if moment.tzinfo else moment).as_unit("ns").value)
     if isinstance(stamp, date):
-        return _moment(datetime.combine(stamp, time(), UTC), 0)
+        return _begin(stamp)
     if isinstance(stamp, int | float | Decimal) and not isinstance(stamp, bool):
         return _from_number(str(stamp))
     text = "" if stamp is None else str(stamp).strip()
@@ -71,7 +71,10 @@ def moment_ns(stamp: object) -> int:
 
 def _named(stamp: object, place: Place, row: int) -> int:
     try:
-        return moment_ns(stamp)
+        moment = moment_ns(stamp)
+        if not _EARLIEST <= moment // SECOND < _LATEST:
+            raise ValueError("is not of 2009 to 2100")
+        return moment
     except (ValueError, OverflowError) as fault:  # also pandas' bounds, and day 31 of February
         why = str(fault) if type(fault) is ValueError else "is no date of daily bars"
         raise InvalidBars(
@@ -99,7 +102,7 @@ def _from_text(text: str) -> int:
         raise ValueError("is not a date that tells day and month apart")
     for form in _NAMED_MONTH:
         try:
-            return _moment(datetime.strptime(text, form).replace(tzinfo=UTC), 0)
+            return _begin(datetime.strptime(text, form).date())
         except ValueError:
             continue
     raise ValueError("is missing" if not text else "is not a date")
@@ -127,13 +130,13 @@ def _offset_ns(zone: str | None) -> int:
 
 def _day(year: int, month: int, day: int) -> int:
     try:
-        return _moment(datetime(year, month, day, tzinfo=UTC), 0)
+        return _begin(date(year, month, day))
     except ValueError:
         raise ValueError("is no day of the calendar") from None
 
 
-def _moment(moment: datetime, nanoseconds: int) -> int:
-    return int(moment.timestamp()) * SECOND + nanoseconds
+def _begin(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * DAY
 
 
 def _why_elsewhere(moments: np.ndarray, row: int) -> str:

@@ -228,6 +228,13 @@ READ: dict[str, tuple[str, str | bytes]] = {
         "BTC.parquet",
         parquet(BARS.set_axis(BARS.index.strftime("%Y%m%d").astype(int).rename("date"))),
     ),
+    "Parquet of chosen rows, whose numbers pandas keeps": (
+        "BTC.parquet",
+        parquet(BARS.reset_index().set_axis(range(70_000, 70_000 + len(BARS)))),
+    ),
+    "numbers of rows beside dates": ("BTC.csv", lines("index," + OWN, "7," + OHLCV)),
+    "a pair of an exchange": ("BTC.csv", lines("ticker," + OWN, "BINANCE:BTCUSDT," + OHLCV)),
+    "Kraken's name of the coin": ("BTC.csv", lines("pair," + OWN, "XXBTZUSD," + OHLCV)),
     "Parquet of two levels": ("BTC.parquet", parquet(levels("BTC-USD"))),
     "Parquet of two coins": ("BTC.parquet", parquet(levels("BTC-USD", "ETH-USD"))),
 }
@@ -373,6 +380,26 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         "BTC.csv",
         lines("symbol," + OWN, "BTC," + OHLCV) + "ETH,2024-01-01,1,1,1,1,1\n",
         "column symbol: BTC, ETH in one file",
+    ),
+    "another coin by its column": (
+        "BTC.csv",
+        lines("symbol," + OWN, "ETH/BTC," + OHLCV),
+        "column symbol: 'ETH/BTC' is not BTC",
+    ),
+    "a coin whose name begins alike": (
+        "BTC.csv",
+        lines("Symbol," + OWN, "BTCZUSDT," + OHLCV),
+        "column Symbol: 'BTCZUSDT' is not BTC",
+    ),
+    "a day before there were coins": (
+        "BTC.csv",
+        replaced(3, "1970-01-01,1,1,1,1,1"),
+        "line 3, column date: '1970-01-01' is not of 2009 to 2100",
+    ),
+    "a year that no clock holds": (
+        "BTC.csv",
+        replaced(3, "9999-12-31,1,1,1,1,1"),
+        "line 3, column date: '9999-12-31' is not of 2009",
     ),
     "two dates that differ": (
         "BTC.csv",

@@ -16,6 +16,7 @@ from crypto_pool.adapters.providers.layouts import normalised
 from crypto_pool.adapters.providers.sheets import Sheet, read_sheet
 from crypto_pool.domain.bar_days import bar_days
 from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InvalidBars, InvalidSetting, UnknownSymbol
 
 _FILE_NAME = re.compile(r"(.+?)\.(csv|tsv|txt|parquet)(\.gz|\.bz2|\.xz|\.zip)?", re.I)
@@ -24,7 +25,8 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.I)
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _NO_VALUE = {"", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--"}
 _TIME_ALONE = re.compile(r"\d{2}:?\d{2}(:?\d{2})?")
-_ONE_COIN = ("symbol", "ticker", "pair")
+_COIN_COLUMNS = ("symbol", "ticker", "pair")
+_QUOTES = r"(F?D?USD[TCP]?|[BT]USD|EUR|GBP|JPY|KRW|TRY|BRL|AUD|BTC|ETH|BNB|PERP)"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class DirectoryProvider:
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
         """Every row of the coin's file as it stands there; `last_closed` cuts nothing."""
         sheet = self._sheet(symbol)
-        _require_one_coin(sheet)
+        _require_coin(sheet, symbol)
         columns = {name: sheet.column(sheet.layout.columns[name]) for name in BAR_COLUMNS}
         comma = _has_decimal_comma(columns.values())
         numbers = {name: _numbers(sheet, name, comma) for name in BAR_COLUMNS}
@@ -99,13 +101,21 @@ class DirectoryProvider:
         for path in paths:
             named = _FILE_NAME.fullmatch(unicodedata.normalize("NFC", path.name))
             if named and not path.name.startswith("."):
-                files.setdefault(named[1].upper(), []).append(path)
+                files.setdefault(_coin(named[1]), []).append(path)
         return files
+
+
+def _coin(name: str) -> str:
+    try:
+        return parse_symbol(name)
+    except InvalidSetting:  # refused by the rule, with its reason, where it is asked for
+        return name
 
 
 def _days(sheet: Sheet) -> pd.DatetimeIndex:
     """The UTC day of each row, on which all its stamps agree."""
-    first, *others = sheet.layout.stamps
+    stamped = [at for at in sheet.layout.stamps if not _counts_rows(sheet, at)]
+    first, *others = stamped or sheet.layout.stamps
     stamps = sheet.column(first)
     for position in list(others):
         cells = sheet.column(position)
@@ -125,6 +135,13 @@ def _days(sheet: Sheet) -> pd.DatetimeIndex:
     return days
 
 
+def _counts_rows(sheet: Sheet, position: int) -> bool:
+    """Whether a column is pandas' own index: numbers of rows, which are no stamps."""
+    cells = map(str, sheet.column(position))
+    named = bool(sheet.names) and normalised(sheet.names[position]).startswith("index")
+    return named and all(cell.isdecimal() and len(cell) < len("20000101") for cell in cells)
+
+
 def _place(sheet: Sheet, position: int, row: int) -> str:
     return sheet.place(row, position)
 
@@ -134,14 +151,27 @@ def _clock(cell: object) -> str:
     return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
 
 
-def _require_one_coin(sheet: Sheet) -> None:
+def _require_coin(sheet: Sheet, symbol: str) -> None:
+    """Raise InvalidBars where the file says of its rows that they are another coin's.
+
+    It may write a pair, with the exchange before it: `BTCUSDT`, `BTC/USD`, `BINANCE:BTCUSDT`.
+    """
+    names = "|".join({"BTC": ("BTC", "XBT")}.get(symbol, (re.escape(symbol),)))
+    own = re.compile(
+        rf"(.*[:.]|\w+_SPOT_)?(?-i:t)?({names})\d{{0,5}}({_QUOTES}.*|[\W_].*)?|X({names})Z...", re.I
+    )
     for position, name in enumerate(sheet.names):
-        if normalised(name) in _ONE_COIN:
+        if normalised(name) in _COIN_COLUMNS:
             coins = sorted({str(cell).strip() for cell in sheet.column(position)})
             if len(coins) > 1:
                 raise InvalidBars(
                     f"{sheet.path}, column {name}: {', '.join(coins[:3])} in one file; "
                     "give one file a coin"
+                )
+            if not own.fullmatch(coins[0]):
+                raise InvalidBars(
+                    f"{sheet.path}, column {name}: {coins[0]!r} is not {symbol}; name the file "
+                    "after its coin, or take the column away"
                 )
 
 
