@@ -87,7 +87,7 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     from crypto_pool.adapters.providers import MeteredProvider
     from crypto_pool.adapters.providers.directory import DirectoryProvider
     from crypto_pool.defs.market_data import build_provider
-    from crypto_pool.domain.breaks import level_breaks
+    from crypto_pool.domain.breaks import level_breaks, volume_breaks
     from crypto_pool.domain.market import validate_bars
     from crypto_pool.workflow.history import why_blocked
 
@@ -122,7 +122,7 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     yield _tried("bars", pull)
     for bars in pulled:
         blocked = why_blocked(FrameStore(settings.frames_root), coin, bars, settings.last_closed())
-        others = ", ".join(map(str, level_breaks(bars))) or "none"
+        others = ", ".join(map(str, (*level_breaks(bars), *volume_breaks(bars)))) or "none"
         yield Finding("breaks", not blocked, blocked or others)
         yield _clock(settings, bars)
 

@@ -1,10 +1,12 @@
 """Daily bars to technical indicators, with the provider's names and conventions."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import talib
 
-from crypto_pool.domain.breaks import by_segment
+from crypto_pool.domain.breaks import by_segment, segment_begins
 from crypto_pool.domain.recipe import SeriesType
 
 SIMPLE_AVERAGE = 0  # TA-Lib's MA_Type for SMA
@@ -27,6 +29,31 @@ def compute_indicators(
     only, and for the recursive ones (EMA family, OBV, A/D) on where the bars start.
     """
     return by_segment(bars, lambda part: _compute(part, match_provider, time_period, series_type))
+
+
+def restart_at_breaks(
+    given: pd.DataFrame,
+    bars: pd.DataFrame,
+    starts_on: date | None,
+    *,
+    time_period: int,
+    series_type: SeriesType,
+) -> pd.DataFrame:
+    """Return a provider's indicators with what runs across a break computed from the bars since.
+
+    It knows nothing of the breaks, nor that a history was restarted on a day: rows before that
+    day are left out. The digits are the provider's.
+    """
+    start = given.index[0] if starts_on is None else bars.index[0]
+    begins = [start, *bars.index[segment_begins(bars)]]
+    across = [day for day in begins if day > given.index[0]]
+    if not across:
+        return given
+    own = compute_indicators(
+        bars.loc[across[0] :], True, time_period=time_period, series_type=series_type
+    )
+    before: pd.DataFrame = given.loc[(given.index >= start) & (given.index < across[0])]
+    return pd.concat([before, own])
 
 
 def _compute(

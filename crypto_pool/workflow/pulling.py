@@ -10,8 +10,11 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.adapters.rate_limit import PullPlan
 from crypto_pool.domain.bar_history import Merge, merge_bars, name_days
+from crypto_pool.domain.breaks import VOLUME_BARS, volume_breaks
+from crypto_pool.domain.indicators import restart_at_breaks
 from crypto_pool.domain.market import validate_bars
 from crypto_pool.domain.moments import naive_utc
+from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import BrokenHistory, DailyQuotaExhausted, HistoryChanged, MissingPartition
 from crypto_pool.workflow.history import decisions_of, why_blocked
 from crypto_pool.workflow.incidents import SILENT_DAYS, silent_coins
@@ -50,7 +53,7 @@ class Puller:
             raw = raw.loc[raw.index >= pd.Timestamp(decided.starts_on)]
         checked = validate_bars(raw, symbol, self.last_closed, self.min_history_bars)
         merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
-        notes = (*merge.notes(symbol), *self._silence(symbol, merge))
+        notes = (*merge.notes(symbol), *_volume_notes(symbol, merge), *self._silence(symbol, merge))
         faults = (*(fault.message for fault in checked.faults), *notes)
         blocked = why_blocked(self.store, symbol, merge.bars, self.last_closed)
         report = self._report(symbol, merge, faults, blocked)
@@ -75,8 +78,10 @@ class Puller:
                 return []
         return [alert.text for alert in told]
 
-    def provider_indicators(self, symbol: str) -> pd.DataFrame:
-        """The provider's own indicators, whole; for a coin whose bars were pulled today."""
+    def provider_indicators(
+        self, symbol: str, *, time_period: int, series_type: SeriesType
+    ) -> pd.DataFrame:
+        """The provider's own indicators, up to a break; for a coin whose bars were pulled today."""
         if not isinstance(self.provider, MeteredProvider):
             raise MissingPartition(
                 f"{symbol}: {self.provider.source} has no indicators of its own; "
@@ -87,7 +92,13 @@ class Puller:
                 f"{symbol}: its bars were not pulled today, so its indicators are not asked for; "
                 "materialise daily_bars first"
             )
-        return self.provider.indicators(symbol)
+        return restart_at_breaks(
+            self.provider.indicators(symbol),
+            self.store.read("daily_bars", symbol),
+            decisions_of(self.store, symbol).starts_on,
+            time_period=time_period,
+            series_type=series_type,
+        )
 
     def _report(
         self, symbol: str, merge: Merge, faults: tuple[str, ...], blocked: str
@@ -112,6 +123,16 @@ class Puller:
                 }
             ]
         )
+
+
+def _volume_notes(symbol: str, merge: Merge) -> list[str]:
+    """Name where the unit of volume seems to change, while that is news."""
+    known = merge.bars if merge.verdict == "first" else merge.bars.tail(3 * VOLUME_BARS)
+    return [
+        f"{symbol}: {found}, each of {VOLUME_BARS} bars: another unit, or another venue; if so "
+        f"correct the source, or `crypto-pool restart-history {symbol} --from {found.day}`"
+        for found in volume_breaks(known)
+    ]
 
 
 def stored_bars(store: FrameStore, symbol: str) -> pd.DataFrame | None:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.breaks import by_segment, first_break, level_breaks
+from crypto_pool.domain.breaks import by_segment, first_break, level_breaks, volume_breaks
 from crypto_pool.domain.features import assemble_features
-from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.indicators import compute_indicators, restart_at_breaks
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import PRICE_COLUMNS, Trend
 from crypto_pool.domain.recipe import Target
@@ -88,3 +88,27 @@ def test_stretches_too_short_for_an_indicator_are_no_crash(length):
     bars = pd.concat([BARS.iloc[:AT], scaled(BARS, 1000.0).iloc[AT : AT + length]])
     assert len(compute_indicators(bars)) == AT + length
     assert by_segment(bars, lambda part: part).equals(bars)
+
+
+@pytest.mark.parametrize("factor", [60.0, 1 / 1000])
+def test_volume_in_another_unit_is_named_from_the_first_such_day(factor):
+    (found,) = volume_breaks(scaled(BARS, factor, ("volume",)))
+    assert (found.day, found.before) == (DAY, BARS.index[AT - 1].date())
+    assert found.ratio == pytest.approx(factor, rel=0.5)
+    assert volume_breaks(BARS) == volume_breaks(scaled(BARS, 2.0, ("volume",))) == ()
+
+
+def test_a_providers_indicators_start_anew_at_a_break_and_at_a_restart():
+    """It computes across them; up to there its rows stay, from there the bars since count."""
+    terms = {"time_period": 7, "series_type": "close"}
+    broken = scaled(BARS, 1000.0)
+    given = compute_indicators(broken, True, **terms) + 1.0  # told apart from what is made here
+    anew = restart_at_breaks(given, broken, None, **terms)
+    own = compute_indicators(broken.iloc[AT:], True, **terms)
+    pd.testing.assert_frame_equal(anew.iloc[:AT], given.iloc[:AT])
+    pd.testing.assert_frame_equal(anew.iloc[AT:], own, check_freq=False)
+    kept = broken.iloc[AT:]
+    restarted = restart_at_breaks(given, kept, DAY, **terms)
+    pd.testing.assert_frame_equal(restarted, own, check_freq=False)
+    slid = given.iloc[AT + 9 :]
+    assert restart_at_breaks(slid, kept, DAY, **terms) is slid

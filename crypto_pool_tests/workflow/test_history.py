@@ -105,6 +105,16 @@ def test_a_gap_that_keeps_the_reference_away_is_named(store):
         reference_of(frames, Member("BTC", Trend.UPTREND), LAST, DEFAULT_TARGET)
 
 
+def test_volume_in_another_unit_within_a_pull_is_named_while_that_is_news(store):
+    """It blocks nothing: prices are what they were."""
+    bars = BARS.copy()
+    bars.loc[pd.Timestamp(BREAK) :, "volume"] *= 1000
+    told = " ".join(pull(store, bars)[1])
+    assert f"BTC: on {BREAK} volumes are" in told
+    assert f"`crypto-pool restart-history BTC --from {BREAK}`" in told
+    assert "volumes" not in " ".join(pull(store, bars)[1])
+
+
 def test_a_break_between_pulls_is_named_too(store):
     pull(store, BARS.loc[: str(BREAK - timedelta(days=1))], BREAK - timedelta(days=1))
     with pytest.raises(BrokenHistory, match="accept-break BTC 2021-03-01"):

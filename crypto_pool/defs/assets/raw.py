@@ -70,16 +70,13 @@ def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[st
 def raw_indicators(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """Technical indicators of each coin, from its whole history or as the provider has them."""
     puller, settings = pool.puller, pool.settings
+    terms: Any = {"time_period": settings.time_period, "series_type": settings.series_type}
 
     def compute(symbol: str) -> Mapping[str, Any]:
         if settings.indicator_source == "provider":
-            indicators = puller.provider_indicators(symbol)
+            indicators = puller.provider_indicators(symbol, **terms)
         else:
-            indicators = compute_indicators(
-                pool.store.read("daily_bars", symbol),
-                time_period=settings.time_period,
-                series_type=settings.series_type,
-            )
+            indicators = compute_indicators(pool.store.read("daily_bars", symbol), **terms)
         pool.store.write("raw_indicators", symbol, indicators)
         return {
             "dagster/partition_row_count": len(indicators),
