@@ -36,7 +36,7 @@ defs = dg.Definitions(
     schedules=[*schedules, clean_up_daily],
     sensors=[*sensors, *alert_sensors],
     resources={
-        "pool": PoolResource(bar_date="", only=[], as_then=False),
+        "pool": PoolResource(bar_date="", only=[], as_then=False, train_anew=False),
         "mlflow": mlflow_parent_run,
         "survivors": SurvivorsIOManager(),
     },

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.defs.data_checks import drifted
+from crypto_pool.defs.data_checks import undrifted
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.drift import RECENT_ROWS
 from crypto_pool.settings import load_settings
@@ -29,6 +29,6 @@ def test_a_feature_has_drifted_beyond_the_limit_of_the_settings(store, monkeypat
     monkeypatch.setenv("CRYPTO_POOL_DRIFT_LIMIT", limit)
     load_settings.cache_clear()
     try:
-        assert drifted(store, "BTC", PoolResource(bar_date="", only=[])) == found
+        assert undrifted(store, "BTC", PoolResource(bar_date="", only=[])) == found
     finally:
         load_settings.cache_clear()

@@ -2,16 +2,38 @@
 
 import ast
 import json
+import subprocess
+import sys
+from datetime import date
 from pathlib import Path
 
 import matplotlib
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.wheel import build_wheel, install_wheel
 
 NOTEBOOK = json.loads((Path(__file__).parents[1] / "docs" / "ask-the-pool.ipynb").read_text())
 CODE = {cell["id"]: cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"}
+MODEL = "model"
+TOLD = """
+import json
+import crypto_pool
+
+model = f"models:/{name}@champion"
+needs = open(mlflow.pyfunc.get_model_dependencies(model)).read().split()
+told = {
+    "package": crypto_pool.__file__,
+    "version": crypto_pool.__version__,
+    "rows": len(asked),
+    "difference": (asked["stored"] - asked["asked"]).abs().max(),
+    "needs": needs,
+    "example": [*champion.input_example.shape, *champion.predict(champion.input_example)],
+}
+print(json.dumps(told))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +46,8 @@ def shown(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context({"backend": "agg"}):
         patch.chdir(home / "docs")
         for name, cell in CODE.items():
+            if name == MODEL:
+                continue  # it needs a pool that was trained
             tree = ast.parse("".join(cell["source"]))
             last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
             exec(compile(tree, name, "exec"), names)
@@ -47,6 +71,36 @@ def test_it_draws_calibration_and_one_member(shown):
     (member,) = shown["member"].axes
     assert len(member.lines[0].get_xdata()) == 180
     assert len(member.collections[0].get_offsets()) == 45
+
+
+@pytest.mark.long
+def test_a_champion_that_is_loaded_gives_what_is_stored(tmp_path):
+    """The whole notebook, with the installed wheel, over a pool that was trained."""
+    for folder in ("source", "docs", "dagster_home"):
+        (tmp_path / folder).mkdir()
+    install_wheel(build_wheel(tmp_path / "source"), tmp_path / "site")
+    quick = {"training_rows": "300", "explained_rows": "10", "workers": "1"}
+    served = {"symbols": "BTC,ETH", "sandbox_predictability": "0.5", "evaluation_policy": "holdout"}
+    pool = PoolFolder(tmp_path / "dagster_home", {**quick, **served})
+    built = pool.build_few(date(2023, 6, 30))
+    assert built.returncode == 0, built.stderr[-4000:]
+    notebook = "\n".join("".join(cell["source"]) for cell in CODE.values()) + TOLD
+    done = subprocess.run(
+        [sys.executable, "-c", notebook],
+        cwd=tmp_path / "docs",
+        env={**pool.environment, "PYTHONPATH": str(tmp_path / "site"), "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["package"].startswith(str(tmp_path / "site"))
+    assert told["rows"] >= 1
+    assert told["difference"] < 1e-9
+    assert f"crypto-pool=={told['version']}" in told["needs"]
+    assert told["example"][:2] == [3, 21]
+    assert all(0 < probability < 1 for probability in told["example"][2:])
 
 
 def test_no_output_is_kept():

@@ -31,7 +31,8 @@ def every_partition_processed(key: dg.AssetKey) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=key,
         name="every_partition_processed",
-        description="Fails the run, and names each partition of its batch that failed.",
+        description="All of the batch came through. Else the run fails and names the rest: mend "
+        "what is said of them, and execute it again.",
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         failures = pending_failures(context.instance, context.run, key)

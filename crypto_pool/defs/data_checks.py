@@ -1,7 +1,8 @@
 """What the UI says of the data: bars and features, coin by coin.
 
-Nothing here blocks: a coin that must not be trained on is refused by name inside its asset, so
-that no check has to stop the others.
+A check is named for what holds where all is well, and says what to do where it does not. Nothing
+here blocks: a coin that must not be trained on is refused by name inside its asset, so that no
+check has to stop the others.
 """
 
 from collections.abc import Callable
@@ -28,8 +29,8 @@ Finding = Callable[[FrameStore, str, PoolResource], str]
 """What is wrong with a coin in words, empty if nothing is."""
 
 
-def behind(store: FrameStore, symbol: str, pool: PoolResource) -> str:
-    """Whether the stored bars end before the last closed day."""
+def recent(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+    """Bars reach to the last closed day. Else: materialise daily_bars, or retire the coin."""
     latest: date = store.read("daily_bars", symbol).index.max().date()
     late = (pool.settings.last_closed() - latest).days
     if late <= 0:
@@ -38,21 +39,21 @@ def behind(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     return f"{late} days behind, its last bar is {latest}{ended}"
 
 
-def gaps(store: FrameStore, symbol: str, pool: PoolResource) -> str:
-    """Days missing inside the history."""
+def unbroken(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+    """No day is missing inside. Else: ask the source, then `crypto-pool restart-history`."""
     missing = missing_days(pd.DatetimeIndex(store.read("daily_bars", symbol).index))
     return (
         f"{len(missing)} days missing, the last is {missing[-1]:%Y-%m-%d}" if len(missing) else ""
     )
 
 
-def insane_bars(store: FrameStore, symbol: str, pool: PoolResource) -> str:
-    """Order, duplicates and impossible prices."""
+def sane_bars(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+    """Bars are in order and possible. Else: mend the source, then `crypto-pool restart-history`."""
     return _refusal(lambda: require_sane_bars(store.read("daily_bars", symbol), symbol))
 
 
-def changed_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
-    """What the provider now tells otherwise than is stored."""
+def steady_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+    """The source tells what is stored. Else: if it is right, `crypto-pool restart-history`."""
     if not store.exists(REPORTS, symbol):
         return ""
     report = store.read(REPORTS, symbol).iloc[0]
@@ -64,22 +65,22 @@ def changed_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     return ", ".join([*found, *([str(report["reason"])] if report["reason"] else [])])
 
 
-def insane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
-    """Values that are not finite or outside their definition."""
+def sane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+    """Features are finite and within their definition. Else: materialise feature_table again."""
     features = store.read("feature_table", symbol)
     return _refusal(lambda: require_sane_features(features, symbol, pool.settings.time_period))
 
 
-def drifted(store: FrameStore, symbol: str, pool: PoolResource) -> str:
-    """Features whose latest rows lie outside what came before."""
+def undrifted(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+    """Latest features lie within what came before. Else: train the coin's members anew."""
     closes = store.read("daily_bars", symbol)["close"]
     shares = unseen_share(per_price(store.read("feature_table", symbol), closes))
     far = shares[shares > pool.settings.drift_limit]
     return ", ".join(f"{name} {share:.0%} outside" for name, share in far.items())
 
 
-def dropped(store: FrameStore, symbol: str, pool: PoolResource) -> str:
-    """Bars that gave no feature row, warm-up included."""
+def usable(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+    """Most bars gave a feature row, warm-up included. Else: look for gaps in the source."""
     bars, rows = len(store.read("daily_bars", symbol)), len(store.read("feature_table", symbol))
     share = 1 - rows / bars
     return f"{share:.0%} of {bars} bars gave no row" if share > DROPPED_LIMIT else ""
@@ -112,6 +113,6 @@ def _refusal(require: Callable[[], None]) -> str:
 
 
 data_checks = [
-    *(check_coins(daily_bars, "daily_bars", f) for f in (behind, gaps, insane_bars, changed_past)),
-    *(check_coins(feature_table, "feature_table", f) for f in (insane_features, drifted, dropped)),
+    *(check_coins(daily_bars, "daily_bars", f) for f in (recent, unbroken, sane_bars, steady_past)),
+    *(check_coins(feature_table, "feature_table", f) for f in (sane_features, undrifted, usable)),
 ]

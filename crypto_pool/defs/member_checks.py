@@ -25,11 +25,12 @@ from crypto_pool.workflow.monitoring import observe_members
 
 CALIBRATION_LIMIT = 0.1
 SERVED = (Urgency.NO_CHAMPION, Urgency.QUARANTINE)
+TRAIN = "Else: train those it names, or switch retrain_stale_members on."
 OF_CHAMPIONS: dict[str, tuple[str, Iterable[Urgency]]] = {
-    "served": ("Names members without a champion, or with a quarantined one.", SERVED),
-    "recent": ("Names members trained too long ago.", (Urgency.AGE, Urgency.ROWS)),
-    "undrifted": ("Names members whose inputs left their training span.", (Urgency.DRIFT,)),
-    "fresh": ("Names each stale member and says why it is, by the sensor's rules.", Urgency),
+    "served": (f"A champion serves each member, unquarantined. {TRAIN}", SERVED),
+    "recent": (f"No member was trained too long ago. {TRAIN}", (Urgency.AGE, Urgency.ROWS)),
+    "undrifted": (f"Inputs lie within the training span. {TRAIN}", (Urgency.DRIFT,)),
+    "fresh": (f"No member is stale by the sensor's rules. {TRAIN}", Urgency),
 }
 
 
@@ -65,7 +66,8 @@ def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
     asset=daily_predictions,
     name="sound",
     blocking=True,
-    description="Blocks the publication of a day with two rows of a member, or no probability.",
+    description="One row of a member a day, with a probability. Else nothing is published: "
+    "materialise the day again.",
 )
 def sound_forecasts(
     context: dg.AssetCheckExecutionContext, pool: PoolResource
@@ -82,7 +84,8 @@ def sound_forecasts(
     asset=prediction_outcomes,
     name="sound",
     blocking=True,
-    description="Blocks the verdict on champions by outcomes that are not those of their rows.",
+    description="Outcomes are those of their rows. Else no champion is judged by them: score the "
+    "day again.",
 )
 def sound_outcomes(
     context: dg.AssetCheckExecutionContext, pool: PoolResource
@@ -96,7 +99,10 @@ def sound_outcomes(
     return _blocking(faults, _days(context, pool, "prediction_outcomes"))
 
 
-@dg.asset_check(asset=daily_predictions, description="Names champions without row or reason.")
+@dg.asset_check(
+    asset=daily_predictions,
+    description="Each champion has a row of the day, or a reason. Else: materialise the day again.",
+)
 def covered(pool: PoolResource) -> dg.AssetCheckResult:
     """Whether every champion has its forecast of the last closed day, or cannot have one."""
     decisions = Ledger(pool.store).by_member()
@@ -108,7 +114,11 @@ def covered(pool: PoolResource) -> dg.AssetCheckResult:
     return _finding(missing, len(champions))
 
 
-@dg.asset_check(asset=realised_performance, description="Names members behind the reference.")
+@dg.asset_check(
+    asset=realised_performance,
+    description="No member does worse than the random walk. Else: the review takes it out of "
+    "service, or `crypto-pool rollback`.",
+)
 def at_par_with_reference(pool: PoolResource) -> dg.AssetCheckResult:
     """Whether live forecasts are at least as good as the random walk's; noise is not told off."""
     rows = _performance(pool)
@@ -120,7 +130,10 @@ def at_par_with_reference(pool: PoolResource) -> dg.AssetCheckResult:
     return _finding(behind, len(rows))
 
 
-@dg.asset_check(asset=realised_performance, description="Names members whose mean is off.")
+@dg.asset_check(
+    asset=realised_performance,
+    description="Forecasts come true about as often as they say. Else: train those it names anew.",
+)
 def calibrated(pool: PoolResource) -> dg.AssetCheckResult:
     """Whether matured forecasts came true about as often as they said."""
     rows = _performance(pool)

@@ -41,13 +41,18 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Everything outside that an asset may touch."""
 
     bar_date: str = Field(
-        "", description="Build the pool as of this closed bar date; empty: the latest closed day."
+        "", description="Bar date, YYYY-MM-DD: work as of this closed day; empty: the latest one."
     )
     only: list[str] = Field(
-        [], description="Of the run's partitions, work on these alone; empty: on all of them."
+        [],
+        description="Members, such as BTC|uptrend, or coins or days: of the run's partitions, work "
+        "on these alone; empty: on all of them.",
     )
     as_then: bool = Field(
         False, description="Forecast each day as its own daily run would have, for past days."
+    )
+    train_anew: bool = Field(
+        False, description="Train anew what a stored run of the same data and settings would do."
     )
     _provider: MarketDataProvider | None = PrivateAttr(default=None)
     _store: FrameStore | None = PrivateAttr(default=None)
@@ -140,7 +145,10 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def registry(self) -> ModelRegistry:
         """MLflow, with its schema in place."""
         if self._registry is None:
-            registry = ModelRegistry(self.settings.tracking_uri, self.settings.artifact_root)
+            settings = self.settings
+            registry = ModelRegistry(
+                settings.tracking_uri, settings.artifact_root, settings.page_url
+            )
             registry.prepare()
             self._registry = registry
         return self._registry

@@ -1,6 +1,6 @@
 """Tables as the Dagster UI shows them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,10 +17,14 @@ def column_schema(columns: Iterable[Column]) -> dg.TableSchema:
 
 
 def shown_table(
-    table: Table, rows: Iterable[Mapping[Any, Any]], without: Iterable[str] = ()
+    table: Table,
+    rows: Iterable[Mapping[Any, Any]],
+    first: Sequence[str] = (),
+    without: Iterable[str] = (),
 ) -> dg.TableMetadataValue:
-    """Return rows as the UI shows a table; what is undefined says so."""
-    columns = [column for column in table.columns if column.name not in without]
+    """Return rows as the UI shows a table, some columns first; what is undefined says so."""
+    of = {column.name: column for column in table.columns if column.name not in without}
+    columns = [of[name] for name in (*first, *(name for name in of if name not in first))]
     records = [
         dg.TableRecord({column.name: _shown(row[column.name]) for column in columns})
         for row in map(table.row, rows)

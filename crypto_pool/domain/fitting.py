@@ -36,7 +36,8 @@ class TrainedCandidate:
     as `<metric>_low` and `<metric>_high`. `evaluation` holds the rows behind them, by bar date:
     label, probability (as served), reference_probability, baseline_probability,
     decision_threshold and fold. `model` is None where it lies in MLflow under `run_id` and was
-    not loaded; `model_hashes` are the SHA-256 of its files.
+    not loaded; `model_hashes` are the SHA-256 of its files, `hyper_parameters` what its estimator
+    was built with, as the run tells it.
     """
 
     algorithm: str
@@ -57,6 +58,7 @@ class TrainedCandidate:
     synthetic: bool = False
     run_id: str = ""
     model_hashes: Mapping[str, str] = field(default_factory=dict)
+    hyper_parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seen_through(self) -> pd.Timestamp:

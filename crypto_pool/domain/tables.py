@@ -416,17 +416,20 @@ ORDER BY symbol, trend DESC"""
 _MODEL_INPUT = """
 SELECT prediction_date, symbol, trend, model_name, model_version,
        {features},
-       ln(clipped / (1 - clipped)) AS reference_logit
-FROM (
-    SELECT *, least(greatest(reference_probability, {floor}), 1 - {floor}) AS clipped
-    FROM predictions
-)"""
+       {reference} AS reference_logit,
+       {panel} AS panel_logit
+FROM predictions"""
+_LOGIT = f"ln(1 / (1 - least(greatest({{0}}, {PROBABILITY_FLOOR}), {1 - PROBABILITY_FLOOR})) - 1)"
 
 
 def views(features: Iterable[str]) -> tuple[View, ...]:
     """Return the views of a pool whose models take these features."""
     columns = [f"map_extract(features, '{name}')[1] AS \"{name}\"" for name in features]
-    model_input = _MODEL_INPUT.format(features=",\n       ".join(columns), floor=PROBABILITY_FLOOR)
+    model_input = _MODEL_INPUT.format(
+        features=",\n       ".join(columns),
+        reference=_LOGIT.format("reference_probability"),
+        panel=_LOGIT.format("panel_probability"),
+    )
     return (
         View("today", "The latest day's forecasts to four digits, signals first.", _TODAY),
         View("members", "Who serves each member, its promise and its latest forecast.", _MEMBERS),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from importlib import import_module
+from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -20,12 +21,14 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import HoldoutPolicy, policy_of
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import CANDIDATE_SCORES
-from crypto_pool.domain.training import TrainingTable, data_hash, training_table
+from crypto_pool.domain.training import TrainingTable, data_hash, served_rows, training_table
 from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.history import require_unbroken
 from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.panel import panel_probability, stored_forecasts
+
+EXAMPLE_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,14 @@ def import_libraries() -> None:
 
 
 def train_candidates(
-    workers: WorkerPool, tasks: Sequence[TrainingTask]
+    workers: WorkerPool, tasks: Sequence[TrainingTask], *, anew: bool = False
 ) -> Iterator[tuple[TrainingTask, TrainedCandidate | Unscored | Failure, bool]]:
-    """Each task with its outcome, and whether a stored run was reused for it.
+    """Each task with its outcome, and whether a stored run was reused for it; `anew` reuses none.
 
     Those that are stored come first, so that workers start for others alone.
     """
-    missing = []
-    for task, stored in map_isolated(WorkerPool(), reuse_candidate, tasks):
+    missing = list(tasks) if anew else []
+    for task, stored in map_isolated(WorkerPool(), reuse_candidate, () if anew else tasks):
         if stored is None:
             missing.append(task)
         else:
@@ -149,14 +152,17 @@ def reuse_candidate(task: TrainingTask) -> TrainedCandidate | None:
 
 def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
     """Fit, score and log one candidate; one that cannot be scored is a result with its reason."""
+    begun = perf_counter()
     try:
         fitted = policy_of(task.recipe).evaluate(CANDIDATES[task.algorithm], task.table)
     except UnscoredCandidate as error:
         return Unscored(str(error))
-    return log_candidate(task, fitted)
+    return log_candidate(task, fitted, perf_counter() - begun)
 
 
-def log_candidate(task: TrainingTask, fitted: TrainedCandidate) -> TrainedCandidate:
+def log_candidate(
+    task: TrainingTask, fitted: TrainedCandidate, fit_seconds: float = 0.0
+) -> TrainedCandidate:
     """Log a candidate, whose it is and what it was made of among it."""
     return task.registry.runs.log(
         replace(
@@ -170,4 +176,6 @@ def log_candidate(task: TrainingTask, fitted: TrainedCandidate) -> TrainedCandid
         training_key(task),
         task.dagster_run_id,
         task.parent_run_id,
+        example=served_rows(task.table).tail(EXAMPLE_ROWS),
+        fit_seconds=fit_seconds,
     )

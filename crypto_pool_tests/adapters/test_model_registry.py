@@ -43,7 +43,9 @@ def test_a_candidate_run_says_all_that_was_promised(
     assert run.info.status == "FINISHED"
     assert run.data.params["seed"] == "7"
     assert json.loads(run.data.params["class_weights"]) == {"0": 1.0, "1": 1.1}
-    assert run.data.metrics == {"overall_score": 0.7, "reference_overall_score": 0.6}
+    scores = {"overall_score": 0.7, "reference_overall_score": 0.6}
+    assert run.data.metrics == {**scores, "fit/seconds": 0.0}
+    assert run.data.params["estimator.n_jobs"] == "1"
     tags = run.data.tags
     assert json.loads(tags["undefined_metrics"]) == ["reference_roc_auc", "roc_auc"]
     assert set(json.loads(tags["model_sha256"])) == {"estimator.skops", "calibration.json"}

@@ -100,13 +100,15 @@ def test_the_file_explains_itself(tmp_path: Path) -> None:
 
 
 def test_the_input_of_a_loaded_model_is_a_view(tmp_path: Path) -> None:
-    """Its features by name, in order, and the reference's clipped log odds."""
+    """Its features by name, in order, and both clipped log odds, as they are computed."""
     inputs = {name: float(place) for place, name in enumerate(feature_names())}
-    surest = make_prediction("ETH", features=inputs, reference_probability=0.999)
+    known = {"reference_probability": 0.999, "panel_probability": 0.25}
+    surest = make_prediction("ETH", features=inputs, **known)
     publish(tmp_path, make_predictions(surest | {"symbol": "BTC"}, surest))
     rows = query(tmp_path, "FROM model_input WHERE symbol = 'ETH'")
     assert rows[list(feature_names())].iloc[0].to_dict() == inputs
-    assert rows["reference_logit"].iat[0] == logit(pd.Series([0.999]))[0]
+    given = [rows["reference_logit"].iat[0], rows["panel_logit"].iat[0]]
+    assert given == pytest.approx(logit(pd.Series([0.999, 0.25])).to_list(), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,9 @@ def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
     steps = registry.client.get_metric_history(result.run_id, "fold_brier_score")
     by_fold = error.groupby(evaluation["fold"]).mean()
     assert {step.step: step.value for step in steps} == pytest.approx(by_fold.to_dict())
+    assert run.data.params["estimator.n_neighbors"] == "5"
+    assert 0 < metrics["fit/seconds"] < (run.info.end_time - run.info.start_time) / 1000
+    assert not [name for name in result.metrics if "/" in name]
 
 
 def test_it_is_told_which_candidates_were_trained_and_which_reused(table, registry):
@@ -118,7 +121,9 @@ def test_the_stored_model_serves_the_calibration_that_was_learned(table, registr
     assert result is not None
     assert reuse_candidate(task_of(table, registry, calibration="platt")) is None
     assert score_row(task_of(table, registry), result)["status"] == "scored"
-    values = json.loads(registry.client.get_run(result.run_id).data.params["calibration_values"])
+    logged = registry.client.get_run(result.run_id).data
+    values = {name.removeprefix("calibration/"): one for name, one in logged.metrics.items()}
+    assert logged.params["calibration_kind"] == "anchored"
     reference = pd.Series(table.reference_probability, index=table.index)
     rows = prediction_input(table.features, reference).iloc[-30:]
     model = registry.runs.load_model(result.run_id)

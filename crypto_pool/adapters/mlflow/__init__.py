@@ -15,11 +15,11 @@ from crypto_pool.adapters.mlflow.versions import Versions
 class ModelRegistry:
     """The pool's runs and versions in one MLflow store."""
 
-    def __init__(self, tracking_uri: str, artifact_root: str) -> None:
-        """Name the store; nothing is opened before it is needed."""
+    def __init__(self, tracking_uri: str, artifact_root: str, page_url: str = "") -> None:
+        """Name the store, and where the pool's page is; nothing is opened before it is needed."""
         self.store = MlflowStore(tracking_uri, artifact_root)
         self.runs = Runs(self.store)
-        self.versions = Versions(self.store)
+        self.versions = Versions(self.store, page_url)
 
     @property
     def client(self) -> Any:

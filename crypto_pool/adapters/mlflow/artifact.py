@@ -16,6 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
 from crypto_pool.domain.calibration import calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES
@@ -25,7 +27,8 @@ from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel
 CALIBRATION_FILE = "calibration.json"
 SKOPS_FILE = "estimator.skops"
 ESTIMATOR_FILES = (SKOPS_FILE, *(native.file for native in NATIVE_FORMATS.values()))
-MODEL_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
+EXAMPLE = {"artifact_path": "input_example.json", "type": "dataframe", "pandas_orient": "split"}
+MODEL_PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scikit-learn", "skops")
 ALGORITHM_PACKAGES = {"XGBoost": ("xgboost-cpu", "xgboost"), "LightGBM": ("lightgbm",)}
 
 
@@ -100,10 +103,18 @@ def read_files(folder: Path, expected_hashes: Mapping[str, str] | None) -> dict[
     return contents
 
 
-def save_pyfunc(whole: Path, files: Path, hashes: Mapping[str, str], of: Any, named: Any) -> None:
+def save_pyfunc(
+    whole: Path,
+    files: Path,
+    hashes: Mapping[str, str],
+    of: ServedModel,
+    named: Mapping[str, Any],
+    example: pd.DataFrame | None,
+) -> None:
     """Lay out the MLflow model in `whole`: the files, the serving code, the signature.
 
-    `of` is the served model, `named` the keywords of `mlflow.models.Model` that say which it is.
+    `of` is the served model, `named` the keywords of `mlflow.models.Model` that say which it is,
+    `example` rows as it takes them.
     """
     import mlflow.pyfunc
     import numpy as np
@@ -119,10 +130,15 @@ def save_pyfunc(whole: Path, files: Path, hashes: Mapping[str, str], of: Any, na
             path=whole,
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={name.partition(".")[0]: str(files / name) for name in hashes},
-            mlflow_model=Model(**named),
+            mlflow_model=Model(
+                **named, saved_input_example_info=None if example is None else EXAMPLE
+            ),
             signature=ModelSignature(inputs=Schema(inputs), outputs=outputs),
             pip_requirements=list(_requirements(of.algorithm)),
         )
+    # MLflow would load the model and ask it, for each that is logged.
+    if example is not None:
+        example.to_json(whole / EXAMPLE["artifact_path"], orient="split", index=False)
 
 
 def _read_estimator(algorithm: str, form: str, contents: Mapping[str, bytes]) -> Any:

@@ -23,7 +23,7 @@ EXPERIMENT = "panel"
 LATEST = "champion"
 ORIGIN_TAG, TERMS_TAG = "origin", "panel_terms"
 FIT_FILE = "panel_fit.json"
-PACKAGES = ("mlflow", "numpy", "pandas", "scipy")
+PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scipy")
 
 
 class PanelModels:

@@ -15,6 +15,8 @@ from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore, pages
 from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crypto_pool.domain.fitting import TrainedCandidate
     from crypto_pool.domain.recipe import Recipe
     from crypto_pool.domain.served_model import ServedModel
@@ -29,7 +31,9 @@ HASHES_TAG = "model_sha256"
 MODEL_URI_TAG = "model_uri"
 TRAINING_KEY_TAG = "training_key"
 UNDEFINED_METRICS_TAG = "undefined_metrics"
+ESTIMATOR = "estimator."
 MODEL_NAME = "model"
+ASIDE = "/"  # in the name of what is told of a run and promises nothing; MLflow groups by it
 EVALUATION_FILE = "evaluation.parquet"
 FOLDS_FILE = "scores_by_fold.json"
 # As MLflow's own `log_table` names a table, without its three calls for each.
@@ -52,19 +56,26 @@ class Runs:
         training_key: str,
         dagster_run_id: str,
         parent_run_id: str | None = None,
+        *,
+        example: "pd.DataFrame | None" = None,
+        fit_seconds: float = 0.0,
     ) -> "TrainedCandidate":
-        """Write the run of a candidate with its model; it ends FINISHED, FAILED or KILLED."""
+        """Write the run of a candidate with its model; it ends FINISHED, FAILED or KILLED.
+
+        `example` are rows as its model takes them. The run begins when the fit did.
+        """
         client, run_id = self.store.client, None
         experiment = self.store.experiment_id(candidate.member_name)
         tags = _tags(candidate) | {TRAINING_KEY_TAG: training_key, DAGSTER_RUN_TAG: dagster_run_id}
         if parent_run_id is not None:
             tags["mlflow.parentRunId"] = parent_run_id
         try:
-            run_id = str(client.create_run(experiment, tags=tags).info.run_id)
-            tags |= self._write_model(experiment, run_id, candidate)
+            began = int((time.time() - fit_seconds) * 1000)
+            run_id = str(client.create_run(experiment, began, tags).info.run_id)
+            tags |= self._write_model(experiment, run_id, candidate, example)
             tags |= self._write_evaluation(run_id, candidate)
             self._name_rows(run_id, candidate)
-            tags |= self._finish(run_id, candidate, tags)
+            tags |= self._finish(run_id, candidate, tags, fit_seconds)
         except BaseException as fault:
             if run_id is not None:
                 self.end(run_id, "FAILED" if isinstance(fault, Exception) else "KILLED")
@@ -180,7 +191,11 @@ class Runs:
     # Writing
 
     def _write_model(
-        self, experiment: str, run_id: str, candidate: "TrainedCandidate"
+        self,
+        experiment: str,
+        run_id: str,
+        candidate: "TrainedCandidate",
+        example: "pd.DataFrame | None",
     ) -> dict[str, str]:
         """Store the model of a run; return the tags that name it and vouch for its files."""
         from mlflow.entities import LoggedModelOutput
@@ -201,7 +216,7 @@ class Runs:
                     "model_uuid": logged.model_id,
                     "model_id": logged.model_id,
                 }
-                artifact.save_pyfunc(whole, files, hashes, candidate.served, named)
+                artifact.save_pyfunc(whole, files, hashes, candidate.served, named, example)
                 client.log_model_artifacts(logged.model_id, str(whole))
             client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
             client.finalize_logged_model(logged.model_id, "READY")
@@ -249,7 +264,11 @@ class Runs:
             self.store.client.log_inputs(run_id, inputs)
 
     def _finish(
-        self, run_id: str, candidate: "TrainedCandidate", tags: Mapping[str, str]
+        self,
+        run_id: str,
+        candidate: "TrainedCandidate",
+        tags: Mapping[str, str],
+        fit_seconds: float,
     ) -> dict[str, str]:
         """Write parameters, metrics and tags in one go, then end the run."""
         from mlflow.entities import Metric, Param, RunTag
@@ -261,10 +280,13 @@ class Runs:
             if value is not None and math.isfinite(value)
         }
         undefined = json.dumps(sorted(candidate.metrics.keys() - defined))
+        weights = candidate.served.calibration.to_dict().items()
+        beside = {f"calibration{ASIDE}{k}": v for k, v in weights if isinstance(v, float)}
+        beside[f"fit{ASIDE}seconds"] = fit_seconds
         self.store.client.log_batch(
             run_id,
             metrics=[
-                *(Metric(name, value, now, 0) for name, value in defined.items()),
+                *(Metric(name, value, now, 0) for name, value in (defined | beside).items()),
                 *(
                     Metric(f"fold_{name}", float(value), now, fold)
                     for fold, scores in candidate.folds.items()
@@ -308,7 +330,10 @@ class Runs:
             decision_threshold=float(tags["decision_threshold"]),
             trained_through=pd.Timestamp(tags["trained_through"]),
             chosen_through=pd.Timestamp(tags["chosen_through"]),
-            metrics={**run.data.metrics, **dict.fromkeys(undefined)},
+            metrics={
+                **{name: value for name, value in run.data.metrics.items() if ASIDE not in name},
+                **dict.fromkeys(undefined),
+            },
             evaluation=evaluation,
             recipe=Recipe.from_settings(settings),
             notes=tuple(filter(None, tags["notes"].split("; "))),
@@ -319,6 +344,11 @@ class Runs:
             synthetic=tags.get("synthetic") == "true",
             run_id=run.info.run_id,
             model_hashes=json.loads(tags[HASHES_TAG]),
+            hyper_parameters={
+                name.removeprefix(ESTIMATOR): value
+                for name, value in run.data.params.items()
+                if name.startswith(ESTIMATOR)
+            },
         )
 
     def _intact(self, run: Any) -> "TrainedCandidate | None":
@@ -431,6 +461,7 @@ def _tags(candidate: "TrainedCandidate") -> dict[str, str]:
         "chosen_through": f"{candidate.chosen_through:%Y-%m-%d}",
         "decision_threshold": repr(float(candidate.decision_threshold)),
         "notes": "; ".join(candidate.notes),
+        **_git_commit(),
     }
 
 
@@ -440,5 +471,29 @@ def _parameters(candidate: "TrainedCandidate") -> dict[str, Any]:
         **candidate.recipe.fit_settings(),
         "decision_threshold": candidate.decision_threshold,
         "class_weights": json.dumps(weights),
-        "calibration_values": json.dumps(candidate.served.calibration.to_dict()),
+        "calibration_kind": candidate.served.calibration.to_dict()["kind"],
+        **_hyper_parameters(candidate.served.estimator),
     }
+
+
+def _hyper_parameters(estimator: Any) -> dict[str, Any]:
+    """Return what an estimator was built with, by names with a prefix, but for what is None.
+
+    Those of the parts of a pipeline are told by their own names.
+    """
+    known = {} if estimator is None else estimator.get_params()
+    return {
+        f"{ESTIMATOR}{name.rpartition('__')[2]}": value
+        for name, value in known.items()
+        if isinstance(value, bool | int | float | str | tuple) and value == value
+    }
+
+
+@cache
+def _git_commit() -> dict[str, str]:
+    """Return MLflow's tag of the commit that a checkout stands at; a wheel has none."""
+    from mlflow.utils.git_utils import get_git_commit
+
+    package = Path(__file__).parents[2]
+    commit = get_git_commit(str(package)) if (package.parent / ".git").exists() else None
+    return {"mlflow.source.git.commit": commit} if commit else {}

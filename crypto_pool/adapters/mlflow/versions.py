@@ -34,6 +34,14 @@ CHALLENGER = "challenger"
 ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
 REGISTERED_AT_TAG = "registered_at_utc"
 METRICS_TAG = "metrics"
+WHAT_IT_IS = (
+    "Whether the {trend} of {symbol} comes, as a probability. The alias `champion` serves. Rows of "
+    "the view `model_input` are what `mlflow.pyfunc.load_model` gives its stored forecasts for."
+)
+PROMISED = {
+    "promised_precision": "precision",
+    "promised_skill_over_reference": "skill over the random-walk reference",
+}
 PAGE_SIZE = 1000
 
 
@@ -60,9 +68,10 @@ class Version:
 class Versions:
     """The registered versions in one store."""
 
-    def __init__(self, store: MlflowStore) -> None:
-        """Use a store; nothing is opened before it is needed."""
+    def __init__(self, store: MlflowStore, page_url: str = "") -> None:
+        """Use a store; nothing is opened before it is needed. Descriptions link to the page."""
         self.store = store
+        self.page_url = page_url
 
     def register(
         self, member_name: str, candidate: "TrainedCandidate", tags: Mapping[str, str]
@@ -80,7 +89,7 @@ class Versions:
             return known.version
         symbol, _, trend = member_name.rpartition("_")
         own = {OWN_TAG: REGISTERED_MODEL, "symbol": symbol, "trend": trend}
-        self._make_registered_model(name, own)
+        self._make_registered_model(name, own, self._linked(member_name, WHAT_IT_IS))
         run_tags = client.get_run(candidate.run_id).data.tags
         logged = client.get_logged_model(run_tags[MODEL_URI_TAG].removeprefix("models:/"))
         made = client.create_model_version(
@@ -89,7 +98,7 @@ class Versions:
             run_id=candidate.run_id,
             tags=given,
             model_id=logged.model_id,
-            description=_in_words(member_name, given),
+            description=self._linked(member_name, _in_words(given)),
         )
         return str(made.version)
 
@@ -212,11 +221,17 @@ class Versions:
         )
         return list(pages(search))
 
-    def _make_registered_model(self, name: str, tags: dict[str, str]) -> None:
+    def _linked(self, member_name: str, words: str) -> str:
+        symbol, _, trend = member_name.rpartition("_")
+        page = f"{self.page_url}/members/{member_name}.html"
+        told = words.format(symbol=symbol, trend=trend)
+        return f"{told} [Its page]({page})." if self.page_url else told
+
+    def _make_registered_model(self, name: str, tags: dict[str, str], description: str) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
-            self.store.client.create_registered_model(name, tags=tags)
+            self.store.client.create_registered_model(name, tags, description)
         except MlflowException as fault:
             if fault.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -241,21 +256,21 @@ def _version(member_name: str, found: Any) -> Version:
     )
 
 
-def _in_words(member_name: str, tags: Mapping[str, str]) -> str:
+def _in_words(tags: Mapping[str, str]) -> str:
     """Return what a version is and promises, for who opens it in MLflow."""
-    symbol, _, trend = member_name.rpartition("_")
-    precision = tags.get("promised_precision", tags.get("precision"))
-    skill = tags.get("promised_skill_over_reference", tags.get("skill_over_reference"))
+    figures = json.loads(tags.get(METRICS_TAG, "{}"))
     promised = [
-        f"{words} {float(value):.3f}"
-        for words, value in (
-            ("precision", precision),
-            ("skill over the random-walk reference", skill),
-        )
-        if value not in (None, "", "None", "nan")
+        f"{words} {figures[name]:.3f}" + _between(figures, name)
+        for name, words in PROMISED.items()
+        if figures.get(name) is not None
     ]
     return (
-        f"{tags.get('classifier', 'Model')} for the {trend} of {symbol}, trained through "
+        f"{tags.get('classifier', 'Model')} for the {{trend}} of {{symbol}}, trained through "
         f"{tags.get('trained_through', 'an unknown day')}. Promised: "
-        f"{', '.join(promised) or 'nothing'}. The alias `champion` serves."
+        f"{', '.join(promised) or 'nothing'}."
     )
+
+
+def _between(figures: Mapping[str, float | None], name: str) -> str:
+    low, high = (figures.get(f"{name}{end}") for end in ("_low", "_high"))
+    return "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"

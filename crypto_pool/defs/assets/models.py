@@ -20,6 +20,7 @@ from crypto_pool.defs.pictures import judgement_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import shown_table
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER
 from crypto_pool.domain.training import TrainingTable
@@ -27,6 +28,7 @@ from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.deciding import PromotionTask
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote_members
+from crypto_pool.workflow.promotion.registering import measured
 from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
@@ -35,6 +37,10 @@ from crypto_pool.workflow.training import (
     train_candidates,
 )
 
+# The columns of a leaderboard that tell why one was chosen, and the figures of a champion.
+TELLING = ("algorithm", "status", "brier_score", "reference_brier_score", "skill_over_reference",
+           "added_points", "precision", "overall_score", "reason")  # fmt: skip
+PLOTTED = ("brier_score", "skill_over_reference", "added_points", "promised_skill_over_reference")
 OUTCOMES: dict[type, str] = {Failure: "failed", Unscored: "unscored"}
 
 
@@ -103,7 +109,7 @@ def candidates(
         for name in algorithms
     ]
     survivors: dict[str, list[str]] = {name: [] for name in algorithms}
-    trained = train_candidates(pool.workers, tasks)
+    trained = train_candidates(pool.workers, tasks, anew=pool.train_anew)
     for done, (task, result, is_reused) in enumerate(trained, 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
         outcome = OUTCOMES.get(type(result), "reused" if is_reused else "scored")
@@ -118,10 +124,8 @@ def candidates(
         context.add_asset_metadata(
             {
                 **{k: value for k, value in row.items() if isinstance(value, str | float | int)},
-                "outcome": outcome,
-                "mlflow_run": dg.MetadataValue.url(
-                    f"{pool.settings.mlflow_url}/#/runs/{row['run_id']}"
-                ),
+                "reused": is_reused,
+                **_run_metadata(pool, result),
             },
             asset_key=asset_key,
             partition_key=key,
@@ -130,6 +134,16 @@ def candidates(
     require_survivors(context, [k for keys in survivors.values() for k in keys], reasons)
     for name in algorithms:
         yield dg.Output(survivors[name], output_name=candidate_key(name).to_python_identifier())
+
+
+def _run_metadata(pool: PoolResource, result: TrainedCandidate | Unscored) -> dict[str, Any]:
+    """Where a candidate's run is looked at, and what its estimator was built with."""
+    if isinstance(result, Unscored):
+        return {}
+    return {
+        "mlflow_run": dg.MetadataValue.url(f"{pool.settings.mlflow_url}/#/runs/{result.run_id}"),
+        "hyper_parameters": dg.MetadataValue.json(dict(result.hyper_parameters)),
+    }
 
 
 @batched_asset(
@@ -182,7 +196,7 @@ def champion_metadata(
         if pool.store.exists("candidate_scores", f"{task.member.partition_key}|{name}")
     ]
     scores.sort(key=lambda row: row["brier_score"] if pd.notna(row["brier_score"]) else math.inf)
-    leaderboard = shown_table(CANDIDATE_SCORES, scores, without=MEMBER)
+    leaderboard = shown_table(CANDIDATE_SCORES, scores, first=TELLING, without=MEMBER)
     return {
         "decision": decision.decision,
         "reason": decision.reason,
@@ -201,9 +215,9 @@ def _serving_metadata(pool: PoolResource, decision: PromotionResult) -> dict[str
         return page
     version, tags = decision.serving.version, decision.serving.tags
     figures = {
-        key: float(tags[key])
-        for key in ("brier_score", "skill_over_reference", "added_points")
-        if tags.get(key) not in (None, "", "None", "nan")
+        name: float(value)
+        for name, value in measured(pool.registry, decision.serving).items()
+        if name in PLOTTED and value is not None
     }
     model = f"{links.mlflow_url}/#/models/{name}_model/versions/{version}"
     return {
