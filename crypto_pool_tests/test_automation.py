@@ -220,9 +220,6 @@ def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
 
 
 @pytest.mark.long
-@pytest.mark.xfail(
-    reason="not run to its end since the baseline forecasts every member", strict=False
-)
 def test_a_real_life_bears_a_killed_daemon():
     found = run(Plan(days=2, outages={}, kills={"1": "daemon"}, settings=QUICK))
     assert found["killed"] == {"daemon": 1}

@@ -106,9 +106,6 @@ def test_a_coins_price_is_drawn_with_its_labels(services: Services, page: Page):
     assert picture.evaluate("image => image.naturalWidth") > 500
 
 
-@pytest.mark.xfail(
-    reason="not run to its end since candidates depend on panel_forecasts", strict=False
-)
 def test_a_subset_of_a_candidates_partitions_is_materialised_by_clicks_and_logged(
     services: Services, page: Page
 ):

@@ -88,9 +88,6 @@ def test_the_wheel_is_the_package_whole_and_nothing_else(wheel):
 
 
 @pytest.mark.long
-@pytest.mark.xfail(
-    reason="rollback as now described was not run to the end of the page", strict=False
-)
 def test_every_command_runs_in_the_order_of_the_page(pool):
     site = pool.home / "site"
     environment = {**pool.environment, "PYTHONPATH": str(site)}

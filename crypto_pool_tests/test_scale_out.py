@@ -23,9 +23,6 @@ def settings(monkeypatch, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.xfail(
-    reason="not run to its end since the hashes of models entered the ledger", strict=False
-)
 def test_a_pool_on_a_cluster_survives_its_engines_and_equals_the_local_one():
     if postgres_programs() is None:
         pytest.skip(INSTALL_POSTGRES)

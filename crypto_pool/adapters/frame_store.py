@@ -37,7 +37,10 @@ _REMOTE_LOCKS = Path(tempfile.gettempdir()) / "crypto_pool_locks"
 
 
 class FrameStore:
-    """Frames by table and key; the whole store belongs to one source of bars."""
+    """Frames by table and key; the whole store belongs to one source of bars.
+
+    Every method raises StoreUnavailable for an object store that does not answer.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = str(root)
@@ -68,20 +71,23 @@ class FrameStore:
     def remove(self, table: str, key: str) -> None:
         """Take a partition away; raises MissingPartition if there is none."""
         try:
-            self._files.rm_file(self.path(table, key))
+            with self._answering():
+                self._files.rm_file(self.path(table, key))
         except FileNotFoundError as fault:
             raise MissingPartition(f"{self.path(table, key)} does not exist") from fault
 
     def exists(self, table: str, key: str) -> bool:
         """Whether the partition has been written."""
         self._files.invalidate_cache()
-        return bool(self._files.exists(self.path(table, key)))
+        with self._answering():
+            return bool(self._files.exists(self.path(table, key)))
 
     def keys(self, table: str, prefix: str = "") -> list[str]:
         """Sorted keys of a table's partitions that begin so; unfinished files are none."""
         self._files.invalidate_cache()
         try:
-            paths = self._files.ls(f"{self._root}/{table}", detail=False)
+            with self._answering():
+                paths = self._files.ls(f"{self._root}/{table}", detail=False)
         except FileNotFoundError:
             return []
         names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in paths)
@@ -151,14 +157,13 @@ class FrameStore:
             ProviderMismatch: it is another's.
             StoreUnavailable: it is an object store that does not answer or takes no files.
         """
-        with self._answering():
+        owner = self.source()
+        if owner is None:
+            self._put(f"{self._root}/{_PROVENANCE}", _provenance(source), unless_there=True)
             owner = self.source()
-            if owner is None:
-                self._put(f"{self._root}/{_PROVENANCE}", _provenance(source), unless_there=True)
-                owner = self.source()
-            elif without_credentials(owner) == source != owner:  # as earlier releases wrote it
-                self._put(f"{self._root}/{_PROVENANCE}", _provenance(source))
-                owner = source
+        elif without_credentials(owner) == source != owner:  # as earlier releases wrote it
+            self._put(f"{self._root}/{_PROVENANCE}", _provenance(source))
+            owner = source
         if owner != source:
             raise ProviderMismatch(
                 f"{self._root} holds bars from {without_credentials(str(owner))!r}, and the "
@@ -172,7 +177,9 @@ class FrameStore:
         path = f"{self._root}/{_PROVENANCE}"
         self._files.invalidate_cache()
         try:
-            return str(json.loads(self._files.cat_file(path))["source"])
+            with self._answering():
+                content = self._files.cat_file(path)
+            return str(json.loads(content)["source"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as fault:
@@ -184,7 +191,8 @@ class FrameStore:
     def _read_table(self, table: str, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         path = self.path(table, key)
         try:
-            content = self._files.cat_file(path)
+            with self._answering():
+                content = self._files.cat_file(path)
         except FileNotFoundError as fault:
             raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
         return self._parse(table, key, content, columns)
@@ -193,7 +201,8 @@ class FrameStore:
         """Many partitions; from an object store several at a time."""
         if self._is_local or len(keys) < 2:
             return {key: self._read_table(table, key) for key in keys}
-        contents = self._files.cat([self.path(table, key) for key in keys])
+        with self._answering():
+            contents = self._files.cat([self.path(table, key) for key in keys])
         return {key: self._parse(table, key, contents[self.path(table, key)]) for key in keys}
 
     def _parse(
@@ -208,13 +217,12 @@ class FrameStore:
             ) from fault
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _answering(self, *, may_lack: bool = True) -> Iterator[None]:
+        """Whatever fails at an object store is StoreUnavailable, but for a file it `may_lack`."""
         try:
             yield
-        except CorruptPartition:
-            raise
         except Exception as fault:  # each object store has its own exceptions
-            if self._is_local:
+            if self._is_local or (may_lack and isinstance(fault, FileNotFoundError)):
                 raise
             raise StoreUnavailable(
                 f"{self.root} does not answer or takes no files: {fault}; check "
@@ -225,7 +233,8 @@ class FrameStore:
     def _put(self, path: str, content: bytes, *, unless_there: bool = False) -> None:
         """Write a file; on an object store it is one put."""
         if not self._is_local:
-            self._files.pipe_file(path, content)
+            with self._answering(may_lack=False):
+                self._files.pipe_file(path, content)
             return
         with replacing(Path(path), unless_there=unless_there) as beside:
             beside.write_bytes(content)

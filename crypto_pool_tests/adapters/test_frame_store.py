@@ -7,15 +7,23 @@ import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Never
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+from fsspec import AbstractFileSystem
 
 from crypto_pool.adapters import unfinished_files
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.unfinished_files import name_unfinished
-from crypto_pool.errors import CorruptPartition, MissingPartition, ProviderMismatch
+from crypto_pool.errors import (
+    CorruptPartition,
+    MissingPartition,
+    ProviderMismatch,
+    StoreUnavailable,
+)
 
 
 def make_frame(rows: int = 3, start: float = 0.0) -> pd.DataFrame:
@@ -250,3 +258,35 @@ def test_a_partition_is_read_and_written_by_one_at_a_time(store: FrameStore) -> 
         list(threads.map(add, range(50)))
     assert sorted(store.read("counts", "all")["number"]) == list(range(50))
     assert store.keys("counts") == ["all"]
+
+
+class GoneFileSystem(AbstractFileSystem):
+    """An object store of which nothing can be had."""
+
+    protocol = "gone"
+
+    def _gone(self, *_: object, **__: object) -> Never:
+        raise ConnectionError("nobody listens")
+
+    ls = info = exists = cat_file = cat = pipe_file = rm_file = _gone
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.claim("synthetic"),
+        lambda store: store.source(),
+        lambda store: store.keys("bars"),
+        lambda store: store.exists("bars", "BTC"),
+        lambda store: store.read("bars", "BTC"),
+        lambda store: store.read_all("bars"),
+        lambda store: store.read_sound("bars"),
+        lambda store: store.write("bars", "BTC", make_frame()),
+        lambda store: store.remove("bars", "BTC"),
+    ],
+)
+def test_a_store_that_does_not_answer_is_named_whatever_is_asked(ask) -> None:
+    fsspec.register_implementation("gone", GoneFileSystem, clobber=True)
+    with pytest.raises(StoreUnavailable, match="gone://bucket/pool does not answer") as refused:
+        ask(FrameStore("gone://bucket/pool"))
+    assert "CRYPTO_POOL_PARQUET_ROOT" in str(refused.value)
