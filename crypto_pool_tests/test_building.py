@@ -203,18 +203,23 @@ def stop_in_training(pool, stop):
 
 @pytest.mark.long
 def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, built):
-    market = built.settings["market_data_dir"]
-    pool = new_pool(symbols="EEE", market_data_dir=market, workers="2")
-    pool.settings["provider"] = "directory"
+    """A panel is of all coins, so the twin that nothing disturbs has the same one."""
+    pool, twin = (
+        new_pool(symbols="EEE", market_data_dir=built.settings["market_data_dir"], workers="2")
+        for _ in range(2)
+    )
+    for each in (pool, twin):
+        each.settings["provider"] = "directory"
     code, said = stop_in_training(pool, signal.SIGINT)
     assert code == ExitCode.INTERRUPTED
     assert "candidates and champions ..." in said
     assert "forecasts ..." not in said
     code, _ = stop_in_training(pool, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    again = pool.run("build", "--date", BAR_DATE)
-    assert again.returncode == 0, again.stdout + again.stderr
-    undisturbed = built.table("predictions").query("symbol == 'EEE'")
+    for each in (pool, twin):
+        done = each.run("build", "--date", BAR_DATE)
+        assert done.returncode == 0, done.stdout + done.stderr
+    undisturbed = twin.table("predictions")
     assert len(undisturbed) > 0
     pd.testing.assert_frame_equal(
         comparable(pool.table("predictions")).drop(columns="model_version"),

@@ -4,6 +4,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from crypto_pool.sandbox.server import SandboxMarketServer, serving
 PLAN = RequestPlan(per_second=5, per_minute=150, per_day=250)
 PROCESSES = 8
 SECONDS = 40.0
+PATIENCE_SECONDS = 300
 WINDOWS = {1.0: PLAN.per_second, 60.0: PLAN.per_minute, 86_400.0: PLAN.per_day}
 
 
@@ -27,9 +29,9 @@ def run(seconds: float = SECONDS) -> dict[str, Any]:
         budget = Path(folder)
         RequestBudget(budget, PLAN).close()
         context = get_context("spawn")
-        start = time.time() + 10  # all have imported by then
+        ready = context.Barrier(PROCESSES)  # nobody asks before all have imported
         askers = [
-            context.Process(target=_ask, args=(address, budget, start, start + seconds))
+            context.Process(target=_ask, args=(address, budget, ready, seconds))
             for _ in range(PROCESSES)
         ]
         for asker in askers:
@@ -71,14 +73,15 @@ def _windows_over(arrivals: list[float], window: float, limit: int) -> int:
     )
 
 
-def _ask(address: str, folder: Path, start: float, end: float) -> None:
-    """Ask as fast as the budget admits, between two moments of the machine's clock."""
+def _ask(address: str, folder: Path, ready: Barrier, seconds: float) -> None:
+    """Ask as fast as the budget admits, from when all are ready, for so many seconds."""
     budget = RequestBudget(folder, PLAN, now=lambda: datetime.now(UTC))
     with requests.Session() as session:
         session.trust_env = False
         parameters = {"function": "DIGITAL_CURRENCY_DAILY", "symbol": "BTC", "market": "USD"}
-        time.sleep(max(0.0, start - time.time()))  # the common start is a moment, not an event
-        while time.time() < end:
+        ready.wait(PATIENCE_SECONDS)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             with budget.request():
                 response = session.get(address, params={**parameters, "apikey": "k"}, timeout=30)
             response.raise_for_status()
