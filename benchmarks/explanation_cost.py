@@ -25,7 +25,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.training_cost import training_rows
-from crypto_pool.domain.calibration import AnchoredCalibration, IdentityCalibration
+from crypto_pool.domain.calibrations import AnchoredCalibration, IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import contributions, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample

@@ -79,7 +79,7 @@ def run() -> dict[str, Any]:
 def _log_models(folder: Path) -> tuple[Any, dict[str, Target]]:
     from crypto_pool.adapters.mlflow import ModelRegistry
     from crypto_pool.adapters.mlflow.store import local_path
-    from crypto_pool.domain.calibration import IdentityCalibration
+    from crypto_pool.domain.calibrations import IdentityCalibration
     from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
     from crypto_pool.domain.fitting import TrainedCandidate
     from crypto_pool.domain.served_model import ServedModel

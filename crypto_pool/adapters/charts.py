@@ -6,9 +6,9 @@ the pages get SVG in a light and a dark theme. matplotlib is loaded with the fir
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -218,26 +218,6 @@ def draw_labelled_price(bars: pd.DataFrame, labels: Mapping[str, pd.Series], tit
                 show(lambda value, _: f"{value:g}")
         axes.margins(x=0.01)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
-        return _png(figure)
-
-
-def draw_requests(moments: Sequence[datetime], now: datetime, limit: int | None) -> bytes:
-    """Draw how many of the day's requests were spent by each of the last 24 hours."""
-    from matplotlib.dates import DateFormatter
-
-    title = f"{len(moments)} requests in the 24 hours before {now:%H:%M} UTC"
-    with _figure(9.0, 2.6, title) as (figure, colours):
-        axes = figure.subplots()
-        hours = pd.date_range(end=now, periods=25, freq="h")
-        spent = [sum(moment <= hour for moment in moments) for hour in hours]
-        axes.step(hours, spent, where="pre", color=colours["own"], label="spent")
-        axes.fill_between(hours, spent, step="pre", color=colours["own"], alpha=0.2)
-        if limit is not None:
-            axes.axhline(limit, color=colours["miss"], linestyle="--", label=f"the plan's {limit}")
-        axes.set(ylim=(0, max(limit or 0, len(moments), 1) * 1.1), ylabel="requests")
-        axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
-        axes.margins(x=0.01)
-        axes.legend(loc="center left")
         return _png(figure)
 
 

@@ -1,7 +1,10 @@
 """Pictures in the metadata of assets, as the Dagster UI shows them."""
 
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
 import dagster as dg
-import pandas as pd
 
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.defs.resources import PoolResource
@@ -11,13 +14,14 @@ from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.promotion.promoting import PromotionResult
 
 Pictures = dict[str, dg.MarkdownMetadataValue]
+LONGEST_BAR = 60
 
 
-def price_picture(pool: PoolResource, symbol: str, bars: pd.DataFrame) -> Pictures:
+def price_picture(pool: PoolResource, symbol: str) -> Pictures:
     """The last year of a coin, and from which days on a trend followed."""
     from crypto_pool.adapters.charts import as_markdown, draw_labelled_price
 
-    target = pool.recipe.target
+    target, bars = pool.recipe.target, pool.store.read("daily_bars", symbol)
     labels = {str(trend): label_target(bars, trend, target) for trend in Trend}
     note = " (synthetic)" if pool.provider.synthetic else ""
     title = f"{symbol}{note}: {target.kind} of {target.pct:.0%} within {target.horizon} days"
@@ -29,11 +33,19 @@ def requests_picture(pool: PoolResource, provider: MarketDataProvider) -> Pictur
     """What has been spent of the request budget over the day; nothing if none is kept."""
     if not isinstance(provider, MeteredProvider):
         return {}
-    from crypto_pool.adapters.charts import as_markdown, draw_requests
+    shown = draw_requests(provider.budget.moments_today(), pool.now())
+    return {"requests_over_the_day": dg.MetadataValue.md(shown)}
 
-    budget = provider.budget
-    png = draw_requests(budget.moments_today(), pool.now(), budget.plan.per_day)
-    return {"requests_over_the_day": dg.MetadataValue.md(as_markdown(png, "requests of the day"))}
+
+def draw_requests(moments: Sequence[datetime], now: datetime) -> str:
+    """Draw the requests of each of the last 24 hours as text: a day's run loads no plots."""
+    spent = Counter((now - moment) // timedelta(hours=1) for moment in moments)
+    lines = [
+        f"`until {now - timedelta(hours=ago):%H:%M}` {'█' * min(spent[ago], LONGEST_BAR)} "
+        f"{spent[ago]}"
+        for ago in sorted(spent, reverse=True)
+    ]
+    return "\n\n".join([f"{len(moments)} requests in the 24 hours before {now:%H:%M} UTC", *lines])
 
 
 def judgement_picture(pool: PoolResource, decision: PromotionResult) -> Pictures:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from crypto_pool.domain.calibration import (
+from crypto_pool.domain.calibrations import (
     AnchoredCalibration,
     Calibration,
     IsotonicCalibration,

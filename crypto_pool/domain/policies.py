@@ -70,7 +70,7 @@ class HoldoutPolicy:
                 candidate, table.features[training], table.labels[training], self.recipe
             )
             positive_probability(candidate, estimator, table.features[test])
-            from crypto_pool.domain.calibration import IdentityCalibration
+            from crypto_pool.domain.calibrations import IdentityCalibration
 
             model = ServedModel(
                 candidate.name, IdentityCalibration(), table.feature_names, estimator

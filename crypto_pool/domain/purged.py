@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.calibration import MIN_FOLDS, AnchoredCalibration, Calibration
+from crypto_pool.domain.calibration import MIN_FOLDS
 from crypto_pool.domain.calibration_fitting import calibration_fitter
+from crypto_pool.domain.calibrations import AnchoredCalibration, Calibration
 from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metric
 from crypto_pool.domain.fitting import (

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from crypto_pool.domain.calibration import Calibration
+    from crypto_pool.domain.calibrations import Calibration
 
 Anchor = Literal["reference_logit", "panel_logit"]
 REFERENCE_LOGIT: Anchor = "reference_logit"
@@ -37,7 +37,7 @@ class ServedModel:
     @classmethod
     def baseline(cls, algorithm: str, feature_names: tuple[str, ...]) -> "ServedModel":
         """Return the model of a baseline by its name."""
-        from crypto_pool.domain.calibration import AnchoredCalibration
+        from crypto_pool.domain.calibrations import AnchoredCalibration
 
         return cls(algorithm, AnchoredCalibration(), feature_names, anchor=BASELINES[algorithm])
 

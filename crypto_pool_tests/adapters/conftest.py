@@ -15,7 +15,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.domain.calibration import IdentityCalibration
+from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.served_model import ServedModel

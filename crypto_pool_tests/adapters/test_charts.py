@@ -18,8 +18,8 @@ from crypto_pool.adapters.charts import (
     draw_explanation,
     draw_judgement,
     draw_labelled_price,
-    draw_requests,
 )
+from crypto_pool.defs.pictures import draw_requests
 from crypto_pool.domain.explanation import Explanation
 
 COLUMNS = ["7_day_RSI", "MACD", "reference_logit"]
@@ -101,17 +101,16 @@ def test_a_price_shows_where_a_trend_followed_and_what_is_not_known_yet(drawn):
     assert axes.get_yscale() == "log"
 
 
-def test_requests_are_summed_over_the_day_beside_the_plans_limit(drawn):
-    moments = [NOW - timedelta(hours=hours) for hours in (20, 20, 3)]
-    assert is_small_picture(draw_requests(moments, NOW, 25))
-    (axes,) = drawn[0].axes
-    assert legend(axes) == ["spent", "the plan's 25"]
-    (spent, _) = axes.lines
-    assert (spent.get_ydata()[0], spent.get_ydata()[10], spent.get_ydata()[-1]) == (0, 2, 3)
+def test_requests_are_shown_by_the_hour_as_text():
+    moments = [NOW - timedelta(hours=hours, minutes=1) for hours in (20, 20, 3)]
+    said, first, last = draw_requests(moments, NOW).split("\n\n")
+    assert said == "3 requests in the 24 hours before 12:00 UTC"
+    assert first == "`until 16:00` ██ 2"
+    assert last == "`until 09:00` █ 1"
 
 
 def test_markdown_holds_the_whole_picture():
-    png = draw_requests([], NOW, None)
+    png = b"a picture"
     text = as_markdown(png, "requests")
     assert base64.b64decode(text.partition("base64,")[2].removesuffix(")")) == png
 

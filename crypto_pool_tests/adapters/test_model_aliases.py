@@ -44,3 +44,19 @@ def test_every_page_of_members_is_read_and_nobody_else_s_models(
         registry.client.create_registered_model(f"{member}_model", tags={OWN_TAG: REGISTERED_MODEL})
     registry.client.create_registered_model("somebody_else")
     assert sorted(registry.versions.aliases()) == members
+
+
+def test_an_sqlite_store_is_read_without_mlflow_as_with_it(
+    registry: ModelRegistry, candidate_fit: MakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = registry.versions.register(MEMBER, log(registry, candidate_fit()), {"symbol": "BTC"})
+    registry.versions.set_aliases(MEMBER, {"champion": number})
+
+    def read() -> tuple[object, object]:
+        return registry.versions.get(MEMBER, number), registry.versions.aliases()
+
+    monkeypatch.setattr(type(registry.store), "client", None)
+    without = read()
+    monkeypatch.undo()
+    monkeypatch.setattr(type(registry.store), "rows", lambda *_: [])
+    assert read() == without

@@ -18,7 +18,7 @@ import skops.io
 from crypto_pool.adapters.mlflow import artifact
 from crypto_pool.adapters.mlflow.artifact import load_model, save_model
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
-from crypto_pool.domain.calibration import IdentityCalibration
+from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import ModelUnavailable, UntrustedModel

@@ -4,11 +4,8 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import RidgeClassifier
 
-from crypto_pool.domain.calibration import (
-    IdentityCalibration,
-    TimeOrderedCalibratedClassifier,
-    calibration_from_dict,
-)
+from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
+from crypto_pool.domain.calibrations import IdentityCalibration, calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.errors import UnscoredCandidate, UntrustedModel
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from crypto_pool.domain.calibration import calibration_from_dict, clipped_logit
 from crypto_pool.domain.calibration_fitting import CALIBRATION_FITTERS, fit_anchored
+from crypto_pool.domain.calibrations import calibration_from_dict, clipped_logit
 from crypto_pool.errors import UntrustedModel
 from crypto_pool_tests.domain.evaluations import frame
 

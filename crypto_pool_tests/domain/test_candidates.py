@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
-from crypto_pool.domain.calibration import AnchoredCalibration, IdentityCalibration
+from crypto_pool.domain.calibrations import AnchoredCalibration, IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import FOREST, SAMPLED, explain
 from crypto_pool.domain.fitting import positive_probability, subsample

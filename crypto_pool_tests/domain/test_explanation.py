@@ -9,7 +9,7 @@ import pytest
 import shap
 from scipy.special import expit
 
-from crypto_pool.domain.calibration import IdentityCalibration, PlattCalibration
+from crypto_pool.domain.calibrations import IdentityCalibration, PlattCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import ALONE, FOREST, SAMPLED, contributions, explain
 from crypto_pool.domain.served_model import REFERENCE_LOGIT, ServedModel

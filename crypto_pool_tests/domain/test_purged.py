@@ -9,8 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from crypto_pool.domain import splits
-from crypto_pool.domain.calibration import AnchoredCalibration
 from crypto_pool.domain.calibration_fitting import fit_anchored
+from crypto_pool.domain.calibrations import AnchoredCalibration
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators

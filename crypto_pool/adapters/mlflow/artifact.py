@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
-from crypto_pool.domain.calibration import calibration_from_dict
+from crypto_pool.domain.calibrations import calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.served_model import BASELINES, PANEL_LOGIT, REFERENCE_LOGIT, ServedModel
 from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel

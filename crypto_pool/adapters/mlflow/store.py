@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from crypto_pool.adapters.sqlite_files import (
     SQLITE_PREFIX,
@@ -36,6 +38,8 @@ TERMS_OF_RUNS = ("time_period", "series_type")
 OWN_TAG = "crypto_pool.kind"
 REGISTERED_MODEL = "registered model"
 """What the registered model of a member carries as its kind."""
+ADOPTED = """SELECT 1 FROM experiments JOIN experiment_tags USING (experiment_id)
+    WHERE name = ? AND key = ? AND lifecycle_stage = 'active'"""
 OWN_FILTER = f"tags.`{OWN_TAG}` LIKE '%'"
 # Without it MLflow's page asks what an experiment is for, and shows it as one of language models.
 MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
@@ -70,6 +74,8 @@ class MlflowStore:
         """Create the store and the parent runs' experiment; see `ModelRegistry.prepare`."""
         create_schema(self.tracking_uri, self.artifact_root)
         self._follow_a_move()
+        if self.rows(ADOPTED, TRAINING_EXPERIMENT, OWN_TAG):
+            return
         from mlflow.exceptions import MlflowException
 
         try:
@@ -87,21 +93,32 @@ class MlflowStore:
         Only where the artifacts are there: a root that was set to another place moves nothing.
         """
         root = local_path(self.artifact_root)
-        if root is None or not root.is_dir() or not self.tracking_uri.startswith(SQLITE_PREFIX):
+        if root is None or not root.is_dir():
             return
-        database = Path(self.tracking_uri.removeprefix(SQLITE_PREFIX))
-        with closing(sqlite3.connect(database)) as connection:
-            rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
         old_roots = {
             location.removesuffix(f"/{name}")
-            for name, location in rows
+            for name, location in self.rows("SELECT name, artifact_location FROM experiments")
             if name.endswith((*MEMBER_SUFFIXES, TRAINING_EXPERIMENT))
             and location.endswith(f"/{name}")
             and location.startswith("file:")
         }
         for old in sorted(old_roots - {self.artifact_root}):
             logger.warning("this home was at another place: %s is now %s", old, self.artifact_root)
-            relocate(database, old, self.artifact_root)
+            relocate(Path(self.tracking_uri.removeprefix(SQLITE_PREFIX)), old, self.artifact_root)
+
+    def rows(self, sql: str, *values: str) -> list[Any]:
+        """Return rows of an SQLite store, whoever writes to it, without the seconds MLflow loads.
+
+        Of another store, or one whose tables are not as asked, there are none: MLflow knows.
+        """
+        if not self.tracking_uri.startswith(SQLITE_PREFIX):
+            return []
+        path = Path(self.tracking_uri.removeprefix(SQLITE_PREFIX)).absolute()
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+                return connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError:
+            return []
 
     def experiment_id(self, name: str) -> str:
         """Return the id of an experiment, made on first use and restored where it was deleted."""
@@ -280,6 +297,4 @@ def local_path(uri: str) -> Path | None:
         return Path(uri)
     if not uri.startswith("file:"):
         return None
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    return Path(local_file_uri_to_path(uri))
+    return Path(url2pathname(urlsplit(uri).path))

@@ -4,6 +4,7 @@ Who serves is written in the ledger; the aliases follow it.
 """
 
 import json
+from collections import namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +44,12 @@ PROMISED = {
     "promised_skill_over_reference": "skill over the random-walk reference",
 }
 PAGE_SIZE = 1000
+STORED = """SELECT version, run_id, source, creation_time FROM model_versions
+    WHERE name = ? AND version = ? AND current_stage <> 'Deleted_Internal'"""
+STORED_TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+STORED_ALIASES = """SELECT name, alias, version FROM registered_model_aliases
+    JOIN registered_model_tags USING (name) WHERE key = ? AND value = ?"""
+ModelVersion = namedtuple("ModelVersion", "version run_id source creation_timestamp")
 
 
 @dataclass(frozen=True)
@@ -118,9 +125,12 @@ class Versions:
 
     def get(self, member_name: str, version: str) -> Version:
         """Return any registered version; raises ModelUnavailable with those there are."""
+        name = model_name(member_name)
+        for found in self.store.rows(STORED, name, str(version)):
+            tags = dict(self.store.rows(STORED_TAGS, name, str(version)))
+            return _version(member_name, ModelVersion(*found), tags)
         from mlflow.exceptions import MlflowException
 
-        name = model_name(member_name)
         try:
             found = self.store.client.get_model_version(name, str(version))
         except MlflowException as fault:
@@ -129,13 +139,13 @@ class Versions:
             known = sorted(int(other.version) for other in self._all(f"name='{name}'"))
             there = f"there are {', '.join(map(str, known))}" if known else "there is none"
             raise ModelUnavailable(f"{name} has no version {version}: {there}.") from fault
-        return _version(member_name, found)
+        return _version(member_name, found, found.tags)
 
     def of_run(self, member_name: str, run_id: str) -> Version | None:
         """Return the version registered for a run, if there is one."""
         wanted = f"name = '{model_name(member_name)}' and run_id = '{run_id}'"
         known = sorted(self._all(wanted), key=lambda version: int(version.version))
-        return _version(member_name, known[-1]) if known else None
+        return _version(member_name, known[-1], known[-1].tags) if known else None
 
     def registered_runs(self) -> frozenset[str]:
         """Return the runs that a version was registered from."""
@@ -172,6 +182,11 @@ class Versions:
 
     def aliases(self) -> dict[str, dict[str, str]]:
         """Return the version behind each alias of every member; one search for all of them."""
+        known: dict[str, dict[str, str]] = {}
+        for name, alias, version in self.store.rows(STORED_ALIASES, OWN_TAG, REGISTERED_MODEL):
+            known.setdefault(name.removesuffix(model_name("")), {})[alias] = str(version)
+        if known:
+            return known
         search = partial(self.store.client.search_registered_models, max_results=PAGE_SIZE)
         return {
             str(model.name).removesuffix(model_name("")): {
@@ -242,15 +257,15 @@ def model_name(member_name: str) -> str:
     return f"{member_name}_model"
 
 
-def _version(member_name: str, found: Any) -> Version:
+def _version(member_name: str, found: Any, tags: Mapping[str, str]) -> Version:
     """Read MLflow's model version; one nobody dated has MLflow's time."""
     made = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC)
-    dated = found.tags.get(REGISTERED_AT_TAG)
+    dated = tags.get(REGISTERED_AT_TAG)
     return Version(
         member_name=member_name,
         version=str(found.version),
         run_id=str(found.run_id),
-        tags=dict(found.tags),
+        tags=dict(tags),
         registered_at_utc=made if dated is None else datetime.fromisoformat(dated),
         location=str(found.source),
     )

@@ -16,7 +16,7 @@ from crypto_pool.defs.batches import (
     require_survivors,
 )
 from crypto_pool.defs.partitions import members
-from crypto_pool.defs.pictures import judgement_picture
+from crypto_pool.defs.pictures import judgement_picture, price_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import shown_table
 from crypto_pool.domain.candidates import CANDIDATES
@@ -203,6 +203,7 @@ def champion_metadata(
         **_serving_metadata(pool, decision),
         "not_trained_on_this_data": ", ".join(decision.missing) or "none",
         **({"leaderboard": leaderboard} if scores else {}),
+        **price_picture(pool, task.member.symbol),
         **judgement_picture(pool, decision),
     }
 

@@ -10,7 +10,7 @@ from crypto_pool.defs.assets.raw import daily_bars
 from crypto_pool.defs.batches import OWNERS, record_failure
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema, shown_table
-from crypto_pool.domain.panel_skill import RatioEstimate, by_half_year, panel_skill, score_panel
+from crypto_pool.domain.panel_skill import by_half_year, panel_skill, score_panel
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.tables import PANEL_FORECASTS
 from crypto_pool.workflow.history import coin_breaks
@@ -60,12 +60,14 @@ def panel_metadata(update: PanelUpdate, target: Target) -> Mapping[str, Any]:
         "coins": ", ".join(latest.symbols),
         "scored_rows": skill.rows,
         **{name: value for name, value in figures.items() if value is not None},
-        **_skill_picture({half: panel_skill(rows) for half, rows in by_half_year(scored).items()}),
+        **(_skill_picture(scored) if update.added_fits else {}),
         "latest_forecasts": _latest_table(update.forecasts),
     }
 
 
-def _skill_picture(halves: Mapping[str, RatioEstimate]) -> Mapping[str, Any]:
+def _skill_picture(scored: pd.DataFrame) -> Mapping[str, Any]:
+    """Draw it with each new fit; a day that adds none has no time for pictures."""
+    halves = {half: panel_skill(rows) for half, rows in by_half_year(scored).items()}
     if not halves:
         return {}
     from crypto_pool.adapters.charts import as_markdown, draw_panel_skill
