@@ -23,6 +23,14 @@ EXPERIMENT = "panel"
 LATEST = "champion"
 ORIGIN_TAG, TERMS_TAG = "origin", "panel_terms"
 FIT_FILE = "panel_fit.json"
+KNOWN = """SELECT origins.value, versions.source FROM runs
+    JOIN experiments USING (experiment_id)
+    JOIN tags terms ON terms.run_uuid = runs.run_uuid AND terms.key = ? AND terms.value = ?
+    JOIN model_versions versions ON versions.run_id = runs.run_uuid AND versions.name = ?
+    JOIN model_version_tags origins ON origins.name = versions.name
+        AND origins.version = versions.version AND origins.key = ?
+    WHERE experiments.name = ? AND runs.status = 'FINISHED' AND runs.lifecycle_stage = 'active'
+        AND versions.current_stage <> 'Deleted_Internal'"""
 PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scipy")
 
 
@@ -35,6 +43,9 @@ class PanelModels:
 
     def known_origins(self, terms: str) -> set[date]:
         """Return the origins whose run, version and files are all there."""
+        known = self.store.rows(KNOWN, TERMS_TAG, terms, PANEL_MODEL, ORIGIN_TAG, EXPERIMENT)
+        if known:
+            return {date.fromisoformat(origin) for origin, source in known if _is_there(source)}
         client = self.store.client
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is None:
