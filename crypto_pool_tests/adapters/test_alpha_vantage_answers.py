@@ -127,7 +127,12 @@ def test_a_body_without_bars_is_its_error(notice: dict[str, str], error: type) -
     assert type(raised.value) is error
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"<html>", b'{"Meta Data": {', b"\xff\xfe"])
+REPEATED = b'{"Time Series (Digital Currency Daily)": {"2024-01-01": {}, "2024-01-01": {}}}'
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"[]", b"<html>", b'{"Meta Data": {', b"\xff\xfe", b"[" * 99_999, REPEATED]
+)
 def test_a_body_that_is_no_json_object_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedAnswer, match="stored data is untouched"):
         parse_bars(raw, "BTC")
@@ -197,6 +202,12 @@ WORDINGS: dict[str, tuple[str, type[ProviderError], float | None]] = {
     ),
     "a day's allowance": ("Your daily quota of 25 has been used up.", DailyQuotaExhausted, None),
     "24 hours": ("At most 25 requests per 24h are free.", DailyQuotaExhausted, None),
+    "today": ("You have used 25 of 25 requests today.", DailyQuotaExhausted, None),
+    "an hour": ("You've hit your hourly limit of 60 calls.", BurstLimit, 61),
+    "sixty seconds": ("Your plan allows 5 calls every 60 seconds.", BurstLimit, 61),
+    "slow down": ("Please slow down.", BurstLimit, 61),
+    "moved": ("Digital currency endpoints have been moved to premium.", PremiumEndpoint, None),
+    "upgraded": ("This needs an upgraded subscription.", PremiumEndpoint, None),
     "a month": ("You have exceeded the monthly quota.", DailyQuotaExhausted, None),
     "members alone": ("MACD is only available to premium members.", PremiumEndpoint, None),
     "a plan needed": ("This endpoint requires a premium plan.", PremiumEndpoint, None),

@@ -33,18 +33,20 @@ _REDACTED = "[API key]"
 UNKNOWN_WAIT_SECONDS = 5.0
 MINUTE_WAIT_SECONDS = 61.0
 
-_UNIT = r"(?:per|an?|each|every|/)[ -]?"
+_UNIT = r"(?:\b(?:per|an?|each|every|in one)|/)[ -]?"
 _TOPICS = {
     "second": rf"{_UNIT}sec(ond)?s?\b|sparingly|spread(ing)? out|\bburst",
-    "minute": rf"{_UNIT}min(ute)?s?\b|minute[- ](level|limit)",
+    "minute": rf"{_UNIT}(min(ute)?s?|hour|\d+ sec(ond)?s)\b|(minute|hour)[- ]?(ly )?(level|limit)",
     "day": rf"{_UNIT}(day|24 ?h|month)|\b(daily|monthly) (api |request |call |usage )*(rate|limit|"
-    r"quota|cap\b|allowance|requests|calls)",
+    r"quota|cap\b|allowance|requests|calls)|(requests?|calls|limit)\b.*\b(today|the day|daily$)",
     "premium": r"\b(is|are|requires?|needs?) (an? |part of (a |our )?|only |exclusively )*"
     r"(available (only )?(to|for|with|in|on) )?(an? |our )*premium"
     r"(?! page| plans? page)|premium[- ](feature|function|parameter|members?|users?|customers?|"
-    r"subscribers?)|(unlock|access|use) this (endpoint|feature|function|api)",
+    r"subscribers?)|(unlock|access|use) this (endpoint|feature|function|api)|upgrade to|"
+    r"upgraded (plan|subscription)|(part of|moved to|reserved for) (our )?premium",
     "often": r"(call|request|api) (call )?(frequency|volume|rate)|rate[- ]limit|throttl|too many|"
-    r"too (often|fast|quickly)|\bquota|limit (was |is |has been )?(reached|exceed)|try again later",
+    r"too (often|fast|quickly)|\bquota|(rate|limit) (was |is |has been )?(reached|exceed|limited)|"
+    r"try again later|slow down",
     "plan": r"premium[- ]end ?-?point",
     "function": r"function\b.*\b(not exist|not supported|unknown|invalid|deprecated|retired|"
     r"no longer)|(no such|unknown|invalid|unsupported) (api )?function",
@@ -100,11 +102,11 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
     """The table under `key`; without it, what the answer says in words is a refusal."""
     what = f"{symbol} {function}"
     try:
-        answer = json.loads(body)
-    except ValueError:
+        answer = json.loads(body, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as fault:
         raise _passing(
             MalformedAnswer(
-                f"{what}: {len(body)} bytes that are no whole JSON, beginning "
+                f"{what}: {len(body)} bytes that cannot be read as JSON ({fault}), beginning "
                 f"{body[:40].decode('utf-8', 'replace')!r}; run again, the stored data is untouched"
             )
         ) from None
@@ -132,6 +134,14 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         raise MalformedAnswer(f"{what}: {key!r} is no table; run again later")
     return rows
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs; JSON lets a name come twice, and Python takes the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name twice in one object")
+    return found
 
 
 def _refusal(text: str, function: str, symbol: str) -> ProviderError:

@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from crypto_pool.errors import BurstLimit
 
 UNTOLD_WAIT_SECONDS = 61.0
+LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
 
 def asked_to_wait(what: str, retry_after: str | None, why: str = "too many requests") -> BurstLimit:
@@ -21,15 +22,16 @@ def asked_to_wait(what: str, retry_after: str | None, why: str = "too many reque
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float:
-    """Return how long a header Retry-After asks for; a minute where it says nothing readable.
+    """Return how long a header Retry-After asks for, a year at most; a minute where it is unread.
 
     It holds seconds or an HTTP date.
     """
     text = (retry_after or "").strip()
-    if text.isdecimal():
-        return float(text)
     try:
+        if text.isdecimal():
+            return min(float(text), LONGEST_WAIT_SECONDS)
         until = parsedate_to_datetime(text)
-    except ValueError:
+        seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
+    except (ValueError, OverflowError):
         return UNTOLD_WAIT_SECONDS
-    return max(0.0, ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds())
+    return min(max(0.0, seconds), LONGEST_WAIT_SECONDS)
