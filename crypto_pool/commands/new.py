@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,14 +47,14 @@ def new(
         values["market_data_dir"] = str(bars.resolve())
     if symbols:
         values["symbols"] = list(read_symbols(symbols))
-    values |= _checked(values)
+    values |= _checked(home, values)
     write_pool_file(home, values)
     if as_json:
         print_json({"home": str(home.resolve()), "pool_file": str(file), "settings": plain(values)})
         return
     console.print(
-        f"{file} is written. Next: `crypto-pool --home {home} build`, or once and for all "
-        f"`export DAGSTER_HOME={home}`; secrets go into {home / '.env'}.",
+        f"{file} is written. Next: `crypto-pool --home {quote(f'{home}')} build`, or once and for "
+        f"all `export DAGSTER_HOME={quote(f'{home}')}`; secrets go into {home / '.env'}.",
         soft_wrap=True,
     )
 
@@ -82,14 +83,14 @@ def settings(as_json: JsonOption = False) -> None:
     print_rows(rows)
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
+def _checked(home: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Return what follows from the values of a new home; raises InvalidSetting."""
     from pydantic import ValidationError
 
     from crypto_pool.settings import Settings, wrong_settings
 
     try:
-        settings = Settings(_env_file=None, **values)  # type: ignore[call-arg]
+        settings = Settings(_env_file=None, dagster_home=home, **values)  # type: ignore[call-arg]
     except ValidationError as error:
         raise wrong_settings(error, ()) from None
     if settings.provider != "directory":

@@ -37,6 +37,7 @@ with nothing learned. Believe a member as far as it has beaten it. No trading ad
 def create_app(settings: Settings) -> FastAPI:
     """Build the app over the pool of `settings`; raises InvalidSetting if it would be exposed."""
     check_exposure(settings)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
     board = Board(
         settings.state_dir,
         settings.asked_symbols,
@@ -47,7 +48,6 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def follow_publications(_: FastAPI) -> AsyncIterator[None]:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
         await anyio.to_thread.run_sync(board.refresh)
         async with anyio.create_task_group() as tasks:
             stop = anyio.Event()
