@@ -83,8 +83,9 @@ def measure() -> dict[str, float]:
             lambda: champions_of(pool.store, registry, pool.members)
         )
         loaded = names[:LOADED_MODELS]
+        hashes = {name: registry.versions.get(name, "1").model_hashes for name in loaded}
         found["model_load_ms"] = (
-            seconds_of(lambda: [registry.versions.load(name, "1") for name in loaded])
+            seconds_of(lambda: [registry.versions.load(name, "1", hashes[name]) for name in loaded])
             / len(loaded)
             * 1000
         )

@@ -136,7 +136,8 @@ def _read(pool: DrillPool, answer: Any) -> None:
             )
     for symbol, trend, version in sorted(named):
         try:
-            pool.registry.versions.load(f"{symbol}_{trend}", version)
+            known = pool.registry.versions.get(f"{symbol}_{trend}", version)
+            pool.registry.versions.load(known.member_name, version, known.model_hashes)
         except Exception as fault:  # whatever a store without its log or its files says
             missing.append(f"{symbol} {trend} version {version}: {str(fault)[:200]}")
     found = {"entries": len(keys), "broken": broken, "named": len(named), "missing": missing}

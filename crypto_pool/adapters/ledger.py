@@ -23,7 +23,7 @@ class Promotion:
     """One decision; `serving_version` is who serves after it, `model_version` whom it is about.
 
     `champion_metrics` are those of the version that served before, `model_sha256` the hashes of
-    the files of an appointed one.
+    the files of the one it is about.
     """
 
     decided_at_utc: datetime

@@ -129,7 +129,7 @@ def load_champions(folders: "PoolFolders") -> list[str]:
             raise ModelUnavailable(f"{member.name}: {champion.fault}")
         if champion.version is not None:
             version = champion.version
-            registry.versions.load(member.name, version.version, version.model_hashes)
+            registry.versions.load(member.name, version.version, version.ledger_hashes)
             loaded.append(member.name)
     return loaded
 

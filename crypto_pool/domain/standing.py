@@ -1,7 +1,7 @@
 """Who serves a member, and in what state, as the decisions about it say."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,8 @@ class Standing:
     `targets` are the versions a rollback may go back to, the latest last, the serving one among
     them; `left` those that a rollback has left and nobody has appointed since. `challenger` is
     the latest version that did not take over. `quarantine` says why the serving version is in
-    quarantine; `reason` why the latest decision was taken.
+    quarantine; `reason` why the latest decision was taken; `hashes` are those of the files of
+    each version that a decision names, as JSON.
     """
 
     serving: str | None = None
@@ -29,7 +30,7 @@ class Standing:
     left: tuple[str, ...] = ()
     quarantine: str = ""
     reason: str = ""
-    model_sha256: str = ""
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, decisions: pd.DataFrame, moment: datetime | None = None) -> "Standing":
@@ -53,7 +54,11 @@ class Standing:
         """Return the standing after one more decision."""
         decision, serving = str(row["decision"]), _text(row["serving_version"])
         about, targets, left = _text(row["model_version"]), self.targets, self.left
-        challenger, quarantine, sha256 = self.challenger, self.quarantine, self.model_sha256
+        challenger, quarantine = self.challenger, self.quarantine
+        told = _text(row.get("model_sha256"))
+        hashes = (
+            self.hashes if about is None or told in (None, "{}") else {**self.hashes, about: told}
+        )
         if decision in APPOINTMENTS and serving is not None:
             if decision == ROLLED_BACK:
                 left += targets[-1:]
@@ -61,15 +66,13 @@ class Standing:
             targets = (*(version for version in targets if version != serving), serving)
             left = tuple(version for version in left if version != serving)
             challenger, quarantine = None, ""
-            told = _text(row.get("model_sha256"))
-            sha256 = "" if told in (None, "{}") else str(told)
         elif decision in TRAININGS and is_latest and about not in (None, serving):
             challenger = about
         if decision == "quarantined":
             quarantine = str(row["reason"])
         if serving is None:
-            quarantine = sha256 = ""
-        return Standing(serving, challenger, targets, left, quarantine, str(row["reason"]), sha256)
+            quarantine = ""
+        return Standing(serving, challenger, targets, left, quarantine, str(row["reason"]), hashes)
 
 
 def _text(value: Any) -> str | None:

@@ -279,7 +279,7 @@ PROMOTIONS = Table(
         JSON("champion_metrics", "What the version that served before promised and scored."),
         JSON("challenger_metrics", "The same of the challenger."),
         _DATA_HASH,
-        JSON("model_sha256", "SHA-256 of each file of a version that was let serve."),
+        JSON("model_sha256", "SHA-256 of each file of the version that it is about."),
         VARCHAR("code_version", "Version of the code that trained."),
         _RUN,
     ),

@@ -28,7 +28,7 @@ class FrameCache:
         """Return a member's version, its files checked by what the ledger knows of them."""
         key = member.name, version.version
         if key not in self._models:
-            self._models[key] = registry.versions.load(*key, version.model_hashes)
+            self._models[key] = registry.versions.load(*key, version.ledger_hashes)
         return self._models[key]
 
     def read(self, table: str, symbol: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.mlflow import ModelRegistry, store
+from crypto_pool.adapters.mlflow import ModelRegistry, artifact, store
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool_tests.adapters.conftest import log
@@ -40,6 +40,17 @@ def test_a_model_that_does_not_load_is_named_with_the_ways_out(
     )
     with pytest.raises(UntrustedModel, match=f"^the model of run {record.run_id}: "):
         registry.runs.load_model(record.run_id)
+
+
+def test_a_model_that_the_ledger_does_not_name_is_tried_in_a_child_first(
+    registry: ModelRegistry, candidate_fit: MakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = log(registry, candidate_fit())
+    version = registry.versions.register(MEMBER, record, {})
+    monkeypatch.setattr(artifact, "LOADING_SECONDS", 0.01)
+    with pytest.raises(UntrustedModel, match=r"version 1: .*was not done in 0\.01 s; let another"):
+        registry.versions.load(MEMBER, version)
+    assert registry.versions.load(MEMBER, version, record.model_hashes).algorithm
 
 
 def test_a_swapped_artifact_is_refused(

@@ -1,6 +1,7 @@
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import pytest
 import skops.io
 
 from crypto_pool.adapters.mlflow import artifact
-from crypto_pool.adapters.mlflow.artifact import load_model, save_model
+from crypto_pool.adapters.mlflow.artifact import load_model, save_model, try_in_child
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
 from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES
@@ -219,6 +220,22 @@ def test_models_in_the_formats_of_version_1_0_load(
     (folder / file).write_bytes(pickle.dumps({"not": "run"}))
     with pytest.raises(UntrustedModel, match="estimator is not a"):
         load_model(folder, None)
+
+
+def test_a_parser_that_aborts_or_hangs_takes_a_child_alone_with_it(
+    saved: SaveModel, fitted: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LightGBM ends its process on a text like this."""
+    folder, _ = saved("LightGBM")
+    try_in_child(folder)
+    text = fitted("LightGBM").booster_.model_to_string()
+    tampered = re.sub(r"num_leaves=\d+", "num_leaves=-5", text, count=1)
+    as_version_1_0_stored_it(folder, "lightgbm", "estimator.txt", tampered.encode())
+    with pytest.raises(UntrustedModel, match=r"in a process of its own ended with -\d+"):
+        try_in_child(folder)
+    monkeypatch.setattr(artifact, "LOADING_SECONDS", 0.01)
+    with pytest.raises(UntrustedModel, match=r"in a process of its own was not done in 0\.01 s"):
+        try_in_child(folder)
 
 
 def test_a_keras_lambda_is_refused(saved: SaveModel, fitted: Callable[[str], Any]) -> None:

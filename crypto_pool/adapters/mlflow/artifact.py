@@ -8,6 +8,8 @@ vouches for.
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -29,6 +31,7 @@ SKOPS_FILE = "estimator.skops"
 ESTIMATOR_FILES = (SKOPS_FILE, *(native.file for native in NATIVE_FORMATS.values()))
 EXAMPLE = {"artifact_path": "input_example.json", "type": "dataframe", "pandas_orient": "split"}
 MODEL_PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scikit-learn", "skops")
+LOADING_SECONDS = 60.0
 ALGORITHM_PACKAGES = {"XGBoost": ("xgboost-cpu", "xgboost"), "LightGBM": ("lightgbm",)}
 
 
@@ -72,6 +75,25 @@ def load_model(folder: Path, expected_hashes: Mapping[str, str] | None) -> Serve
             f"{folder}: the {description['format']} file of {algorithm} cannot be read ({fault}); "
             "train and log the model again."
         ) from fault
+
+
+def try_in_child(folder: Path) -> None:
+    """Read a model in a process of its own first: a parser may abort or hang on what is no model.
+
+    Raises:
+        UntrustedModel: that process ended otherwise than well, or not in time.
+    """
+    command = [sys.executable, "-P", "-m", __name__, str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LOADING_SECONDS)
+    except subprocess.TimeoutExpired:
+        how = f"was not done in {LOADING_SECONDS:g} s"
+    else:
+        if done.returncode == 0:
+            return
+        said = (done.stderr.splitlines() or [""])[-1].partition(": ")[2]
+        how = f"ended with {done.returncode}{': ' if said else ''}{said}"
+    raise UntrustedModel(f"{folder}: reading its estimator in a process of its own {how}")
 
 
 def read_files(folder: Path, expected_hashes: Mapping[str, str] | None) -> dict[str, bytes]:
@@ -196,3 +218,7 @@ def _requirements(algorithm: str) -> tuple[str, ...]:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+if __name__ == "__main__":
+    load_model(Path(sys.argv[1]), None)

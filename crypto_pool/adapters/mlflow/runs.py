@@ -125,7 +125,7 @@ class Runs:
             raise ModelUnavailable(f"{title}: its run has no tag {fault}.") from fault
         except MlflowException as fault:
             raise ModelUnavailable(f"{title} cannot be found: {fault.message}") from fault
-        return load_from(self.store, location, hashes, title)
+        return load_from(self.store, location, hashes, title, is_known=True)
 
     def model_location(self, tags: Mapping[str, str]) -> str:
         """Return where the model of a run with these tags lies."""
@@ -428,14 +428,20 @@ class Runs:
 
 
 def load_from(
-    store: MlflowStore, location: str, hashes: Mapping[str, str], title: str
+    store: MlflowStore, location: str, hashes: Mapping[str, str], title: str, *, is_known: bool
 ) -> "ServedModel":
-    """Load the model at an artifact location; faults name it, and where it is, not its copy."""
-    from crypto_pool.adapters.mlflow.artifact import load_model
+    """Load the model at an artifact location; faults name it, and where it is, not its copy.
+
+    One whose hashes are not known from the pool's own files is tried in a child first.
+    """
+    from crypto_pool.adapters.mlflow.artifact import load_model, read_files, try_in_child
 
     uri = f"{location}/artifacts"
     with store.local_copy(uri, title) as folder:
         try:
+            if not is_known:
+                read_files(folder, hashes)
+                try_in_child(folder)
             return load_model(folder, hashes)
         except (ModelUnavailable, UntrustedModel) as fault:
             raise type(fault)(f"{title}: {str(fault).replace(str(folder), uri)}") from fault

@@ -6,7 +6,7 @@ Who serves is written in the ledger; the aliases follow it.
 import json
 from collections import namedtuple
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,8 @@ class Version:
     """A registered version of a member.
 
     `registered_at_utc` is by the pool's clock, which a simulation may set, and not MLflow's.
+    `ledger_hashes` are those of its files by the ledger, where that names them: anybody may
+    change what MLflow's pages show.
     """
 
     member_name: str
@@ -65,11 +67,12 @@ class Version:
     tags: Mapping[str, str]
     registered_at_utc: datetime
     location: str
+    ledger_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model_hashes(self) -> dict[str, str]:
         """The SHA-256 of its files, empty for one that carries none."""
-        return dict(json.loads(self.tags.get(HASHES_TAG, "{}")))
+        return dict(self.ledger_hashes or json.loads(self.tags.get(HASHES_TAG, "{}")))
 
 
 class Versions:
@@ -161,19 +164,20 @@ class Versions:
                 )
 
     def load(
-        self, member_name: str, version: str, known_hashes: Mapping[str, str] | None = None
+        self, member_name: str, version: str, ledger_hashes: Mapping[str, str] | None = None
     ) -> "ServedModel":
         """Load a registered version, after checking it against the hashes it was logged with.
 
-        `known_hashes` are the ledger's: anybody may change what MLflow's pages show.
+        Without those of the ledger it is tried in a process of its own before.
 
         Raises UntrustedModel or ModelUnavailable, with the version and the ways out.
         """
         title = f"{model_name(member_name)} version {version}"
         try:
             known = self.get(member_name, version)
-            hashes = known_hashes or known.model_hashes or self._hashes_of_run(known, title)
-            return load_from(self.store, known.location, hashes, title)
+            hashes = ledger_hashes or known.model_hashes or self._hashes_of_run(known, title)
+            is_known = bool(ledger_hashes)
+            return load_from(self.store, known.location, hashes, title, is_known=is_known)
         except (ModelUnavailable, UntrustedModel) as fault:
             raise type(fault)(
                 f"{str(fault).rstrip('.')}; let another version serve with `crypto-pool rollback "

@@ -15,6 +15,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, Verdict, compare, decide
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
 from crypto_pool.workflow.promotion.reconciling import Champion
@@ -72,7 +73,7 @@ def judge(
             unseen = compare(
                 task.table,
                 incumbent,
-                task.registry.versions.load(name, incumbent.version).predict_probability,
+                _load(task, champion).predict_probability,
                 CANDIDATES.get(winner.algorithm),
                 policy_of(task.recipe),
             )
@@ -102,6 +103,12 @@ def _out_of_fold(
     return frame.assign(challenger_probability=theirs).dropna(subset=["challenger_probability"])
 
 
+def _load(task: PromotionTask, champion: Champion) -> ServedModel:
+    version = champion.version
+    assert version is not None
+    return task.registry.versions.load(task.member.name, version.version, version.ledger_hashes)
+
+
 def fault_of(task: PromotionTask, champion: Champion) -> str:
     """Say why a champion can serve no more, or nothing."""
     if champion.fault or champion.version is None:
@@ -112,8 +119,7 @@ def fault_of(task: PromotionTask, champion: Champion) -> str:
     if champion.standing.quarantine:
         return f"it is quarantined ({champion.standing.quarantine})"
     try:
-        version = champion.version
-        task.registry.versions.load(task.member.name, version.version, version.model_hashes)
+        _load(task, champion)
     except CryptoPoolError as fault:
         return f"it no longer loads ({fault})"
     return ""

@@ -181,7 +181,7 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
             code_version=code_version(),
             dagster_run_id=task.dagster_run_id,
             replaced_version=before,
-            model_sha256=dict(winner.model_hashes) if replaces and winner is not None else {},
+            model_sha256={} if winner is None or version is None else dict(winner.model_hashes),
         )
     )
     return _result(task, verdict.decision, verdict.reason, choice.missing)

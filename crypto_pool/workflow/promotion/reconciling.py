@@ -3,6 +3,7 @@
 It can be done at any time and as often as one likes, and for each member by itself.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,6 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.runs import HASHES_TAG
 from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS, Version
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.standing import Standing
@@ -49,14 +49,17 @@ def champion_of(registry: ModelRegistry, member: Member, decisions: pd.DataFrame
     except ModelUnavailable as fault:
         lost = f"version {standing.serving} serves by the ledger and is gone from MLflow"
         return Champion(member, standing, None, f"{lost} ({fault}); {way_out}")
-    if standing.model_sha256 not in ("", version.tags.get(HASHES_TAG, standing.model_sha256)):
+    named = as_named(version, standing)
+    if named.model_hashes != (version.model_hashes or named.model_hashes):
         other = f"version {version.version} in MLflow is another than the ledger let serve"
         return Champion(member, standing, None, f"{other}; {way_out}")
-    if (
-        standing.model_sha256
-    ):  # what MLflow has lost of them, or anybody has removed, does not count
-        version = replace(version, tags={**version.tags, HASHES_TAG: standing.model_sha256})
-    return Champion(member, standing, version)
+    return Champion(member, standing, named)
+
+
+def as_named(version: Version, standing: Standing) -> Version:
+    """Return a version with the hashes that the ledger has of it, whatever MLflow says."""
+    named = json.loads(standing.hashes.get(version.version, "{}"))
+    return replace(version, ledger_hashes=named)
 
 
 def champions_of(
@@ -78,7 +81,8 @@ def shadows_of(registry: ModelRegistry, champion: Champion) -> list[Version]:
     found = []
     for version in dict.fromkeys((standing.challenger, standing.previous)):
         if version is not None and _exists(registry, champion.member, version):
-            found.append(registry.versions.get(champion.member.name, version))
+            known = registry.versions.get(champion.member.name, version)
+            found.append(as_named(known, standing))
     return found
 
 

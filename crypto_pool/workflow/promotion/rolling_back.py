@@ -10,7 +10,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.standing import Standing
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.promotion.reconciling import champion_of, reconcile
+from crypto_pool.workflow.promotion.reconciling import as_named, champion_of, reconcile
 from crypto_pool.workflow.promotion.registering import measured
 
 
@@ -58,7 +58,8 @@ def roll_back(
     target = registry.versions.get(member.name, to or _version_before(champion.standing, member))
     if target.version == serving and not champion.fault:
         raise ModelUnavailable(f"{member.name}: version {target.version} serves already.")
-    registry.versions.load(member.name, target.version)
+    target = as_named(target, champion.standing)
+    registry.versions.load(member.name, target.version, target.ledger_hashes)
     left = None if champion.version is None else measured(registry, champion.version)
     Ledger(store).record(
         Promotion(
