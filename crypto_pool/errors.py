@@ -13,7 +13,7 @@ CryptoPoolError
 │   ├── NoData                a well-formed answer without a row
 │   └── ProviderUnavailable   no answer: connection fault, time-out or server error
 ├── InvalidBars           bars that no repair can make usable
-│   ├── InsufficientHistory   too few bars to train on
+│   ├── InsufficientHistory   too few bars to be forecast
 │   ├── HistoryChanged        the provider now tells another past than the stored one
 │   └── UnfitBars             well-formed bars that nothing can be learned from
 │       └── BrokenHistory         a level break that nobody has accepted
@@ -119,7 +119,7 @@ class InvalidBars(CryptoPoolError):
 
 
 class InsufficientHistory(InvalidBars):
-    """Too few bars to train on."""
+    """Too few bars to be forecast."""
 
 
 class HistoryChanged(InvalidBars):

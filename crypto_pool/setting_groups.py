@@ -118,7 +118,9 @@ class Training(BaseModel):
     """Training and judging."""
 
     training_rows: int = Field(1000, ge=100, description="Latest labelled rows used for training.")
-    min_history_bars: int = Field(365, ge=100, description="Fewer real bars refuse a coin.")
+    min_history_bars: int = Field(
+        365, ge=100, description="Candidates are trained from so many real bars on."
+    )
     evaluation_policy: Literal["purged_walk_forward", "holdout"] = Field(
         "purged_walk_forward", description="How candidates are evaluated and chosen."
     )

@@ -88,7 +88,7 @@ def test_what_a_late_daily_run_could_not_do_is_tried_again_after_midnight(
             asked = catch_up.evaluate_tick(context).run_requests or []
     finally:
         load_settings.cache_clear()
-    stages = ("features", "tables") if attempts else ()
+    stages = ("features", "forecasts") if attempts else ()
     assert [request.run_key for request in asked] == [
         f"catch_up:{through}:{attempts}:{stage}" for stage in stages
     ]

@@ -40,12 +40,14 @@ def comparable(frame):
 
 @pytest.fixture(scope="module")
 def built(new_pool, tmp_path_factory):
-    """Two good coins, one too short, one broken file: built once for this module."""
+    """Two good coins, one of 150 bars, one of 40, one broken file: built once for this module."""
     market = write_market(tmp_path_factory.mktemp("files") / "market", ["AAA", "EEE"])
-    bars = SyntheticMarket(seed=3, predictability=0.5).bars("SHORT", date(2023, 7, 31))
-    bars.tail(100).to_csv(market / "SHORT.csv")
+    for symbol, count in (("YOUNG", 150), ("SHORT", 40)):
+        bars = SyntheticMarket(seed=3, predictability=0.5).bars(symbol, date(2023, 7, 31))
+        first = pd.Timestamp(BAR_DATE) - pd.Timedelta(days=count - 1)
+        bars.loc[first:].to_csv(market / f"{symbol}.csv")
     (market / "BAD.csv").write_text("date,open\n2023-01-01,1\n")
-    pool = new_pool(symbols="AAA,SHORT,BAD,EEE", market_data_dir=str(market))
+    pool = new_pool(symbols="AAA,SHORT,BAD,YOUNG,EEE", market_data_dir=str(market))
     pool.first = pool.run("build", "--provider", "directory", "--date", BAR_DATE)
     pool.settings["provider"] = "directory"
     return pool
@@ -54,7 +56,9 @@ def built(new_pool, tmp_path_factory):
 def test_good_coins_are_built_and_bad_ones_named(built):
     assert built.first.returncode == 1, built.first.stdout + built.first.stderr
     said = built.first.stdout
-    assert "daily_bars [SHORT]: InsufficientHistory" in said
+    assert "daily_bars [SHORT]: InsufficientHistory: SHORT: 71 usable bars" in said
+    assert "(on 2023-09-18 there will be enough)" in " ".join(said.split())
+    assert "[YOUNG" not in said
     assert "daily_bars [BAD]: InvalidBars" in said
     scores = built.table("candidate_scores")
     assert set(scores["symbol"]) == {"AAA", "EEE"}
@@ -66,7 +70,7 @@ def test_every_member_with_bars_has_one_prediction_and_its_champion_makes_it(bui
     assert len(champions) > 0
     members = ["symbol", "trend"]
     assert sorted(map(tuple, predictions[members].to_numpy())) == [
-        (symbol, trend) for symbol in ("AAA", "EEE") for trend in ("downtrend", "uptrend")
+        (symbol, trend) for symbol in ("AAA", "EEE", "YOUNG") for trend in ("downtrend", "uptrend")
     ]
     by_champions = predictions[predictions["status"] != "baseline"]
     made_by, serving = (
@@ -75,6 +79,8 @@ def test_every_member_with_bars_has_one_prediction_and_its_champion_makes_it(bui
     )
     assert made_by == serving
     by_baseline = predictions[predictions["status"] == "baseline"]
+    assert "YOUNG" in set(by_baseline["symbol"])
+    assert set(built.table("missing_forecasts")["symbol"]) == {"BAD", "SHORT"}
     assert by_baseline["model_version"].isna().all()
     assert not by_baseline["signal"].any()
     assert predictions["probability"].between(0, 1).all()
@@ -106,7 +112,7 @@ def test_failed_partitions_are_not_materialised_and_no_run_is_left(built):
 
     with dg.DagsterInstance.from_config(str(built.home)) as instance:
         made = instance.get_materialized_partitions(dg.AssetKey("daily_bars"))
-        assert made == {"AAA", "EEE"}
+        assert made == {"AAA", "EEE", "YOUNG"}
         runs = instance.get_runs()
         assert all(run.is_finished for run in runs)
         assert {run.tags["crypto_pool/bar_date"] for run in runs} == {BAR_DATE}

@@ -166,7 +166,7 @@ def pulled(folder: Path, name: str, content: bytes) -> tuple[FrameStore, str, pd
     symbol = "币安人生" if "币安" in name else "BTC"
     (folder / f"{symbol}{Path(name).suffix}").write_bytes(content)
     store = FrameStore(str(folder / "store"))
-    puller = Puller(store, DirectoryProvider(folder), LAST, 365, datetime(2026, 1, 3, tzinfo=UTC))
+    puller = Puller(store, DirectoryProvider(folder), LAST, datetime(2026, 1, 3, tzinfo=UTC))
     return store, symbol, puller.pull(symbol)[0].bars
 
 

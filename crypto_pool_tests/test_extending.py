@@ -57,7 +57,7 @@ def test_the_feature_does_not_look_ahead(example, bars):
 
 def test_the_bars_of_the_provider_pass_the_door(example, bars):
     provider: MarketDataProvider = example.FramesProvider({"BTC": bars})
-    checked = validate_bars(provider.daily_bars("BTC", LAST), "BTC", LAST, 365)
+    checked = validate_bars(provider.daily_bars("BTC", LAST), "BTC", LAST)
     assert len(checked.bars) == len(bars)
     assert provider.source == "frames"
     with pytest.raises(UnknownSymbol, match="known are BTC"):

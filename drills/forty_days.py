@@ -188,17 +188,14 @@ def _checks(instance: dg.DagsterInstance) -> dict[str, int]:
 
 
 def _owed(days: int) -> tuple[date, ...]:
-    """Days that lack the forecast of a member that had a champion then."""
-    from crypto_pool.adapters.ledger import Ledger
+    """Days that lack the forecast of a member."""
     from crypto_pool.defs.resources import PoolResource
     from crypto_pool.workflow.day_plan import CatchUpWindow, plan_days
 
     pool = PoolResource(bar_date="", only=[])
     settings = pool.settings
     window = CatchUpWindow(settings.last_closed(), FIRST_DAY, catch_up_days=days)
-    return tuple(
-        plan_days(pool.store, pool.members, Ledger(pool.store).by_member(), window).forecast
-    )
+    return tuple(plan_days(pool.store, pool.members, window).forecast)
 
 
 @contextmanager

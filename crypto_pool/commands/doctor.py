@@ -13,7 +13,7 @@ import typer
 from crypto_pool.commands.options import JsonOption, ProviderOption, chosen_settings
 from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.printing import console, print_json
-from crypto_pool.errors import ExitCode
+from crypto_pool.errors import ExitCode, InsufficientHistory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     from crypto_pool.adapters.providers.directory import DirectoryProvider
     from crypto_pool.defs.market_data import build_provider
     from crypto_pool.domain.breaks import level_breaks, volume_breaks
-    from crypto_pool.domain.market import validate_bars
+    from crypto_pool.domain.market import validate_bars, why_too_young
     from crypto_pool.workflow.history import why_blocked
 
     pulled: list[pd.DataFrame] = []
@@ -109,11 +109,14 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
 
     def pull() -> str:
         last = settings.last_closed()
-        checked = validate_bars(
-            market.daily_bars(coin, last), coin, last, settings.min_history_bars
-        )
+        checked = validate_bars(market.daily_bars(coin, last), coin, last)
+        young = why_too_young(checked.bars, coin)
+        if young:
+            raise InsufficientHistory(young)
         pulled.append(checked.bars)
         notes = "".join(f"; {fault.message}" for fault in checked.faults)
+        enough = why_too_young(checked.bars, coin, settings.min_history_bars)
+        notes += f"; left to the panel, without candidates: {enough}" if enough else ""
         return (
             f"{len(checked.bars)} bars of {coin}, first {_shown(checked.bars, 0)}, last "
             f"{_shown(checked.bars, -1)}{notes}"

@@ -50,9 +50,7 @@ def panel(
     bars = {}
     for symbol in settings.symbols:
         try:
-            bars[symbol] = validate_bars(
-                source.daily_bars(symbol, through), symbol, through, 1
-            ).bars
+            bars[symbol] = validate_bars(source.daily_bars(symbol, through), symbol, through).bars
         except CryptoPoolError as error:  # one coin never stops the others
             messages(as_json).print(f"left out: {error}", markup=False)
     found = replay_panel(bars, target, first, last)

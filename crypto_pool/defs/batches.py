@@ -198,6 +198,6 @@ def process_partitions(
 def require_survivors(
     context: dg.AssetExecutionContext, survivors: Sequence[str], reasons: Sequence[str]
 ) -> None:
-    """Fail the step if nothing of the batch came through."""
-    if not survivors:
+    """Fail the step if part of the batch failed and nothing came through."""
+    if reasons and not survivors:
         raise MembersFailed("nothing in this batch came through:\n" + "\n".join(reasons))

@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
@@ -19,7 +18,6 @@ from crypto_pool.defs.run_tags import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.domain.performance import Verdict
 from crypto_pool.domain.soundness import forecast_faults, outcome_faults
 from crypto_pool.domain.staleness import Urgency, judge_staleness
-from crypto_pool.domain.standing import Standing
 from crypto_pool.workflow.day_plan import settled_members
 from crypto_pool.workflow.monitoring import observe_members
 
@@ -101,17 +99,14 @@ def sound_outcomes(
 
 @dg.asset_check(
     asset=daily_predictions,
-    description="Each champion has a row of the day, or a reason. Else: materialise the day again.",
+    description="Each member has a row of the day, or a reason. Else: materialise the day again.",
 )
 def covered(pool: PoolResource) -> dg.AssetCheckResult:
-    """Whether every champion has its forecast of the last closed day, or cannot have one."""
-    decisions = Ledger(pool.store).by_member()
-    champions = [
-        member.name for member in pool.members if Standing.of(decisions.of(member)).serving
-    ]
-    settled = settled_members(pool.store, pool.as_of)
-    missing = {name: f"no forecast for {pool.as_of}" for name in champions if name not in settled}
-    return _finding(missing, len(champions))
+    """Whether every member has its forecast of the last closed day, or cannot have one."""
+    settled, day = settled_members(pool.store, pool.as_of), pool.as_of
+    owed = {member.name: f"no forecast for {day}" for member in pool.members}
+    missing = {name: why for name, why in owed.items() if name not in settled}
+    return _finding(missing, len(owed))
 
 
 @dg.asset_check(

@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.panel import panel_forecasts
@@ -43,12 +42,7 @@ def owed_days(pool: PoolResource, through: date) -> DayPlan:
     return plan_days(
         pool.store,
         pool.members,
-        Ledger(pool.store).by_member(),
-        CatchUpWindow(
-            through,
-            settings.first_prediction_date,
-            settings.catch_up_days,
-        ),
+        CatchUpWindow(through, settings.first_prediction_date, settings.catch_up_days),
     )
 
 

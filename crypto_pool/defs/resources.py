@@ -121,14 +121,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def puller(self) -> Puller:
         """What pulls coins into the store."""
-        settings = self.settings
-        return Puller(
-            self.store,
-            self.provider,
-            settings.last_closed(),
-            settings.min_history_bars,
-            self.now(),
-        )
+        return Puller(self.store, self.provider, self.settings.last_closed(), self.now())
 
     @property
     def store(self) -> FrameStore:

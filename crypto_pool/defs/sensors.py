@@ -21,6 +21,7 @@ from crypto_pool.domain.staleness import judge_staleness, plan_training
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.day_plan import is_behind
 from crypto_pool.workflow.monitoring import observe_members
+from crypto_pool.workflow.pulling import is_too_young
 
 RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
 STATUS = (
@@ -43,7 +44,13 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
     if is_running(context.instance, [RETRAIN, DAILY, CATCH_UP]):
         return dg.SensorResult(skip_reason="a run of the pool has not ended yet")
     settings, today, now = pool.settings, pool.settings.last_closed(), pool.now()
-    current = [m for m in pool.members if not is_behind(pool.store, m.symbol, today)]
+    store, needed = pool.store, settings.min_history_bars
+    current = [
+        member
+        for member in pool.members
+        if not is_behind(store, member.symbol, today)
+        and not is_too_young(store, member.symbol, today, needed)
+    ]
     states, faults = observe_members(
         pool.store, pool.registry, current, pool.recipe, settings.review_window_days, today, now
     )

@@ -16,6 +16,7 @@ BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 PRICE_COLUMNS = ("open", "high", "low", "close")
 NAMED_DATES = 3
 STANDSTILL_DAYS = 60
+FORECAST_BARS = 120  # from so many on a coin is forecast
 
 FaultAction = Literal["repaired", "noted", "refused"]
 
@@ -78,15 +79,13 @@ class ValidatedBars:
     faults: tuple[BarFault, ...]
 
 
-def validate_bars(
-    bars: pd.DataFrame, symbol: str, last_closed: date, min_history_bars: int
-) -> ValidatedBars:
+def validate_bars(bars: pd.DataFrame, symbol: str, last_closed: date) -> ValidatedBars:
     """Validate daily bars; the frame given is left as it was.
 
     A refused row becomes a missing day; missing days are noted, never filled.
     Raises InvalidBars for missing columns, an unusable index or two different bars
-    of one day, InsufficientHistory for fewer than `min_history_bars` bars, and UnfitBars
-    for bars of weeks, and where volume or price stand still.
+    of one day, InsufficientHistory where none is left or rows that are refused leave fewer than
+    FORECAST_BARS, and UnfitBars for bars of weeks, and where volume or price stand still.
     """
     clean = _with_bar_dates(_with_float_columns(bars, symbol), symbol)
     faults: list[BarFault] = []
@@ -112,10 +111,21 @@ def validate_bars(
     if len(idle):
         faults.append(_fault(symbol, "zero_volume", idle, "noted", "no volume, bar kept"))
     _require_days(clean, symbol)
-    if len(clean) < min_history_bars:
-        raise InsufficientHistory(_why_short(clean, refused, symbol, last_closed, min_history_bars))
+    if clean.empty or len(clean) < FORECAST_BARS <= len(clean) + len(refused):
+        raise InsufficientHistory(_why_refused(clean, refused, symbol, last_closed))
     _require_movement(clean, symbol)
     return ValidatedBars(clean, tuple(faults))
+
+
+def why_too_young(bars: pd.DataFrame, symbol: str, needed: int = FORECAST_BARS) -> str:
+    """Say from which day on there will be bars enough for a forecast; empty if there are."""
+    if bars.empty or len(bars) >= needed:
+        return ""
+    day = bars.index[-1] + pd.Timedelta(days=needed - len(bars))
+    return (
+        f"{symbol}: {len(bars)} usable bars up to {bars.index[-1]:%Y-%m-%d}, at least {needed} are "
+        f"needed (on {day:%Y-%m-%d} there will be enough); wait, or give more history"
+    )
 
 
 def missing_days(index: pd.Index) -> pd.DatetimeIndex:
@@ -166,24 +176,18 @@ def _require_movement(bars: pd.DataFrame, symbol: str) -> None:
         )
 
 
-def _why_short(
-    bars: pd.DataFrame, refused: pd.DataFrame, symbol: str, last_closed: date, needed: int
-) -> str:
-    """Say what makes a history too short: rows that had to be left out, or its age."""
-    short = f"{len(bars)} usable bars up to {last_closed}, at least {needed} are needed"
-    if len(bars) + len(refused) >= needed:
-        counts = {name: int(refused[name].isna().sum()) for name in BAR_COLUMNS}
-        missing = [f"{name} is missing in {rows} rows" for name, rows in counts.items() if rows]
-        cause = ", ".join(missing) or (
-            f"{len(refused)} rows are impossible: high or low do not bound open and close, a "
-            "price is not above 0, or volume is negative"
-        )
-        return f"{symbol}: {cause}; that leaves {short}: correct the source"
-    enough = ""
-    if len(bars):
-        day = bars.index[-1] + pd.Timedelta(days=needed - len(bars))
-        enough = f" (on {day:%Y-%m-%d} there will be enough)"
-    return f"{symbol}: {short}{enough}; give more history or lower CRYPTO_POOL_MIN_HISTORY_BARS"
+def _why_refused(bars: pd.DataFrame, refused: pd.DataFrame, symbol: str, last_closed: date) -> str:
+    """Say which rows were refused, where they leave too few or none."""
+    short = f"{len(bars)} usable bars up to {last_closed}, at least {FORECAST_BARS} are needed"
+    if refused.empty:
+        return f"{symbol}: {short}; give its history"
+    counts = {name: int(refused[name].isna().sum()) for name in BAR_COLUMNS}
+    missing = [f"{name} is missing in {rows} rows" for name, rows in counts.items() if rows]
+    cause = ", ".join(missing) or (
+        f"{len(refused)} rows are impossible: high or low do not bound open and close, a "
+        "price is not above 0, or volume is negative"
+    )
+    return f"{symbol}: {cause}; that leaves {short}: correct the source"
 
 
 def _with_float_columns(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:

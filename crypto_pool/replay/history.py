@@ -48,7 +48,7 @@ def read_history(
     """
     through = min(plan.scored_through, last_closed)
     # Length is asked for again at each training: a coin may join later.
-    checked = validate_bars(provider.daily_bars(symbol, through), symbol, through, 1)
+    checked = validate_bars(provider.daily_bars(symbol, through), symbol, through)
     faults = tuple(fault.message for fault in checked.faults if fault.kind != "unfinished")
     history = CoinHistory(symbol, checked.bars, faults)
     bars = len(history.known_at(plan.retrain_dates[-1]))

@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.market import Member, why_too_young
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.panel import split_probability
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import PREDICTIONS
+from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.panel import panel_probability
 
@@ -33,9 +34,13 @@ class Baseline:
         """Return a row of predictions without a signal; `own` says who serves and its status.
 
         Raises:
-            MissingFeatures: not even the reference exists.
+            MissingFeatures: not even the reference exists, or the coin is too young.
         """
         reference = reference_of(self.frames, member, bar_date, self.target)
+        bars = self.frames.read("daily_bars", member.symbol).loc[: pd.Timestamp(bar_date)]
+        young = why_too_young(bars, member.symbol)
+        if young:
+            raise MissingFeatures(young)
         panel = self.panel_of(member, bar_date)
         made = {
             "prediction_date": bar_date,

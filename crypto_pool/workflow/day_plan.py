@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-import pandas as pd
-
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.moments import deadline_of
 from crypto_pool.domain.recipe import LONGEST_HORIZON
-from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import MEMBER, MISSING_FORECASTS, OUTCOMES, PREDICTIONS
 from crypto_pool.errors import CorruptPartition, MissingPartition
 from crypto_pool.workflow.pulling import last_bar
@@ -62,25 +58,21 @@ class CatchUpWindow:
         return 0 <= age < self.catch_up_days
 
 
-def plan_days(
-    store: FrameStore,
-    members: Sequence[Member],
-    decisions: Mapping[Member, pd.DataFrame],
-    window: CatchUpWindow,
-) -> DayPlan:
+def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindow) -> DayPlan:
     """Find what is owed; reads the store and changes nothing.
 
-    A day owes a forecast of each member that had a champion when its deadline passed, so a
-    champion appointed later owes none for the days before.
+    A day owes a forecast of each member, from the pool's first forecast on.
     """
     symbols = list(dict.fromkeys(member.symbol for member in members))
+    begun = min(store.keys(PREDICTIONS.store_name), default=window.last_closed.isoformat())
+    owed = {
+        day: frozenset({member.name for member in members} - settled_members(store, day))
+        for day in window.forecast_days
+        if day.isoformat() >= begun
+    }
     return DayPlan(
         behind=tuple(s for s in symbols if is_behind(store, s, window.last_closed)),
-        forecast={
-            day: frozenset(missing)
-            for day in window.forecast_days
-            if (missing := _owed(members, decisions, day) - settled_members(store, day))
-        },
+        forecast={day: missing for day, missing in owed.items() if missing},
         score=days_to_score(store, window),
     )
 
@@ -102,17 +94,6 @@ def is_behind(store: FrameStore, symbol: str, last_closed: date) -> bool:
     except CorruptPartition:
         return True
     return latest is None or latest < last_closed
-
-
-def _owed(
-    members: Sequence[Member], decisions: Mapping[Member, pd.DataFrame], day: date
-) -> set[str]:
-    deadline = deadline_of(day)
-    return {
-        member.name
-        for member in members
-        if member in decisions and Standing.of(decisions[member], deadline).serving is not None
-    }
 
 
 def _owes_outcomes(store: FrameStore, day: date, window: CatchUpWindow) -> bool:

@@ -12,10 +12,16 @@ from crypto_pool.adapters.rate_limit import PullPlan
 from crypto_pool.domain.bar_history import Merge, merge_bars, name_days
 from crypto_pool.domain.breaks import VOLUME_BARS, volume_breaks
 from crypto_pool.domain.indicators import restart_at_breaks
-from crypto_pool.domain.market import validate_bars
+from crypto_pool.domain.market import validate_bars, why_too_young
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.recipe import SeriesType
-from crypto_pool.errors import BrokenHistory, DailyQuotaExhausted, HistoryChanged, MissingPartition
+from crypto_pool.errors import (
+    BrokenHistory,
+    DailyQuotaExhausted,
+    HistoryChanged,
+    InsufficientHistory,
+    MissingPartition,
+)
 from crypto_pool.workflow.history import decisions_of, why_blocked
 from crypto_pool.workflow.incidents import SILENT_DAYS, silent_coins
 
@@ -31,7 +37,6 @@ class Puller:
     store: FrameStore
     provider: MarketDataProvider
     last_closed: date
-    min_history_bars: int
     now: datetime
 
     def plan(self, symbols: Sequence[str], with_indicators: bool) -> PullPlan | None:
@@ -45,13 +50,13 @@ class Puller:
         """Pull a coin's bars; give how they joined the stored ones, and all that is to be said.
 
         What is stored stays whatever happens. Raises ProviderError, InvalidBars, HistoryChanged
-        or, with the bars stored, BrokenHistory.
+        or, with the bars stored, BrokenHistory and InsufficientHistory.
         """
         raw = self.provider.daily_bars(symbol, self.last_closed)
         decided = decisions_of(self.store, symbol)
         if decided.starts_on is not None:
             raw = raw.loc[raw.index >= pd.Timestamp(decided.starts_on)]
-        checked = validate_bars(raw, symbol, self.last_closed, self.min_history_bars)
+        checked = validate_bars(raw, symbol, self.last_closed)
         merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
         notes = (*merge.notes(symbol), *_volume_notes(symbol, merge), *self._silence(symbol, merge))
         faults = (*(fault.message for fault in checked.faults), *notes)
@@ -66,6 +71,9 @@ class Puller:
         self.store.write("daily_bars", symbol, merge.bars)
         if blocked:
             raise BrokenHistory(blocked)
+        young = why_too_young(merge.bars, symbol)
+        if young:
+            raise InsufficientHistory(young)
         return merge, faults
 
     def _silence(self, symbol: str, merge: Merge) -> list[str]:
@@ -144,6 +152,12 @@ def last_bar(store: FrameStore, symbol: str) -> date | None:
     """The latest stored bar date of a coin."""
     stored = stored_bars(store, symbol)
     return None if stored is None else stored.index.max().date()
+
+
+def is_too_young(store: FrameStore, symbol: str, as_of: date, needed: int) -> bool:
+    """Whether a coin has bars, but fewer up to a day than are needed."""
+    bars = stored_bars(store, symbol)
+    return bars is not None and 0 < len(bars.loc[: pd.Timestamp(as_of)]) < needed
 
 
 def require_fits(plan: PullPlan | None, symbol: str) -> None:

@@ -53,7 +53,7 @@ def test_binance_is_read_page_by_page_to_the_last_closed_day(sandbox, url):
     pages, confirmed_start = 2, 1
     assert sandbox.requests.count("/api/v3/klines") == pages + confirmed_start
     pd.testing.assert_frame_equal(bars, whole)
-    checked = validate_bars(bars, "BTC", LAST, 365)
+    checked = validate_bars(bars, "BTC", LAST)
     assert checked.bars.index[-1] == pd.Timestamp(LAST)
     assert [fault.kind for fault in checked.faults] == ["unfinished"]
 
@@ -146,7 +146,7 @@ class Disturbed:
     def pull(self, store: FrameStore) -> int:
         """Pull into the store; how many bars are older than its history."""
         now = datetime(2023, 7, 1, 1, tzinfo=UTC)
-        merge, _ = Puller(store, self.exchange, LAST, 365, now).pull("BTC")
+        merge, _ = Puller(store, self.exchange, LAST, now).pull("BTC")
         return merge.older
 
 

@@ -12,6 +12,7 @@ from crypto_pool.domain.market import (
     Trend,
     ValidatedBars,
     validate_bars,
+    why_too_young,
 )
 from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting, UnfitBars
@@ -21,7 +22,7 @@ DAY = 100
 
 
 def check(bars: pd.DataFrame, last_closed: date = date(2030, 1, 1)) -> ValidatedBars:
-    return validate_bars(bars, "BTC", last_closed, 365)
+    return validate_bars(bars, "BTC", last_closed)
 
 
 def actions(result: ValidatedBars) -> dict[str, str]:
@@ -122,12 +123,13 @@ def test_missing_days_are_noted_and_never_filled(bars):
     assert len(result.bars) == len(bars) - 5
 
 
-def test_too_short_a_history_counts_real_bars(bars):
-    enough = bars.iloc[:366].drop(bars.index[DAY])
-    assert len(check(enough).bars) == 365
-    with pytest.raises(InsufficientHistory, match="BTC: 364 usable bars") as caught:
-        check(enough.iloc[1:])
-    assert "lower CRYPTO_POOL_MIN_HISTORY_BARS" in str(caught.value)
+def test_a_history_too_short_counts_real_bars_and_names_the_day_it_will_be_enough(bars):
+    enough = check(bars.iloc[-121:].drop(bars.index[-100])).bars
+    assert why_too_young(enough, "BTC") == ""
+    young = check(enough.iloc[80:]).bars
+    day = young.index[-1] + pd.Timedelta(days=80)
+    assert "BTC: 40 usable bars" in why_too_young(young, "BTC")
+    assert f"(on {day:%Y-%m-%d} there will be enough)" in why_too_young(young, "BTC")
 
 
 def test_bars_without_a_needed_column_or_without_dates_are_refused(bars):
@@ -175,12 +177,11 @@ THROUGH = LONG.index[-1].date()
             "rows are impossible: high or",
         ),
         (lambda b: b.assign(low=-1.0), "rows are impossible: .*a price is not above 0"),
-        (lambda b: b.tail(300), r"300 usable bars .* \(on 2021-05-04 there will be enough\)"),
     ],
 )
 def test_a_history_too_short_is_told_by_its_first_cause(change, message):
     with pytest.raises(InsufficientHistory, match=f"^BTC: .*{message}"):
-        validate_bars(change(LONG), "BTC", THROUGH, 365)
+        validate_bars(change(LONG), "BTC", THROUGH)
 
 
 @pytest.mark.parametrize(
@@ -208,13 +209,13 @@ def test_a_history_too_short_is_told_by_its_first_cause(change, message):
 )
 def test_bars_that_teach_nothing_are_unfit_by_name(change, message):
     with pytest.raises(UnfitBars, match=f"^BTC: .*{message}"):
-        validate_bars(change(LONG), "BTC", THROUGH, 5)
+        validate_bars(change(LONG), "BTC", THROUGH)
 
 
 def test_several_bars_on_most_days_are_intraday_ones():
     halves = pd.concat([LONG, LONG.assign(close=LONG["close"] * 0.999)])
     with pytest.raises(InvalidBars, match="as on most days: these are intraday bars"):
-        validate_bars(halves, "BTC", THROUGH, 365)
+        validate_bars(halves, "BTC", THROUGH)
 
 
 @pytest.mark.parametrize("text", ["btc", " BTC ", "1INCH", "币安人生", "E\u0301TH"])

@@ -20,7 +20,6 @@ from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
     OUTCOMES,
     PREDICTIONS,
-    PROMOTIONS,
     SHADOW_PREDICTIONS,
 )
 from crypto_pool.errors import MissingFeatures, UntrustedModel
@@ -84,7 +83,7 @@ def quick_models(monkeypatch):
 @pytest.fixture
 def store(tmp_path: Path) -> FrameStore:
     made = FrameStore(str(tmp_path / "parquet"))
-    days = pd.date_range("2023-12-01", "2024-04-01", name="date")
+    days = pd.date_range("2023-10-01", "2024-04-01", name="date")
     for coin in COINS:
         made.write("daily_bars", coin, pd.DataFrame(dict.fromkeys(BAR_COLUMNS, 1.0), index=days))
     return made
@@ -161,26 +160,30 @@ def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(sto
     assert (missing["symbol"], missing["reason"], missing["has_bar"]) == (
         *("BBB", "a gap within 60 days"), True,
     )  # fmt: skip
-    decided = PROMOTIONS.frame(
-        [PROMOTIONS.row({"decided_at_utc": datetime(2024, 1, 1), "decision": "promoted",
-                         "as_of": date(2024, 1, 1), "symbol": "AAA", "trend": "uptrend",
-                         "serving_version": "1", "model_version": "1", "reason": ""})]
-    )  # fmt: skip
-    window = CatchUpWindow(DAY, date(2020, 1, 1), catch_up_days=1)
-
-    def owed(*coins):
-        members = [Member(coin, Trend.UPTREND) for coin in coins]
-        return tuple(plan_days(store, members, dict.fromkeys(members, decided), window).forecast)
-
-    assert owed("AAA", "BBB") == ()
-    assert owed("AAA", "CCC") == (DAY,)
+    assert owed(store, DAY, "AAA", "BBB") == {}
+    assert owed(store, DAY, "AAA", "CCC") == {DAY: {"CCC_uptrend"}}
     forecaster(store, "BBB").forecast_day(DAY)
     assert stored_rows(store, MISSING_FORECASTS, DAY.isoformat()) == []
 
 
+def owed(store, last_closed: date, *coins: str) -> dict[date, frozenset[str]]:
+    members = [Member(coin, Trend.UPTREND) for coin in coins]
+    return plan_days(store, members, CatchUpWindow(last_closed, date(2020, 1, 1), 7)).forecast
+
+
+def test_every_member_is_owed_each_day_from_the_pools_first_forecast_on(store):
+    """Also those that no champion serves: the baseline does."""
+    assert list(owed(store, DAY, "AAA")) == [DAY]
+    write_walk(store, "AAA")
+    forecaster(store, "AAA", version="").forecast_day(DAY)
+    later = DAY + timedelta(days=2)
+    missed = [DAY + timedelta(days=1), later]
+    assert owed(store, later, "AAA") == {day: {"AAA_uptrend"} for day in missed}
+
+
 def write_walk(store: FrameStore, coin: str) -> pd.Series:
     """Bars whose price moves; returns the reference's probability of an uptrend."""
-    days = pd.date_range("2023-12-01", "2024-04-01", name="date")
+    days = pd.date_range("2023-10-01", "2024-04-01", name="date")
     closes = 100 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.03, len(days))))
     bars = pd.DataFrame(dict.fromkeys(BAR_COLUMNS, closes), index=days)
     store.write("daily_bars", coin, bars)
@@ -206,6 +209,18 @@ def test_who_has_no_champion_is_forecast_by_the_baseline_without_a_signal(store)
         assert row["probability"] == pytest.approx(probability)
         assert row["reference_probability"] == pytest.approx(reference)
         assert of_panel is None or row["panel_probability"] == of_panel
+
+
+def test_a_coin_of_120_bars_is_forecast_and_a_younger_one_told_from_which_day_on(store):
+    write_walk(store, "AAA")
+    bars = store.read("daily_bars", "AAA").loc[: pd.Timestamp(DAY)]
+    store.write("daily_bars", "AAA", bars.tail(120))
+    store.write("daily_bars", "BBB", bars.tail(119))
+    result = forecaster(store, "AAA", "BBB", version="").forecast_day(DAY)
+    [row] = stored_rows(store, PREDICTIONS, DAY.isoformat())
+    assert (row["symbol"], row["status"]) == ("AAA", "baseline")
+    assert result.failures == {}
+    assert "on 2024-03-02 there will be enough" in result.without_row["BBB_uptrend"]
 
 
 @pytest.mark.parametrize(

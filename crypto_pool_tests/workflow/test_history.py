@@ -64,7 +64,7 @@ def store(tmp_path) -> FrameStore:
 
 
 def pull(store: FrameStore, bars: pd.DataFrame, last: date = LAST):
-    return Puller(store, Source(bars), last, 120, NOW).pull("BTC")
+    return Puller(store, Source(bars), last, NOW).pull("BTC")
 
 
 def test_a_break_within_a_pull_is_named_stored_and_blocks(store):
@@ -212,7 +212,7 @@ def test_a_pull_names_a_silent_coin_once(store):
     for days in (6, 7, 8):
         last = LAST + timedelta(days=days)
         now = datetime(last.year, last.month, last.day, 12, tzinfo=UTC) + timedelta(days=1)
-        told.append(Puller(store, Source(BARS), last, 120, now).pull("BTC")[1])
+        told.append(Puller(store, Source(BARS), last, now).pull("BTC")[1])
     assert [["retire BTC" in note for note in notes] for notes in told] == [[], [True], []]
 
 

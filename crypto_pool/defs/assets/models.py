@@ -29,6 +29,7 @@ from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.deciding import PromotionTask
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote_members
 from crypto_pool.workflow.promotion.registering import measured
+from crypto_pool.workflow.pulling import is_too_young
 from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
@@ -52,19 +53,26 @@ def candidate_key(algorithm: str) -> dg.AssetKey:
 def training_tables(
     context: dg.AssetExecutionContext, pool: PoolResource, asset_keys: list[dg.AssetKey]
 ) -> tuple[dict[str, TrainingTable], list[str]]:
-    """The labelled rows of each member of the batch, and the reasons of those without."""
-    tables, reasons = {}, []
-    panel = stored_forecasts(pool.store, pool.recipe.target)
+    """The labelled rows of each member of the batch, and the reasons of those without.
+
+    A member of a coin with too few bars has neither.
+    """
+    tables, reasons, young = {}, [], []
+    panel, needed = stored_forecasts(pool.store, pool.recipe.target), pool.settings.min_history_bars
     for key in batch_keys(context):
+        member = Member.parse(key)
         try:
-            tables[key] = member_table(
-                pool.store, Member.parse(key), pool.as_of, pool.recipe, panel
-            )
+            if is_too_young(pool.store, member.symbol, pool.as_of, needed):
+                young.append(key)
+                continue
+            tables[key] = member_table(pool.store, member, pool.as_of, pool.recipe, panel)
         except Exception as error:  # one coin's stored data never stops the others
             reason = f"{type(error).__name__}: {error}"
             reasons.append(f"{key}: {reason}")
             for asset_key in asset_keys:
                 record_failure(context, asset_key, key, reason)
+    if young:
+        context.log.info(f"left to the panel, with fewer than {needed} bars: {', '.join(young)}")
     require_survivors(context, list(tables), reasons)
     return tables, reasons
 
