@@ -137,23 +137,35 @@ def await_slots(
 
     A step of Dagster waits without a word, and hears no signal.
     """
-    storage, said = instance.event_log_storage, ""
-    while True:
-        end_lost_runs(instance)
-        known = storage.get_concurrency_keys()
-        infos = [storage.get_concurrency_info(pool) for pool in sorted(pools) if pool in known]
-        full = [found for found in infos if found.active_slot_count >= found.slot_count > 0]
-        if not full:
-            return
-        holders = [
-            f"{found.concurrency_key} by {_holder(instance, run_id)}"
-            for found in full
-            for run_id in sorted(found.active_run_ids)
-        ]
-        if (text := ", ".join(holders)) != said:
+    said = ""
+    while text := taken_slots(instance, pools):
+        if text != said:
             say(f"waiting for slots that are held: {text}; Ctrl-C ends this")
-            said = text
+        said = text
         wait(LOOK_AGAIN_SECONDS)
+
+
+def taken_slots(instance: dg.DagsterInstance, pools: Collection[str]) -> str:
+    """Free the slots of what is gone; say who holds those of the pools that have none left."""
+    end_lost_runs(instance)
+    storage = instance.event_log_storage
+    infos = [
+        storage.get_concurrency_info(pool)
+        for pool in sorted(storage.get_concurrency_keys() & set(pools))
+    ]
+    return ", ".join(
+        f"{found.concurrency_key} by {_holder(instance, run_id)}"
+        for found in infos
+        if found.active_slot_count >= found.slot_count > 0
+        for run_id in sorted(found.active_run_ids)
+    )
+
+
+def pools_waited_for(instance: dg.DagsterInstance) -> set[str]:
+    """Return the pools for a slot of which some step waits."""
+    storage = instance.event_log_storage
+    keys = storage.get_concurrency_keys()
+    return {key for key in keys if storage.get_concurrency_info(key).pending_step_count}
 
 
 def _holder(instance: dg.DagsterInstance, run_id: str) -> str:

@@ -11,6 +11,7 @@ from dagster._core.events import EngineEventData
 
 from crypto_pool import recovery
 from crypto_pool.building import open_instance, pools_of
+from crypto_pool.commands.happenings import Happenings
 from crypto_pool.defs.run_tags import PROCESS_TAG
 from crypto_pool.recovery import (
     BEGUN,
@@ -226,10 +227,16 @@ def test_who_holds_a_slot_is_said_and_waiting_can_be_ended(settings, holding, tm
             if len(looks) == 2:
                 kill()
 
+        other = instance.create_run_for_job(training, status=dg.DagsterRunStatus.STARTED)
+        storage.claim_concurrency_slot("member_training", other.run_id, "waits")
+        happenings = Happenings(settings)  # as `up` follows them: the daemon's steps wait too
+        told = [list(happenings.wait_for_slots(instance)) for _ in range(2)]
+        assert told == [[f"a run waits for slots that are held: {holder}"], []]
+        storage.free_concurrency_slots_for_run(other.run_id)
         await_slots(instance, {"member_training", "unknown"}, said.append, look)
         assert (len(looks), len(said)) == (2, 2)  # once for each wait, however long
 
 
 def test_what_takes_a_slot_is_known():
     assert pools_of("train_members") == {"member_training"}
-    assert pools_of("predict_day") == set()
+    assert pools_of("predict_day") == {"panel"}

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from crypto_pool.errors import ExitCode, InsufficientHistory
 if TYPE_CHECKING:
     import pandas as pd
 
-    from crypto_pool.adapters.providers import MarketDataProvider
+    from crypto_pool.adapters.rate_limit import RequestBudget
     from crypto_pool.settings import Settings
 
 LEAST_FREE_BYTES = 2 * 10**9
@@ -78,7 +79,11 @@ def _tried(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, look())
     except Exception as fault:  # whatever is broken is what this command is there to tell
-        return Finding(name, False, f"{type(fault).__name__}: {fault}")
+        return _failed(name, fault)
+
+
+def _failed(name: str, fault: Exception) -> Finding:
+    return Finding(name, False, f"{type(fault).__name__}: {fault}")
 
 
 def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
@@ -91,43 +96,32 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     from crypto_pool.domain.market import validate_bars, why_too_young
     from crypto_pool.workflow.history import why_blocked
 
-    pulled: list[pd.DataFrame] = []
-    source: list[MarketDataProvider] = []
-
-    def ask() -> str:
-        source.append(build_provider(settings))
-        return source[0].source
-
-    yield _tried("source", ask)
-    if not source:
-        return
-    market = source[0]
-    if isinstance(market, MeteredProvider):
-        yield _tried("request budget", lambda: _budget(market))
-    if isinstance(market, DirectoryProvider):
-        yield _tried("layout", lambda: market.layout(coin))
-
-    def pull() -> str:
-        last = settings.last_closed()
-        checked = validate_bars(market.daily_bars(coin, last), coin, last)
-        young = why_too_young(checked.bars, coin)
-        if young:
+    doing = "source"
+    try:
+        market = build_provider(settings)
+        yield Finding(doing, True, market.source)
+        if isinstance(market, MeteredProvider):
+            yield _tried("request budget", partial(_budget, market.budget))
+        if isinstance(market, DirectoryProvider):
+            yield _tried("layout", partial(market.layout, coin))
+        doing, last = "bars", settings.last_closed()
+        raw = market.daily_bars(coin, last)
+        checked = validate_bars(raw, coin, last)
+        if young := why_too_young(checked.bars, coin):
             raise InsufficientHistory(young)
-        pulled.append(checked.bars)
-        notes = "".join(f"; {fault.message}" for fault in checked.faults)
-        enough = why_too_young(checked.bars, coin, settings.min_history_bars)
-        notes += f"; left to the panel, without candidates: {enough}" if enough else ""
-        return (
-            f"{len(checked.bars)} bars of {coin}, first {_shown(checked.bars, 0)}, last "
-            f"{_shown(checked.bars, -1)}{notes}"
-        )
-
-    yield _tried("bars", pull)
-    for bars in pulled:
-        blocked = why_blocked(FrameStore(settings.frames_root), coin, bars, settings.last_closed())
-        others = ", ".join(map(str, (*level_breaks(bars), *volume_breaks(bars)))) or "none"
-        yield Finding("breaks", not blocked, blocked or others)
-        yield _clock(settings, bars)
+    except Exception as fault:
+        yield _failed(doing, fault)
+        return
+    bars = checked.bars
+    enough = why_too_young(bars, coin, settings.min_history_bars)
+    panel_alone = [f"left to the panel, without candidates: {enough}"] if enough else []
+    told = f"{len(bars)} bars of {coin}, first {_shown(bars, 0)}, last {_shown(bars, -1)}"
+    faults = (fault.message for fault in checked.faults)
+    yield Finding(doing, True, "; ".join([told, *faults, *panel_alone]))
+    blocked = why_blocked(FrameStore(settings.frames_root), coin, bars, last)
+    others = ", ".join(map(str, (*level_breaks(bars), *volume_breaks(bars)))) or "none"
+    yield Finding("breaks", not blocked, blocked or others)
+    yield _clock(settings, bars)
 
 
 def _clock(settings: "Settings", bars: "pd.DataFrame") -> Finding:
@@ -147,15 +141,10 @@ def _shown(bars: "pd.DataFrame", row: int) -> str:
 
 
 def _versions() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
-    told = [f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
-    for name in PACKAGES:
-        try:
-            told.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            told.append(f"{name} not installed")
-    return ", ".join(told)
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return ", ".join([python, *(f"{name} {version(name)}" for name in PACKAGES)])
 
 
 def _disk(settings: "Settings") -> str:
@@ -170,15 +159,14 @@ def _disk(settings: "Settings") -> str:
 
 
 def _ports(settings: "Settings") -> str:
-    places = (
-        Place(settings.serving_host, settings.serving_port, "CRYPTO_POOL_SERVING_PORT"),
-        Place(LOOPBACK, 3000, "up --dagster-port N"),
-        Place(LOOPBACK, 5000, "up --mlflow-port N"),
-    )
     from crypto_pool.errors import InvalidSetting
 
     told = []
-    for place in places:
+    for place in (
+        Place(settings.serving_host, settings.serving_port, "CRYPTO_POOL_SERVING_PORT"),
+        Place(LOOPBACK, 3000, "up --dagster-port N"),
+        Place(LOOPBACK, 5000, "up --mlflow-port N"),
+    ):
         try:
             try_ports(place)
             told.append(f"{place.port} free")
@@ -187,12 +175,8 @@ def _ports(settings: "Settings") -> str:
     return ", ".join(told)
 
 
-def _budget(market: "MarketDataProvider") -> str:
-    from crypto_pool.adapters.providers import MeteredProvider
-
-    assert isinstance(market, MeteredProvider)
-    left = market.budget.left_today()
-    spent = market.budget.spent_today()
+def _budget(budget: "RequestBudget") -> str:
+    left, spent = budget.left_today(), budget.spent_today()
     if left == 0:
         raise RuntimeError(f"{spent} requests spent, none left today; go on tomorrow")
     return f"{spent} requests spent today, {'no limit' if left is None else f'{left} left'}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+    from dagster import DagsterInstance
     from rich.console import Console
 
     from crypto_pool.settings import Settings
@@ -31,7 +32,7 @@ class Happenings:
     def __init__(self, settings: "Settings") -> None:
         from crypto_pool.defs.alerting import pool_alerts
 
-        self._folder = settings.state_dir
+        self._settings, self._folder, self._held = settings, settings.state_dir, ""
         self._alerts = pool_alerts(settings)
         self._publication = self._latest()
         begun = datetime.now(UTC) if not settings.is_clock_simulated else settings.now()
@@ -40,9 +41,22 @@ class Happenings:
 
     def follow(self, ending: Event, console: "Console") -> None:
         """Print each line as it happens, until `ending` is set."""
-        while not ending.wait(LOOK_AGAIN_SECONDS):
-            for line in self.look():
-                console.print(f"{datetime.now(UTC):%H:%M} {line}", markup=False, soft_wrap=True)
+        from crypto_pool.building import open_instance
+
+        with open_instance(self._settings) as instance:
+            while not ending.wait(LOOK_AGAIN_SECONDS):
+                for line in (*self.look(), *self.wait_for_slots(instance)):
+                    console.print(f"{datetime.now(UTC):%H:%M} {line}", markup=False, soft_wrap=True)
+
+    def wait_for_slots(self, instance: "DagsterInstance") -> Iterator[str]:
+        """Say once who holds the slots for which steps wait; what is gone holds none any more."""
+        from crypto_pool.recovery import pools_waited_for, taken_slots
+
+        pools = pools_waited_for(instance)
+        held = taken_slots(instance, pools) if pools else ""
+        if held and held != self._held:
+            yield f"a run waits for slots that are held: {held}"
+        self._held = held
 
     def look(self) -> Iterator[str]:
         """Give what has happened since the last look."""

@@ -105,7 +105,7 @@ def _sandbox(settings: Settings) -> MarketDataProvider:
 
 
 def _alpha_vantage(settings: Settings) -> MarketDataProvider:
-    from crypto_pool.adapters.providers.alpha_vantage import CONNECT_SECONDS, AlphaVantage, Timeouts
+    from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage, Timeouts
     from crypto_pool.adapters.response_cache import ResponseCache
 
     key, budget = settings.alpha_vantage_api_key, request_budget(settings)
@@ -126,7 +126,7 @@ def _alpha_vantage(settings: Settings) -> MarketDataProvider:
         time_period=settings.time_period,
         series_type=settings.series_type,
         interval=settings.interval,
-        timeouts=Timeouts(min(silence, CONNECT_SECONDS), silence, 2 * silence),
+        timeouts=Timeouts(min(silence, Timeouts.connect), silence, 2 * silence),
     )
 
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
-ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
 REGISTERED_AT_TAG = "registered_at_utc"
 METRICS_TAG = "metrics"
 WHAT_IT_IS = (

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     import requests
     from pydantic import SecretStr
 
-CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 30.0
-ANSWER_SECONDS = 60.0
 ATTEMPTS = 4
 _WAITS = 3
 _LONGEST_WAIT_SECONDS = 300.0
@@ -50,9 +47,9 @@ _CHUNK = 65_536
 class Timeouts:
     """Seconds for the connection, between two bytes, and for a whole answer."""
 
-    connect: float = CONNECT_SECONDS
-    silence: float = SILENCE_SECONDS
-    answer: float = ANSWER_SECONDS
+    connect: float = 10.0
+    silence: float = 30.0
+    answer: float = 60.0
 
 
 class AlphaVantage:

@@ -5,8 +5,6 @@ from datetime import date
 
 import pandas as pd
 
-from crypto_pool.domain.symbols import parse_symbol
-from crypto_pool.errors import InvalidSetting, UnknownSymbol
 from crypto_pool.sandbox.market import GENERATOR_VERSION, SyntheticMarket
 
 
@@ -30,8 +28,4 @@ class SandboxProvider:
 
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
         """Bars from the market's epoch through `last_closed`."""
-        try:
-            parse_symbol(symbol)
-        except InvalidSetting as fault:
-            raise UnknownSymbol(str(fault)) from None
         return self.market.bars(symbol, last_closed)
