@@ -1,15 +1,13 @@
-"""Every chart of the pool, each drawn by one function, without a display.
+"""Every chart that Dagster and MLflow show, each drawn by one function, without a display.
 
-Dagster and MLflow get PNG, kept with every materialisation and so of few colours and few bytes;
-the pages get SVG in a light and a dark theme. matplotlib is loaded with the first of them.
+They are PNG, kept with every materialisation and so of few colours and few bytes. matplotlib is
+loaded with the first of them. The pages draw theirs in the browser.
 """
 
 import base64
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
-from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from crypto_pool.domain.explanation import Explanation
-    from crypto_pool.domain.odds import ExpectedMove
     from crypto_pool.domain.panel_skill import RatioEstimate
 
 PALETTE = 48
-SHOWN_DAYS, MOVE_DAYS = 365, 60
-SHOWN_FEATURES = 10
-JUDGEMENT_BINS, PAGE_BINS = 8, 5
+SHOWN_DAYS = 365
+JUDGEMENT_BINS = 8
 MIN_CALIBRATION_ROWS = 20
 JUDGEMENT_FILE = "calibration_roc_confusion.png"
 BEESWARM_FILE, BAR_FILE = "explanation_beeswarm.png", "explanation_bar.png"
@@ -38,22 +34,9 @@ SYNTHETIC_NOTE = "SYNTHETIC DATA"
 WIDE_MARGINS = {"left": 0.08, "right": 0.96, "bottom": 0.19, "top": 0.9}
 
 
-class Theme(StrEnum):
-    """Colours for light and dark pages."""
-
-    LIGHT = "light"
-    DARK = "dark"
-
-
-_COLOURS: dict[Theme, dict[str, str]] = {
-    Theme.LIGHT: {
-        "ink": "#1d2430", "faint": "#5b6675", "rule": "#d9dee5",
-        "own": "#1f5fbf", "reference": "#8a6410", "hit": "#1c7a4a", "miss": "#b3362b",
-    },
-    Theme.DARK: {
-        "ink": "#e6e9ee", "faint": "#a3adba", "rule": "#3a424e",
-        "own": "#7fb0ff", "reference": "#e0b557", "hit": "#67cf98", "miss": "#ff8d80",
-    },
+COLOURS = {
+    "ink": "#1d2430", "faint": "#5b6675", "rule": "#d9dee5",
+    "own": "#1f5fbf", "reference": "#8a6410", "hit": "#1c7a4a", "miss": "#b3362b",
 }  # fmt: skip
 # Drawing shares matplotlib's font cache and its rc settings between threads.
 _drawing = Lock()
@@ -64,17 +47,14 @@ def _figure(
     width: float,
     height: float,
     title: str = "",
-    theme: Theme = Theme.LIGHT,
     margins: Mapping[str, float] | None = None,
 ) -> "Iterator[tuple[Figure, dict[str, str]]]":
     """Give a figure pyplot does not know, nothing of it shared or left open, and its colours."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    colours = _COLOURS[theme]
+    colours = COLOURS
     quiet: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "crypto_pool",
         "font.family": "sans-serif",
         "font.size": 10,
         "text.color": colours["ink"],
@@ -112,13 +92,6 @@ def _png(figure: "Figure") -> bytes:
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     drawn.quantize(PALETTE).save(reduced, format="png", optimize=True)
     return reduced.getvalue()
-
-
-def _svg(figure: "Figure") -> bytes:
-    """Write the figure; texts stay texts, and nothing in it changes between two runs."""
-    content = io.BytesIO()
-    figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
-    return content.getvalue()
 
 
 def as_markdown(png: bytes, says: str) -> str:
@@ -235,80 +208,6 @@ def draw_panel_skill(halves: "Mapping[str, RatioEstimate]", title: str) -> bytes
         axes.set_ylabel("skill over the reference")
         axes.legend()
         return _png(figure)
-
-
-def draw_record(theme: Theme, forecasts: pd.DataFrame, closes: pd.Series) -> bytes:
-    """Draw a member's closes with its signals, and below them its forecasts.
-
-    `forecasts` has prediction_date, probability, reference_probability, signal and outcome;
-    `closes` are by date.
-    """
-    shown = forecasts[forecasts["prediction_date"].isin(closes.index)]
-    with _figure(11, 5.2, theme=theme) as (figure, colours):
-        price, probability = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        price.plot(closes.index, closes, color=colours["ink"], linewidth=1.2, label="close")
-        for label, came, marker, colour in (
-            ("signal, came true", shown["outcome"] == 1, "o", colours["hit"]),
-            ("signal, did not", shown["outcome"] == 0, "X", colours["miss"]),
-            ("signal, pending", shown["outcome"].isna(), "D", colours["own"]),
-        ):
-            days = shown.loc[shown["signal"].eq(True) & came, "prediction_date"].to_list()
-            face = "none" if marker == "D" else colour
-            price.scatter(
-                days, closes.loc[days], marker=marker, s=34, edgecolors=colour, facecolors=face,
-                label=label, zorder=3,
-            )  # fmt: skip
-        price.set_ylabel("close, USD")
-        price.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
-        for (column, name, colour), style in zip(_both("pool", colours), ("-", "--"), strict=True):
-            probability.plot(
-                shown["prediction_date"].to_list(), shown[column].astype(float), style,
-                color=colour, label=name, marker=".", markersize=3,
-            )  # fmt: skip
-        probability.set(ylim=(-0.03, 1.03), ylabel="probability")
-        probability.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-        return _svg(figure)
-
-
-def draw_move(theme: Theme, closes: pd.Series, move: "ExpectedMove | None") -> bytes:
-    """Draw the last 60 closes and, from the latest level, the range that holds 80 %."""
-    recent = closes.iloc[-MOVE_DAYS:]
-    with _figure(11, 3.6, theme=theme) as (figure, colours):
-        axes = figure.subplots()
-        axes.plot(recent.index, recent, color=colours["ink"], label="close")
-        if move is not None:
-            ends: Any = [move.bar_date, move.bar_date + timedelta(days=move.horizon)]
-            low, middle, high = (
-                [move.level_usd, end]
-                for end in (move.price_10_usd, move.price_50_usd, move.price_90_usd)
-            )
-            axes.fill_between(ends, low, high, color=colours["own"], alpha=0.25, label="80 % range")
-            axes.plot(ends, middle, "--", color=colours["own"], label="expected")
-        axes.set_ylabel("USD")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-        return _svg(figure)
-
-
-def draw_calibration(theme: Theme, forecasts: pd.DataFrame) -> bytes:
-    """Draw what came true of scored forecasts, with the columns that `draw_record` takes."""
-    with _figure(4.6, 4, theme=theme) as (figure, colours):
-        _draw_calibration(figure.subplots(), colours, forecasts, "outcome", "pool", PAGE_BINS)
-        return _svg(figure)
-
-
-def draw_importance(theme: Theme, importance: Mapping[str, float | None]) -> bytes:
-    """Draw the features that move a champion's probability most, the largest on top."""
-    known = {name: value for name, value in importance.items() if value is not None}
-    top = sorted(known.items(), key=lambda item: abs(item[1]))[-SHOWN_FEATURES:]
-    with _figure(4.6, 4, theme=theme) as (figure, colours):
-        axes = figure.subplots()
-        bars = [colours["own" if value >= 0 else "miss"] for _, value in top]
-        axes.barh([name for name, _ in top], [value for _, value in top], color=bars, height=0.6)
-        axes.axvline(0, color=colours["faint"], linewidth=0.8)
-        axes.grid(axis="y", visible=False)
-        axes.tick_params(axis="y", labelsize=8)
-        axes.set_xlabel("mean SHAP value, in probability")
-        return _svg(figure)
 
 
 def _both(name: str, colours: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:

@@ -226,6 +226,7 @@ CHAMPIONS = Table(
         DOUBLE("probability_of_overfitting", "Chance that it only looked best.", 0, 1),
         INTEGER("candidates_tried", "How many candidates it was the best of."),
         JSON("feature_importance", "Mean signed SHAP value of each input, in probability."),
+        JSON("feature_importance_absolute", "Mean absolute SHAP value: how far each moves it."),
         TIMESTAMP("registered_at_utc", "When it was registered, UTC."),
         _SYNTHETIC,
     ),

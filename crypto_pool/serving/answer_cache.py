@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crypto_pool.errors import QueryError
 from crypto_pool.serving.board import Board
 
-CACHED_PATHS = frozenset({"/models", "/prediction", "/members", "/pool"})
+CACHED_PATHS = frozenset({"/", "/models", "/prediction", "/members", "/pool"})
 MAX_ANSWERS = 2048
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -22,19 +22,20 @@ class AnswerCache:
     def __init__(self, app: ASGIApp, board: Board) -> None:
         self._app = app
         self._board = board
-        self._state: object = None
+        self._shown: tuple[object, str | None] = None, None
         self._answers = _no_answers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the cache, or pass the request on and keep its answer."""
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] not in CACHED_PATHS:
+        if scope["type"] != "http" or scope["method"] != "GET" or not _is_kept(scope["path"]):
             return await self._app(scope, receive, send)
         try:
             state: Any = self._board.state()
         except QueryError:
             return await self._app(scope, receive, send)
-        if state is not self._state:
-            self._state = state
+        shown = state, self._board.fault
+        if shown[0] is not self._shown[0] or shown[1] != self._shown[1]:
+            self._shown = shown
             self._answers = _no_answers()
         key = scope["path"], scope["query_string"]
         answers = self._answers
@@ -50,13 +51,18 @@ class AnswerCache:
             await send(message)
 
         await self._app(scope, receive, send_and_keep)
-        if messages[0]["status"] == 200 and _size(key, messages) <= MAX_BYTES:
+        answered = next(message["status"] for message in messages if "status" in message)
+        if answered == 200 and _size(key, messages) <= MAX_BYTES:
             answers[key] = _Answer(_size(key, messages), messages)
 
 
 class _Answer(NamedTuple):
     size: int
     messages: list[Message]
+
+
+def _is_kept(path: str) -> bool:
+    return path in CACHED_PATHS or path.startswith("/members/")
 
 
 def _no_answers() -> "LRUCache[tuple[str, bytes], _Answer]":

@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from crypto_pool import __version__
+from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.serving import api, pages
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.board import Board
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.board = board
     app.state.tools = {"Dagster": settings.dagster_url, "MLflow": settings.mlflow_url}
+    app.state.alerts = Alerts(settings.state_dir / "alerts.json", None, (), settings.now)
     app.state.metrics = RequestMetrics(board)
     secured = [] if settings.serving_token is None else [Depends(HTTPBearer(auto_error=False))]
     app.include_router(api.probes)

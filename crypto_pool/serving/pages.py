@@ -1,37 +1,35 @@
 """The pages people look at: the pool, and one member."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any
 
-import pandas as pd
-from cachetools import LRUCache, cached
-from cachetools.keys import hashkey
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
-from crypto_pool.adapters.charts import (
-    MIN_CALIBRATION_ROWS,
-    Theme,
-    draw_calibration,
-    draw_importance,
-    draw_move,
-    draw_record,
-)
+from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.domain.market import Trend
 from crypto_pool.serving import queries
+from crypto_pool.serving.account import live_account
 from crypto_pool.serving.api import MemberName, TheBoard, board_of, describe_member
-from crypto_pool.serving.board import Board
-from crypto_pool.serving.pool_schemas import MemberDetail, MemberState, PastPrediction
+from crypto_pool.serving.changes import latest_changes
+from crypto_pool.serving.chart_data import (
+    MIN_CALIBRATION_ROWS,
+    calibration,
+    calibration_rows,
+    price_charts,
+)
+from crypto_pool.serving.pool_schemas import MemberState
+from crypto_pool.serving.schemas import Model
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-CHART_DAYS = 180
-MAX_CHARTS = 256
+CHART_DAYS = 365
+TOLD_DAYS = 14
 PAGE_PREDICTIONS = 365
 SHOWN_ROWS = 30
 # Swagger UI writes styles into its elements and has its icons in its style sheet.
@@ -39,7 +37,6 @@ API_PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 templates = Jinja2Templates(Path(__file__).parent / "templates")
 router = APIRouter(include_in_schema=False)
@@ -52,15 +49,6 @@ class ApiPageAsset(StrEnum):
     STYLE = "swagger-ui.css"
 
 
-class Chart(StrEnum):
-    """The charts of a member's page."""
-
-    PRICE = "price"
-    MOVE = "move"
-    CALIBRATION = "calibration"
-    IMPORTANCE = "importance"
-
-
 class Sort(StrEnum):
     """What the table of members is sorted by."""
 
@@ -68,6 +56,7 @@ class Sort(StrEnum):
     PROBABILITY = "probability"
     REFERENCE = "reference"
     DIFFERENCE = "difference"
+    ADDED = "added"
     ALGORITHM = "algorithm"
     AGE = "age"
     PROMISED = "promised"
@@ -105,6 +94,7 @@ _KEYS: dict[Sort, Callable[[MemberState], Any]] = {
     Sort.PROBABILITY: _of_forecast("prediction_probabilities"),
     Sort.REFERENCE: _of_forecast("reference_probability"),
     Sort.DIFFERENCE: difference,
+    Sort.ADDED: lambda state: getattr(state.champion, "added_points", None),
     Sort.ALGORITHM: lambda state: getattr(state.champion, "algorithm", None),
     Sort.AGE: _of_forecast("age_days"),
     Sort.PROMISED: _of_forecast("promised_precision"),
@@ -136,12 +126,16 @@ def pool_page(
     known = [member for member in shown if key(member) is not None]
     unknown = [member for member in shown if key(member) is None]
     known.sort(key=key, reverse=descending)
+    with board.cursor() as cursor:
+        account, changes = live_account(cursor), latest_changes(cursor)
     coins: dict[str, dict[str, MemberState]] = {}
     for member in state.members:
         coins.setdefault(member.symbol, {})[member.trend_type.value] = member
     context = {
         "pool": state,
         "coins": coins,
+        "account": account,
+        "changes": changes,
         "members": known + unknown,
         "signals_today": sum(map(is_signal, state.members)),
         "stale": sum(bool(m.forecast and m.forecast.stale) for m in state.members),
@@ -188,64 +182,44 @@ def member_page(request: Request, member: MemberName) -> Response:
     """Show one member: its forecasts, what came of them, its champion, its ledger."""
     board = board_of(request)
     detail = describe_member(board, member, PAGE_PREDICTIONS)
-    model = detail.state.champion
-    importance = (model.feature_importance if model else None) or {}
+    forecast = detail.state.forecast
+    with board.cursor() as cursor:
+        closes = queries.closes(cursor, detail.state.symbol, CHART_DAYS)
     context = {
         "pool": board.state(),
         "detail": detail,
         "state": detail.state,
         "difference": difference,
         "rows": detail.predictions[:SHOWN_ROWS],
-        "calibrated_on": len(_calibration_rows(detail)),
-        "calibration_needs": MIN_CALIBRATION_ROWS,
-        "importance": sorted(
-            ((name, value) for name, value in importance.items() if value is not None),
-            key=lambda item: -abs(item[1]),
+        "charts": price_charts(
+            detail.predictions, closes, forecast.expected_move if forecast else None
         ),
+        "calibration": calibration(detail.predictions),
+        "calibrated_on": len(calibration_rows(detail.predictions)),
+        "calibration_needs": MIN_CALIBRATION_ROWS,
+        "importance": _importance(detail.state.champion),
         "fault": board.fault,
     }
     return templates.TemplateResponse(request, "member.html", context)
 
 
-@router.get("/members/{member}/{chart}.svg")
-def member_chart(
-    request: Request, member: MemberName, chart: Chart, theme: Theme = Theme.LIGHT
-) -> Response:
-    """Draw one chart of a member's page."""
-    # The style inside the picture is matplotlib's own; shown as an image it runs no script.
-    headers = {"Content-Security-Policy": CHART_POLICY}
-    drawn = _draw(board_of(request), member, chart, theme)
-    return Response(drawn, media_type="image/svg+xml", headers=headers)
-
-
-@cached(LRUCache(MAX_CHARTS), lambda board, *key: hashkey(board.state().publication, *key), Lock())
-def _draw(board: Board, member: str, chart: Chart, theme: Theme) -> bytes:
-    """Draw a chart of a member, or find it drawn from the same publication."""
-    detail = describe_member(board, member, PAGE_PREDICTIONS)
-    forecast, model = detail.state.forecast, detail.state.champion
-    if chart is Chart.IMPORTANCE:
-        return draw_importance(theme, (model.feature_importance if model else None) or {})
-    if chart is Chart.CALIBRATION:
-        return draw_calibration(theme, _frame(_calibration_rows(detail)))
+@router.get("/problems.html")
+def problems_page(request: Request, board: TheBoard) -> Response:
+    """Show which members have no forecast and why, and which runs failed lately."""
+    state = board.state()
+    since = state.last_closed - timedelta(days=TOLD_DAYS)
+    alerts: Alerts = request.app.state.alerts
+    told = [one for one in alerts.recent() if one.told_at_utc >= since.isoformat()]
     with board.cursor() as cursor:
-        rows = queries.closes(cursor, detail.state.symbol, CHART_DAYS)
-    closes = pd.Series({row["date"]: row["close"] for row in rows}, dtype=float)
-    if chart is Chart.MOVE:
-        return draw_move(theme, closes, forecast.expected_move if forecast else None)
-    return draw_record(theme, _frame(detail.predictions), closes)
-
-
-def _frame(predictions: Sequence[PastPrediction]) -> pd.DataFrame:
-    return pd.DataFrame(map(vars, predictions), columns=list(PastPrediction.model_fields))
-
-
-def _calibration_rows(detail: MemberDetail) -> list[PastPrediction]:
-    """Return the forecasts calibration is judged on: scored, and not in sample."""
-    return [
-        row
-        for row in detail.predictions
-        if row.outcome is not None and row.probability is not None and row.in_sample is not True
-    ]
+        missing = queries.missing_forecasts(cursor)
+    context = {
+        "pool": state,
+        "since": since,
+        "missing": missing,
+        "alerts": [one for one in reversed(told) if not one.key.startswith("digest:")],
+        "fault": board.fault,
+    }
+    return templates.TemplateResponse(request, "problems.html", context)
 
 
 def error_page(request: Request, status: int, message: str) -> HTMLResponse:
@@ -254,16 +228,30 @@ def error_page(request: Request, status: int, message: str) -> HTMLResponse:
     return templates.TemplateResponse(request, "error.html", context, status_code=status)
 
 
+def _importance(model: Model | None) -> list[tuple[str, float, float | None]]:
+    """Return each input with its mean SHAP values, signed and absolute, the largest first."""
+    signed = (model.feature_importance if model else None) or {}
+    absolute = (model.feature_importance_absolute if model else None) or {}
+    known = [(name, value, absolute.get(name)) for name, value in signed.items()]
+    rows = [(name, value, size) for name, value, size in known if value is not None]
+    return sorted(rows, key=lambda row: -abs(row[1] if row[2] is None else row[2]))
+
+
 def _percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:.0f} %"
 
 
-def _points(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:+.0f}".replace("-", MINUS)
+def _with_sign(digits: int, factor: float = 1) -> Callable[[float | None], str]:
+    def told(value: float | None) -> str:
+        if value is None:
+            return UNKNOWN
+        rounded = round(factor * value, digits) + 0.0  # never -0
+        return f"{rounded:+.{digits}f}".replace("-", MINUS)
+
+    return told
 
 
-def _signed(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:+.3f}".replace("-", MINUS)
-
-
-templates.env.filters.update(percent=_percent, points=_points, signed=_signed)
+templates.env.filters.update(
+    percent=_percent, points=_with_sign(0, 100), signed=_with_sign(3), tenths=_with_sign(1)
+)
+templates.env.globals.update(percent=_percent, signed=_with_sign(3))

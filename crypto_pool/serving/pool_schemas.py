@@ -131,6 +131,8 @@ class CandidateScore(Answer):
     precision: float | None
     brier_score: float | None
     reference_brier_score: float | None
+    skill_over_reference: float | None
+    added_points: float | None
     roc_auc: float | None
 
 

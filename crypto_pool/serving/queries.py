@@ -31,20 +31,18 @@ _PAST = """
 
 def latest_predictions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return the newest forecast of each member."""
-    return _rows(
-        cursor, "predictions", _LATEST.format(table="predictions", order="prediction_date")
-    )
+    return rows(cursor, "predictions", _LATEST.format(table="predictions", order="prediction_date"))
 
 
 def champions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return the champion of each member that has one."""
-    return _rows(cursor, "champions", _LATEST.format(table="champions", order="model_version"))
+    return rows(cursor, "champions", _LATEST.format(table="champions", order="model_version"))
 
 
 def stored_symbols(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """Return the coins that have bars."""
-    rows = _rows(cursor, "daily_bars", "SELECT DISTINCT symbol FROM daily_bars ORDER BY symbol")
-    return tuple(row["symbol"] for row in rows)
+    found = rows(cursor, "daily_bars", "SELECT DISTINCT symbol FROM daily_bars ORDER BY symbol")
+    return tuple(row["symbol"] for row in found)
 
 
 def latest_panel(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
@@ -53,30 +51,30 @@ def latest_panel(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
         SELECT * FROM panel_forecasts
         QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY bar_date DESC) = 1
     """
-    return _rows(cursor, "panel_forecasts", sql)
+    return rows(cursor, "panel_forecasts", sql)
 
 
 def track_record(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return what came of each member's forecasts as last reviewed, and of the pool's, `all`."""
     # All columns are in the table alone; a publication of 1.0, whose table has others, has no view.
     sql = _LATEST.format(table="realised_performance", order="as_of")
-    return _rows(cursor, "track_record", sql)
+    return rows(cursor, "track_record", sql)
 
 
 def last_decisions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return the newest ledger record of each member."""
-    return _rows(cursor, "promotions", _LATEST.format(table="promotions", order="decided_at_utc"))
+    return rows(cursor, "promotions", _LATEST.format(table="promotions", order="decided_at_utc"))
 
 
 def trainings(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return when each member was last trained, and whether it is quarantined."""
-    return _rows(cursor, "promotions", _TRAINED)
+    return rows(cursor, "promotions", _TRAINED)
 
 
 def ledger(cursor: duckdb.DuckDBPyConnection, symbol: str, trend: str) -> list[Row]:
     """Return a member's decisions, the newest first."""
     sql = "SELECT * FROM promotions WHERE symbol = ? AND trend = ? ORDER BY decided_at_utc DESC"
-    return _rows(cursor, "promotions", sql, symbol, trend)
+    return rows(cursor, "promotions", sql, symbol, trend)
 
 
 def candidate_scores(cursor: duckdb.DuckDBPyConnection, symbol: str, trend: str) -> list[Row]:
@@ -85,7 +83,7 @@ def candidate_scores(cursor: duckdb.DuckDBPyConnection, symbol: str, trend: str)
         SELECT * FROM candidate_scores WHERE symbol = ? AND trend = ?
         ORDER BY brier_score NULLS LAST, algorithm
     """
-    return _rows(cursor, "candidate_scores", sql, symbol, trend)
+    return rows(cursor, "candidate_scores", sql, symbol, trend)
 
 
 def past_predictions(
@@ -108,12 +106,21 @@ def past_predictions(
 def closes(cursor: duckdb.DuckDBPyConnection, symbol: str, days: int) -> list[Row]:
     """Return the last `days` closes of a coin, ascending."""
     sql = "SELECT date, close FROM daily_bars WHERE symbol = ? ORDER BY date DESC LIMIT ?"
-    return _rows(cursor, "daily_bars", sql, symbol, days)[::-1]
+    return rows(cursor, "daily_bars", sql, symbol, days)[::-1]
 
 
-def _rows(
-    cursor: duckdb.DuckDBPyConnection, table: str, sql: str, *parameters: object
-) -> list[Row]:
+def missing_forecasts(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return the members without a forecast of the latest day that any has, and why."""
+    sql = """
+        SELECT * FROM missing_forecasts
+        WHERE prediction_date >= (SELECT max(prediction_date) FROM predictions)
+        ORDER BY symbol, trend DESC
+    """
+    return rows(cursor, "missing_forecasts", sql)
+
+
+def rows(cursor: duckdb.DuckDBPyConnection, table: str, sql: str, *parameters: object) -> list[Row]:
+    """Return the rows of a query, none where the table it asks is not there."""
     known = "SELECT count(*) FROM information_schema.tables WHERE table_name = ?"
     if cursor.execute(known, [table]).fetchall() == [(0,)]:
         return []

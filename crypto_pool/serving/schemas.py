@@ -53,6 +53,7 @@ class Model(Answer):
                     "symbol": "SOL",
                     "trend_type": "uptrend",
                     "feature_importance": {"7_day_RSI": 0.031, "PPO": -0.004},
+                    "feature_importance_absolute": {"7_day_RSI": 0.05, "PPO": 0.02},
                     "performance_metrics": {
                         "positive_accuracy": 0.71,
                         "negative_accuracy": 0.83,
@@ -72,6 +73,7 @@ class Model(Answer):
                     "as_of": "2026-11-23",
                     "brier_score": 0.148,
                     "reference_brier_score": 0.15,
+                    "added_points": 1.8,
                     "skill_over_reference": 0.0133,
                     "skill_over_reference_low": -0.01,
                     "skill_over_reference_high": 0.04,
@@ -92,6 +94,9 @@ class Model(Answer):
     feature_importance: dict[str, float | None] | None = Field(
         description="Mean signed SHAP value a feature, in units of the predicted probability."
     )
+    feature_importance_absolute: dict[str, float | None] | None = Field(
+        description="Mean absolute SHAP value a feature: how far it moves the probability."
+    )
     performance_metrics: PerformanceMetrics
     target: str | None = Field(
         description="What moves: sma_shift, the 10-day average, or forward_return, the close."
@@ -107,6 +112,9 @@ class Model(Answer):
     as_of: date | None
     brier_score: float | None
     reference_brier_score: float | None
+    added_points: float | None = Field(
+        description="Mean distance from the baseline on the evaluation rows, in percentage points."
+    )
     skill_over_reference: float | None = Field(
         description="1 - Brier score / Brier score of the random-walk reference, on the "
         "evaluation rows; above 0 the champion adds something."

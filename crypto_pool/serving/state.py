@@ -171,6 +171,7 @@ def _model(row: Row, prediction: Row) -> Model:
         "trend_type": row["trend"],
         "performance_metrics": metrics,
         "feature_importance": _json(row.get("feature_importance")),
+        "feature_importance_absolute": _json(row.get("feature_importance_absolute")),
         "target": _first("target", row, prediction),
         "target_pct": _first("target_pct", row, prediction),
         "prediction_window_days": _first("prediction_window_days", row, prediction),

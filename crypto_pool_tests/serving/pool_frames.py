@@ -144,6 +144,9 @@ def _champion(symbol: str, trend: str, last: date) -> dict:
         "feature_importance": json.dumps(
             {"7_day_RSI": 0.031, "PPO": -0.02, "2_day_SMA_10_day_SMA_pct_diff": 0.05}
         ),
+        "feature_importance_absolute": json.dumps(
+            {"7_day_RSI": 0.06, "PPO": 0.03, "2_day_SMA_10_day_SMA_pct_diff": 0.05}
+        ),
         "registered_at_utc": datetime(2026, 11, 24, 2, tzinfo=UTC),
     }
 

@@ -1,21 +1,28 @@
 """The pages, opened in a browser and looked at as a person would."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from crypto_pool.adapters.alerts import Alert, Alerts
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool_tests.browser import browser, serious_faults
-from crypto_pool_tests.serving.conftest import Served
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.serving.conftest import NOW, Served
+from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
 
 __all__ = ["browser"]
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
-    "phone": {"color_scheme": "light", "viewport": {"width": 375, "height": 740}},
+    "phone": {
+        "color_scheme": "light",
+        "viewport": {"width": 375, "height": 740},
+        "has_touch": True,
+    },
 }
 
 
@@ -78,27 +85,90 @@ def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
     expect(latest.first).to_contain_text("2026-11-23")
     expect(latest.first).to_contain_text("pending")
     expect(latest.nth(10)).to_contain_text("did not come")
-    for picture in page.get_by_role("img").all():
-        picture.scroll_into_view_if_needed()
-        loaded = "image => image.complete && image.naturalWidth > 100"
-        picture.evaluate("image => image.decode()")
-        assert picture.evaluate(loaded)
-        assert picture.get_attribute("alt")
-    assert page.get_by_role("img").count() == 4
+    expect(page.get_by_role("region", name="May I believe it?")).to_contain_text("were promised")
+    expect(page.locator("#price-chart canvas")).to_have_count(2)
+    expect(page.get_by_role("img", name="Share of forecasts that came true")).to_be_visible()
+    inputs = page.get_by_role("region", name="What moves the champion").locator("tbody th")
+    assert inputs.all_inner_texts() == ["7_day_RSI", "2_day_SMA_10_day_SMA_pct_diff", "PPO"]
     expect(page.get_by_text("No decision is on record yet.")).to_be_visible()
     assert fits(page)
     assert serious_faults(page) == []
 
 
-def test_pictures_follow_the_colours_of_the_page(browser: Browser, pool: Served) -> None:
-    shown = {}
-    for look in ("light", "dark"):
-        context = browser.new_context(base_url=pool.url, **LOOKS[look])
-        page = context.new_page()
-        page.goto("/members/BTC_uptrend.html")
-        shown[look] = page.get_by_role("img").first.evaluate("image => image.currentSrc")
-        context.close()
-    assert shown["dark"] == f"{shown['light']}?theme=dark"
+def told(page: Page) -> list[str]:
+    """What the legend of the price chart says: the day, and the close of it."""
+    values = page.locator("#price-chart .u-legend").first.locator(".u-value")
+    return [values.nth(number).inner_text() for number in (0, 1)]
+
+
+def below_a_finger(page: Page) -> list[str]:
+    """What is told of the chart's left end, once it is touched."""
+    plot = page.locator("#price-chart .u-over").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    assert box["width"] > 250
+    page.touchscreen.tap(box["x"] + 5, box["y"] + 40)
+    return told(page)
+
+
+def test_a_chart_shows_its_newest_days_and_the_value_below_a_finger(
+    browser: Browser, pool: Served
+) -> None:
+    context = browser.new_context(base_url=pool.url, **LOOKS["phone"])
+    page = context.new_page()
+    page.goto("/members/BTC_uptrend.html")
+    newest = told(page)
+    assert newest[0] == "2026-11-23"
+    expect(page.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
+    first, close = below_a_finger(page)
+    assert "2026-11-03" <= first <= "2026-11-06"
+    assert close != newest[1]
+    page.get_by_role("button", name="all").tap()
+    assert below_a_finger(page)[0] < "2026-06-01"
+    context.close()
+
+
+def test_charts_follow_the_colours_of_the_page(desk: Page) -> None:
+    desk.goto("/")
+    marker = desk.locator("#account-chart .u-marker").nth(1)
+    assert "rgb(31, 95, 191)" in (marker.get_attribute("style") or "")
+    desk.emulate_media(color_scheme="dark")
+    expect(marker).to_have_attribute("style", re.compile("rgb.127, 176, 255"))
+    assert serious_faults(desk) == []
+
+
+def test_the_pages_say_all_without_scripts(browser: Browser, pool: Served) -> None:
+    context = browser.new_context(base_url=pool.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+    account = page.get_by_role("region", name="Had one followed the signals").last
+    expect(account).to_contain_text("buying and holding")
+    page.goto("/members/BTC_uptrend.html")
+    expect(page.locator("#price-chart noscript")).to_be_visible()
+    assert page.get_by_role("region", name="Latest forecasts").locator("tbody tr").count() == 30
+    context.close()
+
+
+def test_the_page_of_problems_says_who_has_no_forecast_and_what_failed(
+    desk: Page, serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    frames = pool_frames()
+    frames["missing_forecasts"] = pd.DataFrame(
+        [{"prediction_date": LAST, "symbol": "SOL", "trend": "uptrend", "reason": "no bar",
+          "has_bar": False}]
+    )  # fmt: skip
+    publish(tmp_path, frames)
+    failed = Alert("run:abc", "predict_day failed (run abc):\nSOL: <b>down</b>")
+    alerts = Alerts(tmp_path / "alerts.json", None, (), lambda: NOW)
+    alerts.tell([failed, Alert("digest:2026-11-23", "2 signals")])
+    desk.goto(f"{serve(tmp_path).url}/problems.html")
+    expect(desk.get_by_role("row", name="SOL uptrend 2026-11-23 no bar")).to_be_visible()
+    expect(desk.get_by_text("SOL: <b>down</b>")).to_be_visible()
+    expect(desk.get_by_text("2 signals")).to_have_count(0)
+    log = desk.get_by_role("link", name="Its log in Dagster")
+    expect(log).to_have_attribute("href", "http://127.0.0.1:3000/runs/abc")
+    assert serious_faults(desk) == []
 
 
 def test_the_table_sorts_and_filters_in_place(desk: Page) -> None:
@@ -162,7 +232,7 @@ def test_the_api_is_described_and_tried_without_a_network(desk: Page, pool: Serv
     desk.on("request", lambda request: asked.append(request.url))
     desk.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
     desk.goto("/")
-    desk.get_by_role("link", name="the API").click()
+    desk.get_by_role("link", name="API", exact=True).click()
     operation = desk.locator(".opblock", has_text="/members").first
     operation.click()
     operation.get_by_role("button", name="Try it out").click()
@@ -206,7 +276,11 @@ def test_old_forecasts_are_no_signals_of_today(
 
 def test_a_member_links_to_its_model_and_its_trainings(desk: Page) -> None:
     desk.goto("/members/BTC_uptrend.html")
-    links = desk.locator("nav a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    links = (
+        desk.get_by_label("Breadcrumb")
+        .locator("a")
+        .evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    )
     assert links == [
         "/",
         "http://127.0.0.1:5000/#/models/BTC_uptrend_model/versions/3",

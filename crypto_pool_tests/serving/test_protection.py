@@ -144,6 +144,8 @@ def test_of_a_client_s_connections_the_longest_without_a_request_goes(
 
 def test_the_answers_kept_are_bounded_and_those_asked_for_stay() -> None:
     class State:
+        fault = None
+
         def state(self) -> object:
             return self
 

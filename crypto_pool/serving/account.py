@@ -1,0 +1,68 @@
+"""The paper account of the live forecasts, by the rules of the replay's."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from crypto_pool.serving.chart_data import value_chart
+
+# What a pool could have followed: made in time, by what had not seen the day.
+SIGNALS = """
+    SELECT prediction_date::TIMESTAMP AS date, symbol, trend, prediction_window_days AS horizon,
+           coalesce(signal AND NOT in_sample AND late IS NOT TRUE, false) AS flagged
+    FROM (  -- a file of 1.0.0 lacks the column
+        FROM predictions UNION ALL BY NAME SELECT NULL::BOOLEAN AS late WHERE false
+    ) WHERE prediction_window_days IS NOT NULL
+"""
+OPENS = """
+    SELECT symbol, date::TIMESTAMP AS date, open FROM daily_bars
+    WHERE date >= (SELECT min(prediction_date) FROM predictions)
+      AND symbol IN (SELECT symbol FROM predictions)
+"""
+
+
+@dataclass(frozen=True)
+class LiveAccount:
+    """What following the signals brought after costs, beside buying and holding."""
+
+    first: date
+    last: date
+    cost: float
+    horizon: int
+    statistics: dict[str, dict[str, Any]]
+    chart: dict[str, Any]
+
+
+def live_account(cursor: duckdb.DuckDBPyConnection) -> LiveAccount | None:
+    """Return the account over all published forecasts; None before there are two days of bars."""
+    from crypto_pool.replay.account import (
+        Costs,
+        account_statistics,
+        account_value,
+        buy_and_hold,
+        follow_signals,
+    )
+
+    forecasts = cursor.execute(SIGNALS).df().set_index("date")
+    bars = {
+        str(symbol): rows.set_index("date").sort_index()
+        for symbol, rows in cursor.execute(OPENS).df().groupby("symbol")
+    }
+    if forecasts.empty or not any(len(rows) > 1 for rows in bars.values()):
+        return None
+    costs, horizon = Costs(), int(forecasts["horizon"].iloc[-1])
+    returns = {
+        "following the signals": follow_signals(forecasts, bars, horizon, costs),
+        "buying and holding": buy_and_hold(bars, costs),
+    }
+    days = [day.date() for day in returns["buying and holding"].index]
+    return LiveAccount(
+        days[0],
+        days[-1],
+        costs.rate,
+        horizon,
+        {name: account_statistics(daily) for name, daily in returns.items()},
+        value_chart(days, {n: account_value(daily).to_list() for n, daily in returns.items()}),
+    )
