@@ -5,10 +5,13 @@ import os
 __version__ = "1.0.0"
 CODE_LOCATION = "crypto_pool.definitions"  # of Dagster: the module, and what it is known by
 
-# Read by keras and mlflow when they are first imported, in this process and in every worker.
+# Read by libraries when they are first imported, in this process and in every worker.
 # The first two whatever the environment says: no other backend and no other device is installed.
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Members are trained side by side, each fit on one thread: on a busy machine threads of OpenMP that
+# wait for each other take tens of times as long. It is read as numpy and scikit-learn load.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 # The pool has no use for the job workers that the MLflow server would start beside itself.

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -107,11 +107,13 @@ class PoolFolder:
         """Run Python code to its end, in a forked process with the pool's environment."""
         return run_forked(("code", code), arguments, self.environment, self.home, timeout)
 
-    def build_few(self, day: date) -> subprocess.CompletedProcess[str]:
+    def build_few(
+        self, day: date | str, stages: Sequence[str] = STAGES
+    ) -> subprocess.CompletedProcess[str]:
         """Build and forecast a day with FEW of the algorithms, as the drills do."""
         environment = {**self.environment, ALGORITHMS_VARIABLE: ",".join(FEW)}
-        stages = [",".join(STAGES), f"{day}"]
-        return run_forked(("module", "drills._pool"), stages, environment, ROOT, 900)
+        arguments = [",".join(stages), f"{day}"]
+        return run_forked(("module", "drills._pool"), arguments, environment, ROOT, 900)
 
     def table(self, name: str) -> pd.DataFrame:
         from crypto_pool.adapters.prediction_tables import query

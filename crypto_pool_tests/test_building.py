@@ -15,7 +15,7 @@ from crypto_pool.adapters.charts import JUDGEMENT_FILE
 from crypto_pool.building import stopping_when_told
 from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool_tests.conftest import PATIENCE_SECONDS
+from crypto_pool_tests.conftest import FEW, PATIENCE_SECONDS
 
 BAR_DATE = "2023-06-30"
 LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
@@ -47,9 +47,13 @@ def built(new_pool, tmp_path_factory):
         first = pd.Timestamp(BAR_DATE) - pd.Timedelta(days=count - 1)
         bars.loc[first:].to_csv(market / f"{symbol}.csv")
     (market / "BAD.csv").write_text("date,open\n2023-01-01,1\n")
-    pool = new_pool(symbols="AAA,SHORT,BAD,YOUNG,EEE", market_data_dir=str(market))
-    pool.first = pool.run("build", "--provider", "directory", "--date", BAR_DATE)
-    pool.settings["provider"] = "directory"
+    pool = new_pool(
+        symbols="AAA,SHORT,BAD,YOUNG,EEE",
+        provider="directory",
+        market_data_dir=str(market),
+        simulated_now="2024-01-01T12:00:00+00:00",
+    )
+    pool.first = pool.build_few(BAR_DATE)
     return pool
 
 
@@ -62,7 +66,7 @@ def test_good_coins_are_built_and_bad_ones_named(built):
     assert "daily_bars [BAD]: InvalidBars" in said
     scores = built.table("candidate_scores")
     assert set(scores["symbol"]) == {"AAA", "EEE"}
-    assert len(scores) == 2 * 2 * 10
+    assert len(scores) == 2 * 2 * len(FEW)
 
 
 def test_every_member_with_bars_has_one_prediction_and_its_champion_makes_it(built):
@@ -100,7 +104,7 @@ def test_nothing_trained_on_a_label_unknown_at_the_bar_date(built):
 def test_the_same_build_again_changes_nothing(built):
     before = built.table("predictions")
     versions = built.table("champions")
-    again = built.run("build", "--date", BAR_DATE)
+    again = built.build_few(BAR_DATE)
     assert again.returncode == 1
     pd.testing.assert_frame_equal(comparable(built.table("predictions")), comparable(before))
     pd.testing.assert_frame_equal(built.table("champions"), versions)
@@ -181,7 +185,7 @@ def test_one_corrupt_coin_stops_no_other(built, tmp_path):
     shutil.copy(victim, tmp_path / "good")
     victim.write_bytes(b"half a file")
     try:
-        done = built.run("train", "--date", BAR_DATE, "--symbols", "AAA,EEE")
+        done = built.build_few(BAR_DATE, ["train"])
         assert done.returncode == 1
         assert "AAA|uptrend]: CorruptPartition" in done.stdout
         assert "EEE" not in "".join(s for s in done.stdout.splitlines() if "Corrupt" in s)

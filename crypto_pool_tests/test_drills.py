@@ -50,6 +50,7 @@ def test_killed_stages_leave_nothing_and_lose_nothing():
     assert figures["tables_differing"] == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the recorder needs a C compiler")
 def test_a_power_cut_takes_nothing_that_the_ledger_names():
     figures = power_cut.run(cuts=12, symbols="BTC")
@@ -107,6 +108,7 @@ def test_an_odd_home_is_right_or_refused_by_name():
     assert figures["neither"] == {}
 
 
+@pytest.mark.long
 def test_what_breaks_is_named_and_heals():
     figures = broken_parts.run(["truncated_model", "mlflow_gone"], "BTC")
     assert figures["faults"] == 2

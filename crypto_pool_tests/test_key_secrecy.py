@@ -42,13 +42,14 @@ OF_A_COIN = {
 }
 DAYS = ("", *OF_A_COIN, "", "quota", "", "wrong-key", "")
 
-REFRESH_EACH_DAY = """
+PULL_EACH_DAY = """
 import json, os, sys
 from datetime import datetime, timedelta
 import requests
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
-from crypto_pool.building import FEATURES, open_instance, run_layers
+from dagster import AssetKey
+from crypto_pool.building import FEATURES, BuildReport, Work, open_instance, run_layer
 from crypto_pool.settings import load_settings
 
 AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
@@ -65,7 +66,10 @@ with open_instance(load_settings()) as instance:
         http.post(f"{server}/clock", json={"now": now}, timeout=240).raise_for_status()
         if fault:
             http.post(f"{server}/faults", json={"fault": fault, "symbol": "BBB"}, timeout=240)
-        report = run_layers(instance, settings, settings.last_closed(), (FEATURES,), print)
+        report, day, symbols = BuildReport(), settings.last_closed(), settings.symbols
+        work = Work(FEATURES[0], day, symbols, symbols, assets=[AssetKey("daily_bars")])
+        run_layer(instance, work, report)
+        report.close(symbols)
         http.delete(f"{server}/faults", timeout=240)
         store = FrameStore(settings.frames_root)
         stored = {
@@ -125,7 +129,7 @@ def lived(new_pool):
     """A day for each fault, in one process with a Dagster instance of its own."""
     with metered_pool(new_pool) as (_, pool):
         noon = f"{FIRST_DAY}T12:00:00+00:00"
-        done = pool.run_code(REFRESH_EACH_DAY, noon, *DAYS)
+        done = pool.run_code(PULL_EACH_DAY, noon, *DAYS)
     assert done.returncode == 0, done.stdout + done.stderr
     pool.said = done.stdout + done.stderr
     pool.days = [

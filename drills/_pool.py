@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
     from crypto_pool.adapters.mlflow import ModelRegistry
 
 ROOT = Path(__file__).parent.parent
@@ -148,13 +150,15 @@ def work(stages: list[str], days: list[date]) -> int:
     layers = {
         "features": (FEATURES,),
         "build": (FEATURES,),
+        "train": (),
         "predict": (PREDICTIONS,),
         "publish": (PUBLICATION,),
     }
     failures = []
+    told = os.environ.get("CRYPTO_POOL_SIMULATED_NOW")
     for day in days:
         at_noon = datetime.combine(day + timedelta(days=1), time(12), UTC)
-        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = at_noon.isoformat()
+        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = told or at_noon.isoformat()
         load_settings.cache_clear()
         settings = load_settings()
         with open_instance(settings) as instance:
@@ -163,40 +167,23 @@ def work(stages: list[str], days: list[date]) -> int:
             for stage in stages:
                 report = run_layers(instance, settings, day, layers[stage], print)
                 failures += report.failures
-                if stage == "build":
+                if stage in ("build", "train"):
                     failures += _train(instance, day)
     print("\n".join(failures))
     return len(failures)
 
 
-def _train(instance: object, day: date) -> list[str]:
+def _train(instance: "DagsterInstance", day: date) -> list[str]:
     """Train with fewer algorithms than the job has, for time's sake alone."""
-    from crypto_pool.building import errors_of
-    from crypto_pool.definitions import defs
+    from crypto_pool.building import TRAINING, BuildReport, Work, partitions_of, run_layer
     from crypto_pool.defs.assets.models import candidate_key, champion
-    from crypto_pool.defs.batches import recorded_failures
-    from crypto_pool.defs.requests import partition_range
-    from crypto_pool.defs.run_tags import PROCESS_TAG
-    from crypto_pool.recovery import this_process
     from crypto_pool.settings import load_settings
 
-    symbols = load_settings().symbols
     algorithms = os.environ.get(ALGORITHMS_VARIABLE, ",".join(ALGORITHMS)).split(",")
-    result = defs.resolve_job_def("train_members").execute_in_process(
-        instance=instance,
-        run_config={
-            "resources": {"pool": {"config": {"bar_date": day.isoformat()}}},
-            "loggers": {"console": {"config": {"log_level": "INFO"}}},
-        },
-        tags={
-            PROCESS_TAG: this_process(instance),
-            **partition_range([f"{symbols[0]}|uptrend", f"{symbols[-1]}|downtrend"]),
-        },
-        asset_selection=[*(candidate_key(name) for name in algorithms), champion.key],
-        raise_on_error=False,
-    )
-    failures = [str(failure) for failure in recorded_failures(instance, result.run_id)]
-    return failures if failures or result.success else errors_of(result)
+    assets = [*(candidate_key(name) for name in algorithms), champion.key]
+    members, report = partitions_of(TRAINING[0], load_settings(), day), BuildReport()
+    run_layer(instance, Work(TRAINING[0], day, members, members, assets), report)
+    return [*map(str, report.recorded), *report.failures]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a member is trained on, and what it is asked with."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
@@ -47,7 +48,7 @@ class TrainingTable:
         """What candidates are anchored to."""
         return BASELINES[self.baseline]
 
-    @property
+    @cached_property
     def anchor_logit(self) -> np.ndarray:
         """Log odds of the anchor, NaN where it has none."""
         return served_rows(self)[self.anchor].to_numpy(dtype=np.float64)

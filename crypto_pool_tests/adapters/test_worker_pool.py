@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate, WorkersUnavailable
@@ -67,10 +67,11 @@ def test_results_come_as_they_finish() -> None:
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_each_worker_has_one_thread(n_jobs: int) -> None:
     """Parallelism is between the members; the caller keeps its own threads."""
-    before = count_threads(0)
-    for threads in WorkerPool(n_jobs).map_unordered(count_threads, range(4)):
-        assert threads == 1
-        assert count_threads(0) == before
+    with threadpool_limits(2):
+        assert count_threads(0) == 2
+        for threads in WorkerPool(n_jobs).map_unordered(count_threads, range(4)):
+            assert threads == 1
+            assert count_threads(0) == 2
 
 
 def test_each_worker_is_prepared_once_before_its_tasks() -> None:

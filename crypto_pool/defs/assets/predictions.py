@@ -79,7 +79,4 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
             **{f"no row of {name}": reason for name, reason in result.without_row.items()},
         }
 
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # on single rows the threads of OpenMP wait for each other
-        return process_partitions(context, predict)
+    return process_partitions(context, predict)
