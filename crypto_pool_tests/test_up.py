@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
@@ -14,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from crypto_pool import CODE_LOCATION
 from crypto_pool.commands.code_server import CodeServer
 from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.supervising import (
@@ -36,6 +39,8 @@ from crypto_pool.errors import InvalidSetting
 from crypto_pool.recovery import CODE_SERVER_TAG
 from crypto_pool.settings import Settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
+
+ROOT = Path(__file__).parent.parent
 
 
 @dg.job
@@ -295,3 +300,10 @@ def test_the_code_location_is_known_by_its_module_and_a_long_path_is_avoided(tmp
             "socket": str(made.address),
             "location_name": "crypto_pool.definitions",
         }
+
+
+def test_every_way_to_start_dagster_knows_the_code_location_by_one_name():
+    """The daemon of a `dg dev` beside `up` would fail each run of a location it does not know."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert project["code_location_name"] == CODE_LOCATION
+    assert f"python_module: {CODE_LOCATION}" in (ROOT / "workspace.yaml").read_text()
