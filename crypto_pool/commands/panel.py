@@ -12,6 +12,7 @@ from crypto_pool.commands.options import (
     SymbolsOption,
     chosen_settings,
     read_date,
+    read_names,
     require_writable,
 )
 from crypto_pool.commands.printing import console, messages, print_json, print_rows
@@ -25,6 +26,9 @@ def panel(
     start: Annotated[str, typer.Option("--from", help="The day before the first that is scored.")],
     end: Annotated[str, typer.Option("--to", help="Last bar date that is scored.")],
     symbols: SymbolsOption = None,
+    scored: Annotated[
+        str | None, typer.Option(help="Coins that are scored, comma-separated; default: all.")
+    ] = None,
     provider: ProviderOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Write every figure as JSON to this file.")
@@ -53,7 +57,7 @@ def panel(
             bars[symbol] = validate_bars(source.daily_bars(symbol, through), symbol, through).bars
         except CryptoPoolError as error:  # one coin never stops the others
             messages(as_json).print(f"left out: {error}", markup=False)
-    found = replay_panel(bars, target, first, last)
+    found = replay_panel(bars, target, first, last, read_names(scored) if scored else None)
     report = {
         "figures": found.rows(),
         "skill_by_move": [

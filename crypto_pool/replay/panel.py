@@ -1,6 +1,6 @@
 """The panel alone over history: what it would have said on each day, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -37,15 +37,24 @@ class PanelReplay:
 
 
 def replay_panel(
-    bars: Mapping[str, pd.DataFrame], target: Target, start: date, end: date
+    bars: Mapping[str, pd.DataFrame],
+    target: Target,
+    start: date,
+    end: date,
+    scored: Collection[str] | None = None,
 ) -> PanelReplay:
-    """Fit and forecast as a pool of these bars does; score the days after `start` through `end`."""
+    """Fit and forecast as a pool of these bars does; score the days after `start` through `end`.
+
+    Of all coins, or of those in `scored` alone.
+    """
     store = FrameStore(f"memory://panel-{uuid4().hex}")
     for symbol, frame in bars.items():
         store.write("daily_bars", symbol, frame)
     update = update_panel(store, target, end + timedelta(days=target.horizon))
     first = pd.Timestamp(start) + pd.Timedelta(days=1)
     forecasts = update.forecasts.loc[first : pd.Timestamp(end)]
+    if scored is not None:
+        forecasts = forecasts[forecasts.index.isin(scored, level="symbol")]
     return PanelReplay(
         score_panel(forecasts, update.table, target),
         skill_by_move(forecasts, update.table, target, MOVES),
