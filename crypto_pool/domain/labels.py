@@ -11,56 +11,38 @@ from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
 SMA_DAYS = 10
 
 
-def label_trend(
-    indicators: pd.DataFrame,
-    trend: Trend | str,
-    target: Target = DEFAULT_TARGET,
-) -> pd.Series:
-    """Label each row 1.0 or 0.0, or NaN where it is not known or not knowable.
-
-    Looks ahead by design: the label at t is known once day t + horizon has closed.
-    Offsets are calendar days; a missing day in either 10-day window makes it NaN.
-    """
-    index = pd.DatetimeIndex(indicators.index)
-    average = indicators["10_day_SMA"].where(has_unbroken_days(index, SMA_DAYS))
-    later = average.reindex(index + pd.Timedelta(days=target.horizon)).to_numpy()
-    change = (later - average.to_numpy()) / average.to_numpy()
-    return _label_change(index, change, trend, target.pct)
-
-
-def label_forward_return(
-    bars: pd.DataFrame,
-    trend: Trend | str,
-    target: Target = DEFAULT_TARGET,
-) -> pd.Series:
-    """Label each bar by its close-to-close return over the horizon, as `label_trend` does.
-
-    Looks ahead by design: the label at t is known once day t + horizon has closed, and
-    NaN where that day is missing.
-    """
-    index = pd.DatetimeIndex(bars.index)
-    close = bars["close"].astype(np.float64)
-    later = close.reindex(index + pd.Timedelta(days=target.horizon)).to_numpy()
-    return _label_change(index, later / close.to_numpy() - 1, trend, target.pct)
-
-
 def label_target(
     bars: pd.DataFrame, trend: Trend | str, target: Target = DEFAULT_TARGET
 ) -> pd.Series:
-    """Label each bar by the target, of the close whatever the features are computed from.
+    """Label each bar 1.0 or 0.0 by its change, or NaN where that is not known or not knowable."""
+    return label_change(realised_change(bars, target), trend, target)
 
-    NaN where the target spans a level break.
+
+def realised_change(bars: pd.DataFrame, target: Target = DEFAULT_TARGET) -> pd.Series:
+    """Return the change of the target over the horizon, of the close, as a fraction.
+
+    Looks ahead by design: the change at t is known once day t + horizon has closed. Offsets are
+    calendar days; NaN where a day of it is missing or it spans a level break.
     """
-    if target.kind == "forward_return":
-        return by_segment(bars, lambda part: label_forward_return(part, trend, target))
-    return by_segment(bars, lambda part: label_trend(closing_averages(part), trend, target))
+    change = _forward_return if target.kind == "forward_return" else _average_shift
+    return by_segment(bars, lambda part: change(part, target))
 
 
-def _label_change(
-    index: pd.DatetimeIndex, change: np.ndarray, trend: Trend | str, target_pct: float
-) -> pd.Series:
+def label_change(change: pd.Series, trend: Trend | str, target: Target) -> pd.Series:
+    """Return whether a change is the trend, NaN where it is not known."""
     rises = Trend(trend) is Trend.UPTREND
-    hit = change >= target_pct if rises else change <= -target_pct
-    return pd.Series(
-        np.where(np.isnan(change), np.nan, hit.astype(float)), index=index, name="label"
-    )
+    hit = change >= target.pct if rises else change <= -target.pct
+    return hit.astype(float).where(change.notna()).rename("label")
+
+
+def _average_shift(bars: pd.DataFrame, target: Target) -> pd.Series:
+    index = pd.DatetimeIndex(bars.index)
+    average = closing_averages(bars)["10_day_SMA"].where(has_unbroken_days(index, SMA_DAYS))
+    later = average.reindex(index + pd.Timedelta(days=target.horizon)).set_axis(index)
+    return (later - average) / average
+
+
+def _forward_return(bars: pd.DataFrame, target: Target) -> pd.Series:
+    index, close = pd.DatetimeIndex(bars.index), bars["close"].astype(np.float64)
+    later = close.reindex(index + pd.Timedelta(days=target.horizon)).set_axis(index)
+    return later / close - 1

@@ -41,7 +41,8 @@ class Performance:
     """Realised figures with their 90 % intervals, beside what was promised of the same rows.
 
     Figures are those of what champions served; the baseline's forecasts are scored apart, and
-    the skill is given with them too. `effective_sample_size` is the number of separate label
+    the skill is given with them too. `inside_range` is the share of all outcomes that lay in the
+    panel's range. `effective_sample_size` is the number of separate label
     windows in the days. `p_value` is how likely a forecaster just as good as the reference does
     this badly; None for fewer than five such windows.
     """
@@ -66,6 +67,7 @@ class Performance:
     baseline_rows: int = 0
     baseline_skill: Estimate = _UNDEFINED
     skill_with_baseline: Estimate = _UNDEFINED
+    inside_range: Estimate = _UNDEFINED
 
     def row(self) -> dict[str, Any]:
         """Return the figures by column; an interval ends in `_low` and `_high`."""
@@ -125,6 +127,7 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
         baseline_rows=int(of_baseline.sum()),
         baseline_skill=_Scores(rows[of_baseline], horizon).skill(),
         skill_with_baseline=_Scores(rows, horizon).skill(),
+        inside_range=_share_inside(rows, horizon),
     )
     served = rows[~of_baseline]
     if served.empty:
@@ -206,6 +209,13 @@ class _Scores:
             return Estimate(value)
         unit = float(self.reference_loss.mean())
         return Estimate(value, -excess.high / unit, -excess.low / unit)
+
+
+def _share_inside(rows: pd.DataFrame, horizon: int) -> Estimate:
+    """Return the share of outcomes in the panel's range, of the rows that had one."""
+    rows = rows.dropna(subset=["inside_range"]) if "inside_range" in rows else rows.iloc[:0]
+    inside = rows.get("inside_range", pd.Series(dtype=float)).to_numpy(dtype=np.float64)
+    return _Scores(rows, horizon).share(inside, np.ones(len(rows))) if len(rows) else _UNDEFINED
 
 
 def _promise(rows: pd.DataFrame, name: str) -> float | None:

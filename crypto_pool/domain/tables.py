@@ -18,6 +18,7 @@ from crypto_pool.domain.columns import (
     View,
 )
 from crypto_pool.domain.features import feature_names
+from crypto_pool.domain.panel_fitting import PREDICTED_RANGE
 from crypto_pool.domain.reference import PROBABILITY_FLOOR
 
 _COIN = VARCHAR("symbol", "Coin, such as BTC.")
@@ -123,6 +124,8 @@ OUTCOMES = Table(
         _REFERENCE,
         _STATUS,
         DOUBLE("outcome", "1 if the trend came, 0 if not.", 0, 1),
+        DOUBLE("change_pct", "The realised change of the target: 0.05 is 5 %.", -1),
+        BOOLEAN("inside_range", "It lay in the panel's 80 % range; NULL where there was none."),
         _IN_SAMPLE,
         _LATE,
         VERSION("model_version", "Version that made the forecast."),
@@ -183,6 +186,7 @@ PERFORMANCE = (
     INTEGER("baseline_rows", "Live forecasts of the baseline, for want of a champion."),
     *_interval("baseline_skill", "Their skill over the reference."),
     *_interval("skill_with_baseline", "Skill with the baseline's forecasts among the champions'."),
+    *_interval("inside_range", "Share of outcomes in the panel's range, of 0.8 promised.", 0, 1),
 )
 REALISED_PERFORMANCE = Table(
     "realised_performance",
@@ -389,8 +393,16 @@ _TODAY = """
 SELECT symbol, trend, round(p.probability, 4) AS probability,
        round(reference_probability, 4) AS reference_probability,
        round(p.probability - reference_probability, 4) AS beyond_reference, signal, status,
-       algorithm, model_version, late, abstain_reason, prediction_date
+       algorithm, model_version, late, abstain_reason, prediction_date,
+       round(change_10_pct, 4) AS change_10_pct, round(change_50_pct, 4) AS change_50_pct,
+       round(change_90_pct, 4) AS change_90_pct,
+       level_usd * (1 + change_10_pct) AS price_10_usd,
+       level_usd * (1 + change_50_pct) AS price_50_usd,
+       level_usd * (1 + change_90_pct) AS price_90_usd, round(sigma, 4) AS sigma
 FROM predictions p
+LEFT JOIN (SELECT symbol, bar_date AS prediction_date, sigma, level_usd, change_10_pct,
+                  change_50_pct, change_90_pct FROM panel_forecasts)
+    USING (symbol, prediction_date)
 WHERE prediction_date = (SELECT max(prediction_date) FROM predictions)
 ORDER BY signal DESC, p.probability DESC"""
 _MEMBERS = """
@@ -398,12 +410,18 @@ SELECT symbol, trend, coalesce(c.algorithm, p.algorithm) AS algorithm,
        coalesce(c.model_version, p.model_version) AS model_version, p.status,
        p.prediction_date, p.probability, p.reference_probability, p.signal,
        c.precision AS promised_precision, c.skill_over_reference AS promised_skill,
-       c.trained_through
+       c.trained_through, round(r.inside_range, 3) AS inside_range,
+       round(r.inside_range_low, 3) AS inside_low, round(r.inside_range_high, 3) AS inside_high,
+       {promised} AS promised_inside
 FROM champions c
 FULL JOIN (
     SELECT * FROM predictions
     QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
 ) p USING (symbol, trend)
+LEFT JOIN (
+    SELECT * FROM realised_performance
+    QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY as_of DESC) = 1
+) r USING (symbol, trend)
 ORDER BY symbol, trend DESC"""
 _TRACK_RECORD = """
 SELECT symbol, trend, signals, round(precision, 3) AS precision,
@@ -432,8 +450,16 @@ def views(features: Iterable[str]) -> tuple[View, ...]:
         panel=_LOGIT.format("panel_probability"),
     )
     return (
-        View("today", "The latest day's forecasts to four digits, signals first.", _TODAY),
-        View("members", "Who serves each member, its promise and its latest forecast.", _MEMBERS),
+        View(
+            "today",
+            "The latest day's forecasts, signals first, and each coin's expected move.",
+            _TODAY,
+        ),
+        View(
+            "members",
+            "Who serves each member, its promise, its latest forecast, and its outcomes' range.",
+            _MEMBERS.format(promised=PREDICTED_RANGE),
+        ),
         View(
             "track_record",
             "What came of each member's forecasts at its last review; all is the pool.",

@@ -31,6 +31,11 @@ class LiveRecord(Answer):
     skill_with_baseline: float | None = Field(
         description="The skill with the forecasts of the baseline among the champions'."
     )
+    inside_range: float | None = Field(
+        description="Share of all outcomes in the panel's range, of the 0.8 it promises."
+    )
+    inside_range_low: float | None = Field(description="Ends of its 90 % interval.")
+    inside_range_high: float | None
     verdict: str | None = Field(
         description="Better or worse than the reference, or cannot be told from it."
     )

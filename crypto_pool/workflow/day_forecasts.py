@@ -218,7 +218,9 @@ class DayForecaster:
         return MISSING_FORECASTS.row(own, vars(member))
 
 
-def score_day(store: FrameStore, day: str, now: datetime) -> tuple[int, int, dict[str, str]]:
+def score_day(
+    store: FrameStore, day: str, now: datetime, panel: pd.DataFrame
+) -> tuple[int, int, dict[str, str]]:
     """Score a day's forecasts and those in their shadow, and store what came of them.
 
     Returns how many were scored and how many are pending, and by coin why its bars cannot be
@@ -233,7 +235,7 @@ def score_day(store: FrameStore, day: str, now: datetime) -> tuple[int, int, dic
         shadow = pd.DataFrame(stored_rows(store, SHADOW_PREDICTIONS, day))
         counts = []
         for frame, table in ((forecasts, OUTCOMES), (shadow, SHADOW_OUTCOMES)):
-            rows, unread = score_predictions(store, frame, now)
+            rows, unread = score_predictions(store, frame, now, panel)
             if unread:
                 before = stored_rows(store, table, day)
                 rows += [dict(row) for row in before if row["symbol"] in unread]

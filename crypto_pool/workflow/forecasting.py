@@ -14,7 +14,7 @@ from crypto_pool.domain.drift import Distance, InputSpan, abstention_reason, per
 from crypto_pool.domain.explanation import Contribution, contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
-from crypto_pool.domain.labels import label_target
+from crypto_pool.domain.labels import label_change, realised_change
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import deadline_of, is_late
 from crypto_pool.domain.recipe import Target, Terms
@@ -177,11 +177,12 @@ def _trained_rows(store: FrameStore, tags: Mapping[str, str]) -> pd.DataFrame:
 
 
 def score_predictions(
-    store: FrameStore, predictions: pd.DataFrame, now: datetime
+    store: FrameStore, predictions: pd.DataFrame, now: datetime, panel: pd.DataFrame
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return rows of prediction_outcomes of the predictions whose label is known.
 
-    Besides, by coin, why its bars cannot be read.
+    Besides, by coin, why its bars cannot be read. `panel` are the stored panel forecasts, by
+    which an outcome lay in the range or not.
     """
     frames = FrameCache(store)
     scored: list[dict[str, Any]] = []
@@ -192,9 +193,26 @@ def score_predictions(
         except (CorruptPartition, MissingPartition) as fault:  # one coin never stops the others
             faults[row["symbol"]] = f"{type(fault).__name__}: {fault}"
             continue
-        labels = label_target(bars, row["trend"], Target.from_settings(row))
-        outcome = labels.get(pd.Timestamp(row["prediction_date"]))
-        if outcome is not None and not pd.isna(outcome):
-            own = {"outcome": outcome, "scored_at_utc": now}
+        target, day = Target.from_settings(row), pd.Timestamp(row["prediction_date"])
+        changes = realised_change(bars, target).reindex([day])
+        if changes.notna().all():
+            own = {
+                "outcome": label_change(changes, row["trend"], target).iloc[0],
+                "change_pct": changes.iloc[0],
+                "inside_range": _is_inside(panel, (day, row["symbol"]), changes.iloc[0], target),
+                "scored_at_utc": now,
+            }
             scored.append(OUTCOMES.row(own, {str(name): value for name, value in row.items()}))
     return scored, faults
+
+
+def _is_inside(
+    panel: pd.DataFrame, key: tuple[pd.Timestamp, str], change: float, target: Target
+) -> bool | None:
+    """Whether a change lay in the panel's range of a day; None without one of its target."""
+    if key not in panel.index:
+        return None
+    [row] = panel.loc[[key]].to_dict("records")
+    if (row["target"], row["prediction_window_days"]) != (target.kind, target.horizon):
+        return None
+    return bool(row["change_10_pct"] <= change <= row["change_90_pct"])

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.labels import label_forward_return, label_target, label_trend
+from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import logit, random_walk_probability
@@ -28,8 +27,8 @@ def by_hand(close: pd.Series, day: int, horizon: int = 10) -> float:
 
 
 def test_labels_agree_with_the_definition_worked_by_hand(market):
-    up = label_trend(market.indicators, "uptrend")
-    down = label_trend(market.indicators, Trend.DOWNTREND)
+    up = label_target(market.bars, "uptrend")
+    down = label_target(market.bars, Trend.DOWNTREND)
     for day in range(9, len(market.bars) - 10):
         change = by_hand(market.bars["close"], day)
         assert up.iloc[day] == float(change >= 0.05)
@@ -37,16 +36,9 @@ def test_labels_agree_with_the_definition_worked_by_hand(market):
     assert {0.0, 1.0} == set(up.dropna()) == set(down.dropna())
 
 
-def test_the_default_target_is_the_trend_of_the_indicator_table(market):
-    for trend in Trend:
-        pd.testing.assert_series_equal(
-            label_target(market.bars, trend), label_trend(market.indicators, trend)
-        )
-
-
 def test_a_step_up_of_half_moves_the_average_by_half():
     close = np.where(np.arange(60) < 30, 100.0, 150.0)
-    labels = label_trend(compute_indicators(flat_bars(close)), "uptrend", Target(pct=0.2))
+    labels = label_target(flat_bars(close), "uptrend", Target(pct=0.2))
     assert labels.iloc[29 - 10] == 0.0  # the average at day 29 still holds no new price
     assert labels.iloc[33 - 10] == 1.0  # four of ten days at +50 % are +20 %
     assert labels.iloc[32 - 10] == 0.0
@@ -54,7 +46,7 @@ def test_a_step_up_of_half_moves_the_average_by_half():
 
 
 def test_the_last_horizon_rows_and_the_warm_up_are_unknown(market):
-    labels = label_trend(market.indicators, "uptrend", Target(horizon=12))
+    labels = label_target(market.bars, "uptrend", Target(horizon=12))
     assert labels.iloc[-12:].isna().all()
     assert labels.iloc[:9].isna().all()
     assert labels.iloc[9:-12].notna().all()
@@ -62,7 +54,7 @@ def test_the_last_horizon_rows_and_the_warm_up_are_unknown(market):
 
 def test_a_missing_day_makes_exactly_the_labels_null_whose_windows_hold_it(bars):
     missing = bars.index[DAY]
-    labels = label_trend(compute_indicators(bars.drop(missing)), "uptrend")
+    labels = label_target(bars.drop(missing), "uptrend")
     inner = labels.loc[bars.index[20] : bars.index[-20]]
     days_before = (missing - inner.index[inner.isna()]).days
     # t in [missing, missing + 9] by the first window, t + 10 in it by the second,
@@ -125,7 +117,7 @@ def test_forward_return_is_close_to_close(market, trend):
         labels, hit.astype(float).where(change.notna()), check_names=False, check_freq=False
     )
     gone = market.bars.index[100]
-    assert np.isnan(label_forward_return(market.bars.drop(gone), trend).iloc[90])
+    assert np.isnan(label_target(market.bars.drop(gone), trend, Target("forward_return")).iloc[90])
     spread = np.log(close).diff().rolling(60).std()
     ends = -np.log(1.05) if trend is Trend.UPTREND else np.log(0.95)
     expected = pd.Series(norm.cdf(ends / (np.sqrt(10) * spread)), index=close.index)
@@ -136,7 +128,7 @@ def test_forward_return_is_close_to_close(market, trend):
 @pytest.mark.parametrize(("later", "label"), [(106.0, 1.0), (104.0, 0.0)])
 def test_a_forward_return_of_five_percent_is_the_default_target(later, label):
     bars = flat_bars(np.where(np.arange(60) < 30, 100.0, later))
-    assert label_forward_return(bars, "uptrend").iloc[25] == label
+    assert label_target(bars, "uptrend", Target("forward_return")).iloc[25] == label
 
 
 def test_an_unknown_target_is_refused():

@@ -73,6 +73,16 @@ def test_the_baseline_enters_no_promise_and_the_skill_is_given_with_it_too():
     assert measure(baseline, 10).rows == 0
 
 
+def test_the_share_inside_the_range_is_of_all_rows_that_had_one():
+    """Whoever served: the range is the coin's."""
+    rows = scored(420).assign(inside_range=[None] * 20 + [True, True, True, False] * 100)
+    share = measure(rows.assign(status="baseline"), 10).inside_range
+    assert share == measure(rows, 10).inside_range
+    assert share.value == pytest.approx(0.75)
+    assert share.low < 0.75 < share.high
+    assert measure(scored(100), 10).inside_range.value is None
+
+
 def test_intervals_lie_around_their_figures_and_narrow_with_days():
     short, long = measure(scored(100), 10), measure(scored(400), 10)
     for name in ("precision", "recall", "brier_score", "skill_over_reference"):

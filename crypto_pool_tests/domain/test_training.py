@@ -6,7 +6,7 @@ import pytest
 
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.labels import label_trend
+from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.domain.training import data_hash, prediction_input, training_table
@@ -38,7 +38,7 @@ def test_no_look_ahead(bars, trend):
     features, other_features = build_features(indicators), build_features(other_indicators)
     pd.testing.assert_frame_equal(features.loc[:now], other_features.loc[:now])
 
-    labels, other_labels = label_trend(indicators, trend), label_trend(other_indicators, trend)
+    labels, other_labels = label_target(bars, trend), label_target(changed, trend)
     labelled = bars.index[: T + 1 - 10]
     pd.testing.assert_series_equal(labels.loc[labelled], other_labels.loc[labelled])
     assert not labels.equals(other_labels)

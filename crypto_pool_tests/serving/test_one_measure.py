@@ -69,6 +69,7 @@ def pool(new_pool):
             "in_sample": False,
             "model_version": ["1"] * 80 + ["2"] * 30,
             "outcome": (np.arange(days) % 4 != 0).astype(float),
+            "inside_range": np.arange(days) % 8 != 0,
         }
     )
     rows.loc[:9, ["status", "outcome"]] = "abstain", 0.0
@@ -107,6 +108,21 @@ def test_the_same_number_stands_everywhere(pool, serve: Callable[..., Served]) -
     }
     for where, told in found.items():
         assert told == (hand["signals"], pytest.approx(hand["precision"])), where
+
+
+def test_the_share_inside_the_range_stands_beside_the_promised_one(
+    pool, serve: Callable[..., Served]
+) -> None:
+    served = serve(pool.data)
+    view = query(pool.data, "SELECT * FROM members WHERE symbol = 'BTC' AND trend = 'uptrend'")
+    assert view[["inside_range", "promised_inside"]].iloc[0].to_list() == [0.875, 0.8]
+    for record in (
+        served.get("/members/BTC_uptrend").json()["state"]["record"],
+        served.get("/pool").json()["record"],
+    ):
+        assert record["inside_range"] == 0.875
+    for page in ("/", "/members/BTC_uptrend.html"):
+        assert "<dt>Outcomes in the 80 % range</dt><dd>88 %" in served.get(page).text
 
 
 def test_the_page_says_it_with_the_promise_of_whoever_made_the_forecasts(

@@ -35,6 +35,7 @@ from crypto_pool.workflow.promotion.reconciling import Champion
 DAY = date(2024, 3, 1)
 NOON = datetime(2024, 3, 2, 12, tzinfo=UTC)
 LATE = NOON + timedelta(days=3)
+NO_PANEL = pd.DataFrame()
 COINS = ("AAA", "BBB", "CCC", "DDD")
 
 
@@ -305,18 +306,37 @@ def test_a_horizon_that_was_lowered_leaves_no_forecast_unscored(store):
     assert owed(matured - timedelta(days=1)) == ()
     assert owed(matured) == owed(matured + timedelta(days=6)) == (day,)
     assert owed(matured + timedelta(days=7)) == ()
-    assert score_day(store, f"{day}", LATE) == (1, 0, {})
+    assert score_day(store, f"{day}", LATE, NO_PANEL) == (1, 0, {})
     assert owed(matured) == ()
+
+
+@pytest.mark.parametrize(("widest", "inside"), [(0.5, True), (-0.4, False)])
+def test_an_outcome_counts_whether_it_lay_in_the_panels_range(store, widest, inside):
+    write_walk(store, "AAA")
+    forecaster(store, "AAA", "BBB").forecast_day(DAY)
+    ranges = {"change_10_pct": -0.5, "change_90_pct": widest}
+    panel = pd.DataFrame(
+        {**ranges, "target": "sma_shift", "prediction_window_days": 10},
+        index=pd.MultiIndex.from_tuples([(pd.Timestamp(DAY), "AAA")], names=["bar_date", "symbol"]),
+    )
+    score_day(store, f"{DAY}", LATE, panel)
+    told = {row["symbol"]: row for row in stored_rows(store, OUTCOMES, f"{DAY}")}
+    closes = store.read("daily_bars", "AAA")["close"].rolling(10).mean()
+    then, now = closes[pd.Timestamp(DAY) + pd.Timedelta(days=10)], closes[pd.Timestamp(DAY)]
+    assert told["AAA"]["change_pct"] == pytest.approx(then / now - 1)
+    assert (told["AAA"]["inside_range"], told["BBB"]["inside_range"]) == (inside, None)
+    score_day(store, f"{DAY}", LATE, panel.assign(prediction_window_days=20))
+    assert stored_rows(store, OUTCOMES, f"{DAY}")[0]["inside_range"] is None
 
 
 @pytest.mark.parametrize("length", [0, 100, -20])
 def test_a_coin_whose_bars_are_damaged_is_named_and_the_others_are_scored(store, length):
     for coin in ("AAA", "BBB"):
         forecaster(store, coin).forecast_day(DAY)
-    assert score_day(store, f"{DAY}", LATE)[:2] == (2, 0)
+    assert score_day(store, f"{DAY}", LATE, NO_PANEL)[:2] == (2, 0)
     bars = Path(store.path("daily_bars", "AAA"))
     bars.write_bytes(bars.read_bytes()[:length])
-    scored, pending, faults = score_day(store, f"{DAY}", LATE)
+    scored, pending, faults = score_day(store, f"{DAY}", LATE, NO_PANEL)
     assert (scored, pending) == (2, 0), "what was scored before stays"
     assert list(faults) == ["AAA"]
     assert "delete it, then run `crypto-pool build`" in faults["AAA"]
@@ -324,14 +344,14 @@ def test_a_coin_whose_bars_are_damaged_is_named_and_the_others_are_scored(store,
 
 def test_a_damaged_file_of_outcomes_is_scored_anew(store):
     forecaster(store, "AAA").forecast_day(DAY)
-    score_day(store, f"{DAY}", LATE)
+    score_day(store, f"{DAY}", LATE, NO_PANEL)
     window = CatchUpWindow(DAY + timedelta(days=12), date(2020, 1, 1), catch_up_days=7)
     assert days_to_score(store, window) == ()
     outcomes = Path(store.path(OUTCOMES.store_name, f"{DAY}"))
     whole = outcomes.read_bytes()
     outcomes.write_bytes(whole[:-30])
     assert days_to_score(store, window) == (DAY,)
-    assert score_day(store, f"{DAY}", LATE)[0] == 1
+    assert score_day(store, f"{DAY}", LATE, NO_PANEL)[0] == 1
     assert len(stored_rows(store, OUTCOMES, f"{DAY}")) == 1
 
 

@@ -17,6 +17,7 @@ from crypto_pool.defs.batches import (
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.workflow.day_forecasts import score_day
+from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 
 
@@ -31,9 +32,10 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -
 
     Those made in a champion's shadow go into shadow_outcomes.
     """
+    panel = stored_forecasts(pool.store, pool.recipe.target)
 
     def score(day: str) -> Mapping[str, Any]:
-        scored, pending, faults = score_day(pool.store, day, pool.now())
+        scored, pending, faults = score_day(pool.store, day, pool.now(), panel)
         for symbol, reason in faults.items():
             record_failure(context, context.asset_key, day, f"{symbol}: {reason}")
         return {"dagster/partition_row_count": scored, "pending": pending}
