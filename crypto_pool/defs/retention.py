@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from crypto_pool.adapters.backup import maintenance
 from crypto_pool.adapters.prediction_tables import remove_old_publications
@@ -61,6 +60,8 @@ def remove_old_runs(instance: dg.DagsterInstance, kept: frozenset[str], before: 
     The latest materialisation of each partition of an asset stays: by it the UI knows that the
     partition is there.
     """
+    from dagster._core.storage.event_log import SqliteEventLogStorage
+
     kept = kept | frozenset(_latest_materialisations(instance))
     filters = dg.RunsFilter(statuses=ENDED, updated_before=before)
     old = [run.run_id for run in instance.get_runs(filters) if run.run_id not in kept]

@@ -44,13 +44,13 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
     if is_running(context.instance, [RETRAIN, DAILY, CATCH_UP]):
         return dg.SensorResult(skip_reason="a run of the pool has not ended yet")
     settings, today, now = pool.settings, pool.settings.last_closed(), pool.now()
-    store, needed = pool.store, settings.min_history_bars
-    current = [
-        member
-        for member in pool.members
-        if not is_behind(store, member.symbol, today)
-        and not is_too_young(store, member.symbol, today, needed)
-    ]
+    store, needed, members = pool.store, settings.min_history_bars, pool.members
+    ready = {
+        symbol
+        for symbol in {member.symbol for member in members}
+        if not is_behind(store, symbol, today) and not is_too_young(store, symbol, today, needed)
+    }
+    current = [member for member in members if member.symbol in ready]
     states, faults = observe_members(
         pool.store, pool.registry, current, pool.recipe, settings.review_window_days, today, now
     )
@@ -71,13 +71,13 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
     plan = plan_training(stale, last, asked_today, today, rules)
     if not plan.chosen:
         waiting = [f"{member.name} ({why})" for member, why in {**plan.waiting, **retried}.items()]
-        fresh = f"{len(states)} of {len(pool.members)} members have today's bars, none is due"
+        fresh = f"{len(states)} of {len(members)} members have today's bars, none is due"
         return dg.SensorResult(skip_reason="; ".join([fresh, *waiting]))
     for staleness in plan.chosen:
         context.log.info(f"{staleness.member.name}: {staleness.words}")
-    members = [staleness.member for staleness in plan.chosen]
-    asking = training_request(pool, members, RETRAIN, _run_key(now, members))
-    requests |= dict.fromkeys(members, TrainingRequest(today, now, str(asking.run_key)))
+    chosen = [staleness.member for staleness in plan.chosen]
+    asking = training_request(pool, chosen, RETRAIN, _run_key(now, chosen))
+    requests |= dict.fromkeys(chosen, TrainingRequest(today, now, str(asking.run_key)))
     return dg.SensorResult(run_requests=[asking], cursor=to_cursor(requests))
 
 

@@ -58,5 +58,5 @@ def test_an_sqlite_store_is_read_without_mlflow_as_with_it(
     monkeypatch.setattr(type(registry.store), "client", None)
     without = read()
     monkeypatch.undo()
-    monkeypatch.setattr(type(registry.store), "rows", lambda *_: [])
+    monkeypatch.setattr(type(registry.store), "rows", lambda *_: None)
     assert read() == without

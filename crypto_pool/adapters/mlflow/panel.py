@@ -44,7 +44,7 @@ class PanelModels:
     def known_origins(self, terms: str) -> set[date]:
         """Return the origins whose run, version and files are all there."""
         known = self.store.rows(KNOWN, TERMS_TAG, terms, PANEL_MODEL, ORIGIN_TAG, EXPERIMENT)
-        if known:
+        if known is not None:
             return {date.fromisoformat(origin) for origin, source in known if _is_there(source)}
         client = self.store.client
         found = client.get_experiment_by_name(EXPERIMENT)

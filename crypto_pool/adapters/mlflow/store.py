@@ -14,8 +14,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from crypto_pool.adapters.sqlite_files import (
     SQLITE_PREFIX,
@@ -97,7 +96,7 @@ class MlflowStore:
             return
         old_roots = {
             location.removesuffix(f"/{name}")
-            for name, location in self.rows("SELECT name, artifact_location FROM experiments")
+            for name, location in self.rows("SELECT name, artifact_location FROM experiments") or ()
             if name.endswith((*MEMBER_SUFFIXES, TRAINING_EXPERIMENT))
             and location.endswith(f"/{name}")
             and location.startswith("file:")
@@ -106,19 +105,19 @@ class MlflowStore:
             logger.warning("this home was at another place: %s is now %s", old, self.artifact_root)
             relocate(Path(self.tracking_uri.removeprefix(SQLITE_PREFIX)), old, self.artifact_root)
 
-    def rows(self, sql: str, *values: str) -> list[Any]:
+    def rows(self, sql: str, *values: str) -> list[Any] | None:
         """Return rows of an SQLite store, whoever writes to it, without the seconds MLflow loads.
 
-        Of another store, or one whose tables are not as asked, there are none: MLflow knows.
+        None of another store, or one whose tables are not as asked: MLflow is to say.
         """
         if not self.tracking_uri.startswith(SQLITE_PREFIX):
-            return []
+            return None
         path = Path(self.tracking_uri.removeprefix(SQLITE_PREFIX)).absolute()
         try:
             with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
                 return connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError:
-            return []
+            return None
 
     def experiment_id(self, name: str) -> str:
         """Return the id of an experiment, made on first use and restored where it was deleted."""
@@ -297,4 +296,4 @@ def local_path(uri: str) -> Path | None:
         return Path(uri)
     if not uri.startswith("file:"):
         return None
-    return Path(url2pathname(urlsplit(uri).path))
+    return Path(unquote(urlsplit(uri).path))

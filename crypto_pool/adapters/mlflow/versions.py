@@ -46,8 +46,8 @@ PAGE_SIZE = 1000
 STORED = """SELECT version, run_id, source, creation_time FROM model_versions
     WHERE name = ? AND version = ? AND current_stage <> 'Deleted_Internal'"""
 STORED_TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
-STORED_ALIASES = """SELECT name, alias, version FROM registered_model_aliases
-    JOIN registered_model_tags USING (name) WHERE key = ? AND value = ?"""
+STORED_ALIASES = """SELECT name, alias, version FROM registered_model_tags
+    LEFT JOIN registered_model_aliases USING (name) WHERE key = ? AND value = ?"""
 ModelVersion = namedtuple("ModelVersion", "version run_id source creation_timestamp")
 
 
@@ -128,8 +128,8 @@ class Versions:
     def get(self, member_name: str, version: str) -> Version:
         """Return any registered version; raises ModelUnavailable with those there are."""
         name = model_name(member_name)
-        for found in self.store.rows(STORED, name, str(version)):
-            tags = dict(self.store.rows(STORED_TAGS, name, str(version)))
+        for found in self.store.rows(STORED, name, str(version)) or ():
+            tags = dict(self.store.rows(STORED_TAGS, name, str(version)) or ())
             return _version(member_name, ModelVersion(*found), tags)
         from mlflow.exceptions import MlflowException
 
@@ -185,10 +185,12 @@ class Versions:
 
     def aliases(self) -> dict[str, dict[str, str]]:
         """Return the version behind each alias of every member; one search for all of them."""
-        known: dict[str, dict[str, str]] = {}
-        for name, alias, version in self.store.rows(STORED_ALIASES, OWN_TAG, REGISTERED_MODEL):
-            known.setdefault(name.removesuffix(model_name("")), {})[alias] = str(version)
-        if known:
+        stored = self.store.rows(STORED_ALIASES, OWN_TAG, REGISTERED_MODEL)
+        if stored is not None:
+            known: dict[str, dict[str, str]] = {}
+            for name, alias, version in stored:
+                aliases = known.setdefault(name.removesuffix(model_name("")), {})
+                aliases |= {} if alias is None else {alias: str(version)}
             return known
         search = partial(self.store.client.search_registered_models, max_results=PAGE_SIZE)
         return {

@@ -9,7 +9,7 @@ from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.defs.batches import batch_keys, batched_asset, process_partitions
 from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import symbols
-from crypto_pool.defs.pictures import requests_picture
+from crypto_pool.defs.pictures import price_picture, requests_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
 from crypto_pool.domain.bar_history import name_days
@@ -55,6 +55,8 @@ def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[st
             "faults": dg.MetadataValue.json(list(faults)),
             **requests_metadata(puller.provider),
             **requests_picture(pool, puller.provider),
+            # A day has no time for it; each training draws it again.
+            **(price_picture(pool, symbol) if merge.verdict == "first" else {}),
         }
 
     return process_partitions(context, pull, order=plan.fits if plan else ())

@@ -1,0 +1,53 @@
+"""A day's process loads what a day needs: more than half of its time once was imports."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
+
+# Each takes from a third of a second to four seconds of a processor.
+UNNEEDED = (
+    *("mlflow", "sklearn", "scipy.stats", "scipy.optimize", "scipy.sparse", "skops", "shap"),
+    *("keras", "jax", "xgboost", "lightgbm", "matplotlib", "plotly", "joblib", "dask", "ccxt"),
+)
+DAY = """
+import json, sys
+from crypto_pool.building import FEATURES, PREDICTIONS, PUBLICATION, open_instance, run_layers
+from crypto_pool.settings import load_settings
+settings = load_settings()
+with open_instance(settings) as instance:
+    layers = (FEATURES, PREDICTIONS, PUBLICATION)
+    report = run_layers(instance, settings, settings.last_closed(), layers, print)
+print(json.dumps([report.failures, sorted(sys.modules)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def pool(new_pool):
+    """A pool that has had a day: its stores are there."""
+    pool = new_pool(symbols="AAA,EEE", simulated_now="2022-07-01T12:00:00+00:00")
+    done = pool.run_code(DAY)
+    assert done.returncode == 0, done.stderr
+    return pool
+
+
+def test_a_day_of_the_baseline_loads_no_model_library(pool):
+    pool.settings["simulated_now"] = "2022-07-02T12:00:00+00:00"
+    done = subprocess.run(
+        [sys.executable, "-c", DAY],
+        env=pool.environment,
+        cwd=pool.home,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    failures, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert failures == []
+    assert [name for name in UNNEEDED if name in loaded] == []
+    forecasts = pool.table("predictions")
+    assert set(forecasts["status"]) == {"baseline"}
+    assert set(forecasts["prediction_date"].astype(str)) == {"2022-06-30", "2022-07-01"}
