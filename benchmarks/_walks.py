@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, ndtr
 
-from crypto_pool.domain.labels import label_target
-from crypto_pool.domain.market import Trend
-from crypto_pool.domain.reference import logit, random_walk_probability
+from crypto_pool.domain.labels import SMA_DAYS
+from crypto_pool.domain.reference import VOLATILITY_DAYS, logit
 
 DAILY_VOLATILITY = 0.04
 BEFORE, HORIZON = 70, 10
@@ -33,16 +32,32 @@ class Walk:
         return np.asarray(expit(self.logit))
 
 
-def walk(random: np.random.Generator, days: int) -> Walk:
-    """Return a random walk of so many labelled days."""
-    length = BEFORE + days + HORIZON
-    close = 100 * np.exp(np.cumsum(random.normal(0, DAILY_VOLATILITY, length)))
-    index = pd.date_range("2020-01-01", periods=length)
-    bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")}, index=index)
-    known = index[BEFORE : BEFORE + days]
-    reference = random_walk_probability(bars, Trend.UPTREND)
-    label = label_target(bars, Trend.UPTREND)
-    return Walk(known, reference.loc[known].to_numpy(), label.loc[known].to_numpy())
+def walks(random: np.random.Generator, days: int, count: int = 1) -> list[Walk]:
+    """Return random walks of so many labelled days: `random_walk_probability` and `label_target`.
+
+    Worked out for all of them at once, as a simulation of thousands asks for.
+    """
+    shape = count, BEFORE + days + HORIZON
+    moves = random.normal(0, DAILY_VOLATILITY, shape)
+    close = 100 * np.exp(np.cumsum(moves, axis=1))
+    average = _rolling_mean(close, SMA_DAYS)
+    squares = _rolling_mean(moves**2, VOLATILITY_DAYS)
+    variance = squares - _rolling_mean(moves, VOLATILITY_DAYS) ** 2
+    sigma = np.sqrt(variance * VOLATILITY_DAYS / (VOLATILITY_DAYS - 1))
+    now, later = (slice(first, first + days) for first in (BEFORE, BEFORE + HORIZON))
+    distance = np.log(close[:, now] / average[:, now]) - np.log(1.05)
+    reference = ndtr(distance / (np.sqrt(3.85) * sigma[:, now]))
+    label = (average[:, later] / average[:, now] - 1 >= 0.05).astype(float)
+    index = pd.date_range("2020-01-01", periods=shape[1])[now]
+    return [Walk(index, one, what) for one, what in zip(reference, label, strict=True)]
+
+
+def _rolling_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Return the mean of the last so many columns, NaN where there are fewer."""
+    running = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
+    mean = np.full(values.shape, np.nan)
+    mean[:, width - 1 :] = (running[:, width:] - running[:, :-width]) / width
+    return mean
 
 
 def noise(random: np.random.Generator, days: int, half_life: float, count: int = 1) -> np.ndarray:

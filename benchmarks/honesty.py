@@ -9,8 +9,8 @@ exact 90 % interval holds x.
   forecaster at the threshold it would serve with, over half a million days.
 - Champion against challenger: both are the reference with noise of deviation 0.3 and half-life
   10; their mean difference is taken out and the gap added to each day's loss.
-- Review: a champion with noise of deviation 0.4 and half-life 10 or 60, looked at every five
-  days for a year, its mean excess loss taken out and the gap added to each day's loss. With a bad
+- Review: a champion with noise of deviation 0.4 and half-life 10 or 60, looked at daily for
+  a year, its mean excess loss taken out and the gap added to each day's loss. With a bad
   predecessor, 300 days of skill -0.5 stand before it.
 """
 
@@ -21,12 +21,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from scipy.stats import beta
+from scipy.stats import t as students_t
 
-from benchmarks._walks import HORIZON, Walk, evaluation, noise, walk
+from benchmarks._walks import HORIZON, evaluation, noise, walks
 from crypto_pool.domain.evaluation import Gates, brier_skill, evaluation_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.intervals import MIN_BLOCKS
 from crypto_pool.domain.overfitting import correct_promise
-from crypto_pool.domain.performance import excess_p_value
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
 from crypto_pool.domain.review import ReviewRules, record_of
 from crypto_pool.domain.selection import choose_winner
@@ -36,12 +37,13 @@ from crypto_pool.domain.thresholds import choose_threshold
 CANDIDATES, DEVIATION, HALF_LIFE, CORRELATION = 10, 0.3, 10, 0.5
 ROWS = 1000
 BASELINE = "RandomWalk"
-REVIEW_DEVIATION, LOOK_EVERY = 0.4, 5
+REVIEW_DEVIATION = 0.4
 SEED = 20_260_101
 # Figures, in percent, and the limits they are held to.
 WITHIN = {
     "promise_precision_bias": (-1.0, 1.0),
     "promise_precision_cover": (88.0, 92.0),
+    "promise_recall_cover": (88.0, 92.0),
     "promise_brier_cover": (88.0, 92.0),
     "promise_skill_cover": (88.0, 92.0),
     "young_replaced_by_equal": (0.0, 6.0),
@@ -76,7 +78,7 @@ def _all(members: int, pairs: int, lives: int) -> Iterator[tuple[str, float, tup
 def promises(members: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
     """Yield how far promises lie from the truth, and how often their intervals cover it."""
     random = np.random.default_rng(SEED)
-    truth = _Truth(random, days=500 * max(1, members // 2))
+    truth = _Truth(random, days=max(200_000, 250 * members))
     rows = [row for _ in range(members) if (row := _promise(random, truth)) is not None]
     told = pd.DataFrame(rows)
     yield _rate("members_that_pass_the_gates", np.arange(members) < len(told))
@@ -90,6 +92,7 @@ def promises(members: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
             (off.mean() - spread, off.mean() + spread),
         )
     yield _rate("promise_precision_cover", told["precision_covers"])
+    yield _rate("promise_recall_cover", told["recall_covers"])
     yield _rate("promise_brier_cover", told["brier_score_covers"])
     won = told[told["candidate"]]
     yield _rate("promise_skill_cover_of_candidates", won["skill_over_reference_covers"])
@@ -99,19 +102,21 @@ class _Truth:
     """What the reference and the reference with noise deliver in the long run."""
 
     def __init__(self, random: np.random.Generator, days: int) -> None:
-        walks = [walk(random, 1000) for _ in range(-(-days // 1000))]
-        noises = noise(random, 1000, HALF_LIFE, len(walks))
-        self.label = np.concatenate([one.label for one in walks])
-        baseline = np.concatenate([one.served for one in walks])
-        moved = [expit(one.logit + DEVIATION * row) for one, row in zip(walks, noises, strict=True)]
+        made = walks(random, 1000, -(-days // 1000))
+        noises = noise(random, 1000, HALF_LIFE, len(made))
+        self.label = np.concatenate([one.label for one in made])
+        baseline = np.concatenate([one.served for one in made])
+        moved = [expit(one.logit + DEVIATION * row) for one, row in zip(made, noises, strict=True)]
         self.served = {False: baseline, True: np.concatenate(moved)}
         self.reference_loss = float(np.mean((baseline - self.label) ** 2))
 
     def of(self, candidate: bool, threshold: float) -> dict[str, float]:
         served = self.served[candidate]
+        flagged = served > threshold
         brier = float(np.mean((served - self.label) ** 2))
         return {
-            "precision": float(self.label[served > threshold].mean()),
+            "precision": float(self.label[flagged].mean()),
+            "recall": float(flagged[self.label == 1].mean()),
             "brier_score": brier,
             "skill_over_reference": brier_skill(brier, self.reference_loss) or 0.0,
         }
@@ -119,7 +124,7 @@ class _Truth:
 
 def _promise(random: np.random.Generator, truth: _Truth) -> dict[str, float] | None:
     """Train, choose and gate one member; None where the winner fails the gates."""
-    member = walk(random, ROWS)
+    [member] = walks(random, ROWS)
     folds = walk_forward_folds(member.index, HORIZON)
     shared = noise(random, ROWS, HALF_LIFE)
     own = noise(random, ROWS, HALF_LIFE, CANDIDATES)
@@ -143,7 +148,9 @@ def _promise(random: np.random.Generator, truth: _Truth) -> dict[str, float] | N
         return None
     known = slice(folds[0].test[0], None)
     serves_with = choose_threshold(member.label[known], probability[known])
-    promised = correct_promise(evaluations, winner, baseline=BASELINE).promised
+    promised = correct_promise(
+        evaluations, winner, baseline=BASELINE, serves_at=serves_with
+    ).promised
     true = truth.of(winner != BASELINE, serves_with)
     covers = {}
     for name, value in true.items():
@@ -162,7 +169,7 @@ def comparisons(pairs: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
     """Yield how often a challenger takes over, by its true gap, age and rows."""
     random = np.random.default_rng(SEED + 1)
     rules, as_of = PromotionRules(), pd.Timestamp("2024-01-01").date()
-    frames = [_pair(random, 660) for _ in range(pairs)]
+    frames = _pairs(random, 660, pairs)
     mean = np.mean([frame["excess"].mean() for frame in frames])
     day = pd.Timestamp(as_of)
     challenger = TrainedCandidate("A", 0.5, day, day, {}, pd.DataFrame())
@@ -184,13 +191,13 @@ def comparisons(pairs: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield share("old_refreshed_by_equal_out_of_fold", 660, 0.0, 30, seen=True)
 
 
-def _pair(random: np.random.Generator, days: int) -> pd.DataFrame:
-    member = walk(random, days)
-    losses = [
-        (expit(member.logit + DEVIATION * row) - member.label) ** 2
-        for row in noise(random, days, HALF_LIFE, 2)
-    ]
-    return pd.DataFrame({"excess": losses[1] - losses[0]}, index=member.index)
+def _pairs(random: np.random.Generator, days: int, pairs: int) -> list[pd.DataFrame]:
+    moves = noise(random, days, HALF_LIFE, 2 * pairs).reshape(pairs, 2, days)
+    made = []
+    for member, rows in zip(walks(random, days, pairs), moves, strict=True):
+        losses = (expit(member.logit + DEVIATION * rows) - member.label) ** 2
+        made.append(pd.DataFrame({"excess": losses[1] - losses[0]}, index=member.index))
+    return made
 
 
 def _with_gap(frame: pd.DataFrame, gap: float) -> pd.DataFrame:
@@ -210,54 +217,59 @@ def reviews(lives: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
     """Yield how often a champion is quarantined within a year of its first forecast."""
     rules = ReviewRules()
     for half_life in (10, 60):
-        random = np.random.default_rng(SEED + half_life)
-        made = [_life(random, half_life, 2 * 365) for _ in range(lives)]
-        mean = np.mean([excess.mean() for excess, _ in made])
-        unit = np.mean([reference for _, reference in made])
-        lived = [excess - mean for excess, _ in made]
+        excess, unit = _lives(np.random.default_rng(SEED + half_life), half_life, 2 * 365, lives)
+        lived = excess - excess.mean()
         name = f"half_life_{half_life}"
         first, second = _years(lived, rules)
         yield _rate(f"false_alarms_first_year_{name}", first)
         yield _rate(f"false_alarms_second_year_{name}", second[~first])
         yield _rate(f"false_alarms_after_bad_predecessor_{name}", _after_bad(lived, unit, rules))
         for gap, key in ((0.12, "012"), (0.24, "024")):
-            caught, _ = _years([excess[:365] + gap * unit for excess in lived], rules)
-            yield _rate(f"caught_{key}_{name}", caught)
-    random = np.random.default_rng(SEED)
-    biased = [_life(random, 10, 365, bias=0.8) for _ in range(lives)]
-    skill = -np.mean([e.mean() for e, _ in biased]) / np.mean([r for _, r in biased])
-    yield _rate(f"of_skill_{skill:.2f}_by_bias_caught", _years([e for e, _ in biased], rules)[0])
+            yield _rate(f"caught_{key}_{name}", _years(lived[:, :365] + gap * unit, rules)[0])
+    biased, unit = _lives(np.random.default_rng(SEED), 10, 365, lives, bias=0.8)
+    skill = -biased.mean() / unit
+    yield _rate(f"of_skill_{skill:.2f}_by_bias_caught", _years(biased, rules)[0])
 
 
-def _life(
-    random: np.random.Generator, half_life: int, days: int, bias: float = 0.0
+def _lives(
+    random: np.random.Generator, half_life: int, days: int, lives: int, bias: float = 0.0
 ) -> tuple[np.ndarray, float]:
-    """Return daily excess losses over the reference, and the reference's mean loss."""
-    member: Walk = walk(random, days)
-    moved = member.logit + bias + REVIEW_DEVIATION * noise(random, days, half_life)[0]
-    reference = (member.served - member.label) ** 2
-    return (expit(moved) - member.label) ** 2 - reference, float(reference.mean())
+    """Return daily excess losses over the reference, lives by days, and its mean loss."""
+    excess, losses = [], []
+    moved_by = noise(random, days, half_life, lives)
+    for member, moves in zip(walks(random, days, lives), moved_by, strict=True):
+        reference = (member.served - member.label) ** 2
+        moved = expit(member.logit + bias + REVIEW_DEVIATION * moves)
+        excess.append((moved - member.label) ** 2 - reference)
+        losses.append(reference.mean())
+    return np.array(excess), float(np.mean(losses))
 
 
-def _years(lived: list[np.ndarray], rules: ReviewRules) -> tuple[np.ndarray, np.ndarray]:
+def _years(lived: np.ndarray, rules: ReviewRules) -> tuple[np.ndarray, np.ndarray]:
     """Return who is quarantined within the first year, and who within the second."""
     caught = np.zeros((2, len(lived)), dtype=bool)
-    for place, excess in enumerate(lived):
-        for day in range(110, len(excess) + 1, LOOK_EVERY):
-            known = excess[max(0, day - rules.window_days) : day - rules.horizon]
-            if _condemned(known, rules):
-                caught[int(day > 365), place] = True
-                break
+    for day in range(MIN_BLOCKS * purge_gap(rules.horizon), lived.shape[1] + 1):
+        known = lived[:, max(0, day - rules.window_days) : day - rules.horizon]
+        caught[int(day > 365)] |= condemned(known, rules) & ~caught.any(axis=0)
     return caught[0], caught[1]
 
 
-def _condemned(excess: np.ndarray, rules: ReviewRules) -> bool:
-    days = pd.date_range("2021-01-01", periods=len(excess))
-    p_value = excess_p_value(excess, days, purge_gap(rules.horizon))
-    return p_value is not None and p_value < rules.level(len(excess)) and excess.mean() > 0
+def condemned(excess: np.ndarray, rules: ReviewRules) -> np.ndarray:
+    """Return whom a look at these daily excess losses, lives by days, condemns.
+
+    What `review_champion` decides of each, for all at once.
+    """
+    width, block = excess.shape[1], purge_gap(rules.horizon)
+    blocks = width // block
+    if blocks < MIN_BLOCKS:
+        return np.zeros(len(excess), dtype=bool)
+    sums = excess[:, width - blocks * block :].reshape(len(excess), blocks, block).sum(axis=2)
+    error = sums.std(axis=1, ddof=1) * np.sqrt(blocks) / (blocks * block)
+    limit = students_t.isf(rules.level(width), blocks - 1)
+    return np.asarray(excess.mean(axis=1) > np.maximum(0.0, limit * error))
 
 
-def _after_bad(lived: list[np.ndarray], unit: float, rules: ReviewRules) -> np.ndarray:
+def _after_bad(lived: np.ndarray, unit: float, rules: ReviewRules) -> np.ndarray:
     """Return who is quarantined within a year of following a version of skill -0.5."""
     bad, start = 300, pd.Timestamp("2021-01-01")
     ledger = pd.DataFrame(
@@ -268,18 +280,10 @@ def _after_bad(lived: list[np.ndarray], unit: float, rules: ReviewRules) -> np.n
             "as_of": [(start + timedelta(days=day)).date() for day in (0, bad - 1, bad)],
         }
     )
-    record = record_of(ledger, "2")
-    followers = []
-    for excess in lived:
-        rows = pd.DataFrame(
-            {
-                "prediction_date": pd.date_range(start, periods=bad + 365),
-                "model_version": ["1"] * bad + ["2"] * 365,
-                "excess": np.concatenate([np.full(bad, 0.5 * unit), excess[:365]]),
-            }
-        )
-        followers.append(record.rows(rows)["excess"].to_numpy())
-    return _years(followers, rules)[0]
+    days = pd.date_range(start, periods=bad + 365)
+    rows = pd.DataFrame({"prediction_date": days, "model_version": ["1"] * bad + ["2"] * 365})
+    whole = np.hstack([np.full((len(lived), bad), 0.5 * unit), lived[:, :365]])
+    return _years(whole[:, record_of(ledger, "2").rows(rows).index], rules)[0]
 
 
 def _rate(name: str, hits: object) -> tuple[str, float, tuple[float, float]]:

@@ -49,6 +49,8 @@ from crypto_pool.setting_sources import (
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+    from crypto_pool.domain.promotion import PromotionRules
+    from crypto_pool.domain.review import ReviewRules
     from crypto_pool.sandbox.market import SyntheticMarket
 
 POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg2://")
@@ -138,6 +140,20 @@ class Settings(Groups, BaseSettings):
             series_type=self.series_type,
             indicator_source=self.indicator_source,
         )
+
+    @property
+    def promotion_rules(self) -> "PromotionRules":
+        """When a challenger takes over."""
+        from crypto_pool.domain.promotion import PromotionRules
+
+        return PromotionRules(self.refresh_after_days, horizon=self.prediction_window_days)
+
+    @property
+    def review_rules(self) -> "ReviewRules":
+        """When a champion's outcomes take it out of service."""
+        from crypto_pool.domain.review import ReviewRules
+
+        return ReviewRules(self.prediction_window_days, self.review_window_days)
 
     @property
     def retrain_rules(self) -> RetrainRules:

@@ -12,7 +12,10 @@ from crypto_pool.errors import ExitCode, InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 
 REPLAY = ("replay", "--from", "2021-06-01", "--to", "2021-08-10", "--retrain-every-days", "40")
-WORK = ("crypto_pool.workflow.known_truth.study_known_truth", "crypto_pool.replay.play.play_rounds")
+WORK = (
+    "crypto_pool.workflow.known_truth.study_known_truth",
+    "crypto_pool.replay.market.pull_market",
+)
 
 
 @pytest.fixture

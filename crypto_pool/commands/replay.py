@@ -1,6 +1,7 @@
 """The command that replays the pool's life over history."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,14 +21,18 @@ from crypto_pool.commands.printing import messages, print_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from crypto_pool.adapters.worker_pool import WorkerPool
-    from crypto_pool.replay.play import Replay
+    from crypto_pool.replay.life import PoolLife
 
 
 def replay(
-    start: Annotated[str, typer.Option("--from", help="First training, a bar date YYYY-MM-DD.")],
+    start: Annotated[
+        str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")
+    ],
     end: Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")],
-    retrain_every_days: Annotated[int, typer.Option(help="Days from one training to the next.")],
+    retrain_every_days: Annotated[
+        int | None,
+        typer.Option(help="Days from one training to the next; default: whoever is stale."),
+    ] = None,
     policies: Annotated[
         str, typer.Option(help="Evaluation policies, comma-separated.")
     ] = "purged_walk_forward,holdout",
@@ -57,20 +62,18 @@ def replay(
 
     Run again with the same dates, it goes on where it was stopped.
     """
-    from crypto_pool.adapters.worker_pool import WorkerPool
     from crypto_pool.defs.market_data import build_provider
     from crypto_pool.domain.candidates import CANDIDATES
-    from crypto_pool.domain.promotion import PromotionRules
     from crypto_pool.replay.account import Costs
+    from crypto_pool.replay.life import prepare_lives
+    from crypto_pool.replay.market import pull_market
     from crypto_pool.replay.page import render_page
     from crypto_pool.replay.plan import ReplayPlan
-    from crypto_pool.replay.play import prepare_replay
     from crypto_pool.replay.report import build_report
 
     require_writable("--output", output)
     require_writable("--html", html_file)
     settings = chosen_settings(symbols, provider)
-    chosen = read_names(policies)
     plan = ReplayPlan(
         start=read_date("--from", start),
         end=read_date("--to", end),
@@ -78,29 +81,23 @@ def replay(
         algorithms=read_names(algorithms) if algorithms else tuple(CANDIDATES),
         min_history_bars=settings.min_history_bars,
         recipe=settings.recipe,
+        promotion=settings.promotion_rules,
+        review=settings.review_rules,
+        retrain=settings.retrain_rules,
+        abstain_beyond_widths=settings.abstain_beyond_widths,
     )
-    for name in chosen:
-        plan.recipe_of(name)
-    console = messages(as_json)
-    played = prepare_replay(
-        plan,
-        chosen,
-        settings.symbols,
-        build_provider(settings),
-        settings.last_closed(),
-        settings.state_dir,
-    )
-    for reason in played.skipped:
+    recipes = {name: plan.recipe_of(name) for name in read_names(policies)}
+    console, source = messages(as_json), build_provider(settings)
+    market, skipped = pull_market(source, settings.symbols, plan, settings.last_closed())
+    for reason in skipped:
         console.print(f"left out: {reason}", markup=False)
-    if played.synthetic:
+    if source.synthetic:
         console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
-    console.print(f"State, from which a stopped replay goes on: {played.folder}", markup=False)
-    _play(played, WorkerPool(workers or settings.workers), console)
-    rules = PromotionRules(
-        refresh_after_days=settings.refresh_after_days,
-        horizon=plan.recipe.horizon,
-    )
-    report = build_report(played, rules, Costs(fee, slippage))
+    folder = settings.state_dir / "replays"
+    console.print(f"Fits, with which a stopped replay goes on: {folder}", markup=False)
+    lives = prepare_lives(plan, market, recipes, source, folder, workers or settings.workers)
+    _live_through(lives, console)
+    report = build_report(lives, source.source, skipped, Costs(fee, slippage))
     if output is not None:
         output.write_text(json.dumps(report.document, indent=2, allow_nan=False) + "\n")
     if html_file is not None:
@@ -109,36 +106,27 @@ def replay(
         print_json(report.document)
     else:
         _print_summary(report.document, console)
-    if played.failures:
-        for failure in played.failures:
+    if report.document["failures"]:
+        for failure in report.document["failures"]:
             console.print(f"failed: {failure}", markup=False)
         raise typer.Exit(1)
 
 
-def _play(played: "Replay", workers: "WorkerPool", console: "Console") -> None:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from crypto_pool.replay.play import play_rounds
+def _live_through(lives: "Mapping[str, PoolLife]", console: "Console") -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
         console=console,
     ) as progress:
-        bar = progress.add_task("rounds", total=None)
-        for done, total in play_rounds(played, workers):
-            progress.update(bar, completed=done, total=total)
+        for name, life in lives.items():
+            bar = progress.add_task(f"{name}, days", total=len(life.plan.days))
+            for _ in life.live():
+                progress.advance(bar)
+            life.score_rest()
 
 
 def _print_summary(document: "dict[str, object]", console: "Console") -> None:
@@ -159,4 +147,11 @@ def _print_summary(document: "dict[str, object]", console: "Console") -> None:
     console.print(table)
     held = document["buy_and_hold"]
     assert isinstance(held, dict)
+    rows = document["panel"]
+    assert isinstance(rows, list)
+    whole = rows[0]
+    console.print(
+        f"Outcomes inside the panel's 80 % range: {show_figure(whole['inside_80'])} "
+        f"({show_figure([whole['inside_low'], whole['inside_high']])})"
+    )
     console.print(f"Buy and hold of the same coins: {show_figure(held['total_return'])}")

@@ -20,9 +20,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.market_data import build_provider
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.review import ReviewRules
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.code_version import domain_version
@@ -88,22 +86,6 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def recipe(self) -> Recipe:
         """How models are made."""
         return self.settings.recipe
-
-    @property
-    def promotion_rules(self) -> PromotionRules:
-        """When a challenger takes over."""
-        return PromotionRules(
-            refresh_after_days=self.settings.refresh_after_days,
-            horizon=self.settings.prediction_window_days,
-        )
-
-    @property
-    def review_rules(self) -> ReviewRules:
-        """When a champion's outcomes take it out of service."""
-        return ReviewRules(
-            horizon=self.settings.prediction_window_days,
-            window_days=self.settings.review_window_days,
-        )
 
     @property
     def members(self) -> list[Member]:

@@ -5,6 +5,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -128,7 +129,7 @@ class Table:
 
         frame = pd.DataFrame([self.row(row) for row in rows], columns=list(self.names))
         try:
-            return self.schema().validate(frame, lazy=True)
+            return self.schema.validate(frame, lazy=True)
         except pandera.errors.SchemaErrors as found:
             case = found.failure_cases.iloc[0]
             raise InvalidRows(
@@ -140,6 +141,7 @@ class Table:
         values = () if pd.isna(place) else frame.loc[int(place), list(self.key)]
         return " ".join(map(str, values))
 
+    @cached_property
     def schema(self) -> "pandera.DataFrameSchema":
         """Return the schema of stored rows: columns, numbers, bounds and the key."""
         import pandera.pandas as pandera

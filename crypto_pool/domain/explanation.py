@@ -48,6 +48,11 @@ class Explanation:
     method: str
     standard_error: float
 
+    @classmethod
+    def none(cls) -> "Explanation":
+        """Return that of a model nobody explains."""
+        return cls(pd.DataFrame(), pd.DataFrame(), "none", 0.0)
+
     @property
     def mean(self) -> dict[str, float]:
         """Mean signed value of each feature."""

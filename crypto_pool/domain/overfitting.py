@@ -106,15 +106,18 @@ def correct_promise(
     baseline: str | None = None,
     selection: SelectionName = "one_standard_error",
     horizon: int = DEFAULT_TARGET.horizon,
+    serves_at: float | None = None,
 ) -> CorrectedPromise:
     """Correct a winner's figures for having been chosen among all candidates that were tried.
 
     `evaluations` holds the evaluation frame of each, the winner's and the baseline's among
-    them. What is known of the choice is that the winner's gain over the baseline exceeded what
+    them. A recall is promised at the decision threshold that the winner `serves_at`: its folds
+    were judged at others, by which a recall moves as far as its interval is wide, a precision
+    hardly. What is known of the choice is that the winner's gain over the baseline exceeded what
     was needed, and the next best gain: given that, its true gain is estimated by the truncated
-    normal distribution (Lee, Sun, Sun and Taylor 2016), and every figure moves as it moves with
-    the gain over the block bootstrap. The gates are not corrected for: with thresholds that keep
-    both recalls, what they add to a precision is below 0.01 (`python -m benchmarks honesty`).
+    normal distribution (Lee, Sun, Sun and Taylor 2016), and every figure moves as it moves with the
+    gain over the block bootstrap. The gates are not corrected for: with thresholds that keep both
+    recalls, what they add to a precision is below 0.01 (`python -m benchmarks honesty`).
 
     Raises:
         UnscoredCandidate: the winner was not evaluated, or all on no common bar date.
@@ -129,6 +132,7 @@ def correct_promise(
         raise UnscoredCandidate(f"{winner}: the candidates were judged on no common bar date")
     overlap = purge_gap(horizon)
     mine = evaluations[winner].loc[dates]
+    mine = mine.assign(serves_at=mine["decision_threshold"] if serves_at is None else serves_at)
     reference = (mine["reference_probability"] - mine["label"]).to_numpy() ** 2
     base = losses[baseline].to_numpy() if baseline in losses else reference
     others = losses.drop(columns=[winner, *([baseline] if baseline in losses else [])])
@@ -184,9 +188,14 @@ def _promised(
     from scipy.special import ndtri, stdtrit
 
     label = rows["label"].to_numpy(dtype=np.float64)
-    flagged = (rows["probability"] > rows["decision_threshold"]).to_numpy(dtype=np.float64)
+    flagged, found = (
+        (rows["probability"] > rows[name]).to_numpy(dtype=np.float64)
+        for name in ("decision_threshold", "serves_at")
+    )
     error = (rows["probability"].to_numpy() - label) ** 2
-    parts = np.column_stack([flagged * label, flagged, label, error, reference, gains])
+    parts = np.column_stack(
+        [flagged * label, flagged, label, error, reference, found * label, gains]
+    )
     measured = _figures(parts.sum(axis=0)[None, :], len(rows))[0]
     blocks = len(rows) / block
     if blocks < MIN_BLOCKS:
@@ -200,7 +209,7 @@ def _promised(
     spread = np.nanstd(deviation, axis=0)
     low = high = student * spread
     value = measured
-    gain = widening * (sums[:, 5] - sums[:, 5].mean()) / len(rows)
+    gain = widening * (sums[:, 6] - sums[:, 6].mean()) / len(rows)
     if chosen and gain.std() > 0:
         test = gain_test(gains, block)
         limit = test.needed[0] if selection == "one_standard_error" else -np.inf
@@ -232,9 +241,9 @@ def _moved_by(deviation: np.ndarray, gain: np.ndarray, reference: np.ndarray) ->
 
 def _figures(sums: np.ndarray, rows: int) -> np.ndarray:
     """Return the promised figures of sums of rows, NaN where one is undefined."""
-    hits, flagged, positives, errors, reference = sums[:, :5].T
+    hits, flagged, positives, errors, reference, found = sums[:, :6].T
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision, recall = hits / flagged, hits / positives
+        precision, recall = hits / flagged, found / positives
     return np.column_stack([precision, recall, errors / rows, brier_skill(errors, reference)])
 
 

@@ -99,6 +99,8 @@ class PurgedWalkForwardPolicy:
         self, candidate: Candidate | None, table: TrainingTable, fold: Fold, notes: list[str]
     ) -> pd.DataFrame:
         test = fold.test[np.isfinite(table.anchor_logit[fold.test])]
+        if not len(test):
+            raise UnscoredCandidate("none of its days has a panel forecast")
         own = table.anchor_probability[test]
         if candidate is not None:
             rows = table.features.iloc[fold.train]

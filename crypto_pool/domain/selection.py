@@ -9,9 +9,14 @@ import pandas as pd
 from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.fitting import WEIGHT, TrainedCandidate
 from crypto_pool.domain.intervals import block_rows
-from crypto_pool.domain.overfitting import gain_test, losses_on_shared_dates
+from crypto_pool.domain.overfitting import (
+    CorrectedPromise,
+    correct_promise,
+    gain_test,
+    losses_on_shared_dates,
+)
 from crypto_pool.domain.policies import EvaluationPolicy
-from crypto_pool.domain.recipe import DEFAULT_TARGET, SelectionName
+from crypto_pool.domain.recipe import DEFAULT_TARGET, Recipe, SelectionName
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.splits import purge_gap
 
@@ -41,13 +46,7 @@ def choose_champion(
     if not by_name:
         return Selection(None, "no candidate was scored", rejected)
     if baseline is not None:
-        name, reason = choose_winner(
-            {name: one.evaluation for name, one in by_name.items()},
-            baseline,
-            policy.recipe.selection,
-            policy.recipe.horizon,
-            weightless=[n for n, one in by_name.items() if one.metrics.get(WEIGHT) == 0],
-        )
+        name, reason = winner_of(by_name, baseline, policy.recipe)
         if name in rejected:
             return Selection(None, f"{reason}; it fails the gates: {rejected[name]}", rejected)
         return Selection(by_name[name], f"{reason}; it passes the gates", rejected)
@@ -66,6 +65,33 @@ def choose_champion(
         f"{passed[0].algorithm} is the best of {len(passed)} that passed the gates, "
         f"of {len(candidates)} scored (policy {policy.name})",
         rejected,
+    )
+
+
+def winner_of(
+    candidates: Mapping[str, TrainedCandidate], baseline: str, recipe: Recipe
+) -> tuple[str, str]:
+    """Return who wins a training by the recipe's selection, gates left aside, and why in words."""
+    return choose_winner(
+        {name: one.evaluation for name, one in candidates.items()},
+        baseline,
+        recipe.selection,
+        recipe.horizon,
+        weightless=[name for name, one in candidates.items() if one.metrics.get(WEIGHT) == 0],
+    )
+
+
+def promise_of(
+    candidates: Mapping[str, TrainedCandidate], winner: str, recipe: Recipe
+) -> CorrectedPromise:
+    """Return what the winner of a training promises, charged for its choice among all of them."""
+    return correct_promise(
+        {name: one.evaluation for name, one in candidates.items()},
+        winner,
+        baseline=next((name for name in candidates if name in BASELINES), None),
+        selection=recipe.selection,
+        horizon=recipe.horizon,
+        serves_at=candidates[winner].decision_threshold,
     )
 
 

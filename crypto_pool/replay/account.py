@@ -46,8 +46,9 @@ def follow_signals(
     days = _days(bars)
     if forecasts.empty:
         return pd.Series(0.0, index=days)
-    flagged = forecasts.set_index(["symbol", "trend"], append=True)["flagged"].astype(float)
-    signals = flagged.unstack(["symbol", "trend"]).reindex(days).fillna(0.0)
+    dated = forecasts.assign(day=pd.to_datetime(forecasts["prediction_date"]))
+    signal = dated.set_index(["day", "symbol", "trend"])["signal"].astype(float)
+    signals = signal.unstack(["symbol", "trend"]).reindex(days).fillna(0.0)
     earned = {}
     for symbol, frame in bars.items():
         up = _column(signals, symbol, "uptrend")

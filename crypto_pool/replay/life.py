@@ -1,293 +1,228 @@
-"""The life of one member: who serves on each day, and what it then forecasts.
+"""The life of a pool over history: the live workflow day by day, by a clock that stands at each.
 
-A pure pass over the rounds that were played, by the rules of the live pool: the choice and the
-gates, champion against challenger, the daily review with quarantine and rollback, the baseline
-where nobody serves. A replayed forecast is never late, and inputs outside the training span are
-not looked at: a round's forecasts are all that is known of a day.
+Nothing here decides or forecasts. A day is lived in the order of the live pool: what had closed is
+there, what has matured is scored, champions are reviewed, members that are due are trained and
+promoted, and the day is forecast.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
-from crypto_pool.domain.evaluation import Gates
-from crypto_pool.domain.market import Member
-from crypto_pool.domain.overfitting import CorrectedPromise, correct_promise
-from crypto_pool.domain.performance import BASELINE
-from crypto_pool.domain.policies import EvaluationPolicy
-from crypto_pool.domain.promotion import APPOINTMENTS, Incumbent, PromotionRules, Verdict, decide
-from crypto_pool.domain.review import Review, ReviewRules, record_of, review_champion
-from crypto_pool.domain.selection import choose_champion
-from crypto_pool.domain.served_model import BASELINES
-from crypto_pool.domain.splits import purge_gap
-from crypto_pool.replay.rounds import Contender
+from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.staleness import judge_staleness, plan_training
+from crypto_pool.domain.tables import CANDIDATE_SCORES, PREDICTIONS
+from crypto_pool.domain.training import TrainingTable, data_hash
+from crypto_pool.errors import CryptoPoolError
+from crypto_pool.replay.market import Market
+from crypto_pool.replay.memory import MemoryRegistry, MemoryStore
+from crypto_pool.replay.plan import ReplayPlan, daily_run_of
+from crypto_pool.workflow.code_version import TRAINING, code_version
+from crypto_pool.workflow.day_forecasts import DayForecaster, score_day
+from crypto_pool.workflow.frames import FrameCache
+from crypto_pool.workflow.isolation import Failure
+from crypto_pool.workflow.monitoring import observe_members
+from crypto_pool.workflow.panel import stored_forecasts
+from crypto_pool.workflow.promotion.deciding import PromotionTask
+from crypto_pool.workflow.promotion.promoting import promote_members
+from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+from crypto_pool.workflow.training import TrainingTask, member_table, score_row, train_candidates
+from crypto_pool.workflow.warm_up import warm_up_worker
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class MemberLife:
-    """What was decided about a member, and every forecast served, one row a day."""
-
-    member: Member
-    decisions: list[Row]
-    forecasts: pd.DataFrame
-
-
-def live(
-    member: Member,
-    rounds: Mapping[date, Mapping[str, Contender]],
-    labels: pd.Series,
-    policy: EvaluationPolicy,
-    end: date,
-    rules: PromotionRules,
-    review_rules: ReviewRules | None = None,
-) -> MemberLife:
-    """Live through all rounds, in the order of their dates.
-
-    `rounds` holds the scored candidates by training date, the baseline among them; `labels` the
-    realised label by bar date, of which each decision sees only those known on its date.
-    """
-    reviewing = review_rules or ReviewRules(horizon=rules.horizon)
-    service = _Service(member, labels, rules.horizon)
-    dates = sorted(rounds)
-    for as_of, until in zip(dates, [*dates[1:], end], strict=True):
-        service.train(as_of, rounds, policy, rules)
-        for day in pd.date_range(as_of, until, inclusive="right"):
-            service.forecast(day, rounds[as_of])
-            service.review(day, reviewing)
-    rows = pd.DataFrame(service.rows)
-    if not rows.empty:
-        rows = rows.set_index(pd.DatetimeIndex(rows.pop("day"), name="date")).assign(
-            symbol=member.symbol, trend=str(member.trend)
-        )
-        rows["label"] = labels.reindex(rows.index).to_numpy()
-    return MemberLife(member, service.decisions, rows)
+RUN_ID = "replay"
 
 
 @dataclass
-class _Service:
-    """Who serves a member as the days go by."""
+class PoolLife:
+    """One pool that lives through a market; its store then holds what a live one's would.
 
-    member: Member
-    labels: pd.Series
-    horizon: int
-    versions: dict[str, tuple[Contender, CorrectedPromise]] = field(default_factory=dict)
-    serving: str | None = None
-    quarantine: str = ""
-    decisions: list[Row] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    `folder` keeps the fits, so that a replay which was stopped makes none of them again.
+    """
+
+    plan: ReplayPlan
+    market: Market
+    recipe: Recipe
+    folder: Path
+    workers: WorkerPool = field(default_factory=WorkerPool)
+    synthetic: bool = False
+    store: MemoryStore = field(default_factory=MemoryStore)
+    failures: dict[str, date] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Open the registry."""
+        self.registry = MemoryRegistry(self.folder, self.recipe)
+        self._frames = FrameCache(self.store)
 
     @property
-    def champion(self) -> Contender | None:
-        """Whoever serves."""
-        return None if self.serving is None else self.versions[self.serving][0]
+    def members(self) -> list[Member]:
+        """All members, coin by coin."""
+        return [Member(symbol, trend) for symbol in self.market.bars for trend in Trend]
 
-    def train(
-        self,
-        as_of: date,
-        rounds: Mapping[date, Mapping[str, Contender]],
-        policy: EvaluationPolicy,
-        rules: PromotionRules,
-    ) -> None:
-        """Choose among the candidates of a round, and let the winner meet the champion."""
-        contenders, champion = rounds[as_of], self.champion
-        selection = choose_champion(list(contenders.values()), Gates(), policy)
-        winner = None if selection.winner is None else contenders[selection.winner.algorithm]
-        incumbent = None
-        if champion is not None and self.serving is not None:
-            incumbent = replace(_incumbent(champion, self.serving), fault=self.quarantine)
-        verdict = decide(
-            incumbent,
-            winner,
-            self._unseen(champion, winner, rounds, as_of),
-            as_of,
-            rules,
-            out_of_fold=_out_of_fold(champion, winner, contenders),
+    def live(self) -> Iterator[date]:
+        """Live all days, saying each as it ends."""
+        for day in self.plan.days:
+            with threadpool_limits(1):  # on single rows the threads of OpenMP wait for each other
+                self.live_day(day, daily_run_of(day))
+            yield day
+
+    def live_day(self, day: date, now: datetime) -> None:
+        """Live one day at a moment; the days before it have been lived."""
+        self.market.show(self.store, day)
+        self._score(day, now)
+        self._review(day, now)
+        due = self._due(day, now)
+        if due:
+            self._train(due, day, now)
+        self._forecast(day, now)
+
+    def _score(self, day: date, now: datetime) -> None:
+        matured = f"{day - timedelta(days=self.recipe.horizon)}"
+        if self.store.exists(PREDICTIONS.store_name, matured):
+            panel = stored_forecasts(self.store, self.recipe.target)
+            score_day(self.store, matured, now, panel)
+
+    def score_rest(self) -> None:
+        """Score the forecasts that mature after the last day, by the bars there are."""
+        for ahead in range(1, self.recipe.horizon + 1):
+            day = self.plan.end + timedelta(days=ahead)
+            self.market.show(self.store, day)
+            self._score(day, daily_run_of(day))
+
+    def _review(self, day: date, now: datetime) -> None:
+        rules = self.plan.review
+        outcomes = Outcomes.read(self.store, day, rules.window_days)
+        reviewer = Reviewer(self.store, self.registry, rules, day, now, RUN_ID)
+        decisions = Ledger(self.store).by_member()
+        for member in self.members:
+            try:
+                reviewer.review(member, outcomes, decisions.of(member))
+            except CryptoPoolError as error:  # one member never stops the others
+                self._fail(day, f"{member.name} cannot be reviewed: {error}")
+
+    def _due(self, day: date, now: datetime) -> list[Member]:
+        coins = self.market.trained_coins(day, self.plan.min_history_bars)
+        members = [member for member in self.members if member.symbol in coins]
+        if self.plan.retrain_every_days is not None:
+            return members if self.plan.is_training_day(day) else []
+        window, rules = self.plan.review.window_days, self.plan.retrain
+        states, faults = observe_members(
+            self.store, self.registry, members, self.recipe, window, day, now
         )
-        promise = None
-        if verdict.decision == "stood down":
-            self.serving, self.quarantine = None, ""
-        elif winner is not None and verdict.replaces:
-            evaluations = {name: one.evaluation for name, one in contenders.items()}
-            promise = correct_promise(
-                evaluations,
-                winner.algorithm,
-                baseline=_baseline(contenders),
-                selection=policy.recipe.selection,
-                horizon=self.horizon,
+        for name, fault in faults.items():
+            self._fail(day, f"{name} {fault}")
+        judged = [judge_staleness(state, day, rules) for state in states]
+        trained = {one.member: one.trained_as_of for one in states if one.trained_as_of}
+        plan = plan_training([one for one in judged if one], trained, 0, day, rules)
+        return [one.member for one in plan.chosen]
+
+    def _train(self, members: list[Member], day: date, now: datetime) -> None:
+        tables = self._tables(members, day)
+        tasks = [
+            TrainingTask(
+                member=member,
+                algorithm=algorithm,
+                table=table,
+                as_of=day,
+                recipe=self.recipe,
+                synthetic=self.synthetic,
+                registry=self.registry,
+                parent_run_id=None,
+                dagster_run_id=RUN_ID,
             )
-            self.serving, self.quarantine = str(len(self.versions) + 1), ""
-            self.versions[self.serving] = winner, promise
-        verdict = Verdict(verdict.decision, f"{selection.reason}; {verdict.reason}")
-        self._record(as_of, verdict, promise)
-
-    def forecast(self, day: pd.Timestamp, contenders: Mapping[str, Contender]) -> None:
-        """Forecast a day by whoever serves, or by the baseline."""
-        champion, name = self.champion, _baseline(contenders)
-        status = "active" if not self.quarantine else "abstain"
-        promised: Row = {}
-        if champion is None:
-            champion, status = contenders.get(name or ""), BASELINE
-        elif self.serving is not None:
-            promised = self.versions[self.serving][1].figures
-        if champion is None or day not in champion.forecasts.index:
-            return
-        if day < champion.seen_through + pd.Timedelta(days=self.horizon):
-            return  # in sample
-        told = champion.forecasts.loc[day]
-        above = bool(told["probability"] > champion.decision_threshold)
-        self.rows.append(
-            {
-                "day": day,
-                **{str(name): value for name, value in told.items()},
-                **promised,
-                "algorithm": champion.algorithm,
-                "version": self.serving,
-                "status": status,
-                "decision_threshold": champion.decision_threshold,
-                "flagged": above and status == "active",
-                "base_rate": champion.base_rate,
-            }
-        )
-
-    def review(self, day: pd.Timestamp, rules: ReviewRules) -> None:
-        """Hold whoever serves to the rows of its record whose outcome is known on a day."""
-        champion = self.champion
-        if champion is None or self.serving is None or self.quarantine:
-            return
-        ledger = pd.DataFrame(self.decisions)
-        record = record_of(ledger, self.serving)
-        first = day - pd.Timedelta(days=rules.window_days)
-        last = day - pd.Timedelta(days=self.horizon)
-        known = [
-            {**row, "outcome": self.labels.get(row["day"], np.nan)}
-            for row in self.rows
-            if row["status"] == "active"
-            and first < row["day"] <= last
-            and row["version"] in record.versions
-            and (record.since is None or row["day"] > pd.Timestamp(record.since))
+            for member, table in tables.items()
+            for algorithm in self.plan.algorithms
         ]
-        known = [row for row in known if not np.isnan(row["outcome"])]
-        excess = sum(
-            (row["probability"] - row["outcome"]) ** 2
-            - (row["reference_probability"] - row["outcome"]) ** 2
-            for row in known
-        )
-        if excess <= 0:  # as good as the reference: there is nothing to test
-            return
-        found = review_champion(self._outcomes(known), self._shadow(known), rules)
-        self._act(found, day.date())
+        for task, result, _ in train_candidates(self.workers, tasks):
+            if isinstance(result, Failure):
+                self._fail(day, f"{task.member.name} {task.algorithm}: {result.reason}")
+                continue
+            key = f"{task.member.partition_key}|{task.algorithm}"
+            scores = CANDIDATE_SCORES.frame([score_row(task, result)])
+            self.store.write(CANDIDATE_SCORES.store_name, key, scores)
+        self._promote(tables, day, now)
 
-    def _act(self, review: Review, day: date) -> None:
-        if review.action == "quarantine":
-            self.quarantine = review.reason
-            self._record(day, Verdict("quarantined", review.reason))
-        elif review.action == "roll back":
-            self.serving = self._previous()
-            self._record(day, Verdict("rolled back", review.reason))
+    def _tables(self, members: list[Member], day: date) -> Mapping[Member, TrainingTable]:
+        tables, panel = {}, stored_forecasts(self.store, self.recipe.target)
+        for member in members:
+            try:
+                tables[member] = member_table(self.store, member, day, self.recipe, panel)
+            except CryptoPoolError as error:  # one member never stops the others
+                self._fail(day, f"{member.name}: {error}")
+        return tables
 
-    def _previous(self) -> str | None:
-        """Name the version that served before, unless a rollback has left it."""
-        stays: list[str] = []
-        for row in self.decisions:
-            if row["decision"] in APPOINTMENTS:
-                version = row["serving_version"]
-                stays = stays[:-1] if row["decision"] == "rolled back" else stays
-                stays = [*(other for other in stays if other != version), version]
-        return stays[-2] if len(stays) > 1 else None
+    def _promote(self, tables: Mapping[Member, TrainingTable], day: date, now: datetime) -> None:
+        tasks = [
+            PromotionTask(
+                member=member,
+                table=table,
+                as_of=day,
+                recipe=self.recipe,
+                explained_rows=0,
+                rules=self.plan.promotion,
+                registry=self.registry,
+                store=self.store,
+                now=now,
+                dagster_run_id=RUN_ID,
+                synthetic=self.synthetic,
+            )
+            for member, table in tables.items()
+        ]
+        for task, result in promote_members(WorkerPool(), tasks):
+            if isinstance(result, Failure):
+                self._fail(day, f"{task.member.name}: {result.reason}")
+                continue
+            name, runs = task.member.name, self.registry.runs
+            for one in runs.latest(name, data_hash(task.table), self.recipe, "").values():
+                if self.registry.versions.of_run(name, one.run_id) is None:
+                    runs.drop_model(one.run_id)  # only what is registered is ever loaded
 
-    def _outcomes(self, rows: list[Row]) -> pd.DataFrame:
-        frame = pd.DataFrame(rows)
-        return frame.assign(
-            prediction_date=frame["day"],
-            symbol=self.member.symbol,
-            trend=str(self.member.trend),
-            signal=frame["flagged"],
-            model_version=frame["version"],
-        )
+    def _forecast(self, day: date, now: datetime) -> None:
+        self._frames = self._frames.on_later_bars()
+        result = DayForecaster.of(
+            self.store,
+            self.registry,
+            self.members,
+            self.recipe,
+            now,
+            abstain_beyond_widths=self.plan.abstain_beyond_widths,
+            stamp={"dagster_run_id": RUN_ID, "synthetic": self.synthetic},
+            contributions=0,
+            frames=self._frames,
+        ).forecast_day(day)
+        for name, reason in result.failures.items():
+            self._fail(day, f"{name}: {reason}")
 
-    def _shadow(self, rows: list[Row]) -> pd.DataFrame:
-        """Return what the version before would have said on the same days."""
-        previous = self._previous()
-        if previous is None:
-            return pd.DataFrame()
-        told = self.versions[previous][0].forecasts["probability"]
-        mine = [row for row in rows if row["version"] == self.serving and row["day"] in told.index]
-        shadow = self._outcomes(mine) if mine else pd.DataFrame()
-        return shadow if shadow.empty else shadow.assign(probability=told[shadow["day"]].to_numpy())
+    def decisions(self) -> Mapping[Member, pd.DataFrame]:
+        """Return the ledger by member, oldest first."""
+        return Ledger(self.store).by_member()
 
-    def _unseen(
-        self,
-        champion: Contender | None,
-        winner: Contender | None,
-        rounds: Mapping[date, Mapping[str, Contender]],
-        as_of: date,
-    ) -> pd.DataFrame | None:
-        """Both algorithms, trained on what the champion knew, on rows neither has seen.
-
-        The challenger's fit of the champion's own round stands for the refit of a live pool.
-        """
-        if champion is None or winner is None:
-            return None
-        then = rounds[champion.as_of].get(winner.algorithm)
-        if then is None:
-            return None
-        first_unseen = champion.seen_through + pd.Timedelta(days=purge_gap(self.horizon))
-        last_known = pd.Timestamp(as_of) - pd.Timedelta(days=self.horizon)
-        index = pd.DatetimeIndex(champion.forecasts.index)
-        rows = champion.forecasts.loc[(index > first_unseen) & (index <= last_known)]
-        frame = pd.DataFrame(
-            {
-                "label": self.labels.reindex(rows.index),
-                "champion_probability": rows["probability"],
-                "challenger_probability": then.forecasts["probability"].reindex(rows.index),
-            }
-        ).dropna()
-        return frame if len(frame) else None
-
-    def _record(
-        self, as_of: date, verdict: Verdict, promise: CorrectedPromise | None = None
-    ) -> None:
-        champion = self.champion
-        name = None if champion is None else champion.algorithm
-        self.decisions.append(
-            {
-                "as_of": as_of,
-                "decision": verdict.decision,
-                "reason": verdict.reason,
-                "serving_version": self.serving,
-                "algorithm": name,
-                "promise": None if promise is None else asdict(promise),
-            }
-        )
+    def _fail(self, day: date, reason: str) -> None:
+        self.failures.setdefault(reason, day)
 
 
-def _baseline(contenders: Mapping[str, Contender]) -> str | None:
-    return next((name for name in contenders if name in BASELINES), None)
-
-
-def _incumbent(champion: Contender, version: str) -> Incumbent:
-    return Incumbent(
-        version=version,
-        trained_as_of=champion.as_of,
-        trained_through=champion.trained_through.date(),
-        seen_through=champion.seen_through.date(),
-        decision_threshold=champion.decision_threshold,
-    )
-
-
-def _out_of_fold(
-    champion: Contender | None, winner: Contender | None, contenders: Mapping[str, Contender]
-) -> pd.DataFrame | None:
-    """Return the rows of a training on which both algorithms were judged."""
-    ours = None if champion is None else contenders.get(champion.algorithm)
-    if ours is None or winner is None:
-        return None
-    frame = ours.evaluation.rename(columns={"probability": "champion_probability"})
-    theirs = winner.evaluation["probability"].reindex(frame.index)
-    return frame.assign(challenger_probability=theirs).dropna(subset=["challenger_probability"])
+def prepare_lives(
+    plan: ReplayPlan,
+    market: Market,
+    recipes: Mapping[str, Recipe],
+    provider: MarketDataProvider,
+    folder: Path,
+    workers: int,
+) -> dict[str, PoolLife]:
+    """Return a pool for each recipe, whose fits lie in a folder by recipe, source and code."""
+    lives = {}
+    for name, recipe in recipes.items():
+        made_of = [recipe.to_settings(), provider.source, code_version(*TRAINING, "features")]
+        fits = folder / sha256(json.dumps(made_of, default=str).encode()).hexdigest()[:16]
+        pool = WorkerPool(workers, prepare=warm_up_worker)
+        lives[name] = PoolLife(plan, market, recipe, fits, pool, provider.synthetic)
+    return lives

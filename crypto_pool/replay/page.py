@@ -15,16 +15,27 @@ _COLOURS = ("#1f5fbf", "#c8641b", "#5b8c3a", "#7a4fa3")
 FIGURE_ROWS = (
     ("Precision, promised", "promised_precision"),
     ("Precision, realised", "realised_precision"),
+    ("… 90 % interval", "realised_precision_interval"),
+    ("… how far apart", "precision_gap"),
     ("Recall, promised", "promised_recall"),
     ("Recall, realised", "realised_recall"),
     ("Brier score, promised", "promised_brier"),
     ("Brier score, realised", "realised_brier"),
     ("Brier score of the reference", "reference_brier"),
-    ("Brier score of the base rate", "base_rate_brier"),
-    ("Skill over the reference", "skill_over_reference"),
+    ("Skill over the reference: champions", "skill_over_reference"),
     ("… 90 % interval", "skill_over_reference_interval"),
-    ("Forecasts scored", "n_predictions"),
+    ("… of the candidates among them", "candidates_skill"),
+    ("… 90 % interval", "candidates_skill_interval"),
+    ("… of the panel", "panel_skill"),
+    ("… 90 % interval", "panel_skill_interval"),
+    ("… of the whole pool", "skill_with_baseline"),
+    ("… 90 % interval", "skill_with_baseline_interval"),
+    ("Skill of the pool over the panel", "pool_over_panel"),
+    ("… 90 % interval", "pool_over_panel_interval"),
+    ("Forecasts of champions scored", "n_predictions"),
+    ("… of the baseline where none serves", "n_baseline_forecasts"),
     ("Forecasts flagged", "n_flagged"),
+    ("Abstentions", "n_abstentions"),
     ("Members with a champion", "n_members_with_champion"),
 )
 
@@ -52,7 +63,7 @@ def render_page(report: ReplayReport) -> str:
 
 def show_figure(value: Any) -> str:
     """Show a figure, an interval or a missing one."""
-    if value is None:
+    if value is None or value == [None, None]:
         return "none"
     if isinstance(value, list | tuple):
         return f"{value[0]:.3f} to {value[1]:.3f}"

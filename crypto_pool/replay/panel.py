@@ -1,14 +1,12 @@
 """The panel alone over history: what it would have said on each day, and what came of it."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 
-from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.panel_skill import (
     by_half_year,
     panel_skill,
@@ -17,7 +15,8 @@ from crypto_pool.domain.panel_skill import (
     skill_by_move,
 )
 from crypto_pool.domain.recipe import Target
-from crypto_pool.workflow.panel import update_panel
+from crypto_pool.replay.memory import MemoryStore
+from crypto_pool.workflow.panel import PanelUpdate, update_panel
 
 MOVES = (-0.2, -0.15, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
 
@@ -28,6 +27,15 @@ class PanelReplay:
 
     scored: pd.DataFrame
     moves: Mapping[float, float]
+
+    @classmethod
+    def of(cls, update: PanelUpdate, target: Target, start: date, end: date) -> "PanelReplay":
+        """Score what was forecast of the days from `start` through `end`."""
+        forecasts = update.forecasts.loc[pd.Timestamp(start) : pd.Timestamp(end)]
+        return cls(
+            score_panel(forecasts, update.table, target),
+            skill_by_move(forecasts, update.table, target, MOVES),
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return skill and share inside the range: pooled, by half-year, by coin and by move."""
@@ -47,18 +55,14 @@ def replay_panel(
 
     Of all coins, or of those in `scored` alone.
     """
-    store = FrameStore(f"memory://panel-{uuid4().hex}")
+    store = MemoryStore()
     for symbol, frame in bars.items():
         store.write("daily_bars", symbol, frame)
     update = update_panel(store, target, end + timedelta(days=target.horizon))
-    first = pd.Timestamp(start) + pd.Timedelta(days=1)
-    forecasts = update.forecasts.loc[first : pd.Timestamp(end)]
     if scored is not None:
-        forecasts = forecasts[forecasts.index.isin(scored, level="symbol")]
-    return PanelReplay(
-        score_panel(forecasts, update.table, target),
-        skill_by_move(forecasts, update.table, target, MOVES),
-    )
+        chosen = update.forecasts.index.isin(scored, level="symbol")
+        update = replace(update, forecasts=update.forecasts[chosen])
+    return PanelReplay.of(update, target, start + timedelta(days=1), end)
 
 
 def _figures(name: str, scored: pd.DataFrame) -> dict[str, Any]:

@@ -1,35 +1,37 @@
-"""What is replayed: the days, the retraining, and all that a trained model depends on."""
+"""What is replayed: the days, the retraining, and the rules that the pool lives by."""
 
-import json
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
+from crypto_pool.domain.review import ReviewRules
+from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.workflow.code_version import TRAINING, code_version
 
-# What a stored piece of a replay depends on, beside the domain it reaches.
-_PIECE_MAKERS = ("history.py", "rounds.py")
+DAILY_RUN = time(0, 20)
 
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """Retrain on `start` and every `retrain_every_days` after it, forecast through `end`.
+    """Live from `start` through `end`, both bar dates, by the rules of a pool.
 
-    Both are bar dates. A retraining on a date knows the bars up to and including it and
-    serves from the day after.
+    Members are trained on `start` and every `retrain_every_days` after it; without a number by
+    the rules of staleness. A training knows the bars up to its day and its champions forecast it.
     """
 
     start: date
     end: date
-    retrain_every_days: int
+    retrain_every_days: int | None = None
     algorithms: tuple[str, ...] = tuple(CANDIDATES)
     min_history_bars: int = 365
     recipe: Recipe = DEFAULT_RECIPE
+    promotion: PromotionRules = field(default_factory=PromotionRules)
+    review: ReviewRules = field(default_factory=ReviewRules)
+    retrain: RetrainRules = field(default_factory=RetrainRules)
+    abstain_beyond_widths: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be replayed."""
@@ -38,7 +40,7 @@ class ReplayPlan:
                 f"a replay from {self.start} to {self.end} holds no day after its first "
                 "training; give a later --to"
             )
-        if self.retrain_every_days < 1:
+        if self.retrain_every_days is not None and self.retrain_every_days < 1:
             raise InvalidSetting(
                 f"--retrain-every-days is {self.retrain_every_days}; it must be at least 1"
             )
@@ -49,15 +51,22 @@ class ReplayPlan:
             )
 
     @property
-    def retrain_dates(self) -> tuple[date, ...]:
-        """The dates of training, all before `end`."""
-        days = range(0, (self.end - self.start).days, self.retrain_every_days)
-        return tuple(self.start + timedelta(days=day) for day in days)
+    def days(self) -> tuple[date, ...]:
+        """Every day that is lived."""
+        return tuple(
+            self.start + timedelta(days=n) for n in range((self.end - self.start).days + 1)
+        )
 
     @property
     def scored_through(self) -> date:
         """The bar that makes the last forecast's outcome known."""
         return self.end + timedelta(days=self.recipe.horizon)
+
+    def is_training_day(self, day: date) -> bool:
+        """Whether the grid has a training on a day."""
+        return self.retrain_every_days is not None and (
+            (day - self.start).days % self.retrain_every_days == 0
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what is replayed, the recipe by the names of its settings."""
@@ -69,10 +78,7 @@ class ReplayPlan:
         """Return the recipe with another evaluation policy; raises InvalidSetting."""
         return Recipe.from_settings({**self.recipe.to_settings(), "evaluation_policy": policy})
 
-    def fingerprint(self, source: str) -> str:
-        """Name everything but coins and policies that the stored pieces depend on."""
-        code = code_version(*TRAINING, "features")
-        digest = sha256(json.dumps([self.to_json(), source, code], default=str).encode())
-        for name in _PIECE_MAKERS:
-            digest.update(Path(__file__).with_name(name).read_bytes())
-        return digest.hexdigest()[:16]
+
+def daily_run_of(bar_date: date) -> datetime:
+    """Return when a day is lived: at its daily run, once its bar has closed."""
+    return datetime.combine(bar_date + timedelta(days=1), DAILY_RUN, UTC)

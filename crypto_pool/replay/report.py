@@ -1,21 +1,23 @@
-"""The report of a replay as one JSON-ready document, built from what its rounds stored."""
+"""The report of a replay as one JSON-ready document, built from what its pools stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
 import pandas as pd
 
-from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.policies import policy_of
-from crypto_pool.domain.promotion import APPOINTMENTS, PromotionRules
+from crypto_pool.domain.market import Trend
+from crypto_pool.domain.promotion import APPOINTMENTS
+from crypto_pool.domain.tables import MEMBER, PREDICTIONS
 from crypto_pool.replay import scores
 from crypto_pool.replay.account import Costs, account_statistics, buy_and_hold, follow_signals
-from crypto_pool.replay.history import realised_labels
-from crypto_pool.replay.life import MemberLife, live
-from crypto_pool.replay.play import Replay
-from crypto_pool.replay.rounds import CANDIDATE_TABLE, Contender, read_round
+from crypto_pool.replay.life import PoolLife
+from crypto_pool.replay.panel import PanelReplay
+from crypto_pool.workflow.reviewing import Outcomes
+
+_KEY = ["prediction_date", *MEMBER]
+_DECISION = ("as_of", "decision", "reason", "serving_version", "algorithm")
 
 
 @dataclass(frozen=True)
@@ -26,85 +28,92 @@ class ReplayReport:
     returns: Mapping[str, pd.Series]
 
 
-def build_report(replay: Replay, rules: PromotionRules, costs: Costs) -> ReplayReport:
-    """Promote by the rules, serve and score over everything that was played."""
-    plan = replay.plan
-    labels = {history.symbol: realised_labels(history.bars, plan) for history in replay.histories}
+def build_report(
+    lives: Mapping[str, PoolLife], source: str, skipped: Sequence[str], costs: Costs
+) -> ReplayReport:
+    """Score over everything that was lived; `lives` are the pools by evaluation policy."""
+    life = next(iter(lives.values()))
+    plan, market = life.plan, life.market
     bars = {
-        history.symbol: history.bars.loc[
-            pd.Timestamp(plan.start) + pd.Timedelta(days=1) : pd.Timestamp(plan.scored_through)
-        ]
-        for history in replay.histories
+        symbol: frame.loc[pd.Timestamp(plan.start) : pd.Timestamp(plan.scored_through)]
+        for symbol, frame in market.bars.items()
     }
     returns = {"buy and hold": buy_and_hold(bars, costs)}
     policies = {}
-    for policy in replay.policies:
-        lives = _live_all(replay, policy, rules, labels)
-        forecasts = pd.concat([life.forecasts for life in lives])
-        returns[policy] = follow_signals(forecasts, bars, plan.recipe.horizon, costs)
-        policies[policy] = _describe(lives, forecasts, plan.recipe.horizon)
-        policies[policy]["account"] = account_statistics(returns[policy])
+    for name, one in lives.items():
+        forecasts = one.store.read_all(PREDICTIONS.store_name)
+        returns[name] = follow_signals(forecasts, bars, plan.recipe.horizon, costs)
+        policies[name] = _describe(one, forecasts)
+        policies[name]["account"] = account_statistics(returns[name])
     document = {
-        "plan": {**plan.to_json(), "policies": list(replay.policies)},
-        "source": replay.source,
-        "synthetic": replay.synthetic,
-        "symbols": [history.symbol for history in replay.histories],
-        "skipped": list(replay.skipped),
-        "failures": list(replay.failures),
-        "bar_faults": [fault for history in replay.histories for fault in history.faults],
+        "plan": {**plan.to_json(), "policies": list(lives)},
+        "source": source,
+        "synthetic": life.synthetic,
+        "symbols": list(market.bars),
+        "skipped": list(skipped),
+        "failures": [
+            f"{name}: {reason} (first on {day})"
+            for name, one in lives.items()
+            for reason, day in one.failures.items()
+        ],
+        "bar_faults": list(market.notes),
         "definitions": (scores.__doc__ or "").strip(),
+        "panel": PanelReplay.of(market.panel, plan.recipe.target, plan.start, plan.end).rows(),
         "policies": policies,
         "buy_and_hold": account_statistics(returns["buy and hold"]),
         "costs": asdict(costs),
-        "promotion_rules": asdict(rules),
     }
     return ReplayReport(_json_ready(document), returns)
 
 
-def _live_all(
-    replay: Replay, policy_name: str, rules: PromotionRules, labels: Mapping[str, pd.DataFrame]
-) -> list[MemberLife]:
-    plan, store = replay.plan, replay.store
-    policy = policy_of(plan.recipe_of(policy_name))
-    stored = set(store.keys(CANDIDATE_TABLE))
-    rounds: dict[Member, dict[date, Mapping[str, Contender]]] = {}
-    for name, member, as_of in replay.rounds():
-        key = replay.key(name, member, as_of)
-        if name == policy_name and key in stored:
-            rounds.setdefault(member, {})[as_of] = read_round(store, key, as_of)[0]
-    return [
-        live(member, played, labels[member.symbol][str(member.trend)], policy, plan.end, rules)
-        for member, played in rounds.items()
-    ]
+def live_forecasts(life: PoolLife) -> pd.DataFrame:
+    """Return the live rows of a whole life: outcome and promise beside what was forecast."""
+    days = (life.plan.end - life.plan.start).days + 1
+    served = Outcomes.read(life.store, life.plan.end, days).served
+    if served.empty:
+        return served
+    made = life.store.read_all(PREDICTIONS.store_name)[[*_KEY, "algorithm", "panel_probability"]]
+    return served.merge(made, on=_KEY, how="left")
 
 
-def _describe(lives: list[MemberLife], forecasts: pd.DataFrame, horizon: int) -> dict[str, Any]:
+def _describe(life: PoolLife, forecasts: pd.DataFrame) -> dict[str, Any]:
+    rows, horizon = live_forecasts(life), life.recipe.horizon
     algorithms: dict[str, int] = {}
-    for life in lives:
-        for decision in life.decisions:
-            if decision["decision"] in APPOINTMENTS:
-                name = str(decision["algorithm"])
+    members = {}
+    for member, ledger in sorted(life.decisions().items()):
+        decisions = [
+            {name: None if pd.isna(row[name]) else row[name] for name in _DECISION}
+            for row in ledger.to_dict("records")
+        ]
+        for one in decisions:
+            if one["decision"] in APPOINTMENTS:
+                name = str(one["algorithm"])
                 algorithms[name] = algorithms.get(name, 0) + 1
+        mine = _of(rows, symbol=member.symbol, trend=str(member.trend))
+        members[member.name] = {**scores.summarise(mine, horizon), "decisions": decisions}
+    spoken = forecasts[forecasts["status"] == "active"]
+    pooled = {
+        **scores.summarise(rows, horizon),
+        "n_abstentions": int((forecasts["status"] == "abstain").sum()),
+        "n_late": int(forecasts["late"].sum()),
+        "n_members_with_champion": len(spoken.drop_duplicates(list(MEMBER))),
+    }
     return {
-        "pooled": scores.summarise(forecasts, horizon),
+        "pooled": pooled,
         "trends": {
-            str(trend): scores.summarise(_of_trend(forecasts, trend), horizon) for trend in Trend
+            str(trend): scores.summarise(_of(rows, trend=str(trend)), horizon) for trend in Trend
         },
-        "members": {
-            life.member.name: {
-                **scores.summarise(life.forecasts, horizon),
-                "decisions": life.decisions,
-            }
-            for life in sorted(lives, key=lambda life: life.member)
-        },
-        "calibration_curve": scores.calibration_curve(forecasts),
-        "reference_calibration_curve": scores.calibration_curve(forecasts, "reference_probability"),
+        "members": members,
+        "calibration_curve": scores.calibration_curve(rows),
+        "reference_calibration_curve": scores.calibration_curve(rows, "reference_probability"),
         "champions_by_algorithm": dict(sorted(algorithms.items(), key=lambda item: -item[1])),
     }
 
 
-def _of_trend(forecasts: pd.DataFrame, trend: Trend) -> pd.DataFrame:
-    return forecasts if forecasts.empty else forecasts[forecasts["trend"] == str(trend)]
+def _of(rows: pd.DataFrame, **values: str) -> pd.DataFrame:
+    for column, value in values.items():
+        rows = rows if rows.empty else rows[rows[column] == value]
+    return rows
 
 
 def _json_ready(value: Any) -> Any:

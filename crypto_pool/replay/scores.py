@@ -1,19 +1,18 @@
-"""What was promised against what was delivered: figures over served forecasts.
+"""What was promised against what was delivered, by the pool's own figures (`measure`).
 
-How the pooled figures are defined, over forecasts of champions whose outcome is known, those that
-abstained left out:
+Over live forecasts whose outcome is known, those that abstained left out:
 
-- promised_precision: mean, over the flagged forecasts, of the precision promised by the version
-  that served them; so it is what an honest pool would have delivered.
-- promised_recall: the same over the forecasts whose label came true; promised_brier: over all.
-- realised_*: measured on the forecasts themselves, as on every surface of the pool.
-- reference_brier: the random-walk reference on the same forecasts.
-- base_rate_brier: the forecast that always quotes the share of label 1 among all labelled
-  rows known when the serving champion was trained; the realised share was not known then.
-- skill_over_reference: the Brier skill over the reference; skill_with_baseline: with the
-  forecasts that the baseline made where no champion served.
-- *_interval: 90 %, over blocks of days half as long again as labels overlap; a day's coins
-  stay together.
+- promised_*: mean, over the forecasts that count, of what the version that made each promised, once
+  charged for its choice; so it is what an honest pool would have delivered. precision_gap is how
+  far promised and realised precision lie apart.
+- skill_over_reference: of what champions served; skill_with_baseline: with the forecasts that the
+  baseline made where no champion served, which is the whole pool.
+- candidates_skill: of the forecasts that an algorithm made, and no baseline.
+- panel_skill: of the panel on the pool's rows that have one; pool_over_panel: the pool's skill with
+  the panel in the reference's place, on the same rows.
+- inside_80: the share of outcomes inside the panel's 80 % range.
+- *_interval: 90 %, over blocks of days half as long again as labels overlap, inside_80's over
+  blocks of 30 days; a day's coins stay together.
 
 What is undefined (no forecast flagged, too few days for an interval) is null.
 """
@@ -24,99 +23,75 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.intervals import Estimate
-from crypto_pool.domain.performance import BASELINE, measure
+from crypto_pool.domain.performance import measure, verdict_of
+from crypto_pool.domain.served_model import BASELINES
 
 BINS = 10
 
 
-def summarise(forecasts: pd.DataFrame, horizon: int) -> dict[str, Any]:
-    """Give the figures of the module's docstring for a frame of served forecasts.
-
-    Its rows are indexed by bar date and have the columns label, probability,
-    reference_probability, flagged, status, base_rate, symbol and trend, and what was promised.
-    """
-    if forecasts.empty:
-        return {**dict.fromkeys(FIGURES), "n_predictions": 0, "n_members_with_champion": 0}
-    spoken = forecasts[(forecasts["status"] != "abstain") & forecasts["label"].notna()]
-    found = measure(
-        spoken.rename(columns={"label": "outcome", "flagged": "signal"}).assign(
-            prediction_date=spoken.index
-        ),
-        horizon,
-    )
-    served = spoken[spoken["status"] != BASELINE]
-    members = forecasts.loc[forecasts["status"] != BASELINE, ["symbol", "trend"]]
-    figures = (
-        found.promised_precision,
-        found.precision.value,
-        _ends(found.precision),
-        found.promised_recall,
-        found.recall.value,
-        found.promised_brier_score,
-        found.brier_score.value,
-        found.reference_brier_score,
-        _mean((served["base_rate"] - served["label"]) ** 2),
-        found.skill_over_reference.value,
-        _ends(found.skill_over_reference),
-        str(found.verdict),
-        found.skill_with_baseline.value,
-        _ends(found.skill_with_baseline),
-        found.rows,
-        found.signals,
-        found.baseline_rows,
-        int((forecasts["status"] == "abstain").sum()),
-        len(members.drop_duplicates()),
-    )
-    return dict(zip(FIGURES, figures, strict=True))
+def summarise(rows: pd.DataFrame, horizon: int) -> dict[str, Any]:
+    """Give the figures of the module's docstring for live rows, outcomes beside predictions."""
+    found = measure(rows, horizon)
+    gap = None
+    if found.promised_precision is not None and found.precision.value is not None:
+        gap = abs(found.promised_precision - found.precision.value)
+    whole = found.skill_with_baseline
+    figures: dict[str, Any] = {
+        "promised_precision": found.promised_precision,
+        **_told("realised_precision", found.precision),
+        "precision_gap": gap,
+        "promised_recall": found.promised_recall,
+        **_told("realised_recall", found.recall),
+        "promised_brier": found.promised_brier_score,
+        **_told("realised_brier", found.brier_score),
+        "reference_brier": found.reference_brier_score,
+        **_told("skill_over_reference", found.skill_over_reference),
+        "verdict": str(found.verdict),
+        **_told("skill_with_baseline", whole),
+        "pool_verdict": str(verdict_of(whole)),
+        "n_predictions": found.rows,
+        "n_flagged": found.signals,
+        "n_baseline_forecasts": found.baseline_rows,
+    }
+    return figures | _side_by_side(rows, horizon)
 
 
-FIGURES = (
-    "promised_precision",
-    "realised_precision",
-    "realised_precision_interval",
-    "promised_recall",
-    "realised_recall",
-    "promised_brier",
-    "realised_brier",
-    "reference_brier",
-    "base_rate_brier",
-    "skill_over_reference",
-    "skill_over_reference_interval",
-    "verdict",
-    "skill_with_baseline",
-    "skill_with_baseline_interval",
-    "n_predictions",
-    "n_flagged",
-    "n_baseline_forecasts",
-    "n_abstentions",
-    "n_members_with_champion",
-)
+def _side_by_side(rows: pd.DataFrame, horizon: int) -> dict[str, Any]:
+    """Compare the candidates, the panel and the pool on the same rows."""
+    if rows.empty:
+        none = Estimate()
+        return {
+            k: v
+            for name in ("candidates_skill", "panel_skill", "pool_over_panel")
+            for k, v in _told(name, none).items()
+        }
+    ours = rows[~rows["algorithm"].isin(list(BASELINES))]
+    known = rows[rows["panel_probability"].notna()]
+    panel = known.assign(probability=known["panel_probability"])
+    over = known.assign(reference_probability=known["panel_probability"])
+    return {
+        **_told("candidates_skill", measure(ours, horizon).skill_with_baseline),
+        **_told("panel_skill", measure(panel, horizon).skill_with_baseline),
+        **_told("pool_over_panel", measure(over, horizon).skill_with_baseline),
+    }
 
 
-def calibration_curve(
-    forecasts: pd.DataFrame, column: str = "probability"
-) -> list[dict[str, float]]:
+def calibration_curve(rows: pd.DataFrame, column: str = "probability") -> list[dict[str, float]]:
     """Give mean forecast, realised share and count in ten equal bins; empty ones are left out."""
-    if forecasts.empty:
+    if rows.empty:
         return []
-    known = forecasts[forecasts["label"].notna()]
     edges = np.linspace(0, 1, BINS + 1).tolist()
-    bins = pd.cut(known[column], edges, labels=False, include_lowest=True)
-    groups = known.assign(bin=bins).groupby("bin")
+    bins = pd.cut(rows[column], edges, labels=False, include_lowest=True)
     return [
         {
-            "mean_probability": float(rows[column].mean()),
-            "realised_share": float(rows["label"].mean()),
-            "n_predictions": len(rows),
+            "mean_probability": float(part[column].mean()),
+            "realised_share": float(part["outcome"].mean()),
+            "n_predictions": len(part),
         }
-        for _, rows in groups
+        for _, part in rows.groupby(bins)
     ]
 
 
-def _ends(estimate: Estimate) -> list[float] | None:
-    return None if estimate.low is None or estimate.high is None else [estimate.low, estimate.high]
-
-
-def _mean(values: pd.Series) -> float | None:
-    mean = values.mean()
-    return None if pd.isna(mean) else float(mean)
+def _told(name: str, found: Estimate) -> dict[str, Any]:
+    ends = None if found.low is None or found.high is None else [found.low, found.high]
+    return {name: found.value, f"{name}_interval": ends}

@@ -9,14 +9,15 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import Decisions
+from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.columns import Table, is_missing
+from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.performance import BASELINE
-from crypto_pool.domain.recipe import Terms
+from crypto_pool.domain.recipe import Recipe, Terms
 from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
     OUTCOMES,
@@ -27,6 +28,7 @@ from crypto_pool.domain.tables import (
 from crypto_pool.errors import MissingFeatures, MissingPartition, ModelUnavailable, UntrustedModel
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.forecasting import (
+    TOP_CONTRIBUTIONS,
     Forecaster,
     choose_forecaster,
     forecast,
@@ -34,7 +36,8 @@ from crypto_pool.workflow.forecasting import (
     was_trained_by,
 )
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.promotion.reconciling import Champion
+from crypto_pool.workflow.panel import stored_forecasts
+from crypto_pool.workflow.promotion.reconciling import Champion, champions_of, shadows_of
 from crypto_pool.workflow.pulling import last_bar
 
 Row = Mapping[str, Any]
@@ -57,8 +60,8 @@ class DayResult:
 class DayForecaster:
     """Forecasts days for members; stored frames are read once, whatever the number of days.
 
-    `shadows` are the versions that forecast beside each member's champion; `stamp` is what
-    every row carries besides.
+    `shadows` are the versions that forecast beside each member's champion, `stamp` what every row
+    carries besides, `contributions` how many of the largest it names; 0 explains nothing.
     """
 
     store: FrameStore
@@ -74,6 +77,40 @@ class DayForecaster:
     stamp: Row
     frames: FrameCache
     baseline: Baseline
+    contributions: int = TOP_CONTRIBUTIONS
+
+    @classmethod
+    def of(
+        cls,
+        store: FrameStore,
+        registry: ModelRegistry,
+        members: Sequence[Member],
+        recipe: Recipe,
+        now: datetime,
+        *,
+        abstain_beyond_widths: float | None,
+        stamp: Row,
+        contributions: int = TOP_CONTRIBUTIONS,
+        frames: FrameCache | None = None,
+    ) -> "DayForecaster":
+        """Read who serves, and in whose shadow; `recipe` is the pool's."""
+        champions, frames = champions_of(store, registry, members), frames or FrameCache(store)
+        return cls(
+            store,
+            registry,
+            members,
+            champions=champions,
+            shadows={member: shadows_of(registry, one) for member, one in champions.items()},
+            decisions=Ledger(store).by_member(),
+            terms=recipe.terms(feature_names(recipe.time_period)),
+            now=now,
+            seed=recipe.seed,
+            abstain_beyond_widths=abstain_beyond_widths,
+            stamp=stamp,
+            frames=frames,
+            baseline=Baseline(frames, stored_forecasts(store, recipe.target), recipe.target),
+            contributions=contributions,
+        )
 
     def forecast_day(self, bar_date: date) -> DayResult:
         """Forecast a closed day and store it; what an earlier run stored is never lost.
@@ -145,6 +182,7 @@ class DayForecaster:
                     self.seed,
                     self.abstain_beyond_widths,
                     self.baseline,
+                    self.contributions,
                 )
             except MissingFeatures as reason:
                 result.without_row.setdefault(one.member.name, str(reason))

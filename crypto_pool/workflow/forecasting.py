@@ -1,6 +1,5 @@
 """One member's forecast for one bar date, and what became of it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
-from crypto_pool.domain.drift import Distance, InputSpan, abstention_reason, per_price
+from crypto_pool.domain.drift import Distance, abstention_reason, per_price
 from crypto_pool.domain.explanation import Contribution, contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
@@ -21,13 +20,12 @@ from crypto_pool.domain.recipe import Target, Terms
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
-from crypto_pool.domain.training import prediction_input, served_rows
+from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.history import name_gap, why_blocked
 from crypto_pool.workflow.promotion.reconciling import Champion
-from crypto_pool.workflow.snapshots import load_snapshot
 
 TOP_CONTRIBUTIONS = 3
 
@@ -81,11 +79,13 @@ def forecast(
     seed: int,
     abstain_beyond_widths: float | None = None,
     baseline: Baseline | None = None,
+    most: int = TOP_CONTRIBUTIONS,
 ) -> dict[str, Any]:
     """One row of the table predictions, without run id.
 
     It abstains if its version has a fault, after a shock, or if an input lies more than
-    `abstain_beyond_widths` widths of its training span outside; None: however far.
+    `abstain_beyond_widths` widths of its training span outside; None: however far. It names at
+    most so many contributions.
 
     Raises:
         MissingFeatures: an input of the version is missing: the coin's feature row, its reference
@@ -120,11 +120,11 @@ def forecast(
         parts = baseline.split(member, reference, model.algorithm)
         explained = [Contribution(str(k), float(v)) for k, v in parts.iloc[0].items()]
     elif not is_baseline:
-        trained = _trained_rows(frames.store, tags)
-        span = InputSpan.of(per_price(trained[list(model.feature_names)], closes))
+        trained, span = frames.trained_rows(tags, closes)
         distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
-        background = subsample(trained.dropna(subset=[model.anchor]), BACKGROUND_ROWS)
-        explained = contributions(model, background, row, seed, TOP_CONTRIBUTIONS)
+        if most:
+            background = subsample(trained.dropna(subset=[model.anchor]), BACKGROUND_ROWS)
+            explained = contributions(model, background, row, seed, most)
         inputs = features.loc[day].to_dict()
     abstains = forecaster.fault or abstention_reason(
         distance, closes.loc[:day], abstain_beyond_widths
@@ -172,10 +172,6 @@ def _why_no_row(member: Member, bar_date: date, bars: pd.DataFrame, rows: pd.Ind
     )
 
 
-def _trained_rows(store: FrameStore, tags: Mapping[str, str]) -> pd.DataFrame:
-    return served_rows(load_snapshot(store, tags["data_hash"])).loc[: tags["trained_through"]]
-
-
 def score_predictions(
     store: FrameStore, predictions: pd.DataFrame, now: datetime, panel: pd.DataFrame
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -185,6 +181,7 @@ def score_predictions(
     which an outcome lay in the range or not.
     """
     frames = FrameCache(store)
+    moves: dict[tuple[str, Target], pd.Series] = {}
     scored: list[dict[str, Any]] = []
     faults: dict[str, str] = {}
     for row in predictions.to_dict("records"):
@@ -194,7 +191,10 @@ def score_predictions(
             faults[row["symbol"]] = f"{type(fault).__name__}: {fault}"
             continue
         target, day = Target.from_settings(row), pd.Timestamp(row["prediction_date"])
-        changes = realised_change(bars, target).reindex([day])
+        asked = row["symbol"], target
+        if asked not in moves:
+            moves[asked] = realised_change(bars, target)
+        changes = moves[asked].reindex([day])
         if changes.notna().all():
             own = {
                 "outcome": label_change(changes, row["trend"], target).iloc[0],

@@ -1,5 +1,6 @@
 """What is read once for many forecasts: frames and models; and what the reference says by them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -8,12 +9,15 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.domain.drift import InputSpan, per_price
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
 from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.domain.training import served_rows
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.history import name_gap, why_blocked
+from crypto_pool.workflow.snapshots import load_snapshot
 
 
 @dataclass
@@ -23,6 +27,23 @@ class FrameCache:
     store: FrameStore
     _read: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
     _models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
+    _trained: dict[str, tuple[pd.DataFrame, InputSpan]] = field(default_factory=dict)
+
+    def on_later_bars(self) -> "FrameCache":
+        """Return a cache that reads the frames anew and keeps what belongs to a version."""
+        return FrameCache(self.store, _models=self._models, _trained=self._trained)
+
+    def trained_rows(
+        self, tags: Mapping[str, str], closes: pd.Series
+    ) -> tuple[pd.DataFrame, InputSpan]:
+        """Return the rows a version was fitted on, as it takes them, and the span of its inputs."""
+        key = f"{tags['data_hash']} {tags['trained_through']}"
+        if key not in self._trained:
+            table = load_snapshot(self.store, tags["data_hash"])
+            rows = served_rows(table).loc[: tags["trained_through"]]
+            span = InputSpan.of(per_price(rows[list(table.feature_names)], closes))
+            self._trained[key] = rows, span
+        return self._trained[key]
 
     def model(self, registry: ModelRegistry, member: Member, version: Version) -> ServedModel:
         """Return a member's version, its files checked by what the ledger knows of them."""

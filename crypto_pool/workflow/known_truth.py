@@ -13,10 +13,9 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Trend
-from crypto_pool.domain.overfitting import correct_promise
 from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.selection import choose_winner
+from crypto_pool.domain.selection import promise_of, winner_of
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -147,10 +146,9 @@ def _study_member(task: StudyTask, trend: Trend, table: TrainingTable) -> Member
     if not fitted:
         return None
     baseline = table.baseline
-    evaluations = {name: one.evaluation for name, one in fitted.items()}
-    evaluations[baseline] = policy.evaluate(None, table).evaluation
-    winner, _ = choose_winner(evaluations, baseline, policy.recipe.selection)
-    promise = correct_promise(evaluations, winner, baseline=baseline)
+    fitted[baseline] = policy.evaluate(None, table)
+    winner, _ = winner_of(fitted, baseline, task.recipe)
+    promise = promise_of(fitted, winner, task.recipe)
     skill = promise.promised["skill_over_reference"]
     return MemberFinding(
         strength=task.strength,

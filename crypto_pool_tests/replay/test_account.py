@@ -19,7 +19,12 @@ FREE = Costs(0, 0)
 
 def signals(*flagged: bool, trend: str = "uptrend") -> pd.DataFrame:
     return pd.DataFrame(
-        {"symbol": "BTC", "trend": trend, "flagged": list(flagged)}, index=DAYS[: len(flagged)]
+        {
+            "prediction_date": DAYS[: len(flagged)],
+            "symbol": "BTC",
+            "trend": trend,
+            "signal": list(flagged),
+        }
     )
 
 
@@ -57,7 +62,8 @@ def test_a_move_over_missing_days_is_had_by_whoever_held_over_them() -> None:
     bars = {"UNI": pd.DataFrame({"open": [80.0, 90, 100, 150, 135, 162]}, index=days)}
     flagged = pd.Series(False, index=pd.date_range("2021-01-01", "2021-01-10"))
     flagged[["2021-01-01", "2021-01-02", "2021-01-07"]] = True
-    told = pd.DataFrame({"symbol": "UNI", "trend": "uptrend", "flagged": flagged})
+    told = pd.DataFrame({"symbol": "UNI", "trend": "uptrend", "signal": flagged})
+    told = told.rename_axis("prediction_date").reset_index()
     returns = follow_signals(told, bars, 2, FREE)
     by_hand = (100 / 90) * (150 / 100) * 1.0 * (1 + (162 / 135 - 1) / 2) - 1
     assert account_statistics(returns)["total_return"] == pytest.approx(by_hand, abs=5e-4)

@@ -5,65 +5,129 @@ import os
 import signal
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.recipe import Recipe, Target
-from crypto_pool.domain.reference import random_walk_probability
+from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.replay.history import (
-    CoinHistory,
-    observe_days,
-    realised_labels,
-    reference_column,
-)
-from crypto_pool.replay.plan import ReplayPlan
-from crypto_pool.replay.rounds import RoundTask, play_round, read_round
-from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.replay.account import Costs
+from crypto_pool.replay.life import PoolLife
+from crypto_pool.replay.page import render_page
+from crypto_pool.replay.plan import ReplayPlan, daily_run_of
+from crypto_pool.replay.report import build_report, live_forecasts
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
+from crypto_pool_tests.replay.lives import START, lived_through, make_life, synthetic_bars
 
-KEYS = {
-    "promised_precision",
-    "realised_precision",
-    "promised_brier",
-    "realised_brier",
-    "reference_brier",
-    "base_rate_brier",
-    "skill_over_reference",
-    "skill_over_reference_interval",
-    "n_predictions",
-    "n_members_with_champion",
-}
+END = START + timedelta(days=7)
 ARGUMENTS = (
-    "replay", "--from", "2021-06-01", "--to", "2021-08-10", "--retrain-every-days", "40",
+    "replay", "--from", "2021-06-01", "--to", "2021-07-12", "--retrain-every-days", "40",
     "--symbols", "BTC,ETH", "--provider", "sandbox", "--algorithms", "LightGBM,KNeighbors",
 )  # fmt: skip
-ROUNDS = 2 * 2 * 2 * 2  # coins, trends, dates, policies
+FITS = 2 * 2 * 2 * (3 + 2)  # coins, trends, trainings; two candidates, and a baseline in one policy
 
 
-def stored_rounds(pool: PoolFolder) -> dict[Path, int]:
-    return {
-        path: path.stat().st_mtime_ns
-        for path in pool.data.glob("replays/*/candidates/*.parquet")
-        if not path.name.startswith(".")
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> PoolLife:
+    bars = synthetic_bars(("BTC", "ETH"), END + timedelta(days=10))
+    return lived_through(make_life(tmp_path_factory.mktemp("fits"), END, bars))
+
+
+def stored_fits(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("candidate.json")}
+
+
+def predictions(life: PoolLife) -> pd.DataFrame:
+    return life.store.read_all(PREDICTIONS.store_name).set_index(list(PREDICTIONS.key))
+
+
+def test_every_member_is_forecast_on_every_day_and_scored(lived: PoolLife) -> None:
+    assert lived.failures == {}
+    rows = predictions(lived)
+    assert len(rows) == 4 * 8
+    assert not rows["late"].any()
+    assert not rows["in_sample"].any()
+    assert rows["panel_probability"].notna().all()
+    assert len(live_forecasts(lived)) == (rows["status"] != "abstain").sum()
+
+
+def test_what_comes_later_changes_nothing_before(lived: PoolLife, tmp_path: Path) -> None:
+    """Another future of one coin: neither its own rows, nor the other's by the panel, may move."""
+    changed_from = pd.Timestamp(START) + pd.Timedelta(days=5)
+    bars = {symbol: frame.copy() for symbol, frame in lived.market.bars.items()}
+    bars["ETH"].loc[changed_from:] *= [1.2, 1.3, 1.1, 1.25, 4.0]
+    other = lived_through(make_life(tmp_path, END, bars))
+    true, changed = predictions(lived), predictions(other)
+    earlier = pd.to_datetime(true.index.get_level_values(0)) < changed_from
+    same = [name for name in true if name != "features"]
+    pd.testing.assert_frame_equal(true.loc[earlier, same], changed.loc[earlier, same])
+    assert not true.loc[~earlier, same].equals(changed.loc[~earlier, same])
+    for member, ledger in lived.decisions().items():
+        pd.testing.assert_frame_equal(ledger, other.decisions()[member])
+
+
+def test_what_was_fitted_is_not_fitted_again(lived: PoolLife, monkeypatch) -> None:
+    before = stored_fits(lived.folder)
+    assert len(before) == 4 * 3
+    monkeypatch.setattr("crypto_pool.domain.purged.fit_candidate", None)
+    again = lived_through(PoolLife(lived.plan, lived.market, lived.recipe, lived.folder))
+    assert stored_fits(lived.folder) == before
+    pd.testing.assert_frame_equal(predictions(again), predictions(lived))
+
+
+def test_a_late_forecast_counts_apart(lived: PoolLife, tmp_path: Path) -> None:
+    end = START + timedelta(days=1)
+    plan = ReplayPlan(START, end, algorithms=lived.plan.algorithms, recipe=lived.recipe)
+    life = PoolLife(plan, lived.market, lived.recipe, lived.folder)
+    life.live_day(START, daily_run_of(START))
+    life.live_day(end, daily_run_of(end) + timedelta(days=1))
+    life.score_rest()
+    assert set(live_forecasts(life)["prediction_date"]) == {START}
+    report = build_report({"purged_walk_forward": life}, "sandbox", [], Costs())
+    assert report.document["policies"]["purged_walk_forward"]["pooled"]["n_late"] == 4
+
+
+def test_the_report_shows_pool_panel_and_candidates(lived: PoolLife) -> None:
+    report = build_report({"purged_walk_forward": lived}, "sandbox", ["UNI: too short"], Costs())
+    document = json.loads(json.dumps(report.document, allow_nan=False))
+    found = document["policies"]["purged_walk_forward"]
+    members = found["members"].values()
+    assert set(found["members"]) == {
+        f"{s}_{t}trend" for s in ("BTC", "ETH") for t in ("up", "down")
     }
+    for name in ("n_predictions", "n_baseline_forecasts"):
+        assert found["pooled"][name] == sum(one[name] for one in members)
+    assert {"panel_skill", "candidates_skill", "pool_over_panel"} <= found["pooled"].keys()
+    assert [row["of"] for row in document["panel"]] == ["all", "2023-H1", "BTC", "ETH"]
+    assert all(one["decisions"] for one in members)
+    page = render_page(report)
+    assert page.count("<svg") == 3
+    for told in ("Skill of the pool over the panel", "80 % range", "UNI: too short"):
+        assert told in page
+    assert "<script" not in page
+    assert 'src="http' not in page
 
 
-def decisions(report: dict) -> Counter[str]:
-    """How often was decided what, over all policies and members."""
-    return Counter(
-        decision["decision"]
-        for policy in report["policies"].values()
-        for member in policy["members"].values()
-        for decision in member["decisions"]
-    )
+def test_without_a_grid_the_rules_of_staleness_train(lived: PoolLife) -> None:
+    """Whoever has a champion of the first day is fresh; who has none waits for the cooldown."""
+    plan = ReplayPlan(START, END, algorithms=lived.plan.algorithms, recipe=lived.recipe)
+    life = lived_through(PoolLife(plan, lived.market, lived.recipe, lived.folder))
+    for member, ledger in life.decisions().items():
+        served = ledger["serving_version"].notna().iloc[0]
+        expected = [START] if served else [START, END]
+        assert list(ledger["as_of"]) == expected, member
+
+
+def test_a_plan_that_cannot_be_replayed_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="later --to"):
+        ReplayPlan(date(2021, 1, 1), date(2021, 1, 1), 60)
+    with pytest.raises(InvalidSetting, match="at least 1"):
+        ReplayPlan(date(2021, 1, 1), date(2021, 2, 1), 0)
+    with pytest.raises(InvalidSetting, match="Oracle"):
+        ReplayPlan(date(2021, 1, 1), date(2021, 2, 1), 60, algorithms=("Oracle",))
 
 
 @pytest.mark.long
@@ -78,111 +142,20 @@ def test_a_killed_replay_goes_on_and_reports(new_pool: Callable[..., PoolFolder]
         start_new_session=True,
     )
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not stored_rounds(pool) and process.poll() is None and time.monotonic() < deadline:
+    while len(stored_fits(pool.data)) < 3 and process.poll() is None:
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    before = stored_rounds(pool)
-    assert 0 < len(before) < ROUNDS
+    before = stored_fits(pool.data)
+    assert 0 < len(before) < FITS
 
     run = pool.run(*ARGUMENTS, "--output", "report.json", "--html", "report.html")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Synthetic market" in run.stdout
-    after = stored_rounds(pool)
-    assert len(after) == ROUNDS
-    assert before.items() <= after.items()  # nothing that was stored is played again
-
+    after = stored_fits(pool.data)
+    assert before.items() <= after.items()  # nothing that was stored is fitted again
     report = json.loads((pool.home / "report.json").read_text())
     assert set(report["policies"]) == {"purged_walk_forward", "holdout"}
-    for policy in report["policies"].values():
-        assert policy["pooled"].keys() >= KEYS
-        assert set(policy["members"]) == {
-            f"{symbol}_{trend}" for symbol in ("BTC", "ETH") for trend in Trend
-        }
-        members = policy["members"].values()
-        assert all(member.keys() >= KEYS for member in members)
-        assert policy["pooled"]["n_predictions"] == sum(one["n_predictions"] for one in members)
-    page = (pool.home / "report.html").read_text()
-    assert page.count("<svg") == 3
-    assert "<script" not in page
-    assert 'src="http' not in page
-
-    rules = {"refresh_after_days": 1}
-    strict = {f"CRYPTO_POOL_{name.upper()}": str(value) for name, value in rules.items()}
-    again = pool.run(*ARGUMENTS, "--output", "strict.json", environment=strict)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert stored_rounds(pool) == after
-    held_to = json.loads((pool.home / "strict.json").read_text())
-    assert held_to["promotion_rules"] == {
-        "refresh_after_days": 1, "tolerance": 0.015, "rows_to_be_better": 150,
-        "rows_to_refresh": 60, "horizon": 10,
-    }  # fmt: skip
-    assert decisions(held_to)["refreshed"] >= decisions(report)["refreshed"]
-
-
-def test_what_comes_later_changes_no_earlier_forecast(tmp_path: Path) -> None:
-    plan = ReplayPlan(
-        date(2021, 6, 1),
-        date(2021, 7, 15),
-        60,
-        algorithms=("KNeighbors",),
-        recipe=Recipe(training_rows=300),
-    )
-    bars = SyntheticMarket().bars("BTC", date(2021, 8, 1))
-    changed_from = pd.Timestamp("2021-07-01")
-    other = bars.copy()
-    other.loc[changed_from:] *= [3.0, 3.3, 2.7, 3.1, 9.0]
-    forecasts = []
-    for name, market in (("true", bars), ("other", other)):
-        history = CoinHistory("BTC", market, ())
-        store = FrameStore(str(tmp_path / name))
-        task = RoundTask(
-            key="round",
-            policy="holdout",
-            member=Member("BTC", Trend.UPTREND),
-            as_of=plan.start,
-            plan=plan,
-            bars=history.known_at(plan.start),
-            observed=observe_days(market, plan),
-            store=store,
-        )
-        contenders, unscored = read_round(store, play_round(task), plan.start)
-        assert unscored == []
-        forecasts.append(contenders["KNeighbors"].forecasts)
-    true, changed = forecasts
-    assert true.index.min() == pd.Timestamp("2021-06-02")
-    earlier = true.index < changed_from
-    pd.testing.assert_frame_equal(true[earlier], changed[earlier])
-    assert not true[~earlier].equals(changed[~earlier])
-
-
-def test_a_plan_that_cannot_be_replayed_is_refused() -> None:
-    with pytest.raises(InvalidSetting, match="later --to"):
-        ReplayPlan(date(2021, 1, 1), date(2021, 1, 1), 60)
-    with pytest.raises(InvalidSetting, match="at least 1"):
-        ReplayPlan(date(2021, 1, 1), date(2021, 2, 1), 0)
-    with pytest.raises(InvalidSetting, match="Oracle"):
-        ReplayPlan(date(2021, 1, 1), date(2021, 2, 1), 60, algorithms=("Oracle",))
-
-
-def test_the_last_training_leaves_a_day_to_forecast() -> None:
-    plan = ReplayPlan(date(2021, 1, 1), date(2021, 3, 2), 30)
-    assert plan.retrain_dates == (date(2021, 1, 1), date(2021, 1, 31))
-
-
-def test_the_other_target_has_its_own_labels_and_reference() -> None:
-    bars = SyntheticMarket().bars("BTC", date(2021, 7, 15))
-    plan = ReplayPlan(
-        date(2021, 6, 1), date(2021, 7, 1), 60, recipe=Recipe(Target("forward_return"))
-    )
-    labels = realised_labels(bars, plan)["uptrend"]
-    later = bars["close"].shift(-10) / bars["close"] - 1
-    known = labels.notna()
-    assert known.sum() == len(bars) - 10
-    assert (labels[known] == (later[known] >= 0.05)).all()
-    column = reference_column(Trend.UPTREND)
-    observed = observe_days(bars, plan)
-    expected = random_walk_probability(bars, "uptrend", Target("forward_return"))
-    pd.testing.assert_series_equal(
-        observed[column], expected.loc[observed.index], check_names=False, check_freq=False
-    )
+    assert report["plan"]["promotion"]["refresh_after_days"] == 30
+    assert "<svg" in (pool.home / "report.html").read_text()

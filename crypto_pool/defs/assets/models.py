@@ -171,7 +171,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             as_of=pool.as_of,
             recipe=pool.recipe,
             explained_rows=pool.settings.explained_rows,
-            rules=pool.promotion_rules,
+            rules=pool.settings.promotion_rules,
             registry=pool.registry,
             store=pool.store,
             now=pool.now(),

@@ -58,7 +58,12 @@ def realised_performance(
     that cannot be reviewed goes on record, and holds up neither the others nor the publication.
     """
     reviewer = Reviewer(
-        pool.store, pool.registry, pool.review_rules, pool.as_of, pool.now(), context.run.run_id
+        pool.store,
+        pool.registry,
+        pool.settings.review_rules,
+        pool.as_of,
+        pool.now(),
+        context.run.run_id,
     )
     outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
     for key, fault in outcomes.faults.items():

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.batches import batched_asset, process_partitions, record_failure
@@ -15,13 +14,8 @@ from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema, forecast_list
-from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.tables import PREDICTIONS
-from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster, stored_rows
-from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.promotion.reconciling import champions_of, shadows_of
 
 
 @batched_asset(
@@ -43,23 +37,14 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
 
     What its challenger and the version before it would have said goes into shadow_predictions.
     """
-    store, registry, members = pool.store, pool.registry, pool.members
-    champions = champions_of(store, registry, members)
-    frames, target = FrameCache(store), pool.recipe.target
-    forecaster = DayForecaster(
-        store,
-        registry,
-        members,
-        champions=champions,
-        shadows={member: shadows_of(registry, one) for member, one in champions.items()},
-        decisions=Ledger(store).by_member(),
-        terms=pool.recipe.terms(feature_names(pool.recipe.time_period)),
-        now=pool.now(),
-        seed=pool.settings.seed,
+    forecaster = DayForecaster.of(
+        pool.store,
+        pool.registry,
+        pool.members,
+        pool.recipe,
+        pool.now(),
         abstain_beyond_widths=pool.settings.abstain_beyond_widths,
         stamp={"dagster_run_id": context.run_id, "synthetic": pool.provider.synthetic},
-        frames=frames,
-        baseline=Baseline(frames, stored_forecasts(store, target), target),
     )
 
     def predict(day: str) -> Mapping[str, Any]:
@@ -67,7 +52,7 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         result = replace(forecaster, now=pool.forecast_at(bar_date)).forecast_day(bar_date)
         for name, reason in result.failures.items():
             record_failure(context, context.asset_key, day, f"{name}: {reason}")
-        stored = stored_rows(store, PREDICTIONS, day)
+        stored = stored_rows(pool.store, PREDICTIONS, day)
         return {
             **({"forecasts": forecast_list(stored, pool.settings.page_url)} if stored else {}),
             "dagster/partition_row_count": result.kept + len(result.made),

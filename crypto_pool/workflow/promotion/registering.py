@@ -18,7 +18,8 @@ from crypto_pool.adapters.mlflow.versions import (
 from crypto_pool.domain.explanation import SPLIT, Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.overfitting import CorrectedPromise, correct_promise
+from crypto_pool.domain.overfitting import CorrectedPromise
+from crypto_pool.domain.selection import promise_of
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.domain.training import TrainingTable, served_rows
@@ -47,33 +48,28 @@ def register(
     explained_rows: int,
     now: datetime,
 ) -> str:
-    """Register a stored candidate with all its tags, or find the version it has."""
+    """Register a stored candidate with all its tags, or find the version it has.
+
+    With `explained_rows` 0 it is neither explained nor drawn.
+    """
     known = registry.versions.of_run(member.name, winner.run_id)
     if known is not None:
         return known.version
     store_snapshot(store, table)
-    evaluations = {name: one.evaluation for name, one in candidates.items()}
-    if winner.algorithm in BASELINES:
+    importance = Explanation.none()
+    if explained_rows and winner.algorithm in BASELINES:
         importance = explain_baseline(store, member, winner)
-    else:
+    elif explained_rows:
         importance = explain_stored(registry, winner, table, explained_rows)
-    promise = correct_promise(
-        evaluations,
-        winner.algorithm,
-        baseline=next((name for name in evaluations if name in BASELINES), None),
-        selection=winner.recipe.selection,
-        horizon=winner.recipe.horizon,
-    )
-    registry.runs.set_feature_importance(winner.run_id, importance.mean)
-    registry.runs.put_files(
-        winner.run_id,
-        {
-            **draw_explanation(
-                importance, member.name, winner.algorithm, synthetic=winner.synthetic
-            ),
-            JUDGEMENT_FILE: draw_judgement(winner.evaluation, f"{member.name}: {winner.algorithm}"),
-        },
-    )
+    promise = promise_of(candidates, winner.algorithm, winner.recipe)
+    if explained_rows:
+        title = f"{member.name}: {winner.algorithm}"
+        plots = draw_explanation(
+            importance, member.name, winner.algorithm, synthetic=winner.synthetic
+        )
+        judgement = {JUDGEMENT_FILE: draw_judgement(winner.evaluation, title)}
+        registry.runs.set_feature_importance(winner.run_id, importance.mean)
+        registry.runs.put_files(winner.run_id, {**plots, **judgement})
     tags = version_tags(member, winner, table, importance, promise, now)
     return registry.versions.register(member.name, winner, tags)
 

@@ -1,0 +1,111 @@
+"""What a replay has of its coins, of which each day is shown what had closed by then."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.market import validate_bars
+from crypto_pool.domain.recipe import Recipe
+from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
+from crypto_pool.replay.memory import MemoryStore
+from crypto_pool.replay.plan import ReplayPlan
+from crypto_pool.workflow.history import coin_breaks
+from crypto_pool.workflow.panel import FORECASTS, PanelUpdate, update_panel
+
+
+@dataclass(frozen=True)
+class Market:
+    """Bars and features by coin, and the panel's forecasts by partition, all in order of time.
+
+    Features of a day are made of bars up to it, and forecasts by fits of outcomes that were known.
+    """
+
+    bars: Mapping[str, pd.DataFrame]
+    features: Mapping[str, pd.DataFrame]
+    forecasts: Mapping[str, pd.DataFrame]
+    panel: PanelUpdate
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        bars: Mapping[str, pd.DataFrame],
+        recipe: Recipe,
+        through: date,
+        notes: tuple[str, ...] = (),
+    ) -> "Market":
+        """Make features and forecasts of validated bars."""
+        store = MemoryStore()
+        for symbol, frame in bars.items():
+            store.write("daily_bars", symbol, frame)
+        panel = update_panel(store, recipe.target, through, coin_breaks(store))
+        features = {
+            symbol: build_features(
+                compute_indicators(
+                    frame, time_period=recipe.time_period, series_type=recipe.series_type
+                ),
+                time_period=recipe.time_period,
+            )
+            for symbol, frame in bars.items()
+        }
+        forecasts = {key: store.read(FORECASTS, key) for key in store.keys(FORECASTS)}
+        return cls(bars, features, forecasts, panel, notes)
+
+    def show(self, store: FrameStore, day: date) -> None:
+        """Write what had closed at the end of a day."""
+        today = pd.Timestamp(day)
+        tables = {"daily_bars": self.bars, "feature_table": self.features}
+        for table, frames in {**tables, FORECASTS: self.forecasts}.items():
+            for key, frame in frames.items():
+                known = frame.loc[:today]
+                is_new = len(known) and _last_day(known) == today
+                if is_new or (len(known) and not store.exists(table, key)):
+                    store.write(table, key, known)
+
+    def trained_coins(self, day: date, min_history_bars: int) -> list[str]:
+        """Return the coins with bars enough to be trained on a day."""
+        known = {symbol: len(frame.loc[: pd.Timestamp(day)]) for symbol, frame in self.bars.items()}
+        return [symbol for symbol, bars in known.items() if bars >= min_history_bars]
+
+
+def pull_market(
+    provider: MarketDataProvider,
+    symbols: Sequence[str],
+    plan: ReplayPlan,
+    last_closed: date,
+) -> tuple[Market, list[str]]:
+    """Pull and validate the bars as a live pool does; say which coins are left out, and why.
+
+    Raises UnscoredCandidate if none is left.
+    """
+    through = min(plan.scored_through, last_closed)
+    bars, notes, skipped = {}, [], []
+    for symbol in symbols:
+        try:
+            # Length is asked for again at each training: a coin may join later.
+            checked = validate_bars(provider.daily_bars(symbol, through), symbol, through)
+        except CryptoPoolError as error:  # one coin never stops the others
+            skipped.append(str(error))
+            continue
+        notes += [fault.message for fault in checked.faults if fault.kind != "unfinished"]
+        known = len(checked.bars.loc[: pd.Timestamp(plan.end)])
+        if known < plan.min_history_bars:
+            skipped.append(
+                f"{symbol}: {known} bars on {plan.end}, at least {plan.min_history_bars} are "
+                "needed; give more history or lower CRYPTO_POOL_MIN_HISTORY_BARS"
+            )
+        else:
+            bars[symbol] = checked.bars
+    if not bars:
+        raise UnscoredCandidate("no coin can be replayed:\n  " + "\n  ".join(skipped))
+    return Market.of(bars, plan.recipe, through, tuple(notes)), skipped
+
+
+def _last_day(frame: pd.DataFrame) -> pd.Timestamp:
+    return pd.Timestamp(frame.index.get_level_values(0)[-1])

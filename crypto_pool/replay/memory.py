@@ -1,0 +1,218 @@
+"""A pool's store and registry for one process: frames and versions in memory, fits in a folder."""
+
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+import pyarrow as pa
+
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.artifact import load_model, save_model
+from crypto_pool.adapters.mlflow.runs import Runs
+from crypto_pool.adapters.mlflow.versions import REGISTERED_AT_TAG, Version, Versions
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.errors import MissingPartition, ModelUnavailable
+
+_MODEL, _EVALUATION, _FIGURES = "model", "evaluation.parquet", "candidate.json"
+_STORED = ("algorithm", "decision_threshold", "metrics", "member_name", "data_hash", "code_version")
+_DAYS = ("trained_through", "chosen_through", "as_of")
+
+
+class MemoryStore(FrameStore):
+    """Frames in memory, read back as a file would give them."""
+
+    def __init__(self) -> None:
+        super().__init__(f"memory://{uuid4().hex}")
+        self._tables: dict[str, dict[str, pa.Table]] = defaultdict(dict)
+
+    def write(self, table: str, key: str, frame: pd.DataFrame) -> str:
+        """Replace a partition as a whole."""
+        self._tables[table][key] = pa.Table.from_pandas(frame)
+        return self.path(table, key)
+
+    def remove(self, table: str, key: str) -> None:
+        """Take a partition away; raises MissingPartition if there is none."""
+        self._read_table(table, key)
+        del self._tables[table][key]
+
+    def exists(self, table: str, key: str) -> bool:
+        """Whether the partition has been written."""
+        return key in self._tables[table]
+
+    def keys(self, table: str, prefix: str = "") -> list[str]:
+        """Sorted keys of a table's partitions that begin so."""
+        return sorted(key for key in self._tables[table] if key.startswith(prefix))
+
+    @contextmanager
+    def lock(self, table: str, key: str) -> Iterator[None]:
+        """Hold a partition alone, which one process always does."""
+        yield
+
+    def _read_table(self, table: str, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+        if key not in self._tables[table]:
+            raise MissingPartition(f"{self.path(table, key)} does not exist")
+        stored = self._tables[table][key]
+        return stored if columns is None else stored.select(list(columns))
+
+    def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
+        return {key: self._read_table(table, key) for key in keys}
+
+
+class FolderRuns(Runs):
+    """The candidates of one recipe in a folder, by member, data and algorithm.
+
+    A run is written beside and renamed, so that a replay that was killed finds whole fits alone.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.folder, self.recipe = folder, recipe
+
+    def log(
+        self,
+        candidate: TrainedCandidate,
+        training_key: str,
+        dagster_run_id: str,
+        parent_run_id: str | None = None,
+        **_: Any,
+    ) -> TrainedCandidate:
+        """Store a candidate with its model."""
+        name = f"{candidate.algorithm}-{training_key[:16]}"
+        run_id = f"{candidate.member_name}/{candidate.data_hash[:16]}/{name}"
+        whole = self.folder / run_id
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        figures = {
+            **{field: getattr(candidate, field) for field in _STORED},
+            **{name: f"{getattr(candidate, name):%Y-%m-%d}" for name in _DAYS},
+        }
+        with tempfile.TemporaryDirectory(dir=self.folder) as beside:
+            made = Path(beside) / name
+            save_model(candidate.served, made / _MODEL)
+            candidate.evaluation.to_parquet(made / _EVALUATION)
+            (made / _FIGURES).write_text(json.dumps(figures, default=float))
+            if not whole.exists():
+                made.rename(whole)
+        return self.get(run_id)
+
+    def get(self, run_id: str) -> TrainedCandidate:
+        """Return a candidate, its model left where it is."""
+        folder = self.folder / run_id
+        stored = json.loads((folder / _FIGURES).read_text())
+        trained, chosen, as_of = (stored.pop(name) for name in _DAYS)
+        return TrainedCandidate(
+            **stored,
+            trained_through=pd.Timestamp(trained),
+            chosen_through=pd.Timestamp(chosen),
+            as_of=date.fromisoformat(as_of),
+            evaluation=pd.read_parquet(folder / _EVALUATION),
+            recipe=self.recipe,
+            run_id=run_id,
+        )
+
+    def find(self, member_name: str, training_key: str) -> TrainedCandidate | None:
+        """Return the candidate of a training, None if it is not stored."""
+        found = self.folder.glob(f"{member_name}/*/*-{training_key[:16]}")
+        return next((self.get(self._id(path)) for path in found), None)
+
+    def latest(
+        self, member_name: str, data_hash: str, recipe: Recipe, code_version: str
+    ) -> dict[str, TrainedCandidate]:
+        """Return the candidates on these data by algorithm, which are of one recipe and code."""
+        found = sorted(self.folder.glob(f"{member_name}/{data_hash[:16]}/*"))
+        candidates = [self.get(self._id(path)) for path in found]
+        return {one.algorithm: one for one in candidates}
+
+    def load_model(self, run_id: str, title: str = "") -> ServedModel:
+        """Load the model of a run; raises ModelUnavailable."""
+        return load_model(self.folder / run_id / _MODEL, None)
+
+    def drop_model(self, run_id: str) -> None:
+        """Remove a model that nothing will ask for, whose figures stay."""
+        rmtree(self.folder / run_id / _MODEL, ignore_errors=True)
+
+    def _id(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+class MemoryVersions(Versions):
+    """Registered versions and aliases in memory."""
+
+    def __init__(self, runs: FolderRuns) -> None:
+        self._runs = runs
+        self._versions: dict[str, list[Version]] = defaultdict(list)
+        self._aliases: dict[str, dict[str, str]] = defaultdict(dict)
+        self._load = lru_cache(maxsize=256)(runs.load_model)
+
+    def register(
+        self, member_name: str, candidate: TrainedCandidate, tags: Mapping[str, str]
+    ) -> str:
+        """Register the model of a candidate, or find the version it has."""
+        known = self.of_run(member_name, candidate.run_id)
+        if known is None:
+            known = Version(
+                member_name=member_name,
+                version=str(len(self._versions[member_name]) + 1),
+                run_id=candidate.run_id,
+                tags={name: str(value) for name, value in tags.items()},
+                registered_at_utc=datetime.fromisoformat(tags[REGISTERED_AT_TAG]),
+                location=candidate.run_id,
+            )
+            self._versions[member_name].append(known)
+        return known.version
+
+    def reach_disk(self, version: Version) -> None:
+        """Bring a version to the disk, where nothing of it lies."""
+
+    def get(self, member_name: str, version: str) -> Version:
+        """Return a registered version; raises ModelUnavailable."""
+        for known in self._versions[member_name]:
+            if known.version == str(version):
+                return known
+        raise ModelUnavailable(f"{member_name} has no version {version}")
+
+    def of_run(self, member_name: str, run_id: str) -> Version | None:
+        """Return the version registered for a run, if there is one."""
+        return next((one for one in self._versions[member_name] if one.run_id == run_id), None)
+
+    def load(
+        self, member_name: str, version: str, known_hashes: Mapping[str, str] | None = None
+    ) -> ServedModel:
+        """Load a registered version."""
+        return self._load(self.get(member_name, version).run_id)
+
+    def aliases_of(self, member_name: str) -> dict[str, str]:
+        """Return the version behind each alias of one member."""
+        return self._aliases[member_name]
+
+    def set_aliases(self, member_name: str, wanted: Mapping[str, str | None]) -> bool:
+        """Point each alias at its version, or remove it; return whether any was not so."""
+        before = self._aliases[member_name]
+        self._aliases[member_name] = {name: v for name, v in wanted.items() if v is not None}
+        return before != self._aliases[member_name]
+
+
+class MemoryRegistry(ModelRegistry):
+    """The runs and versions of a replay; a worker process that is sent it stores runs alone."""
+
+    runs: FolderRuns
+    versions: MemoryVersions
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.runs = FolderRuns(folder, recipe)
+        self.versions = MemoryVersions(self.runs)
+
+    def __reduce__(self) -> tuple[type["MemoryRegistry"], tuple[Path, Recipe]]:
+        """Return what a copy is made of."""
+        return MemoryRegistry, (self.runs.folder, self.runs.recipe)
