@@ -10,6 +10,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow.runs import Runs
+from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.adapters.prediction_tables import (
     LINK_NAME,
     publish,
@@ -125,6 +126,21 @@ def test_files_outside_the_artifact_root_are_never_removed(registry, tmp_path):
     registry.runs.end(run, "FINISHED")
     assert remove(registry)[0] == 0
     assert kept.exists()
+
+
+def test_another_s_run_in_a_member_s_experiment_stays_whole(registry, candidates):
+    """With a tag `algorithm` of its own, and one that its owner has deleted."""
+    experiment, kept = registry.store.experiment_id(MEMBER), []
+    for _ in range(2):
+        run = registry.client.create_run(experiment, tags={"algorithm": "XGBoost"}).info
+        registry.client.log_text(run.run_id, "of somebody else", "kept.txt")
+        registry.runs.end(run.run_id, "FINISHED")
+        kept.append(run)
+    registry.client.delete_run(kept[1].run_id)
+    remove(registry)
+    assert registry.client.get_run(kept[0].run_id).info.lifecycle_stage == "active"
+    for run in kept:
+        assert (local_path(run.artifact_uri) / "kept.txt").exists()
 
 
 def test_parent_runs_stay(registry, candidates):

@@ -200,16 +200,18 @@ def test_orphans_are_closed_and_the_living_are_not(registry: ModelRegistry) -> N
             registry.client.create_run(experiment, tags={tag: owner})
     foreign = registry.client.create_experiment("somebody else's")
     others = registry.client.create_run(foreign, start_time=1).info.run_id
-    registry.client.create_run(member)  # it may be tagged with its owner in a moment
+    registry.client.create_run(training)  # it may be tagged with its owner in a moment
     long_ago = int((time.time() - 61) * 1000)
-    nobodys = registry.client.create_run(member, start_time=long_ago).info.run_id
+    nobodys = registry.client.create_run(training, start_time=long_ago).info.run_id
+    beside = registry.client.create_run(member, long_ago, {"algorithm": "XGBoost"}).info.run_id
 
     assert registry.runs.close_orphans(lambda run_id: run_id == "alive") == 3
 
     assert registry.client.get_run(nobodys).info.status == "KILLED"
     assert registry.client.get_run(others).info.status == "RUNNING"
-    assert statuses(registry) == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
-    assert statuses(registry, TRAINING_EXPERIMENT) == ["KILLED", "RUNNING"]
+    assert registry.client.get_run(beside).info.status == "RUNNING"
+    assert statuses(registry) == ["KILLED", "RUNNING", "RUNNING"]
+    assert statuses(registry, TRAINING_EXPERIMENT) == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
     assert registry.runs.close_orphans(lambda run_id: run_id == "alive") == 0
 
 

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore, pages
+from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT, MlflowStore, pages
 from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
@@ -154,12 +154,15 @@ class Runs:
     def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
         """End as KILLED the pool's RUNNING runs without a live Dagster run; return how many."""
         ids = [found.experiment_id for found in self.store.own_experiments()]
+        opened = self.store.experiment_id(TRAINING_EXPERIMENT)
         closed, alive = 0, cache(is_alive)
         for run in self._search(ids, "attributes.status = 'RUNNING'"):
             tags = run.data.tags
             owner = tags.get(DAGSTER_RUN_TAG) or tags.get(PARENT_DAGSTER_RUN_TAG)
-            # A process killed between opening a run and tagging it leaves one without an owner.
-            unowned = owner is None and run.info.start_time < (time.time() - UNOWNED_SECONDS) * 1000
+            # A process killed between opening a parent run and tagging it leaves one without an
+            # owner; elsewhere, where runs are made with their tags, it is somebody else's.
+            old = run.info.start_time < (time.time() - UNOWNED_SECONDS) * 1000
+            unowned = owner is None and run.info.experiment_id == opened and old
             if unowned or (owner is not None and not alive(owner)):
                 self.end(run.info.run_id, "KILLED")
                 closed += 1
@@ -179,10 +182,11 @@ class Runs:
             ids = [experiment.experiment_id]
             ended = f"attributes.end_time < {int(before.timestamp() * 1000)}"
             for run in self._search(ids, ended):
-                if ALGORITHM_TAG in run.data.tags and run.info.run_id not in kept:
+                if TRAINING_KEY_TAG in run.data.tags and run.info.run_id not in kept:
                     self.store.client.delete_run(run.info.run_id)
             for run in self._search(ids, "", ViewType.DELETED_ONLY):
-                folder = self._own_folder(run.info.artifact_uri)
+                is_own = TRAINING_KEY_TAG in run.data.tags
+                folder = self._own_folder(run.info.artifact_uri) if is_own else None
                 if folder is not None and run.info.run_id not in kept:
                     size += self._remove_models(ids, run.info.run_id) + self._remove(folder)
                     count += 1
