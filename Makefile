@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all lint up bench drills clean
+.PHONY: help demo test test-all lint up pictures bench drills clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -43,6 +43,9 @@ lint: .venv/developing ## ruff, mypy and the layer contracts
 
 up: .venv/installed ## the pool's page, Dagster, its daemon and MLflow on loopback, until Ctrl-C
 	$(BIN)/crypto-pool up
+
+pictures: .venv/developing ## take the pictures of the pool's pages in docs/images, after `make demo`
+	$(BIN)/python -m crypto_pool_tests.serving.pictures
 
 bench: .venv/developing ## measure everything, for hours; keep the figures
 	$(BIN)/python -m benchmarks

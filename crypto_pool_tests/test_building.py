@@ -6,6 +6,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import tarfile
 from datetime import date
 
 import pandas as pd
@@ -18,6 +19,8 @@ from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import FEW, PATIENCE_SECONDS
 
 BAR_DATE = "2023-06-30"
+# Locks, what databases keep beside them, and the one file that is the package's.
+PASSING = (".lock", "-wal", "-shm", ".jsonl", "dagster.yaml")
 LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
 
 
@@ -36,6 +39,16 @@ def running_mlflow_runs(pool):
 
 def comparable(frame):
     return frame.drop(columns=LEFT_OUT).sort_values(["symbol", "trend"], ignore_index=True)
+
+
+def written(home):
+    """The files of a home, by the names that a backup has for them."""
+    places = {"data/parquet": "parquet", "data/mlflow": "mlflow", "data": "data", "": "dagster"}
+    for path in home.rglob("*"):
+        name = path.relative_to(home).as_posix()
+        if path.is_file() and not path.is_symlink():
+            place = next(one for one in places if name.startswith(one))
+            yield f"{places[place]}/{name.removeprefix(place).lstrip('/')}"
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +274,23 @@ def test_a_day_without_bars_is_a_named_failure(built):
     missing = built.run("predict", "--date", "2023-08-15", "--symbols", "AAA,EEE")
     assert missing.returncode == 1
     assert "MissingFeatures" in missing.stdout
+
+
+def test_a_build_on_old_files_asks_for_their_last_day_before_it_trains(built):
+    asked = built.run("build")
+    assert asked.returncode == ExitCode.WRONG_INPUT, asked.stdout + asked.stderr
+    assert "give `--date 2023-07-31`" in " ".join(asked.stderr.split())
+    assert "bars and features" not in asked.stdout
+
+
+def test_a_backup_holds_all_that_a_pool_wrote_and_its_settings(built, new_pool, tmp_path):
+    (built.home / "pool.toml").write_text("retrain_after_days = 44\n")
+    saved = built.run("backup", str(tmp_path / "pool.tar.gz"))
+    assert saved.returncode == 0, saved.stderr
+    with tarfile.open(tmp_path / "pool.tar.gz") as archive:
+        held = set(archive.getnames())
+    left_out = {name for name in written(built.home) if name not in held}
+    assert {name for name in left_out if not name.endswith(PASSING)} == set()
+    other = new_pool()
+    assert other.run("restore", str(tmp_path / "pool.tar.gz")).returncode == 0
+    assert (other.home / "pool.toml").read_text() == "retrain_after_days = 44\n"

@@ -35,7 +35,8 @@ HEADER = "backup.json"
 DATA, FRAMES, MLFLOW, DAGSTER = "data", "parquet", "mlflow", "dagster"
 DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
 DAGSTER_FOLDERS = ("history", "schedules", "storage")
-# Whatever a backup holds; `*` stands for folders too. No configuration, and nothing hidden.
+POOL_FILE = "pool.toml"
+# Whatever a backup holds; `*` stands for folders too. No secrets, and nothing hidden.
 HELD = (
     "data/schema_version",
     "data/provenance.json",
@@ -49,6 +50,7 @@ HELD = (
     "parquet/*.parquet",
     "mlflow/mlflow.db",
     "mlflow/artifacts/*",
+    "dagster/pool.toml",
     "dagster/history/*.db",
     "dagster/schedules/*.db",
     "dagster/storage/*/compute_logs/*",
@@ -142,7 +144,7 @@ def _take_snapshot(folders: PoolFolders, stage: Path, made_at: datetime) -> dict
     latest = (folders.data_dir / LINK_NAME).resolve()
     _hold_frames_and_database(folders, stage)
     _hold(folders.mlflow / ARTIFACTS, stage / MLFLOW / ARTIFACTS)
-    for name in DAGSTER_FOLDERS:
+    for name in (*DAGSTER_FOLDERS, POOL_FILE):
         _hold(folders.dagster_home / name, stage / DAGSTER / name)
     for path in sorted(folders.data_dir.iterdir()):
         elsewhere = path.name in {MLFLOW, _STAGE, LINK_NAME} or str(path) == folders.frames_root

@@ -267,10 +267,13 @@ def _move_into_place(stage: Path, folders: PoolFolders) -> None:
     try:
         if (stage / FRAMES).exists():
             _place_frames(stage / FRAMES, folders, data, moved)
-        for folder in sorted((stage / DAGSTER).iterdir()) if (stage / DAGSTER).exists() else []:
+        for path in sorted((stage / DAGSTER).iterdir()) if (stage / DAGSTER).exists() else []:
+            target = folders.dagster_home / path.name
+            if target.exists():  # the settings that the home has already
+                continue
             folders.dagster_home.mkdir(parents=True, exist_ok=True)
-            moved.append(folders.dagster_home / folder.name)
-            shutil.move(folder, folders.dagster_home / folder.name)
+            moved.append(target)
+            shutil.move(path, target)
         if folders.data_dir.exists():
             for path in filter(_is_of_an_empty_folder, folders.data_dir.iterdir()):
                 path.unlink()
@@ -278,7 +281,7 @@ def _move_into_place(stage: Path, folders: PoolFolders) -> None:
         os.rename(data, folders.data_dir)
     except BaseException:
         for path in moved:
-            shutil.rmtree(path, ignore_errors=True)
+            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
         raise
 
 

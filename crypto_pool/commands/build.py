@@ -1,6 +1,6 @@
 """Commands that run layers of the graph: `demo`, `build`, `train`, `predict`."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ from crypto_pool.commands.options import (
 )
 from crypto_pool.commands.printing import messages, print_json, print_rows, records
 from crypto_pool.commands.sandbox import running_sandbox
-from crypto_pool.errors import ExitCode, InvalidSetting
+from crypto_pool.errors import CryptoPoolError, ExitCode, InvalidSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +157,7 @@ def _run(
     if PREDICTIONS in layers:
         _require_partition(settings, day)
     if FEATURES in layers:
-        _require_source(settings)
+        require_bars(settings, day)
     with open_pool(settings, as_json) as (instance, speak):
         return run_layers(instance, settings, day, layers, speak)
 
@@ -187,14 +187,24 @@ def _require_partition(settings: "Settings", day: "Day") -> None:
         )
 
 
-def _require_source(settings: "Settings") -> None:
-    """Refuse a source of bars that cannot be asked, before anything runs."""
+def require_bars(settings: "Settings", day: "Day") -> None:
+    """Refuse files of bars that are not there, or all end before a day, before anything runs."""
     from crypto_pool.adapters.providers.directory import DirectoryProvider
     from crypto_pool.defs.market_data import build_provider
 
     provider = build_provider(settings)
-    if isinstance(provider, DirectoryProvider):
-        provider.require_folder()
+    if not isinstance(provider, DirectoryProvider):
+        return
+    provider.require_folder()
+    ends = []
+    for symbol in settings.symbols:
+        with suppress(CryptoPoolError):  # a coin that cannot be read is told by name where it fails
+            ends.append(provider.daily_bars(symbol, day).index.max().date())
+    if ends and max(ends) < day:
+        raise InvalidSetting(
+            f"the bars in {settings.market_data_dir} end on {max(ends)}, and {day} was asked for: "
+            f"give `--date {max(ends)}` (to `live`, `--to`), or put newer files there"
+        )
 
 
 def _print_forecasts(

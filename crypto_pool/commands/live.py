@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.build import finish, open_pool
+from crypto_pool.commands.build import finish, open_pool, require_bars
 from crypto_pool.commands.options import (
     JsonOption,
     ProviderOption,
@@ -43,6 +43,7 @@ def live(
     settings = chosen_settings(symbols, provider)
     first, last = read_date("--from", start), chosen_date(end, settings)
     _require_order(settings, first, last)
+    require_bars(settings, last)
     from crypto_pool.living import Life
     from crypto_pool.living import live as live_through
 

@@ -49,21 +49,6 @@ class ApiPageAsset(StrEnum):
     STYLE = "swagger-ui.css"
 
 
-class Sort(StrEnum):
-    """What the table of members is sorted by."""
-
-    MEMBER = "member"
-    PROBABILITY = "probability"
-    REFERENCE = "reference"
-    DIFFERENCE = "difference"
-    ADDED = "added"
-    ALGORITHM = "algorithm"
-    AGE = "age"
-    PROMISED = "promised"
-    REALISED = "realised"
-    SKILL = "skill"
-
-
 def difference(state: MemberState) -> float | None:
     """How far the forecast is above the reference."""
     forecast = state.forecast
@@ -89,25 +74,26 @@ def _of_forecast(name: str) -> Callable[[MemberState], Any]:
     return lambda state: getattr(state.forecast, name, None)
 
 
-_KEYS: dict[Sort, Callable[[MemberState], Any]] = {
-    Sort.MEMBER: lambda state: None,  # as the board has them
-    Sort.PROBABILITY: _of_forecast("prediction_probabilities"),
-    Sort.REFERENCE: _of_forecast("reference_probability"),
-    Sort.DIFFERENCE: difference,
-    Sort.ADDED: lambda state: getattr(state.champion, "added_points", None),
-    Sort.ALGORITHM: lambda state: getattr(state.champion, "algorithm", None),
-    Sort.AGE: _of_forecast("age_days"),
-    Sort.PROMISED: _of_forecast("promised_precision"),
-    Sort.REALISED: lambda state: state.record.realised_precision,
-    Sort.SKILL: lambda state: state.record.skill_over_reference,
+_KEYS: dict[str, Callable[[MemberState], Any]] = {
+    "member": lambda state: None,  # as the board has them
+    "probability": _of_forecast("prediction_probabilities"),
+    "reference": _of_forecast("reference_probability"),
+    "difference": difference,
+    "added": lambda state: getattr(state.champion, "added_points", None),
+    "algorithm": lambda state: getattr(state.champion, "algorithm", None),
+    "age": _of_forecast("age_days"),
+    "promised": _of_forecast("promised_precision"),
+    "realised": lambda state: state.record.realised_precision,
+    "skill": lambda state: state.record.skill_over_reference,
 }
+SortKey = Annotated[str, Query(pattern=f"^({'|'.join(_KEYS)})$")]
 
 
 @router.get("/")
 def pool_page(
     request: Request,
     board: TheBoard,
-    sort: Sort = Sort.MEMBER,
+    sort: SortKey = "member",
     descending: bool = False,
     coin: Annotated[str, Query(max_length=20)] = "",
     trend: Trend | None = None,
@@ -147,7 +133,7 @@ def pool_page(
         "difference": difference,
         "is_signal": is_signal,
         "asked": {
-            "sort": sort.value,
+            "sort": sort,
             "descending": descending,
             "coin": coin,
             "trend": trend.value if trend else "",

@@ -3,15 +3,23 @@
 `null` means not known or not defined, never zero; in all answers.
 """
 
+import json
 from datetime import date
-from typing import Annotated
+from importlib.resources import files
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.odds import ExpectedMove
 
+EXAMPLES = files("crypto_pool.serving") / "examples"
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _example(name: str) -> dict[str, Any]:
+    """Return what puts an example into the description of the API."""
+    return {"examples": [json.loads((EXAMPLES / f"{name}.json").read_text())]}
 
 
 class Answer(BaseModel):
@@ -46,48 +54,7 @@ class PerformanceMetrics(Answer):
 class Model(Answer):
     """The champion of one member."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "symbol": "SOL",
-                    "trend_type": "uptrend",
-                    "feature_importance": {"7_day_RSI": 0.031, "PPO": -0.004},
-                    "feature_importance_absolute": {"7_day_RSI": 0.05, "PPO": 0.02},
-                    "performance_metrics": {
-                        "positive_accuracy": 0.71,
-                        "negative_accuracy": 0.83,
-                        "overall_score": 0.72,
-                        "accuracy": 0.79,
-                        "precision": 0.66,
-                    },
-                    "target": "sma_shift",
-                    "target_pct": 0.05,
-                    "prediction_window_days": 10,
-                    "model_name": "SOL_uptrend_model",
-                    "model_version": 3,
-                    "algorithm": "RidgeClassifier",
-                    "decision_threshold": 0.46,
-                    "evaluation_policy": "purged_walk_forward",
-                    "trained_through": "2026-09-24",
-                    "as_of": "2026-11-23",
-                    "brier_score": 0.148,
-                    "reference_brier_score": 0.15,
-                    "added_points": 1.8,
-                    "skill_over_reference": 0.0133,
-                    "skill_over_reference_low": -0.01,
-                    "skill_over_reference_high": 0.04,
-                    "precision_low": 0.58,
-                    "precision_high": 0.73,
-                    "effective_sample_size": 41.0,
-                    "probability_of_overfitting": 0.3,
-                    "candidates_tried": 10,
-                    "registered_at_utc": "2026-11-24T02:02:42Z",
-                    "synthetic": True,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_example("model"))
 
     symbol: str
     trend_type: Trend
@@ -148,57 +115,7 @@ class Contribution(Answer):
 class Prediction(Answer):
     """The latest forecast of one member."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "prediction_probabilities": 0.62,
-                    "symbol": "SOL",
-                    "trend_type": "uptrend",
-                    "prediction_date": "2026-11-23",
-                    "model_name": "SOL_uptrend_model",
-                    "model_version": 3,
-                    "algorithm": "RidgeClassifier",
-                    "decision_threshold": 0.46,
-                    "signal": True,
-                    "status": "active",
-                    "abstained": False,
-                    "in_sample": False,
-                    "reference_probability": 0.57,
-                    "panel_probability": 0.59,
-                    "expected_move": {
-                        "symbol": "SOL",
-                        "bar_date": "2026-11-23",
-                        "horizon": 10,
-                        "level_usd": 100.0,
-                        "sigma": 0.04,
-                        "change_10_pct": -0.08,
-                        "change_50_pct": 0.02,
-                        "change_90_pct": 0.14,
-                        "price_10_usd": 92.0,
-                        "price_50_usd": 102.0,
-                        "price_90_usd": 114.0,
-                    },
-                    "skill_over_reference": 0.0133,
-                    "promised_precision": 0.66,
-                    "promised_precision_low": 0.58,
-                    "promised_precision_high": 0.73,
-                    "age_days": 0,
-                    "stale": False,
-                    "stale_reason": None,
-                    "top_contributions": [
-                        {"feature": "reference_logit", "contribution": 0.21},
-                        {"feature": "7_day_RSI", "contribution": 0.03},
-                    ],
-                    "target_pct": 0.05,
-                    "prediction_window_days": 10,
-                    "trained_through": "2026-09-24",
-                    "predicted_at_utc": "2026-11-24T02:02:43Z",
-                    "synthetic": True,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_example("prediction"))
 
     prediction_probabilities: Probability | None = Field(
         description="Probability of the trend; null if the member abstained without one."

@@ -1,19 +1,22 @@
 """Takes the pictures of the pool's pages in docs/images.
 
-`python -m crypto_pool_tests.serving.pictures DATA_DIR COINS NOW MEMBER`: of a pool that lived
-there, with its coins as in `CRYPTO_POOL_SYMBOLS`, as it was at that moment, and of a member.
+`make pictures`, after `make demo`: of the pool in dagster_home and of one of its members, at the
+moment of its latest publication. Two arguments are another data folder and another member.
 """
 
 import shutil
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
+from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.serving.app import create_app
-from crypto_pool_tests.serving.conftest import Server, pool_settings
+from crypto_pool.settings import Settings
+from crypto_pool_tests.serving.conftest import Server
 from crypto_pool_tests.serving.test_pages import LOOKS
 from drills.foreign_pages import NAMES
 
@@ -26,17 +29,18 @@ def take(browser: Browser, url: str, member: str) -> None:
         page = browser.new_page(**options)
         for name, path in (("pool", "/"), ("member", f"/members/{member}.html")):
             page.goto(url + path)
-            for picture in page.get_by_role("img").all():
-                picture.evaluate("image => image.decode()")
+            page.locator("figure.chart canvas").first.wait_for()
             target = IMAGES / f"{name}-page-{look}.png"
             page.screenshot(path=target, full_page=True)
             print(target)
         page.close()
 
 
-def main(data: str, coins: str, now: str, member: str) -> None:
+def main(data: str = "dagster_home/data", member: str = "BTC_uptrend") -> None:
     """Serve the pool and take its pictures."""
-    app = create_app(pool_settings(Path(data), symbols=coins, simulated_now=now))
+    published = (Path(data) / LINK_NAME).resolve().stat().st_mtime
+    moment = datetime.fromtimestamp(published, UTC)
+    app = create_app(Settings(_env_file=None, data_dir=Path(data), simulated_now=moment))
     server = Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
