@@ -17,8 +17,9 @@ from crypto_pool.domain.calibrations import (
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
 # How far, in standard deviations of a normal prior, each coefficient is expected to be from
-# the reference: its weight from 1, the candidate's from 0, the intercept from 0.
-PRIOR_DEVIATIONS = (0.2, 0.2, 0.2)
+# the anchor: its weight from 1, the candidate's from 0, the intercept from 0. The intercept is
+# held hardest: a base rate learned from some thirty independent windows is mostly luck.
+PRIOR_DEVIATIONS = (0.2, 0.2, 0.1)
 REFERENCE_ITSELF = (1.0, 0.0, 0.0)
 
 

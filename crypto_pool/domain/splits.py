@@ -37,6 +37,11 @@ def rows_needed(horizon: int, folds: int = FOLDS) -> int:
     return (folds + 1) * (purge_gap(horizon) + 1)
 
 
+def judged_rows(count: int, folds: int = FOLDS) -> slice:
+    """Return which of so many rows are judged: those of all folds but the first."""
+    return slice(count - (folds - 1) * (count // (folds + 1)), None)
+
+
 def walk_forward_folds(
     index: pd.DatetimeIndex, horizon: int, folds: int = FOLDS
 ) -> tuple[Fold, ...]:

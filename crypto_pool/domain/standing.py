@@ -1,8 +1,8 @@
 """Who serves a member, and in what state, as the decisions about it say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.promotion import APPOINTMENTS, TRAININGS
 
 ROLLED_BACK = "rolled back"
+ORIGINS_BARRED = 2
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,16 @@ class Standing:
         if serving is None:
             quarantine = ""
         return Standing(serving, challenger, targets, left, quarantine, str(row["reason"]), hashes)
+
+
+def is_panel_barred(decisions: pd.DataFrame, origins: Iterable[date], as_of: date) -> bool:
+    """Whether a member's `Panel` was quarantined by a day, and no two origins have followed."""
+    if decisions.empty:
+        return False
+    by_panel = (decisions["decision"] == "quarantined") & (decisions["algorithm"] == "Panel")
+    condemned = [day for day in decisions.loc[by_panel, "as_of"] if day <= as_of]
+    later = {origin for origin in origins if max(condemned, default=as_of) < origin <= as_of}
+    return bool(condemned) and len(later) < ORIGINS_BARRED
 
 
 def _text(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from crypto_pool.domain.market import Trend
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.domain.served_model import BASELINES, PANEL_LOGIT, REFERENCE_LOGIT, Anchor
+from crypto_pool.domain.splits import judged_rows
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class TrainingTable:
 
     @property
     def baseline(self) -> str:
-        """`Panel` where at least half of the rows have a panel forecast, else `RandomWalk`."""
-        panel = self.panel_probability
-        has_panel = panel is not None and len(panel) > 0 and np.isfinite(panel).mean() >= 0.5
-        return "Panel" if has_panel else "RandomWalk"
+        """`Panel` where at least half of the judged rows have a panel forecast, or `RandomWalk`."""
+        if self.panel_probability is None or not len(self):
+            return "RandomWalk"
+        judged = self.panel_probability[judged_rows(len(self))]
+        return "Panel" if np.isfinite(judged).mean() >= 0.5 else "RandomWalk"
 
     @property
     def anchor(self) -> Anchor:

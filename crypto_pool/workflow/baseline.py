@@ -1,7 +1,7 @@
 """What the baseline says of a member's day: the panel, or the reference where there is no panel."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -12,21 +12,26 @@ from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.panel import split_probability
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.served_model import BASELINES
+from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.frames import FrameCache, reference_of
-from crypto_pool.workflow.panel import panel_probability
+from crypto_pool.workflow.panel import origins_of, panel_probability
 
 PANEL, RANDOM_WALK = BASELINES
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Forecasts by stored panel rows and the reference, for who has no model of its own."""
+    """Forecasts by stored panel rows and the reference, for who has no model of its own.
+
+    By the reference alone where the ledger has a member's `Panel` in quarantine.
+    """
 
     frames: FrameCache
     panel: pd.DataFrame
     target: Target
+    decisions: Mapping[Member, pd.DataFrame] = field(default_factory=dict)
 
     def row(
         self, member: Member, bar_date: date, now: datetime, own: Mapping[str, Any]
@@ -41,15 +46,17 @@ class Baseline:
         young = why_too_young(bars, member.symbol)
         if young:
             raise MissingFeatures(young)
-        panel = self.panel_of(member, bar_date)
+        panel, decided = self.panel_of(member, bar_date), self.decisions.get(member)
+        barred = decided is not None and is_panel_barred(decided, origins_of(self.panel), bar_date)
+        served = None if barred else panel
         made = {
             "prediction_date": bar_date,
-            "probability": reference if panel is None else panel,
+            "probability": reference if served is None else served,
             "signal": False,
             "late": is_late(now, bar_date),
             "reference_probability": reference,
             "panel_probability": panel,
-            "algorithm": RANDOM_WALK if panel is None else PANEL,
+            "algorithm": RANDOM_WALK if served is None else PANEL,
             "target": self.target.kind,
             "target_pct": self.target.pct,
             "prediction_window_days": self.target.horizon,

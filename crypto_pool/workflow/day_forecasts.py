@@ -95,20 +95,21 @@ class DayForecaster:
     ) -> "DayForecaster":
         """Read who serves, and in whose shadow; `recipe` is the pool's."""
         champions, frames = champions_of(store, registry, members), frames or FrameCache(store)
+        decisions, panel = Ledger(store).by_member(), stored_forecasts(store, recipe.target)
         return cls(
             store,
             registry,
             members,
             champions=champions,
             shadows={member: shadows_of(registry, one) for member, one in champions.items()},
-            decisions=Ledger(store).by_member(),
+            decisions=decisions,
             terms=recipe.terms(feature_names(recipe.time_period)),
             now=now,
             seed=recipe.seed,
             abstain_beyond_widths=abstain_beyond_widths,
             stamp=stamp,
             frames=frames,
-            baseline=Baseline(frames, stored_forecasts(store, recipe.target), recipe.target),
+            baseline=Baseline(frames, panel, recipe.target, decisions),
             contributions=contributions,
         )
 

@@ -109,6 +109,11 @@ def stored_forecasts(store: FrameStore, target: Target, as_of: date | None = Non
     return rows if as_of is None else rows.loc[: pd.Timestamp(as_of)]
 
 
+def origins_of(forecasts: pd.DataFrame) -> list[date]:
+    """Return the origins of stored forecasts."""
+    return list(forecasts["origin"].unique()) if "origin" in forecasts else []
+
+
 def panel_probability(forecasts: pd.DataFrame, member: Member) -> pd.Series:
     """Return a member's probability by bar date, of stored forecasts."""
     column = TREND_COLUMNS[member.trend]

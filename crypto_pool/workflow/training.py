@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
@@ -20,13 +21,14 @@ from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import HoldoutPolicy, policy_of
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, served_rows, training_table
 from crypto_pool.errors import MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.history import require_unbroken
 from crypto_pool.workflow.isolation import Failure, map_isolated
-from crypto_pool.workflow.panel import panel_probability, stored_forecasts
+from crypto_pool.workflow.panel import origins_of, panel_probability, stored_forecasts
 
 EXAMPLE_ROWS = 3
 
@@ -81,7 +83,8 @@ def member_table(
 
     Labels, like outcomes and the reference, are of the stored bars' closes, whatever price the
     features are computed from and whoever computed them. `panel` are the stored panel forecasts,
-    read unless they are given; the classic recipe takes none.
+    read unless they are given; the classic recipe takes none, nor does a member whose `Panel` is
+    in quarantine.
 
     Raises:
         MissingFeatures: the coin's first bar is later than `as_of`.
@@ -97,7 +100,8 @@ def member_table(
     forecasts = None
     if recipe.evaluation_policy != HoldoutPolicy.name:
         known = stored_forecasts(store, recipe.target) if panel is None else panel
-        forecasts = panel_probability(known, member)
+        if not is_panel_barred(Ledger(store).of_member(member), origins_of(known), as_of):
+            forecasts = panel_probability(known, member)
     return training_table(
         bars,
         store.read("feature_table", member.symbol),

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from crypto_pool.domain.calibration_fitting import CALIBRATION_FITTERS, fit_anchored
+from crypto_pool.domain.calibration_fitting import (
+    CALIBRATION_FITTERS,
+    PRIOR_DEVIATIONS,
+    fit_anchored,
+)
 from crypto_pool.domain.calibrations import calibration_from_dict, clipped_logit
 from crypto_pool.errors import UntrustedModel
 from crypto_pool_tests.domain.evaluations import frame
@@ -39,6 +43,15 @@ def test_overlapping_labels_count_for_less():
     label = (random.uniform(size=1000) < expit(better)).astype(int)
     loose, careful = (fit_anchored(expit(better), logit, label, n) for n in (1, 50))
     assert loose.candidate_weight > careful.candidate_weight
+
+
+def test_a_base_rate_that_was_off_is_believed_less_than_a_candidate_that_knew():
+    """Of what a plain logistic fit would take as an intercept of 0.5, most is held back."""
+    random = np.random.default_rng(4)
+    logit = random.normal(size=1000)
+    label = (random.uniform(size=1000) < expit(logit + 0.5)).astype(int)
+    fitted = fit_anchored(np.full(1000, 0.5), logit, label, 20)
+    assert 0 < fitted.intercept < 0.1
 
 
 def test_without_rows_it_is_the_reference():
@@ -93,7 +106,9 @@ def test_anchored_is_where_likelihood_and_prior_balance():
     served = fitted.apply(expit(better), logit)
     inputs = np.column_stack([logit, clipped_logit(expit(better)), np.ones(600)])
     moved = np.array([fitted.reference_weight - 1, fitted.candidate_weight, fitted.intercept])
-    np.testing.assert_allclose(inputs.T @ (label - served) / 20, moved / 0.2**2, atol=0.001)
+    np.testing.assert_allclose(
+        inputs.T @ (label - served) / 20, moved / np.square(PRIOR_DEVIATIONS), atol=0.001
+    )
 
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])

@@ -202,3 +202,15 @@ def test_ranking_is_by_brier_score():
     easier = {"brier_score": 0.10, "reference_brier_score": 0.10}
     harder = {"brier_score": 0.15, "reference_brier_score": 0.17}
     assert policy.rank(harder) > policy.rank(easier)
+
+
+@pytest.mark.parametrize(("begins", "baseline"), [(0.6, "Panel"), (0.7, "RandomWalk")])
+def test_the_panel_is_the_baseline_where_it_has_half_of_the_judged_rows(table, begins, baseline):
+    """Those of all folds but the first; a fold without any of its rows is skipped."""
+    panel = np.full(len(table), 0.3)
+    panel[: int(begins * len(table))] = np.nan
+    late = replace(table, panel_probability=panel)
+    assert late.baseline == baseline
+    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, late)
+    if baseline == "Panel":
+        assert fitted.evaluation.index.min() >= table.index[int(begins * len(table))]

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.standing import Standing, is_panel_barred
 
 NOON = datetime(2023, 6, 2, 12)
 
@@ -82,3 +82,17 @@ def test_a_moment_knows_nothing_later():
     rows = decisions("promoted 1, promoted 2")
     assert Standing.of(rows, NOON.replace(tzinfo=UTC)).serving == "1"
     assert Standing.of(rows, NOON.replace(tzinfo=UTC) - timedelta(days=1)).serving is None
+
+
+@pytest.mark.parametrize(
+    ("as_of", "barred"),
+    [(date(2024, 1, 9), False), (date(2024, 3, 31), True), (date(2024, 5, 31), False)],
+)
+def test_a_quarantined_panel_is_barred_until_two_later_origins(as_of, barred):
+    decisions = pd.DataFrame(
+        {"decision": ["promoted", "quarantined"], "algorithm": "Panel", "as_of": date(2024, 1, 10)}
+    )
+    origins = [date(2024, 1, 5), date(2024, 3, 5), date(2024, 5, 4), date(2024, 7, 3)]
+    assert is_panel_barred(decisions, origins, as_of) is barred
+    assert not is_panel_barred(decisions.assign(algorithm="LightGBM"), origins, as_of)
+    assert not is_panel_barred(decisions.iloc[:1], origins, as_of)

@@ -197,16 +197,23 @@ def test_who_has_no_champion_is_forecast_by_the_baseline_without_a_signal(store)
         {"panel_up": 0.9, "panel_down": 0.05},
         index=pd.MultiIndex.from_tuples([(pd.Timestamp(DAY), "AAA")], names=["bar_date", "symbol"]),
     )
-    expected = {"RandomWalk": (reference, None), "Panel": (0.9, 0.9)}
-    for name, rows in (("RandomWalk", panel.iloc[:0]), ("Panel", panel)):
-        baseline = Baseline(FrameCache(store), rows, Target())
+    panel = panel.assign(origin=DAY - timedelta(days=9))
+    condemned = pd.DataFrame(
+        [{"decision": "quarantined", "algorithm": "Panel", "as_of": DAY - timedelta(days=1)}]
+    )
+    for name, rows, decided, expected in (
+        ("RandomWalk", panel.iloc[:0], {}, (reference, None)),
+        ("Panel", panel, {}, (0.9, 0.9)),
+        ("RandomWalk", panel, {Member("AAA", Trend.UPTREND): condemned}, (reference, 0.9)),
+    ):
+        baseline = Baseline(FrameCache(store), rows, Target(), decided)
         one = forecaster(store, "AAA", version="", baseline=baseline)
         result = one.forecast_day(DAY)
         assert (result.without_row, result.failures) == ({}, {})
         [row] = stored_rows(store, PREDICTIONS, DAY.isoformat())
         assert (row["status"], row["algorithm"], row["signal"]) == ("baseline", name, False)
         assert row["model_version"] is None
-        probability, of_panel = expected[name]
+        probability, of_panel = expected
         assert row["probability"] == pytest.approx(probability)
         assert row["reference_probability"] == pytest.approx(reference)
         assert of_panel is None or row["panel_probability"] == of_panel
