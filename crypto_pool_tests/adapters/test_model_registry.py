@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -306,6 +307,18 @@ def test_an_experiment_that_somebody_deleted_is_restored_by_the_next_training(
     second = log(again, candidate_fit("LightGBM"))
     found = again.runs.latest(MEMBER, "d1", Recipe(), "c1")
     assert {one.run_id for one in found.values()} == {first.run_id, second.run_id}
+
+
+def test_what_a_run_that_is_gone_held_is_unavailable(registry: ModelRegistry) -> None:
+    """As `mlflow gc` leaves it: the picture beside a champion is no failure of its training."""
+    gone = "0" * 32
+    for asked in (
+        registry.runs.get,
+        registry.runs.load_model,
+        partial(registry.runs.load_file, name="judgement.png"),
+    ):
+        with pytest.raises(ModelUnavailable, match=f"run {gone} cannot be found"):
+            asked(gone)
 
 
 def test_a_run_whose_files_are_gone_or_changed_is_not_reused(

@@ -84,12 +84,7 @@ class Runs:
 
     def get(self, run_id: str) -> "TrainedCandidate":
         """Return a finished candidate, its model left where it is; raises ModelUnavailable."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._read(self.store.client.get_run(run_id))
-        except MlflowException as fault:
-            raise ModelUnavailable(f"run {run_id} cannot be found: {fault.message}") from fault
+        return self._read(self._run(run_id, f"run {run_id}"))
 
     def latest(
         self, member_name: str, data_hash: str, recipe: "Recipe", code_version: str
@@ -118,8 +113,8 @@ class Runs:
         from mlflow.exceptions import MlflowException
 
         title = title or f"the model of run {run_id}"
+        tags = self._run(run_id, title).data.tags
         try:
-            tags = self.store.client.get_run(run_id).data.tags
             location, hashes = self.model_location(tags), json.loads(tags[HASHES_TAG])
         except KeyError as fault:
             raise ModelUnavailable(f"{title}: its run has no tag {fault}.") from fault
@@ -134,7 +129,7 @@ class Runs:
 
     def load_file(self, run_id: str, name: str) -> bytes:
         """Return a file that was put on a run; raises ModelUnavailable."""
-        return self._file(self.store.client.get_run(run_id), name)
+        return self._file(self._run(run_id, f"{name} of run {run_id}"), name)
 
     def put_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Put files on a run as artifacts, in place of those of the same name."""
@@ -369,6 +364,14 @@ class Runs:
             return self._read(run)
         except (CryptoPoolError, MlflowException, KeyError, OSError):
             return None
+
+    def _run(self, run_id: str, title: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.store.client.get_run(run_id)
+        except MlflowException as fault:
+            raise ModelUnavailable(f"{title} cannot be found: {fault.message}") from fault
 
     def _file(self, run: Any, name: str) -> bytes:
         title = f"{name} of run {run.info.run_id}"
