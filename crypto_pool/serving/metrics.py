@@ -1,7 +1,7 @@
 """What Prometheus scrapes: requests, and the pool as it is published."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -10,8 +10,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_pool.errors import QueryError
 from crypto_pool.serving.board import Board
+from crypto_pool.serving.pool_schemas import MemberState
 
+PREFIX = "crypto_pool_"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+def _of_forecast(name: str) -> Callable[[MemberState], float | None]:
+    return lambda member: getattr(member.forecast, name, None)
+
+
+GAUGES: tuple[tuple[str, str, Callable[[MemberState], float | None]], ...] = (
+    ("probability", "Latest forecast of the member.", _of_forecast("prediction_probabilities")),
+    (
+        "reference_probability",
+        "What a random walk gives for the same day.",
+        _of_forecast("reference_probability"),
+    ),
+    ("age_days", "Closed days since the bar of the latest forecast.", _of_forecast("age_days")),
+    (
+        "realised_precision",
+        "Share of live signals that came true.",
+        lambda member: member.record.realised_precision,
+    ),
+)
 
 
 class PoolMetrics(Collector):
@@ -22,47 +44,23 @@ class PoolMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; none of the pool's while nothing is published."""
-        fault = GaugeMetricFamily(
-            "crypto_pool_publication_fault", "1 if the newest publication could not be read."
-        )
-        fault.add_metric([], float(self._board.fault is not None))
-        yield fault
+        fault = float(self._board.fault is not None)
+        text = "1 if the newest publication could not be read."
+        yield GaugeMetricFamily(f"{PREFIX}publication_fault", text, value=fault)
         try:
             state = self._board.state()
         except QueryError:
             return
-        published = GaugeMetricFamily(
-            "crypto_pool_published_timestamp_seconds", "When the served file was published."
-        )
-        published.add_metric([], state.published_at_utc.timestamp())
-        yield published
-        labels = ["symbol", "trend"]
-        forecasts = {
-            name: GaugeMetricFamily(f"crypto_pool_{name}", text, labels=labels)
-            for name, text in (
-                ("probability", "Latest forecast of the member."),
-                ("reference_probability", "What a random walk gives for the same day."),
-                ("age_days", "Closed days since the bar of the latest forecast."),
-            )
-        }
-        precision = GaugeMetricFamily(
-            "crypto_pool_realised_precision", "Share of live signals that came true.", labels=labels
-        )
-        for member in state.members:
-            key = [member.symbol, member.trend_type.value]
-            if member.forecast is not None:
-                values = {
-                    "probability": member.forecast.prediction_probabilities,
-                    "reference_probability": member.forecast.reference_probability,
-                    "age_days": float(member.forecast.age_days),
-                }
-                for name, value in values.items():
-                    if value is not None:
-                        forecasts[name].add_metric(key, value)
-            if member.record.realised_precision is not None:
-                precision.add_metric(key, member.record.realised_precision)
-        yield from forecasts.values()
-        yield precision
+        published = state.published_at_utc.timestamp()
+        text = "When the served file was published."
+        yield GaugeMetricFamily(f"{PREFIX}published_timestamp_seconds", text, value=published)
+        for name, text, value_of in GAUGES:
+            gauge = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=["symbol", "trend"])
+            for member in state.members:
+                value = value_of(member)
+                if value is not None:
+                    gauge.add_metric([member.symbol, member.trend_type.value], value)
+            yield gauge
 
 
 class RequestMetrics:

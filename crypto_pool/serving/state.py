@@ -53,16 +53,9 @@ def pool_state(
 
     `synthetic_source` counts only while no stored forecast and no champion says.
     """
-    predictions, champions, records, decisions, trainings = (
-        {(row["symbol"], row["trend"]): row for row in table}
-        for table in (
-            rows.predictions,
-            rows.champions,
-            rows.records,
-            rows.decisions,
-            rows.trainings,
-        )
-    )
+    stored = (rows.predictions, rows.champions, rows.records, rows.decisions, rows.trainings)
+    tables = [{(row["symbol"], row["trend"]): row for row in table} for table in stored]
+    predictions, champions, records, decisions, _ = tables
     panel = {row["symbol"]: row for row in rows.panel}
     told = [row.get("synthetic") for row in (*rows.predictions, *rows.champions)]
     said = [synthetic for synthetic in told if synthetic is not None]
@@ -72,14 +65,10 @@ def pool_state(
     members = [
         _member_state(
             Member(symbol, Trend(trend)),
-            predictions.get((symbol, trend)),
-            champions.get((symbol, trend)),
-            records.get((symbol, trend)),
-            decisions.get((symbol, trend)),
-            trainings.get((symbol, trend)),
-            panel.get(symbol, {}),
-            last_closed,
-            rules,
+            *(table.get((symbol, trend)) for table in tables),
+            panel=panel.get(symbol, {}),
+            last_closed=last_closed,
+            rules=rules,
         )
         for symbol, trend in sorted(keys, key=lambda key: (key[0], key[1] != Trend.UPTREND))
     ]
@@ -129,6 +118,7 @@ def _member_state(
     record: Row | None,
     decision: Row | None,
     training: Row | None,
+    *,
     panel: Row,
     last_closed: date,
     rules: RetrainRules,

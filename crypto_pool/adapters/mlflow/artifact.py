@@ -10,7 +10,6 @@ import io
 import json
 import subprocess
 import sys
-import warnings
 import zipfile
 from collections.abc import Mapping
 from functools import cache
@@ -21,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
+from crypto_pool.adapters.mlflow.store import without_example
 from crypto_pool.domain.calibrations import calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.served_model import BASELINES, PANEL_LOGIT, REFERENCE_LOGIT, ServedModel
@@ -146,8 +146,7 @@ def save_pyfunc(
     inputs = [ColSpec("double", name) for name in (*of.feature_names, REFERENCE_LOGIT)]
     inputs.append(ColSpec("double", PANEL_LOGIT, required=False))
     outputs = Schema([TensorSpec(np.dtype("float64"), (-1,))])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*input example was not provided.*")
+    with without_example():
         mlflow.pyfunc.save_model(
             path=whole,
             python_model=str(Path(__file__).with_name("served_model.py")),

@@ -15,7 +15,13 @@ from typing import Any
 
 import pandas as pd
 
-from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore, local_path, pages
+from crypto_pool.adapters.mlflow.store import (
+    OWN_TAG,
+    MlflowStore,
+    local_path,
+    pages,
+    without_example,
+)
 from crypto_pool.domain.panel import PanelFit
 
 PANEL_MODEL = "panel_model"
@@ -181,19 +187,20 @@ def _save_pyfunc(whole: Path, file: Path, fit: PanelFit, logged: Any, run_id: st
     features = [ColSpec("double", str(name), required=False) for name in fit.coefficients.index]
     known = [ColSpec("double", name) for name in ("s60", "position")]
     answer = [ColSpec("double", name) for name in ("panel_up", "panel_down", "sigma")]
-    mlflow.pyfunc.save_model(
-        path=whole,
-        python_model=str(Path(__file__).with_name("served_panel.py")),
-        artifacts={"panel_fit": str(file)},
-        mlflow_model=Model(
-            artifact_path=logged.artifact_location,
-            run_id=run_id,
-            model_uuid=logged.model_id,
-            model_id=logged.model_id,
-        ),
-        signature=ModelSignature(inputs=Schema([*features, *known]), outputs=Schema(answer)),
-        pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
-    )
+    with without_example():
+        mlflow.pyfunc.save_model(
+            path=whole,
+            python_model=str(Path(__file__).with_name("served_panel.py")),
+            artifacts={"panel_fit": str(file)},
+            mlflow_model=Model(
+                artifact_path=logged.artifact_location,
+                run_id=run_id,
+                model_uuid=logged.model_id,
+                model_id=logged.model_id,
+            ),
+            signature=ModelSignature(inputs=Schema([*features, *known]), outputs=Schema(answer)),
+            pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
+        )
 
 
 def _is_there(source: str) -> bool:
