@@ -379,17 +379,17 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     "two coins in one file": (
         "BTC.csv",
         lines("symbol," + OWN, "BTC," + OHLCV) + "ETH,2024-01-01,1,1,1,1,1\n",
-        "column symbol: BTC, ETH in one file",
+        "column symbol: BTC, ETH in the file of BTC",
     ),
     "another coin by its column": (
         "BTC.csv",
         lines("symbol," + OWN, "ETH/BTC," + OHLCV),
-        "column symbol: 'ETH/BTC' is not BTC",
+        "column symbol: ETH/BTC in the file of BTC",
     ),
     "a coin whose name begins alike": (
         "BTC.csv",
         lines("Symbol," + OWN, "BTCZUSDT," + OHLCV),
-        "column Symbol: 'BTCZUSDT' is not BTC",
+        "column Symbol: BTCZUSDT in the file of BTC",
     ),
     "a day before there were coins": (
         "BTC.csv",

@@ -163,15 +163,10 @@ def _require_coin(sheet: Sheet, symbol: str) -> None:
     for position, name in enumerate(sheet.names):
         if normalised(name) in _COIN_COLUMNS:
             coins = sorted({str(cell).strip() for cell in sheet.column(position)})
-            if len(coins) > 1:
+            if len(coins) > 1 or not own.fullmatch(coins[0]):
                 raise InvalidBars(
-                    f"{sheet.path}, column {name}: {', '.join(coins[:3])} in one file; "
-                    "give one file a coin"
-                )
-            if not own.fullmatch(coins[0]):
-                raise InvalidBars(
-                    f"{sheet.path}, column {name}: {coins[0]!r} is not {symbol}; name the file "
-                    "after its coin, or take the column away"
+                    f"{sheet.path}, column {name}: {', '.join(coins[:3])} in the file of {symbol}; "
+                    "give one file a coin and name it after that, or take the column away"
                 )
 
 
