@@ -26,6 +26,19 @@ def best_of(evaluations: dict[str, pd.DataFrame]) -> str:
     )
 
 
+# Promises
+
+
+def test_a_recall_is_promised_at_the_threshold_that_serves_and_a_precision_as_measured():
+    rows = frame(4).iloc[:80].assign(decision_threshold=0.6)
+    folds = correct_promise({"Winner": rows}, "Winner").promised
+    serves = correct_promise({"Winner": rows}, "Winner", serves_at=0.2).promised
+    came = rows[rows["label"] == 1]
+    assert serves["recall"].value == pytest.approx((came["probability"] > 0.2).mean())
+    assert serves["recall"].value > folds["recall"].value
+    assert serves["precision"] == folds["precision"]
+
+
 # Intervals
 
 

@@ -22,7 +22,7 @@ from crypto_pool.replay.report import build_report, live_forecasts
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 from crypto_pool_tests.replay.lives import START, lived_through, make_life, synthetic_bars
 
-END = START + timedelta(days=7)
+END = START + timedelta(days=4)
 ARGUMENTS = (
     "replay", "--from", "2021-06-01", "--to", "2021-07-12", "--retrain-every-days", "40",
     "--symbols", "BTC,ETH", "--provider", "sandbox", "--algorithms", "LightGBM,KNeighbors",
@@ -47,7 +47,7 @@ def predictions(life: PoolLife) -> pd.DataFrame:
 def test_every_member_is_forecast_on_every_day_and_scored(lived: PoolLife) -> None:
     assert lived.failures == {}
     rows = predictions(lived)
-    assert len(rows) == 4 * 8
+    assert len(rows) == 4 * 5
     assert not rows["late"].any()
     assert not rows["in_sample"].any()
     assert rows["panel_probability"].notna().all()
@@ -56,7 +56,7 @@ def test_every_member_is_forecast_on_every_day_and_scored(lived: PoolLife) -> No
 
 def test_what_comes_later_changes_nothing_before(lived: PoolLife, tmp_path: Path) -> None:
     """Another future of one coin: neither its own rows, nor the other's by the panel, may move."""
-    changed_from = pd.Timestamp(START) + pd.Timedelta(days=5)
+    changed_from = pd.Timestamp(START) + pd.Timedelta(days=3)
     bars = {symbol: frame.copy() for symbol, frame in lived.market.bars.items()}
     bars["ETH"].loc[changed_from:] *= [1.2, 1.3, 1.1, 1.25, 4.0]
     other = lived_through(make_life(tmp_path, END, bars))
@@ -111,13 +111,15 @@ def test_the_report_shows_pool_panel_and_candidates(lived: PoolLife) -> None:
     assert 'src="http' not in page
 
 
+@pytest.mark.long
 def test_without_a_grid_the_rules_of_staleness_train(lived: PoolLife) -> None:
     """Whoever has a champion of the first day is fresh; who has none waits for the cooldown."""
-    plan = ReplayPlan(START, END, algorithms=lived.plan.algorithms, recipe=lived.recipe)
+    later = START + timedelta(days=lived.plan.retrain.cooldown_days)
+    plan = ReplayPlan(START, later, algorithms=lived.plan.algorithms, recipe=lived.recipe)
     life = lived_through(PoolLife(plan, lived.market, lived.recipe, lived.folder))
     for member, ledger in life.decisions().items():
         served = ledger["serving_version"].notna().iloc[0]
-        expected = [START] if served else [START, END]
+        expected = [START] if served else [START, later]
         assert list(ledger["as_of"]) == expected, member
 
 
