@@ -182,7 +182,7 @@ def _execute(
     assets: "Sequence[dg.AssetKey] | None" = None,
 ) -> None:
     from crypto_pool.definitions import defs
-    from crypto_pool.defs.requests import partition_range
+    from crypto_pool.defs.run_tags import partition_range
 
     defs.resolve_job_def(job).execute_in_process(
         instance=instance,

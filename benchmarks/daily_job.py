@@ -13,7 +13,8 @@ from benchmarks._pool import LAST_DAY, BuiltPool, built_pool, timed
 
 DAYS = 3
 PREPARE = """
-from crypto_pool.building import FEATURES, PREDICTIONS, PUBLICATION, open_instance, run_layers
+from crypto_pool.building import open_instance, run_layers
+from crypto_pool.defs.stages import FEATURES, PREDICTIONS, PUBLICATION
 from crypto_pool.definitions import defs
 from crypto_pool.settings import load_settings
 """

@@ -60,9 +60,10 @@ def measure() -> dict[str, float]:
 
     repository = defs.get_repository_def()
     found = {"code_location_load_s": perf_counter() - begun}
-    from crypto_pool.building import PUBLICATION, open_instance, run_layers
+    from crypto_pool.building import open_instance, run_layers
     from crypto_pool.defs.assets.models import candidate_key, champion
     from crypto_pool.defs.resources import PoolResource
+    from crypto_pool.defs.stages import PUBLICATION
     from crypto_pool.settings import load_settings
 
     settings, pool = load_settings(), PoolResource(bar_date="", only=[])

@@ -28,6 +28,7 @@ from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
 from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
+from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, TRAINING, Stage, asset_keys
 from crypto_pool.domain.market import Trend
 from crypto_pool.home import prepare_home
 from crypto_pool.recovery import await_slots, this_process
@@ -37,19 +38,6 @@ from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.pulling import pull_notes
 
 UNEXPLAINED = "the run failed; see its log in the Dagster UI"
-
-Layer = tuple[str, str]
-FEATURES: Layer = ("refresh_features", "bars and features")
-TRAINING: Layer = ("train_members", "candidates and champions")
-PREDICTIONS: Layer = ("predict_day", "forecasts")
-OUTCOMES: Layer = ("score_days", "outcomes")
-PUBLICATION: Layer = ("publish_tables", "the DuckDB file")
-# A build publishes once, at its end, and not with each stage as a run of the schedule does.
-_WITHOUT_PUBLISHING = {
-    PREDICTIONS[0]: [dg.AssetKey("daily_predictions"), dg.AssetKey("prediction_outcomes")],
-    OUTCOMES[0]: [dg.AssetKey("prediction_outcomes")],
-}
-EVERYTHING = (FEATURES, TRAINING, PREDICTIONS, OUTCOMES, PUBLICATION)
 
 
 @dataclass
@@ -82,7 +70,7 @@ def run_layers(
     instance: dg.DagsterInstance,
     settings: Settings,
     bar_date: date,
-    layers: Sequence[Layer],
+    layers: Sequence[Stage],
     say: Callable[[str], None],
 ) -> BuildReport:
     """Run the layers in order; one that fails for some coins goes on for the others.
@@ -94,22 +82,19 @@ def run_layers(
     """
     report = BuildReport()
     for layer in layers:
-        job_name, title = layer
-        partitions = partitions_of(job_name, settings, bar_date)
-        if job_name == OUTCOMES[0] and not partitions:
+        partitions = partitions_of(layer, settings, bar_date)
+        if layer == OUTCOMES and not partitions:
             continue
-        say(f"{title} ...")
-        await_slots(instance, pools_of(job_name), say)
+        say(f"{layer.title} ...")
+        await_slots(instance, pools_of(layer.job), say)
         begun = monotonic()
-        is_whole = run_layer(
-            instance,
-            Work(job_name, bar_date, partitions, partitions, _WITHOUT_PUBLISHING.get(job_name)),
-            report,
-        )
-        if job_name == FEATURES[0]:
+        is_whole = run_layer(instance, Work(layer, bar_date, partitions, partitions), report)
+        if layer == FEATURES:
             for note in pull_notes(FrameStore(settings.frames_root), partitions):
                 say(note)
-        say(f"{title}: {monotonic() - begun:.1f} s, {'done' if is_whole else 'with failures'}")
+        say(
+            f"{layer.title}: {monotonic() - begun:.1f} s, {'done' if is_whole else 'with failures'}"
+        )
     report.close(_active(settings, bar_date))
     if report.failures and PREDICTIONS in layers:
         tell_failed(settings, bar_date)
@@ -118,16 +103,18 @@ def run_layers(
 
 @dataclass(frozen=True)
 class Work:
-    """What one run is to do: of a job the range of partitions, or `only` some of it.
+    """What one run is to do: of a stage the range of partitions, or `only` some of it.
 
-    `as_then` forecasts each day as at its own daily run; `tags` are put on the run besides.
+    Without `assets` it makes those of the stage, and publishes only where that is the stage.
+    `as_then` forecasts each day as at its own daily
+    run; `tags` are put on the run besides.
     """
 
-    job_name: str
+    stage: Stage
     bar_date: date
     partitions: Sequence[str] = ()
     only: Sequence[str] = ()
-    assets: Sequence[dg.AssetKey] | None = None
+    assets: Sequence[str] | None = None
     as_then: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -159,19 +146,19 @@ def run_layer(instance: dg.DagsterInstance, work: Work, report: BuildReport) -> 
     """Do one run's work in this process and put it into the report; false if any of it failed."""
     from crypto_pool.definitions import defs
 
-    with _at_home(instance, work.job_name), stopping_when_told():
-        result = defs.resolve_job_def(work.job_name).execute_in_process(
+    with _at_home(instance, work.stage.job), stopping_when_told():
+        result = defs.resolve_job_def(work.stage.job).execute_in_process(
             instance=instance,
             run_config=work.config,
             tags={**work.all_tags, PROCESS_TAG: this_process(instance)},
-            asset_selection=work.assets,
+            asset_selection=asset_keys(work.assets or work.stage.assets),
             raise_on_error=False,
         )
-    report.runs[work.job_name] = result.run_id
+    report.runs[work.stage.job] = result.run_id
     failures = recorded_failures(instance, result.run_id)
     report.recorded.extend(failures)
     if not result.success and not failures:
-        report.failures.extend(f"{work.job_name}: {text}" for text in errors_of(result))
+        report.failures.extend(f"{work.stage.job}: {text}" for text in errors_of(result))
     return bool(result.success)
 
 
@@ -233,26 +220,24 @@ def _active(settings: Settings, bar_date: date) -> list[str]:
     return active_symbols(FrameStore(settings.frames_root), settings.symbols, bar_date)
 
 
-def partitions_of(job_name: str, settings: Settings, bar_date: date) -> list[str]:
+def partitions_of(stage: Stage, settings: Settings, bar_date: date) -> list[str]:
     """The partitions of a layer, in order; none for one that is not partitioned.
 
     Days are scored as far back as a verdict on the champions looks.
     """
     symbols = _active(settings, bar_date)
-    if job_name == FEATURES[0]:
+    if stage == FEATURES:
         return symbols
-    if job_name == TRAINING[0]:
+    if stage == TRAINING:
         return [f"{symbol}|{trend}" for symbol in symbols for trend in Trend]
-    if job_name == PREDICTIONS[0]:
+    if stage == PREDICTIONS:
         return [bar_date.isoformat()]
-    if job_name == OUTCOMES[0]:
-        window = CatchUpWindow(
-            bar_date,
-            settings.first_prediction_date,
-            settings.review_window_days,
+    if stage == OUTCOMES:
+        first, reach = settings.first_prediction_date, settings.review_window_days
+        owed = days_to_score(
+            FrameStore(settings.frames_root), CatchUpWindow(bar_date, first, reach)
         )
-        store = FrameStore(settings.frames_root)
-        return [day.isoformat() for day in days_to_score(store, window)]
+        return [day.isoformat() for day in owed]
     return []
 
 

@@ -58,6 +58,10 @@ class CryptoPoolError(Exception):
 
     exit_code = ExitCode.WRONG_INPUT
 
+    def __init_subclass__(cls, exit_code: ExitCode | None = None) -> None:
+        """Take the exit code of the class before where none is given."""
+        cls.exit_code = exit_code or cls.exit_code
+
 
 class InvalidSetting(CryptoPoolError):
     """A setting is missing or wrong."""
@@ -67,13 +71,11 @@ class ProviderMismatch(CryptoPoolError):
     """A data folder belongs to another source of bars."""
 
 
-class ProviderError(CryptoPoolError):
+class ProviderError(CryptoPoolError, exit_code=ExitCode.PROVIDER):
     """A source did not give what was asked; where it says, the same request may be answered later.
 
     `wait_seconds` is how much later; None where asking again is no use.
     """
-
-    exit_code = ExitCode.PROVIDER
 
     wait_seconds: float | None = None
 
@@ -138,81 +140,57 @@ class InvalidFeatures(CryptoPoolError):
     """Feature rows that no model may be trained on."""
 
 
-class InvalidRows(CryptoPoolError):
+class InvalidRows(CryptoPoolError, exit_code=ExitCode.STORAGE):
     """Rows that do not fit their table."""
 
-    exit_code = ExitCode.STORAGE
 
-
-class MissingPartition(CryptoPoolError):
+class MissingPartition(CryptoPoolError, exit_code=ExitCode.STORAGE):
     """A stored partition does not exist."""
 
-    exit_code = ExitCode.STORAGE
 
-
-class CorruptPartition(CryptoPoolError):
+class CorruptPartition(CryptoPoolError, exit_code=ExitCode.STORAGE):
     """A stored partition cannot be read."""
 
-    exit_code = ExitCode.STORAGE
 
-
-class IncompatibleData(CryptoPoolError):
+class IncompatibleData(CryptoPoolError, exit_code=ExitCode.STORAGE):
     """A data folder or a backup is of a version that is unknown here."""
 
-    exit_code = ExitCode.STORAGE
 
-
-class BackupError(CryptoPoolError):
+class BackupError(CryptoPoolError, exit_code=ExitCode.STORAGE):
     """A backup could not be made, or not be restored."""
 
-    exit_code = ExitCode.STORAGE
 
-
-class UnscoredCandidate(CryptoPoolError):
+class UnscoredCandidate(CryptoPoolError, exit_code=ExitCode.MEMBERS_FAILED):
     """A candidate could not be evaluated on these rows."""
 
-    exit_code = ExitCode.MEMBERS_FAILED
 
-
-class UntrustedModel(CryptoPoolError):
+class UntrustedModel(CryptoPoolError, exit_code=ExitCode.MODEL):
     """A stored model is not what was logged."""
 
-    exit_code = ExitCode.MODEL
 
-
-class ModelUnavailable(CryptoPoolError):
+class ModelUnavailable(CryptoPoolError, exit_code=ExitCode.MODEL):
     """A registered model cannot be found or read."""
 
-    exit_code = ExitCode.MODEL
 
-
-class MissingFeatures(CryptoPoolError):
+class MissingFeatures(CryptoPoolError, exit_code=ExitCode.STORAGE):
     """No feature row for the asked bar date."""
-
-    exit_code = ExitCode.STORAGE
 
 
 class QueryError(CryptoPoolError):
     """The DuckDB file refused the SQL."""
 
 
-class NothingPublished(QueryError):
+class NothingPublished(QueryError, exit_code=ExitCode.STORAGE):
     """There is no DuckDB file yet."""
-
-    exit_code = ExitCode.STORAGE
 
 
 class WorkersUnavailable(CryptoPoolError):
     """A Dask cluster cannot be trained on."""
 
 
-class StoreUnavailable(CryptoPoolError):
+class StoreUnavailable(CryptoPoolError, exit_code=ExitCode.STORAGE):
     """An object store does not answer, or takes no files."""
 
-    exit_code = ExitCode.STORAGE
 
-
-class MembersFailed(CryptoPoolError):
+class MembersFailed(CryptoPoolError, exit_code=ExitCode.MEMBERS_FAILED):
     """A batch ended, but not for every member."""
-
-    exit_code = ExitCode.MEMBERS_FAILED

@@ -9,7 +9,7 @@ from typing import Any
 
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.setting_sources import POOL_FILE, SECRETS_FILE
-from crypto_pool.settings import Settings
+from crypto_pool.settings_reference import descriptions
 
 DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
 HEAD = f"""\
@@ -45,7 +45,7 @@ def render_pool_file(values: Mapping[str, Any]) -> str:
     """Return the text of a `pool.toml`, each value below what it means."""
     parts = [HEAD]
     for name, value in values.items():
-        parts.append(f"# {Settings.model_fields[name].description}\n{name} = {_toml(value)}\n")
+        parts.append(f"# {descriptions()[name]}\n{name} = {_toml(value)}\n")
     return "\n".join(parts)
 
 

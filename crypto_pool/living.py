@@ -13,18 +13,9 @@ from time import monotonic
 
 import dagster as dg
 
-from crypto_pool.building import (
-    FEATURES,
-    OUTCOMES,
-    PREDICTIONS,
-    PUBLICATION,
-    TRAINING,
-    BuildReport,
-    Work,
-    partitions_of,
-    run_layer,
-)
+from crypto_pool.building import BuildReport, Work, partitions_of, run_layer
 from crypto_pool.defs.run_tags import ASKED_BY_TAG
+from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, TRAINING
 from crypto_pool.settings import Settings, load_settings
 
 LIVE = "live"
@@ -68,25 +59,25 @@ def live(
     """Live through the days, and publish; what an earlier call has done is not done again."""
     report = BuildReport()
     say("bars and features ...")
-    coins = partitions_of(FEATURES[0], settings, life.last)
-    run_layer(instance, Work(FEATURES[0], life.last, coins, coins), report)
+    coins = partitions_of(FEATURES, settings, life.last)
+    run_layer(instance, Work(FEATURES, life.last, coins, coins), report)
     stretches = list(life.stretches())
     for number, (training, days) in enumerate(stretches, 1):
         if days[0] == training:
             trained_at = settings.daily_run_of(training) + TRAINED_AFTER
-            members = partitions_of(TRAINING[0], settings, training)
-            work = Work(TRAINING[0], training, members, members)
+            members = partitions_of(TRAINING, settings, training)
+            work = Work(TRAINING, training, members, members)
             _do(instance, work, trained_at, report, say, f"trained as of {training}")
         told = f"{number}/{len(stretches)} {days[0]} to {days[-1]}"
         keys = [day.isoformat() for day in days]
-        work = Work(PREDICTIONS[0], days[-1], keys, as_then=True)
-        forecasts = replace(work, assets=[dg.AssetKey("daily_predictions")])
-        _do(instance, forecasts, settings.daily_run_of(days[-1]), report, say, f"forecast {told}")
-        matured = partitions_of(OUTCOMES[0], settings, days[-1])
+        work = Work(PREDICTIONS, days[-1], keys, assets=["daily_predictions"], as_then=True)
+        _do(instance, work, settings.daily_run_of(days[-1]), report, say, f"forecast {told}")
+        matured = partitions_of(OUTCOMES, settings, days[-1])
         if matured:
-            work = Work(OUTCOMES[0], days[-1], matured, only=matured)
+            reviewed = (*OUTCOMES.assets, *OUTCOMES.ending)
+            work = Work(OUTCOMES, days[-1], matured, only=matured, assets=reviewed)
             _do(instance, work, settings.daily_run_of(days[-1]), report, say, f"scored {told}")
-    run_layer(instance, Work(PUBLICATION[0], life.last), report)
+    run_layer(instance, Work(PUBLICATION, life.last), report)
     report.close(settings.symbols)
     return report
 
@@ -103,7 +94,7 @@ def _do(
     coins = ",".join(load_settings().symbols)
     work = replace(work, tags={ASKED_BY_TAG: LIVE, COINS_TAG: coins})
     done = dg.RunsFilter(
-        job_name=work.job_name, tags=work.all_tags, statuses=[dg.DagsterRunStatus.SUCCESS]
+        job_name=work.stage.job, tags=work.all_tags, statuses=[dg.DagsterRunStatus.SUCCESS]
     )
     if instance.get_runs_count(done):
         return

@@ -98,7 +98,7 @@ def recover(instance: dg.DagsterInstance, settings: Settings, *, is_up: bool = F
     ended = end_lost_runs(instance, is_up=is_up)
     registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
     registry.prepare()
-    registry.runs.close_orphans(lambda run_id: _is_alive(instance, run_id))
+    registry.upkeep.close_orphans(lambda run_id: _is_alive(instance, run_id))
     return ended
 
 

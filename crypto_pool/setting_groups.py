@@ -1,6 +1,7 @@
 """What can be set, one class a topic; its docstring heads the topic's part of the reference.
 
-Fields only: how they are read, checked together and combined is in `crypto_pool.settings`.
+The string below a field says what it means; the page docs/configuration.md is made from it. How
+fields are read, checked together and combined is in `crypto_pool.settings`.
 """
 
 from datetime import date, datetime
@@ -30,306 +31,210 @@ Url = Annotated[str, Field(pattern=r"^https?://")]
 class Scope(BaseModel):
     """What the pool is about."""
 
-    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
-        DEFAULT_SYMBOLS, description="Coins of the pool."
-    )
-    interval: Literal["daily"] = Field("daily", description="Length of the bars pulled.")
-    time_period: int = Field(7, ge=2, le=60, description="Look-back of ADX, RSI and their like.")
-    indicator_source: Literal["local", "provider"] = Field(
-        "local",
-        description="Compute indicators from the stored bars, or pull them ready-made "
-        "(16 requests a coin instead of 1).",
-    )
-    series_type: Literal["open", "high", "low", "close"] = Field(
-        "close", description="The price indicators are computed from."
-    )
+    symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
+    """Coins of the pool."""
+    interval: Literal["daily"] = "daily"
+    """Length of the bars pulled."""
+    time_period: int = Field(7, ge=2, le=60)
+    """Look-back of ADX, RSI and their like."""
+    indicator_source: Literal["local", "provider"] = "local"
+    """Compute indicators from the stored bars, or pull them ready-made (16 requests a coin instead
+    of 1)."""
+    series_type: Literal["open", "high", "low", "close"] = "close"
+    """The price indicators are computed from."""
 
 
 class MarketData(BaseModel):
     """Where bars come from."""
 
-    provider: Literal["sandbox", "directory", "alpha_vantage", "exchange"] = Field(
-        "sandbox", description="Where daily bars come from."
-    )
-    alpha_vantage_api_key: SecretStr | None = Field(
-        None, description="Key of the alpha_vantage provider."
-    )
-    alpha_vantage_base_url: Url = Field(
-        "https://www.alphavantage.co/query", description="Address of the alpha_vantage provider."
-    )
-    alpha_vantage_plan: Plan = Field(
-        "free", description="The key's plan, which sets the request budget."
-    )
-    alpha_vantage_per_second: int | None = Field(
-        None, ge=1, description="Requests a second of a custom plan; empty: no limit."
-    )
-    alpha_vantage_per_minute: int | None = Field(
-        None, ge=1, description="Requests a minute of a custom plan; empty: no limit."
-    )
-    alpha_vantage_per_day: int | None = Field(
-        None, ge=1, description="Requests in 24 hours of a custom plan; empty: no limit."
-    )
-    alpha_vantage_timeout_seconds: float = Field(
-        30,
-        gt=0,
-        le=600,
-        description="Longest silence within an answer; a whole answer may take twice that.",
-    )
-    request_budget_dir: Path | None = Field(
-        None,
-        description="Local folder where all pools of this machine count a key's requests; "
-        "default: .crypto_pool/request_budget in the home folder.",
-    )
-    market_data_dir: Path | None = Field(
-        None, description="Folder of SYMBOL.csv or SYMBOL.parquet for the directory provider."
-    )
-    exchange: Literal["binance", "kraken", "coinbase"] = Field(
-        "binance", description="Whose daily bars the exchange provider pulls; no key is needed."
-    )
-    quote_currency: str | None = Field(
-        None,
-        description="Currency of the exchange's prices; default: USDT on Binance, else USD.",
-    )
-    exchange_url: Url | None = Field(
-        None,
-        json_schema_extra=HIDDEN,
-        description="Another address that answers as the exchange does, such as a sandbox.",
-    )
+    provider: Literal["sandbox", "directory", "alpha_vantage", "exchange"] = "sandbox"
+    """Where daily bars come from."""
+    alpha_vantage_api_key: SecretStr | None = None
+    """Key of the alpha_vantage provider."""
+    alpha_vantage_base_url: Url = "https://www.alphavantage.co/query"
+    """Address of the alpha_vantage provider."""
+    alpha_vantage_plan: Plan = "free"
+    """The key's plan, which sets the request budget."""
+    alpha_vantage_per_second: int | None = Field(None, ge=1)
+    """Requests a second of a custom plan; empty: no limit."""
+    alpha_vantage_per_minute: int | None = Field(None, ge=1)
+    """Requests a minute of a custom plan; empty: no limit."""
+    alpha_vantage_per_day: int | None = Field(None, ge=1)
+    """Requests in 24 hours of a custom plan; empty: no limit."""
+    alpha_vantage_timeout_seconds: float = Field(30, gt=0, le=600)
+    """Longest silence within an answer; a whole answer may take twice that."""
+    request_budget_dir: Path | None = None
+    """Local folder where all pools of this machine count a key's requests; default:
+    .crypto_pool/request_budget in the home folder."""
+    market_data_dir: Path | None = None
+    """Folder of SYMBOL.csv or SYMBOL.parquet for the directory provider."""
+    exchange: Literal["binance", "kraken", "coinbase"] = "binance"
+    """Whose daily bars the exchange provider pulls; no key is needed."""
+    quote_currency: str | None = None
+    """Currency of the exchange's prices; default: USDT on Binance, else USD."""
+    exchange_url: Url | None = Field(None, json_schema_extra=HIDDEN)
+    """Another address that answers as the exchange does, such as a sandbox."""
 
 
 class Target(BaseModel):
     """What is forecast."""
 
-    prediction_window_days: int = Field(
-        10, ge=10, le=LONGEST_HORIZON, description="Horizon in calendar days."
-    )
-    target_pct: float = Field(
-        0.05, gt=0, lt=1, description="Move of the target that counts, as a fraction."
-    )
-    target: Literal["sma_shift", "forward_return"] = Field(
-        "sma_shift", description="What is forecast: a shift of SMA10, or of the close."
-    )
-    first_prediction_date: date = Field(
-        date(2018, 1, 1), description="First day of the daily partitions."
-    )
+    prediction_window_days: int = Field(10, ge=10, le=LONGEST_HORIZON)
+    """Horizon in calendar days."""
+    target_pct: float = Field(0.05, gt=0, lt=1)
+    """Move of the target that counts, as a fraction."""
+    target: Literal["sma_shift", "forward_return"] = "sma_shift"
+    """What is forecast: a shift of SMA10, or of the close."""
+    first_prediction_date: date = date(2018, 1, 1)
+    """First day of the daily partitions."""
 
 
 class Training(BaseModel):
     """Training and judging."""
 
-    training_rows: int = Field(1000, ge=100, description="Latest labelled rows used for training.")
-    min_history_bars: int = Field(
-        365, ge=100, description="Candidates are trained from so many real bars on."
-    )
-    evaluation_policy: Literal["purged_walk_forward", "holdout"] = Field(
-        "purged_walk_forward", description="How candidates are evaluated and chosen."
-    )
-    calibration: Literal["anchored", "platt", "isotonic"] = Field(
-        "anchored", description="How purged_walk_forward turns scores into probabilities."
-    )
-    selection: Literal["one_standard_error", "best"] = Field(
-        "one_standard_error",
-        description="Which candidate serves: the best of those better than the baseline beyond "
-        "chance, or the best of all.",
-    )
-    seed: int = Field(7, ge=0, le=2**31 - 1, description="Seed of every candidate.")
-    workers: int = Field(2, ge=1, le=64, description="Training processes.")
-    dask_scheduler: str | None = Field(
-        None,
-        pattern=r"^(tcp|tls)://[^/]+:\d+$",
-        description="Dask scheduler whose workers train instead of local processes, for example "
-        "tcp://10.0.0.5:8786; needs `crypto-pool[scale]`.",
-    )
-    explained_rows: int = Field(
-        60, ge=10, description="Latest evaluation rows a champion's importance is measured on."
-    )
+    training_rows: int = Field(1000, ge=100)
+    """Latest labelled rows used for training."""
+    min_history_bars: int = Field(365, ge=100)
+    """Candidates are trained from so many real bars on."""
+    evaluation_policy: Literal["purged_walk_forward", "holdout"] = "purged_walk_forward"
+    """How candidates are evaluated and chosen."""
+    calibration: Literal["anchored", "platt", "isotonic"] = "anchored"
+    """How purged_walk_forward turns scores into probabilities."""
+    selection: Literal["one_standard_error", "best"] = "one_standard_error"
+    """Which candidate serves: the best of those better than the baseline beyond chance, or the best
+    of all."""
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+    """Seed of every candidate."""
+    workers: int = Field(2, ge=1, le=64)
+    """Training processes."""
+    dask_scheduler: str | None = Field(None, pattern=r"^(tcp|tls)://[^/]+:\d+$")
+    """Dask scheduler whose workers train instead of local processes, for example
+    tcp://10.0.0.5:8786; needs `crypto-pool[scale]`."""
+    explained_rows: int = Field(60, ge=10)
+    """Latest evaluation rows a champion's importance is measured on."""
 
 
 class ChampionLife(BaseModel):
     """The life of a champion."""
 
-    refresh_after_days: int = Field(
-        30,
-        ge=1,
-        description="Days after its training when a champion is old: a challenger that is not "
-        "worse takes over.",
-    )
-    review_window_days: int = Field(
-        365, ge=100, description="Latest days of outcomes a champion is judged by."
-    )
-    abstain_beyond_widths: float | None = Field(
-        3.0,
-        gt=0,
-        description="A forecast abstains after a move of ten daily sigmas, and if an input lies "
-        "further outside its training span than this many widths of it; empty: however far.",
-    )
+    refresh_after_days: int = Field(30, ge=1)
+    """Days after its training when a champion is old: a challenger that is not worse takes over."""
+    review_window_days: int = Field(365, ge=100)
+    """Latest days of outcomes a champion is judged by."""
+    abstain_beyond_widths: float | None = Field(3.0, gt=0)
+    """A forecast abstains after a move of ten daily sigmas, and if an input lies further outside
+    its training span than this many widths of it; empty: however far."""
 
 
 class Automation(BaseModel):
     """Schedule and staleness."""
 
-    automation_on: bool = Field(
-        False, description="Start with the daily schedule and the sensors switched on."
-    )
-    daily_at_utc: str = Field(
-        "00:20",
-        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
-        description="When the day that has closed is pulled, scored and forecast, HH:MM in UTC.",
-    )
-    catch_up_days: int = Field(
-        30, ge=1, le=365, description="Latest closed days whose missing forecasts are still made."
-    )
-    retrain_after_days: int = Field(
-        30, ge=1, description="Days after its last training when a member is trained again."
-    )
-    retrain_after_rows: int = Field(
-        60, ge=1, description="Labelled rows since its last training that make a member stale."
-    )
-    drift_limit: float = Field(
-        0.5,
-        gt=0,
-        le=1,
-        description="Share of a feature's last 30 rows outside its training span that makes a "
-        "member stale.",
-    )
-    retrain_cooldown_days: int = Field(
-        7, ge=0, description="Days before a stale member is asked to be trained again."
-    )
-    retrain_daily_members: int = Field(
-        40, ge=0, description="Stale members trained a day, the worst first."
-    )
+    automation_on: bool = False
+    """Start with the daily schedule and the sensors switched on."""
+    daily_at_utc: str = Field("00:20", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    """When the day that has closed is pulled, scored and forecast, HH:MM in UTC."""
+    catch_up_days: int = Field(30, ge=1, le=365)
+    """Latest closed days whose missing forecasts are still made."""
+    retrain_after_days: int = Field(30, ge=1)
+    """Days after its last training when a member is trained again."""
+    retrain_after_rows: int = Field(60, ge=1)
+    """Labelled rows since its last training that make a member stale."""
+    drift_limit: float = Field(0.5, gt=0, le=1)
+    """Share of a feature's last 30 rows outside its training span that makes a member stale."""
+    retrain_cooldown_days: int = Field(7, ge=0)
+    """Days before a stale member is asked to be trained again."""
+    retrain_daily_members: int = Field(40, ge=0)
+    """Stale members trained a day, the worst first."""
 
 
 class State(BaseModel):
     """Where state lives."""
 
     dagster_home: Path = Field(
-        DEFAULT_HOME,
-        validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
-        description="The pool's home: folder of pool.toml, dagster.yaml and all state; the option "
-        "--home wins.",
+        DEFAULT_HOME, validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home")
     )
-    data_dir: Path | None = Field(
-        None, description="Local folder of all state; default: data below DAGSTER_HOME."
-    )
-    parquet_root: str | None = Field(
-        None, description="Root of the Parquet files, a path or fsspec URI; default: in data_dir."
-    )
-    mlflow_backend_uri: SecretStr | None = Field(
-        None,
-        description="MLflow's database if it is not the SQLite file in data_dir, for example "
-        "postgresql://pool@db.internal/mlflow; needs `crypto-pool[scale]`.",
-    )
-    mlflow_artifact_root: str | None = Field(
-        None,
-        description="Root of MLflow's artifacts, a path or a URI such as s3://bucket/artifacts; "
-        "default: in data_dir.",
-    )
-    publication_root: str | None = Field(
-        None,
-        description="Folder or fsspec URI that each publication of the DuckDB file is copied to, "
-        "as crypto_pool.duckdb; empty: none.",
-    )
+    """The pool's home: folder of pool.toml, dagster.yaml and all state; the option --home wins."""
+    data_dir: Path | None = None
+    """Local folder of all state; default: data below DAGSTER_HOME."""
+    parquet_root: str | None = None
+    """Root of the Parquet files, a path or fsspec URI; default: in data_dir."""
+    mlflow_backend_uri: SecretStr | None = None
+    """MLflow's database if it is not the SQLite file in data_dir, for example
+    postgresql://pool@db.internal/mlflow; needs `crypto-pool[scale]`."""
+    mlflow_artifact_root: str | None = None
+    """Root of MLflow's artifacts, a path or a URI such as s3://bucket/artifacts; default: in
+    data_dir."""
+    publication_root: str | None = None
+    """Folder or fsspec URI that each publication of the DuckDB file is copied to, as
+    crypto_pool.duckdb; empty: none."""
 
 
 class Upkeep(BaseModel):
     """Alerts and retention."""
 
-    alert_webhook_url: SecretStr | None = Field(
-        None, description="Slack-compatible webhook that is told of incidents beside the log."
-    )
-    heartbeat_url: SecretStr | None = Field(
-        None,
-        description="Address of a heartbeat service, fetched after each published day, and with "
-        "/fail after a failed one: it tells you when this machine is off.",
-    )
-    alert_daily_digest: bool = Field(
-        False, description="Tell each day's signals, what came due and whether promises were kept."
-    )
-    alert_deadline_hours: int = Field(
-        6, ge=0, le=23, description="Hours after daily_at_utc when missing forecasts are told."
-    )
-    keep_runs_days: int | None = Field(
-        90, ge=1, description="Days Dagster's runs and events are kept; empty: for ever."
-    )
-    keep_candidates_days: int | None = Field(
-        60,
-        ge=1,
-        description="Days the artifacts of candidates without a registered version are kept; "
-        "empty: for ever.",
-    )
-    keep_raw_answers_days: int | None = Field(
-        90, ge=1, description="Days a provider's raw answers are kept; empty: for ever."
-    )
-    keep_publications: int = Field(
-        3, ge=1, description="Latest publications of the DuckDB file that are kept."
-    )
+    alert_webhook_url: SecretStr | None = None
+    """Slack-compatible webhook that is told of incidents beside the log."""
+    heartbeat_url: SecretStr | None = None
+    """Address of a heartbeat service, fetched after each published day, and with /fail after a
+    failed one: it tells you when this machine is off."""
+    alert_daily_digest: bool = False
+    """Tell each day's signals, what came due and whether promises were kept."""
+    alert_deadline_hours: int = Field(6, ge=0, le=23)
+    """Hours after daily_at_utc when missing forecasts are told."""
+    keep_runs_days: int | None = Field(90, ge=1)
+    """Days Dagster's runs and events are kept; empty: for ever."""
+    keep_candidates_days: int | None = Field(60, ge=1)
+    """Days the artifacts of candidates without a registered version are kept; empty: for ever."""
+    keep_raw_answers_days: int | None = Field(90, ge=1)
+    """Days a provider's raw answers are kept; empty: for ever."""
+    keep_publications: int = Field(3, ge=1)
+    """Latest publications of the DuckDB file that are kept."""
 
 
 class Serving(BaseModel):
     """The API and the pages."""
 
-    serving_host: str = Field(
-        "127.0.0.1",
-        description="Address the API and the pages listen on; beyond loopback it needs a token.",
-    )
-    serving_port: int = Field(8000, ge=0, le=65535, description="Port of the API and the pages.")
-    page_url: Url = Field(
-        "http://127.0.0.1:8000", description="Address of the pool's page, for links to it."
-    )
-    dagster_url: Url = Field(
-        "http://127.0.0.1:3000", description="Address of the Dagster UI, for links to it."
-    )
-    mlflow_url: Url = Field(
-        "http://127.0.0.1:5000", description="Address of the MLflow UI, for links to it."
-    )
-    serving_token: SecretStr | None = Field(
-        None, description="Bearer token every request to the API must carry, if set."
-    )
-    serving_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Names the API is reached by beside loopback and serving_host.",
-    )
-    serving_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
-        (),
-        description="Addresses or networks of the proxies before the API, whose "
-        "X-Forwarded-For says who asks; no other's does.",
-    )
-    serving_rate_limit: str = Field(
-        "600/minute", description="Requests one remote address may make, for example 600/minute."
-    )
-    serving_loopback_rate_limit: str = Field(
-        "50000/second", description="Requests this machine itself may make."
-    )
+    serving_host: str = "127.0.0.1"
+    """Address the API and the pages listen on; beyond loopback it needs a token."""
+    serving_port: int = Field(8000, ge=0, le=65535)
+    """Port of the API and the pages."""
+    page_url: Url = "http://127.0.0.1:8000"
+    """Address of the pool's page, for links to it."""
+    dagster_url: Url = "http://127.0.0.1:3000"
+    """Address of the Dagster UI, for links to it."""
+    mlflow_url: Url = "http://127.0.0.1:5000"
+    """Address of the MLflow UI, for links to it."""
+    serving_token: SecretStr | None = None
+    """Bearer token every request to the API must carry, if set."""
+    serving_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names the API is reached by beside loopback and serving_host."""
+    serving_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    """Addresses or networks of the proxies before the API, whose X-Forwarded-For says who asks; no
+    other's does."""
+    serving_rate_limit: str = "600/minute"
+    """Requests one remote address may make, for example 600/minute."""
+    serving_loopback_rate_limit: str = "50000/second"
+    """Requests this machine itself may make."""
 
 
 class Simulation(BaseModel):
     """The synthetic market and the clock."""
 
-    sandbox_url: Url | None = Field(
-        None, description="Address of a running `crypto-pool sandbox`; empty: none is needed."
-    )
-    sandbox_seed: int = Field(7, ge=0, description="Seed of the synthetic market.")
-    sandbox_predictability: float = Field(
-        0.15, ge=0, le=1, description="Planted drift of the synthetic market, in daily sigmas."
-    )
-    sandbox_trending_share: float = Field(
-        1.0, ge=0, le=1, description="Share of its coins that have the planted drift."
-    )
-    sandbox_random_walk: bool = Field(
-        False, description="Make the synthetic market a pure random walk."
-    )
-    simulated_now: datetime | None = Field(
-        None,
-        json_schema_extra=HIDDEN,
-        description="A fixed UTC clock, for replays and tests.",
-    )
-    simulated_now_file: Path | None = Field(
-        None,
-        json_schema_extra=HIDDEN,
-        description="File with the UTC time, read whenever the time is asked for: one clock that "
-        "all processes of a drill follow.",
-    )
+    sandbox_url: Url | None = None
+    """Address of a running `crypto-pool sandbox`; empty: none is needed."""
+    sandbox_seed: int = Field(7, ge=0)
+    """Seed of the synthetic market."""
+    sandbox_predictability: float = Field(0.15, ge=0, le=1)
+    """Planted drift of the synthetic market, in daily sigmas."""
+    sandbox_trending_share: float = Field(1.0, ge=0, le=1)
+    """Share of its coins that have the planted drift."""
+    sandbox_random_walk: bool = False
+    """Make the synthetic market a pure random walk."""
+    simulated_now: datetime | None = Field(None, json_schema_extra=HIDDEN)
+    """A fixed UTC clock, for replays and tests."""
+    simulated_now_file: Path | None = Field(None, json_schema_extra=HIDDEN)
+    """File with the UTC time, read whenever the time is asked for: one clock that all processes of
+    a drill follow."""
 
 
 class Groups(

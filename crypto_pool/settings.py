@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from crypto_pool.domain.addresses import without_credentials
-from crypto_pool.domain.recipe import Recipe, Target
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InvalidSetting
@@ -129,17 +129,7 @@ class Settings(Groups, BaseSettings):
     @property
     def recipe(self) -> Recipe:
         """How the pool's models are made."""
-        return Recipe(
-            target=Target(self.target, self.target_pct, self.prediction_window_days),
-            evaluation_policy=self.evaluation_policy,
-            calibration=self.calibration,
-            selection=self.selection,
-            seed=self.seed,
-            training_rows=self.training_rows,
-            time_period=self.time_period,
-            series_type=self.series_type,
-            indicator_source=self.indicator_source,
-        )
+        return Recipe.from_settings(vars(self))
 
     @property
     def promotion_rules(self) -> "PromotionRules":

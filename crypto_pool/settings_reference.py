@@ -3,18 +3,27 @@
 `python -m crypto_pool.settings_reference > docs/configuration.md` renews it.
 """
 
-import types
+import ast
+import inspect
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
 
+from crypto_pool import setting_groups
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import variable_name
 from crypto_pool.setting_groups import HIDDEN, Groups
 from crypto_pool.settings import Settings
 
+WORDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+}
 INTRODUCTION = """\
 # Configuration
 
@@ -36,10 +45,25 @@ def settings_page() -> str:
     """Give the whole page as Markdown."""
     parts = [INTRODUCTION]
     for title, names in grouped_settings().items():
-        rows = [_row(name, Settings.model_fields[name]) for name in names]
+        rows = [_row(name) for name in names]
         parts.append("\n".join([f"## {title}", "", "| variable | default | meaning |",
                                 "|---|---|---|", *rows, ""]))  # fmt: skip
     return "\n".join(parts)
+
+
+@cache
+def descriptions() -> dict[str, str]:
+    """Return what each setting means, by its name, as the string below its field says."""
+    groups = ast.parse(inspect.getsource(setting_groups)).body
+    pairs = [pair for one in groups if isinstance(one, ast.ClassDef) for pair in pairwise(one.body)]
+    return {
+        field.target.id: " ".join(str(text.value.value).split())
+        for field, text in pairs
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
 
 
 def grouped_settings() -> dict[str, list[str]]:
@@ -53,11 +77,12 @@ def grouped_settings() -> dict[str, list[str]]:
     }
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    if not field.description:
-        raise InvalidSetting(f"the setting {name} has no description; give its Field one")
-    meaning = " ".join([field.description, *_allowed(field)]).replace("|", "\\|")
-    return f"| `{variable_name(name)}` | {_shown_default(field.default)} | {meaning} |"
+def _row(name: str) -> str:
+    if name not in descriptions():
+        raise InvalidSetting(f"the setting {name} has no description; write one below its field")
+    meaning = " ".join([descriptions()[name], *_allowed(name)]).replace("|", "\\|")
+    default = _shown_default(Settings.model_fields[name].default)
+    return f"| `{variable_name(name)}` | {default} | {meaning} |"
 
 
 def _shown_default(value: object) -> str:
@@ -70,27 +95,22 @@ def _shown_default(value: object) -> str:
     return f"`{value.as_posix() if isinstance(value, Path) else value}`"
 
 
-def _allowed(field: FieldInfo) -> list[str]:
+def _allowed(name: str) -> list[str]:
     """Say which values are taken, where the type or a bound limits them."""
-    choices = _choices(field.annotation)
-    said = [f"One of {', '.join(f'`{choice}`' for choice in choices)}."] if choices else []
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    given = _schema()[name]
+    kinds = given.get("anyOf", [given])
+    values = [value for kind in kinds for value in kind.get("enum", [kind.get("const")]) if value]
+    said = [f"One of {', '.join(f'`{value}`' for value in values)}."] if values else []
     bounds = [
-        f"{word} {getattr(limit, name)}"
-        for limit in field.metadata
-        for name, word in words.items()
-        if isinstance(getattr(limit, name, None), int | float)
+        f"{word} {kind[limit]}" for kind in kinds for limit, word in WORDS.items() if limit in kind
     ]
     return [*said, f"({', '.join(bounds)})"] if bounds else said
 
 
-def _choices(annotation: Any) -> tuple[str, ...]:
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return tuple(map(str, get_args(annotation)))
-    if origin in (Union, types.UnionType, Annotated):
-        return tuple(choice for part in get_args(annotation) for choice in _choices(part))
-    return ()
+@cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = Settings.model_json_schema(by_alias=False)["properties"]
+    return schema
 
 
 if __name__ == "__main__":

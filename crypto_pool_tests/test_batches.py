@@ -1,6 +1,9 @@
+import asyncio
 import os
+from contextlib import closing
 
 import dagster as dg
+import pytest
 
 from crypto_pool.defs.batches import (
     PartitionFailure,
@@ -38,9 +41,15 @@ def test_different_failures_are_all_told():
 
 LETTERS = dg.StaticPartitionsDefinition(["a", "b"])
 FAILING = "CRYPTO_POOL_TEST_FAILING_ALGORITHM"
+BOTH = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
 
 
 def algorithms_job() -> dg.JobDefinition:
+    """The job of `algorithms`."""
+    return algorithms().resolve_job_def("train")
+
+
+def algorithms() -> dg.Definitions:
     """Two algorithms for two members, of which one may fail for both, and who serves."""
 
     def spec(name: str) -> dg.AssetSpec:
@@ -68,20 +77,18 @@ def algorithms_job() -> dg.JobDefinition:
 
     every = [candidates, champion]
     job = dg.define_asset_job("train", dg.AssetSelection.all())
-    defs = dg.Definitions(
+    return dg.Definitions(
         every,
         asset_checks=[every_partition_processed(key) for key in (*keys, champion.key)],
         jobs=[job],
         resources={"survivors": SurvivorsIOManager()},
         executor=dg.in_process_executor,
     )
-    return defs.resolve_job_def("train")
 
 
 def run_all(instance: dg.DagsterInstance, **options) -> dg.JobExecutionResult:
-    tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
     return dg.execute_job(
-        dg.reconstructable(algorithms_job), instance, tags=tags, raise_on_error=False, **options
+        dg.reconstructable(algorithms_job), instance, tags=BOTH, raise_on_error=False, **options
     )
 
 
@@ -113,3 +120,71 @@ def test_executing_again_from_the_failure_passes_only_once_the_failed_was_made(m
         from_second = dg.ReexecutionOptions.from_failure(second.run_id, instance)
         with run_all(instance, reexecution_options=from_second) as third:
             assert third.success
+
+
+LAUNCH = """
+mutation($params: ExecutionParams!) {
+  launched: launchPipelineExecution(executionParams: $params) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+  }
+}
+"""
+AGAIN = """
+mutation($params: ReexecutionParams!) {
+  launched: launchPipelineReexecution(reexecutionParams: $params) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+  }
+}
+"""
+IN_THIS_PROCESS = {
+    "run_launcher": {
+        "module": "dagster._core.launcher.sync_in_memory_run_launcher",
+        "class": "SyncInMemoryRunLauncher",
+    },
+    "run_coordinator": {
+        "module": "dagster._core.run_coordinator",
+        "class": "DefaultRunCoordinator",
+    },
+}
+
+
+# Dagster makes an event loop of its own inside that of a run launched in the process of its server.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_ui_s_re_execution_passes_only_once_the_failed_was_made(monkeypatch):
+    """By the mutations that its buttons send; the web server's own schema answers them."""
+    from dagster._core.test_utils import in_process_test_workspace
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+    from dagster_graphql.schema import create_schema
+
+    origin = LoadableTargetOrigin(python_file=__file__, attribute="algorithms")
+    monkeypatch.setenv(FAILING, "bad")
+    with (
+        dg.instance_for_test(overrides=IN_THIS_PROCESS) as instance,
+        in_process_test_workspace(instance, origin) as workspace,
+        closing(asyncio.new_event_loop()) as loop,
+    ):
+        (location,) = workspace.code_locations
+        (repository,) = location.get_repositories()
+        selector = {
+            "repositoryLocationName": location.name,
+            "repositoryName": repository,
+            "pipelineName": "train",
+        }
+        tags = [{"key": key, "value": value} for key, value in BOTH.items()]
+        whole = {"selector": selector, "executionMetadata": {"tags": tags}, "mode": "default"}
+
+        def ended(mutation: str, params: dict) -> dg.DagsterRun:
+            asked = create_schema().execute_async(
+                mutation, context_value=workspace, variable_values={"params": params}
+            )
+            answer = loop.run_until_complete(asked)
+            assert answer.errors is None
+            return instance.get_run_by_id(answer.data["launched"]["run"]["runId"])
+
+        first = ended(LAUNCH, whole)
+        again = {"parentRunId": first.run_id, "strategy": "FROM_FAILURE"}
+        second = ended(AGAIN, again)
+        assert first.status is second.status is dg.DagsterRunStatus.FAILURE
+        monkeypatch.delenv(FAILING)
+        assert ended(LAUNCH, whole).status is dg.DagsterRunStatus.SUCCESS
+        assert ended(AGAIN, again).status is dg.DagsterRunStatus.SUCCESS

@@ -15,7 +15,8 @@ UNNEEDED = (
 )
 DAY = """
 import json, sys
-from crypto_pool.building import FEATURES, PREDICTIONS, PUBLICATION, open_instance, run_layers
+from crypto_pool.building import open_instance, run_layers
+from crypto_pool.defs.stages import FEATURES, PREDICTIONS, PUBLICATION
 from crypto_pool.settings import load_settings
 settings = load_settings()
 with open_instance(settings) as instance:

@@ -110,7 +110,8 @@ def test_runs_of_a_command_are_the_code_locations_own(tmp_path):
     """So they are on the timeline and at their job; no tag that people see names a process."""
     import dagster as dg
 
-    from crypto_pool.building import PUBLICATION, open_instance, run_layers
+    from crypto_pool.building import open_instance, run_layers
+    from crypto_pool.defs.stages import PUBLICATION
     from crypto_pool.settings import Settings
 
     settings = Settings(_env_file=None, dagster_home=tmp_path)

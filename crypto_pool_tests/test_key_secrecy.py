@@ -48,8 +48,8 @@ from datetime import datetime, timedelta
 import requests
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
-from dagster import AssetKey
-from crypto_pool.building import FEATURES, BuildReport, Work, open_instance, run_layer
+from crypto_pool.building import BuildReport, Work, open_instance, run_layer
+from crypto_pool.defs.stages import FEATURES
 from crypto_pool.settings import load_settings
 
 AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
@@ -67,7 +67,7 @@ with open_instance(load_settings()) as instance:
         if fault:
             http.post(f"{server}/faults", json={"fault": fault, "symbol": "BBB"}, timeout=240)
         report, day, symbols = BuildReport(), settings.last_closed(), settings.symbols
-        work = Work(FEATURES[0], day, symbols, symbols, assets=[AssetKey("daily_bars")])
+        work = Work(FEATURES, day, symbols, symbols, assets=["daily_bars"])
         run_layer(instance, work, report)
         report.close(symbols)
         http.delete(f"{server}/faults", timeout=240)

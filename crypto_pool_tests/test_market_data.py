@@ -21,12 +21,13 @@ MARKET = SyntheticMarket(seed=6, predictability=0.5, epoch=date(2020, 6, 1))
 
 REFRESH = """
 import json
-from crypto_pool.building import FEATURES, open_instance, run_layers
+from crypto_pool.building import open_instance, run_layers
+from crypto_pool.defs.stages import FEATURES
 from crypto_pool.settings import load_settings
 settings = load_settings()
 with open_instance(settings) as instance:
     report = run_layers(instance, settings, settings.last_closed(), (FEATURES,), print)
-    records = instance.get_records_for_run(report.runs[FEATURES[0]]).records
+    records = instance.get_records_for_run(report.runs[FEATURES.job]).records
     events = [record.event_log_entry.dagster_event for record in records]
     checks = {
         event.asset_check_evaluation_data.check_name: [

@@ -27,6 +27,7 @@ from crypto_pool.domain.columns import (
 )
 from crypto_pool.domain.recipe import DEFAULT_TARGET
 from crypto_pool.domain.tables import TABLES
+from crypto_pool.errors import ModelUnavailable
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow import reviewing
@@ -221,3 +222,36 @@ def test_a_damaged_row_of_a_member_that_nobody_serves_goes(data, length):
     assert not file.exists()
     rows = query(data, "SELECT symbol || '|' || trend AS member FROM champions")
     assert set(rows["member"]) == set(GONE)
+
+
+def test_where_mlflow_does_not_answer_the_tables_are_published_and_the_run_says_so(
+    data, monkeypatch
+):
+    write_bars(data, "BTC", 5)
+
+    def refuse(*_):
+        raise ModelUnavailable("the store does not answer")
+
+    monkeypatch.setattr("crypto_pool.adapters.mlflow.versions.Versions.aliases", refuse)
+    result = published()
+
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    assert "the store does not answer" in str(failed.step_failure_data.error)
+    assert dict(query(data, DAYS_STORED).to_numpy()) == {"BTC": 5}
+
+
+def test_champions_on_other_terms_than_the_pool_s_say_so(data):
+    store, table = FrameStore(str(data / "parquet")), TABLES["champions"]
+    terms = {"time_period": "7", "series_type": "close", "target_pct": "0.05"}
+    for member, told in zip(GONE, ({}, {"series_type": "high"}), strict=True):
+        symbol, trend = member.split("|")
+        row = table.row({"symbol": symbol, "trend": trend, "model_version": "1", **terms, **told})
+        store.write("champions", member, table.frame([{**row, **told}]))
+
+    assert published().success
+
+    said = query(data, "SELECT symbol, fault FROM champions")
+    assert dict(said.astype(object).where(said.notna(), None).to_numpy()) == {
+        "XRPOLD": None,
+        "LUNAOLD": "its terms are not the pool's: series_type was high and is close",
+    }

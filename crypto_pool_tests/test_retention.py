@@ -52,7 +52,7 @@ def candidates(registry, candidate_fit):
 
 
 def remove(registry, kept=frozenset(), before=LATER):
-    return registry.runs.remove_old(kept | registry.versions.registered_runs(), before)
+    return registry.upkeep.remove_old(kept | registry.versions.registered_runs(), before)
 
 
 def frame() -> pd.DataFrame:

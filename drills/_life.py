@@ -88,10 +88,10 @@ def _kind(request: dg.RunRequest) -> str:
 
 def job_of(request: dg.RunRequest) -> str:
     """The job of a request; one that was read from the web server has no name of it."""
-    from crypto_pool.defs.requests import JOBS
+    from crypto_pool.defs.stages import PREDICTIONS, PUBLICATION, STAGES
 
-    kind = _kind(request)
-    return str(JOBS[kind].name) if kind in JOBS else "train_members"
+    jobs = {stage.key: stage.job for stage in STAGES} | {PUBLICATION.key: PREDICTIONS.job}
+    return jobs[_kind(request)]
 
 
 def selection_of(request: dg.RunRequest) -> list[dg.AssetKey]:

@@ -137,13 +137,8 @@ def shortened(said: str, words: Sequence[str]) -> str:
 
 def work(stages: list[str], days: list[date]) -> int:
     """Run stages in this process, as the commands do; print failures, give their number."""
-    from crypto_pool.building import (
-        FEATURES,
-        PREDICTIONS,
-        PUBLICATION,
-        open_instance,
-        run_layers,
-    )
+    from crypto_pool.building import open_instance, run_layers
+    from crypto_pool.defs.stages import FEATURES, PREDICTIONS, PUBLICATION
     from crypto_pool.recovery import recover
     from crypto_pool.settings import load_settings
 
@@ -175,14 +170,14 @@ def work(stages: list[str], days: list[date]) -> int:
 
 def _train(instance: "DagsterInstance", day: date) -> list[str]:
     """Train with fewer algorithms than the job has, for time's sake alone."""
-    from crypto_pool.building import TRAINING, BuildReport, Work, partitions_of, run_layer
-    from crypto_pool.defs.assets.models import candidate_key, champion
+    from crypto_pool.building import BuildReport, Work, partitions_of, run_layer
+    from crypto_pool.defs.stages import TRAINING
     from crypto_pool.settings import load_settings
 
     algorithms = os.environ.get(ALGORITHMS_VARIABLE, ",".join(ALGORITHMS)).split(",")
-    assets = [*(candidate_key(name) for name in algorithms), champion.key]
-    members, report = partitions_of(TRAINING[0], load_settings(), day), BuildReport()
-    run_layer(instance, Work(TRAINING[0], day, members, members, assets), report)
+    assets = [*(f"candidates/{name}" for name in algorithms), "champion"]
+    members, report = partitions_of(TRAINING, load_settings(), day), BuildReport()
+    run_layer(instance, Work(TRAINING, day, members, members, assets), report)
     return [*map(str, report.recorded), *report.failures]
 
 

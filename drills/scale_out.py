@@ -145,7 +145,7 @@ def _old_candidates(pool: DrillPool) -> dict[str, Any]:
     """Remove candidates nobody registered, from the object store too; champions must load."""
     registry = pool.registry
     kept = registry.versions.registered_runs()
-    count, size = registry.runs.remove_old(kept, datetime.now(UTC))
+    count, size = registry.upkeep.remove_old(kept, datetime.now(UTC))
     loaded = [
         registry.versions.load(name, aliases["champion"])
         for name, aliases in registry.versions.aliases().items()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dagster import DagsterInstance
 
-    from crypto_pool.building import BuildReport, Layer
+    from crypto_pool.building import BuildReport
     from crypto_pool.settings import Settings
 
 DEMO_DAYS = 120
@@ -97,69 +97,50 @@ def _write_demo_home(settings: "Settings", days: int) -> "Day":
     return first if is_ours else max(first, latest)
 
 
-def build(
-    date: DateOption = None,
-    symbols: SymbolsOption = None,
-    provider: ProviderOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Run the whole graph as of a bar date.
+def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
+    """Return a command that runs some stages of a day, by their keys; without any all."""
 
-    Bars after it are kept as they are stored, and not used.
-    """
-    settings = chosen_settings(symbols, provider)
-    day = chosen_date(date, settings)
-    from crypto_pool.building import EVERYTHING
+    def command(
+        date: DateOption = None,
+        symbols: SymbolsOption = None,
+        provider: ProviderOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        settings = chosen_settings(symbols, provider)
+        day = chosen_date(date, settings)
+        from crypto_pool.building import run_layers
+        from crypto_pool.defs.stages import FEATURES, PREDICTIONS, STAGES
 
-    report = _run(settings, day, EVERYTHING, as_json)
-    _print_forecasts(settings, day, report, as_json)
-    finish(report, as_json)
+        layers = [stage for stage in STAGES if not stages or stage.key in stages]
+        if PREDICTIONS in layers:
+            _require_partition(settings, day)
+        if FEATURES in layers:
+            require_bars(settings, day)
+        with open_pool(settings, as_json) as (instance, speak):
+            report = run_layers(instance, settings, day, layers, speak)
+        if PREDICTIONS in layers:
+            _print_forecasts(settings, day, report, as_json)
+        elif as_json:
+            print_json({"failures": report.failures, "runs": report.runs})
+        finish(report, as_json)
 
-
-def train(
-    date: DateOption = None,
-    symbols: SymbolsOption = None,
-    provider: ProviderOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Train candidates on stored features, choose champions."""
-    settings = chosen_settings(symbols, provider)
-    day = chosen_date(date, settings)
-    from crypto_pool.building import PUBLICATION, TRAINING
-
-    report = _run(settings, day, (TRAINING, PUBLICATION), as_json)
-    if as_json:
-        print_json({"failures": report.failures, "runs": report.runs})
-    finish(report, as_json)
+    command.__name__, command.__doc__ = name, says
+    return command
 
 
-def predict(
-    date: DateOption = None,
-    symbols: SymbolsOption = None,
-    provider: ProviderOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Forecast a closed bar date, and score what has matured."""
-    settings = chosen_settings(symbols, provider)
-    day = chosen_date(date, settings)
-    from crypto_pool.building import OUTCOMES, PREDICTIONS, PUBLICATION
-
-    report = _run(settings, day, (PREDICTIONS, OUTCOMES, PUBLICATION), as_json)
-    _print_forecasts(settings, day, report, as_json)
-    finish(report, as_json)
-
-
-def _run(
-    settings: "Settings", day: "Day", layers: "tuple[Layer, ...]", as_json: bool
-) -> "BuildReport":
-    from crypto_pool.building import FEATURES, PREDICTIONS, run_layers
-
-    if PREDICTIONS in layers:
-        _require_partition(settings, day)
-    if FEATURES in layers:
-        require_bars(settings, day)
-    with open_pool(settings, as_json) as (instance, speak):
-        return run_layers(instance, settings, day, layers, speak)
+build = _running(
+    "build",
+    "Run the whole graph as of a bar date.\n\n"
+    "Bars after it are kept as they are stored, and not used.",
+)
+train = _running(
+    "train", "Train candidates on stored features, choose champions.", "training", "tables"
+)
+predict = _running(
+    "predict",
+    "Forecast a closed bar date, and score what has matured.",
+    *("forecasts", "outcomes", "tables"),
+)
 
 
 @contextmanager

@@ -31,7 +31,8 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Let the previous version, or a named one, serve again."""
-    from crypto_pool.building import PUBLICATION, open_instance, run_layers
+    from crypto_pool.building import open_instance, run_layers
+    from crypto_pool.defs.stages import PUBLICATION
     from crypto_pool.workflow.promotion.rolling_back import roll_back
 
     settings = chosen_settings()

@@ -95,15 +95,26 @@ class PartitionFailure:
 def pending_failures(
     instance: dg.DagsterInstance, run: dg.DagsterRun, asset_key: dg.AssetKey
 ) -> list[PartitionFailure]:
-    """What of an asset failed in a run, or in those it executes again, and was not made since."""
+    """What of an asset failed in a run, or in those it executes again, and was not made since.
+
+    An asset without partitions that a run made as a whole answers for itself alone.
+    """
     found = recorded_failures(instance, run.run_id, asset_key)
-    while run.parent_run_id is not None:
+    while run.parent_run_id is not None and not _was_made_whole(instance, run.run_id, asset_key):
         parent = instance.get_run_by_id(run.parent_run_id)
         if parent is None:
             break
         run = parent
         found = [*recorded_failures(instance, run.run_id, asset_key), *found]
     return [failure for failure in found if not _was_made_since(instance, asset_key, failure)]
+
+
+def _was_made_whole(instance: dg.DagsterInstance, run_id: str, asset_key: dg.AssetKey) -> bool:
+    records = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    return any(one and one.asset_key == asset_key and not one.partition for one in events)
 
 
 def _was_made_since(

@@ -5,6 +5,7 @@ import dagster as dg
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
+from crypto_pool.defs.assets.panel import panel_forecasts
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
@@ -13,7 +14,7 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.errors import MembersFailed
 
 ISOLATED = [
-    *(asset.key for asset in (daily_bars, raw_indicators, feature_table)),
+    *(asset.key for asset in (daily_bars, raw_indicators, feature_table, panel_forecasts)),
     *(candidate_key(name) for name in CANDIDATES),
     *(asset.key for asset in (champion, daily_predictions, prediction_outcomes)),
     *(asset.key for asset in (realised_performance, prediction_tables)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
@@ -60,41 +61,41 @@ def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
         yield _finding({**told, **faults}, len(pool.members), name)
 
 
-@dg.asset_check(
-    asset=daily_predictions,
-    name="sound",
-    blocking=True,
-    description="One row of a member a day, with a probability. Else nothing is published: "
-    "materialise the day again.",
-)
-def sound_forecasts(
-    context: dg.AssetCheckExecutionContext, pool: PoolResource
-) -> dg.AssetCheckResult:
-    """Whether the forecasts just made can be published."""
+def sound(
+    asset: dg.AssetsDefinition,
+    faults_of: Callable[[FrameStore, str], Mapping[str, str]],
+    description: str,
+) -> dg.AssetChecksDefinition:
+    """A check of the days just made that blocks what would be made of unsound ones."""
 
-    def faults(day: str) -> Mapping[str, str]:
-        return forecast_faults(pool.store.read("daily_predictions", day))
+    @dg.asset_check(asset=asset, name="sound", blocking=True, description=description)
+    def check(context: dg.AssetCheckExecutionContext, pool: PoolResource) -> dg.AssetCheckResult:
+        days = _days(context, pool, asset.key.to_user_string())
+        found = {
+            f"{name} {day}": why for day in days for name, why in faults_of(pool.store, day).items()
+        }
+        return dg.AssetCheckResult(
+            passed=not found,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"days": len(days), **found},
+        )
 
-    return _blocking(faults, _days(context, pool, "daily_predictions"))
+    return check
 
 
-@dg.asset_check(
-    asset=prediction_outcomes,
-    name="sound",
-    blocking=True,
-    description="Outcomes are those of their rows. Else no champion is judged by them: score the "
+sound_forecasts = sound(
+    daily_predictions,
+    lambda store, day: forecast_faults(store.read("daily_predictions", day)),
+    "One row of a member a day, with a probability. Else nothing is published: materialise the "
     "day again.",
 )
-def sound_outcomes(
-    context: dg.AssetCheckExecutionContext, pool: PoolResource
-) -> dg.AssetCheckResult:
-    """Whether the outcomes just scored can be judged by."""
-
-    def faults(day: str) -> Mapping[str, str]:
-        forecasts = pool.store.read("daily_predictions", day)
-        return outcome_faults(pool.store.read("prediction_outcomes", day), forecasts)
-
-    return _blocking(faults, _days(context, pool, "prediction_outcomes"))
+sound_outcomes = sound(
+    prediction_outcomes,
+    lambda store, day: outcome_faults(
+        store.read("prediction_outcomes", day), store.read("daily_predictions", day)
+    ),
+    "Outcomes are those of their rows. Else no champion is judged by them: score the day again.",
+)
 
 
 @dg.asset_check(
@@ -171,17 +172,6 @@ def _finding(
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"members": looked_at, **told},
-    )
-
-
-def _blocking(
-    faults_of: Callable[[str], Mapping[str, str]], days: list[str]
-) -> dg.AssetCheckResult:
-    found = {f"{name} {day}": why for day in days for name, why in faults_of(day).items()}
-    return dg.AssetCheckResult(
-        passed=not found,
-        severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"days": len(days), **found},
     )
 
 

@@ -10,7 +10,6 @@ from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend
-from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.promotion.promoting import PromotionResult
 
 Pictures = dict[str, dg.MarkdownMetadataValue]
@@ -56,8 +55,5 @@ def judgement_picture(pool: PoolResource, decision: PromotionResult) -> Pictures
     from crypto_pool.adapters.charts import JUDGEMENT_FILE, as_markdown
 
     title = f"{decision.member.name}: version {version.version}, {version.tags['classifier']}"
-    try:
-        png = pool.registry.runs.load_file(version.run_id, JUDGEMENT_FILE)
-    except ModelUnavailable as fault:  # a picture that is gone is no fault of the member
-        return {"calibration_roc_confusion": dg.MetadataValue.md(str(fault))}
+    png = pool.registry.runs.load_file(version.run_id, JUDGEMENT_FILE)
     return {"calibration_roc_confusion": dg.MetadataValue.md(as_markdown(png, title))}

@@ -6,27 +6,12 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_pool.defs.assets.features import feature_table
-from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
-from crypto_pool.defs.assets.panel import panel_forecasts
-from crypto_pool.defs.assets.panel_model import panel_model
-from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.assets.publication import prediction_tables
-from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
-from crypto_pool.defs.jobs import predict_day, refresh_features, score_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, partition_range
+from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, Stage, asset_keys
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
 
-# A job holds assets cut in one way: each stage of a day is a run of its own job.
-FEATURES, OUTCOMES, FORECASTS, TABLES = "features", "outcomes", "forecasts", "tables"
-JOBS = {
-    FEATURES: refresh_features,
-    OUTCOMES: score_days,
-    FORECASTS: predict_day,
-    TABLES: predict_day,
-}
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -52,23 +37,22 @@ def day_requests(pool: PoolResource, plan: DayPlan, asked_by: str, key: str) -> 
     The queue runs one at a time by priority, so each finds what the one before it left; and
     since each is a run of its own, bars that fail to come hold up no outcome.
     """
-    stages: list[tuple[str, list[dg.AssetsDefinition], Sequence[str]]] = []
+    stages: list[tuple[Stage, Sequence[str], Sequence[str]]] = []
     if plan.behind:
-        features = [daily_bars, raw_indicators, feature_table, panel_forecasts]
-        stages.append((FEATURES, features, plan.behind))
+        stages.append((FEATURES, FEATURES.assets, plan.behind))
     if plan.score:
         days = [day.isoformat() for day in plan.score]
-        stages.append((OUTCOMES, [prediction_outcomes, realised_performance], days))
+        stages.append((OUTCOMES, (*OUTCOMES.assets, *OUTCOMES.ending), days))
     if plan.forecast:
         days = [day.isoformat() for day in plan.forecast]
-        stages.append((FORECASTS, [daily_predictions, prediction_tables, panel_model], days))
-    elif stages:
-        stages.append((TABLES, [prediction_tables, panel_model], []))
+        stages.append((PREDICTIONS, ("daily_predictions", *PREDICTIONS.ending), days))
+    elif stages:  # by the same job, since its schedule asks for no other
+        stages.append((PUBLICATION._replace(job=PREDICTIONS.job), PREDICTIONS.ending, []))
     return [
         dg.RunRequest(
-            run_key=f"{asked_by}:{key}:{stage}",
-            job_name=JOBS[stage].name,
-            asset_selection=[asset.key for asset in assets],
+            run_key=f"{asked_by}:{key}:{stage.key}",
+            job_name=stage.job,
+            asset_selection=asset_keys(assets),
             run_config=pool_config(pool, partitions),
             tags={
                 ASKED_BY_TAG: asked_by,

@@ -10,6 +10,7 @@ import dagster as dg
 from crypto_pool.adapters.backup import maintenance
 from crypto_pool.adapters.prediction_tables import remove_old_publications
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.schedules import STATUS
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow.retention import (
     referred_dagster_runs,
@@ -17,8 +18,7 @@ from crypto_pool.workflow.retention import (
     remove_old_answers,
 )
 
-_settings = load_settings()
-_at = _settings.daily_time
+_at = load_settings().daily_time
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 500
 
@@ -43,7 +43,7 @@ def remove_old_state(context: dg.OpExecutionContext, pool: PoolResource) -> None
         if settings.keep_candidates_days is not None:
             before = now - timedelta(days=settings.keep_candidates_days)
             kept = referred_model_runs(pool.store) | pool.registry.versions.registered_runs()
-            removed["candidates"], removed["bytes of candidates"] = pool.registry.runs.remove_old(
+            removed["candidates"], removed["bytes of candidates"] = pool.registry.upkeep.remove_old(
                 kept, before
             )
         if settings.keep_runs_days is not None:
@@ -104,10 +104,6 @@ clean_up_daily = dg.ScheduleDefinition(
     job=clean_up,
     cron_schedule=f"{_at.minute} {(_at.hour + 12) % 24} * * *",
     execution_timezone="UTC",
-    default_status=(
-        dg.DefaultScheduleStatus.RUNNING
-        if _settings.automation_on
-        else dg.DefaultScheduleStatus.STOPPED
-    ),
+    default_status=STATUS,
     description="Remove old state, twelve hours after the daily run.",
 )

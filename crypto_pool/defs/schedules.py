@@ -4,24 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from crypto_pool.defs.requests import (
-    FEATURES,
-    FORECASTS,
-    JOBS,
-    OUTCOMES,
-    TABLES,
-    day_requests,
-    owed_days,
-)
+from crypto_pool.defs.requests import day_requests, owed_days
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, Stage
 from crypto_pool.settings import load_settings
 
 DAILY = "daily_pool"  # what the runs of all stages are asked by
 _settings = load_settings()
+STATUS = dg.DefaultScheduleStatus("RUNNING" if _settings.automation_on else "STOPPED")
 
 
 def _daily(
-    name: str, minutes: int, stages: tuple[str, ...], description: str
+    name: str, minutes: int, stages: tuple[Stage, ...], description: str
 ) -> dg.ScheduleDefinition:
     """Return the schedule of some stages of a day, which one job runs.
 
@@ -31,14 +25,10 @@ def _daily(
 
     @dg.schedule(
         name=name,
-        job=JOBS[stages[0]],
+        job_name=stages[0].job,
         cron_schedule=f"{at.minute} {at.hour} * * *",
         execution_timezone="UTC",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING
-            if _settings.automation_on
-            else dg.DefaultScheduleStatus.STOPPED
-        ),
+        default_status=STATUS,
         description=description,
     )
     def ask(
@@ -47,7 +37,8 @@ def _daily(
         last_closed = pool.settings.last_closed()
         plan = owed_days(pool, last_closed)
         asked = day_requests(pool, plan, DAILY, last_closed.isoformat())
-        wanted = [one for one in asked if str(one.run_key).rpartition(":")[2] in stages]
+        keys = {stage.key for stage in stages}
+        wanted = [one for one in asked if str(one.run_key).rpartition(":")[2] in keys]
         return wanted or dg.SkipReason(f"nothing of this is owed through {last_closed}")
 
     return ask
@@ -59,7 +50,7 @@ schedules = [
     _daily(
         DAILY,
         2,
-        (FORECASTS, TABLES),
+        (PREDICTIONS, PUBLICATION),
         "Forecast the day that has closed and publish; days that were missed too, the oldest "
         "first.",
     ),

@@ -24,11 +24,7 @@ from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.pulling import is_too_young
 
 RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
-STATUS = (
-    dg.DefaultSensorStatus.RUNNING
-    if load_settings().automation_on
-    else dg.DefaultSensorStatus.STOPPED
-)
+STATUS = dg.DefaultSensorStatus("RUNNING" if load_settings().automation_on else "STOPPED")
 
 
 @dg.sensor(

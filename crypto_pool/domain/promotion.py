@@ -33,24 +33,11 @@ Decision = Literal[
     "quarantined",
     "expired",  # what releases before 1.1 wrote for a refreshed one
 ]
+REPLACING: tuple[Decision, ...] = ("promoted", "replaced", "refreshed")
 # After which of them a member was last trained, whoever won.
-TRAININGS: tuple[Decision, ...] = (
-    "promoted",
-    "replaced",
-    "refreshed",
-    "kept",
-    "rejected",
-    "stood down",
-    "expired",
-)
+TRAININGS = (*REPLACING, "kept", "rejected", "stood down", "expired")
 # What ends a quarantine: another version serves, or a person has put one back.
-APPOINTMENTS: tuple[Decision, ...] = (
-    "promoted",
-    "replaced",
-    "refreshed",
-    "rolled back",
-    "expired",
-)
+APPOINTMENTS = (*REPLACING, "rolled back", "expired")
 PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
 
@@ -97,7 +84,7 @@ class Verdict:
     @property
     def replaces(self) -> bool:
         """Whether the challenger serves from now on."""
-        return self.decision in ("promoted", "replaced", "refreshed")
+        return self.decision in REPLACING
 
 
 def decide(

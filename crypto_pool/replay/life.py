@@ -33,8 +33,8 @@ from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.promotion.deciding import PromotionTask
 from crypto_pool.workflow.promotion.promoting import promote_members
+from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool.workflow.training import TrainingTask, member_table, score_row, train_candidates
 from crypto_pool.workflow.warm_up import warm_up_worker

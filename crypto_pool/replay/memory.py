@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.artifact import load_model, save_model
+from crypto_pool.adapters.mlflow.artifact import load_model, model_files
+from crypto_pool.adapters.mlflow.recording import write_files
 from crypto_pool.adapters.mlflow.runs import Runs
 from crypto_pool.adapters.mlflow.versions import REGISTERED_AT_TAG, Version, Versions
 from crypto_pool.domain.fitting import TrainedCandidate
@@ -98,7 +99,8 @@ class FolderRuns(Runs):
         }
         with tempfile.TemporaryDirectory(dir=self.folder) as beside:
             made = Path(beside) / name
-            save_model(candidate.served, made / _MODEL)
+            (made / _MODEL).mkdir(parents=True)
+            write_files(model_files(candidate.served), str(made / _MODEL))
             candidate.evaluation.to_parquet(made / _EVALUATION)
             (made / _FIGURES).write_text(json.dumps(figures, default=float))
             if not whole.exists():

@@ -75,6 +75,9 @@ class Model(Answer):
     algorithm: str | None
     decision_threshold: float | None
     evaluation_policy: str | None
+    fault: str | None = Field(
+        description="Why it abstains until it is trained anew, in words; null where it may speak."
+    )
     trained_through: date | None
     as_of: date | None
     brier_score: float | None

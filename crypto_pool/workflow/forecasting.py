@@ -92,11 +92,12 @@ def forecast(
             or the panel's forecast; or the coin is blocked.
     """
     member, tags = forecaster.member, forecaster.version.tags
-    features = frames.read("feature_table", member.symbol)
-    day = pd.Timestamp(bar_date)
+    day, is_baseline = pd.Timestamp(bar_date), tags["classifier"] in BASELINES
     stored = frames.read("daily_bars", member.symbol)
-    is_baseline = tags["classifier"] in BASELINES
-    if day not in features.index and not is_baseline:
+    features = pd.DataFrame(index=[day])  # a baseline needs none
+    if not is_baseline:
+        features = frames.read("feature_table", member.symbol)
+    if day not in features.index:
         raise MissingFeatures(
             why_blocked(frames.store, member.symbol, stored, bar_date)
             or _why_no_row(member, bar_date, stored, features.index)
@@ -105,7 +106,7 @@ def forecast(
     reference = pd.Series([reference_of(frames, member, bar_date, target)], index=[day])
     panel = None if baseline is None else baseline.panel_of(member, bar_date)
     row = prediction_input(
-        features.reindex([day]), reference, None if panel is None else pd.Series([panel], [day])
+        features.loc[[day]], reference, None if panel is None else pd.Series([panel], [day])
     )
     model = frames.model(registry, member, forecaster.version)
     if pd.isna(row[model.anchor].iloc[0]):

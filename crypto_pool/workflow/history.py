@@ -110,6 +110,13 @@ def restart_history(
     with one it goes on, and never takes an earlier day again. The coin's forecasts by the
     panel are made anew. Raises MissingPartition, or InvalidSetting for a day without later bars.
     """
+    with store.lock("daily_bars", symbol):
+        count = _set_aside(store, symbol, now, first)
+    drop_forecasts(store, symbol)
+    return count
+
+
+def _set_aside(store: FrameStore, symbol: str, now: datetime, first: date | None) -> int:
     bars = store.read("daily_bars", symbol)
     aside = bars if first is None else bars.loc[bars.index < pd.Timestamp(first)]
     kept = bars.loc[bars.index.difference(aside.index)]
@@ -124,7 +131,6 @@ def restart_history(
         store.remove("daily_bars", symbol)
     else:
         store.write("daily_bars", symbol, kept)
-    drop_forecasts(store, symbol)
     return len(aside)
 
 

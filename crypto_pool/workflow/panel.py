@@ -32,8 +32,8 @@ TREND_COLUMNS = {Trend.UPTREND: "panel_up", Trend.DOWNTREND: "panel_down"}
 class PanelUpdate:
     """What an update added, and all there is: fits by origin, and forecasts by `KEY`.
 
-    `table` are the panel's rows up to the day of the update; `faults` says by coin whose bars
-    could not be read.
+    `table` are the panel's rows up to the day of the update; `faults` says by coin whose bars,
+    and by key which of the panel's own files, could not be read.
     """
 
     fits: Mapping[date, PanelFit]
@@ -62,19 +62,27 @@ def update_panel(
     """
     bars, faults = read_bars(store, as_of)
     table = panel_table(bars, target, breaks)
-    fits = {fit.origin: fit for fit in stored_fits(store, target)}
+    fits, damaged = _read_fits(store, target)
+    faults |= damaged
+    known = [_origin(key) for name in (FITS, FORECASTS) for key in _keys(store, name, target)]
     origins = (
-        later_origins(min(fits), as_of) if fits else panel_origins(table, target.horizon, as_of)
+        later_origins(min(known), as_of) if known else panel_origins(table, target.horizon, as_of)
     )
     added_fits, made = [], []
     for origin in origins:
+        key = _key(target, origin)
+        if key in damaged:
+            continue
         if origin not in fits:
             fits[origin] = fit_panel(table, target, origin)
-            store.write(FITS, _key(target, origin), fits[origin].to_frame())
+            store.write(FITS, key, fits[origin].to_frame())
             added_fits.append(origin)
-        made.append(_complete_rows(store, target, fits[origin], table))
+        try:
+            made.append(_complete_rows(store, target, fits[origin], table))
+        except CorruptPartition as fault:  # the days of one fit never stop those of another
+            faults[key] = f"CorruptPartition: {fault}"
     return PanelUpdate(
-        fits={origin: fits[origin] for origin in origins},
+        fits={origin: fits[origin] for origin in origins if origin in fits},
         forecasts=stored_forecasts(store, target, as_of),
         table=table,
         added_fits=tuple(added_fits),
@@ -95,14 +103,27 @@ def read_bars(store: FrameStore, as_of: date) -> tuple[dict[str, pd.DataFrame], 
 
 
 def stored_fits(store: FrameStore, target: Target) -> list[PanelFit]:
-    """Return the fits of a target, the oldest first."""
-    keys = store.keys(FITS, prefix=panel_terms(target))
-    return [PanelFit.from_frame(store.read(FITS, key)) for key in keys]
+    """Return the fits of a target that can be read, the oldest first."""
+    return list(_read_fits(store, target)[0].values())
+
+
+def _read_fits(store: FrameStore, target: Target) -> tuple[dict[date, PanelFit], dict[str, str]]:
+    """Return the fits by origin, and by key why one cannot be read."""
+    fits, faults = {}, {}
+    for key in _keys(store, FITS, target):
+        try:
+            fits[_origin(key)] = PanelFit.from_frame(store.read(FITS, key))
+        except CorruptPartition as fault:
+            faults[key] = f"CorruptPartition: {fault}"
+    return fits, faults
 
 
 def stored_forecasts(store: FrameStore, target: Target, as_of: date | None = None) -> pd.DataFrame:
-    """Return the forecasts of a target by `KEY`, ascending; without any an empty frame."""
-    rows = store.read_all(FORECASTS, prefix=panel_terms(target))
+    """Return the forecasts of a target by `KEY`, ascending; without any an empty frame.
+
+    Those in a damaged file, which the panel's update names, are left out.
+    """
+    rows, _ = store.read_sound(FORECASTS, prefix=panel_terms(target))
     if rows.empty:
         return pd.DataFrame(columns=[*TREND_COLUMNS.values(), "sigma", "position"])
     rows = rows.sort_index()
@@ -125,7 +146,10 @@ def panel_probability(forecasts: pd.DataFrame, member: Member) -> pd.Series:
 def drop_forecasts(store: FrameStore, symbol: str) -> None:
     """Take a coin's rows away, of whatever terms; the next update makes them by the stored fits."""
     for key in store.keys(FORECASTS):
-        rows = store.read(FORECASTS, key)
+        try:
+            rows = store.read(FORECASTS, key)
+        except CorruptPartition:  # its rows are made anew anyway, once it has been deleted
+            continue
         kept = rows[rows.index.get_level_values("symbol") != symbol]
         if len(kept) < len(rows):
             store.write(FORECASTS, key, kept)
@@ -142,6 +166,14 @@ def _complete_rows(store: FrameStore, target: Target, fit: PanelFit, table: pd.D
         made = forecast_panel(fit, missing)
         store.write(FORECASTS, key, made if stored is None else pd.concat([stored, made]))
     return len(missing)
+
+
+def _keys(store: FrameStore, table: str, target: Target) -> list[str]:
+    return store.keys(table, prefix=panel_terms(target))
+
+
+def _origin(key: str) -> date:
+    return date.fromisoformat(key.rpartition("|")[2])
 
 
 def _key(target: Target, origin: date) -> str:

@@ -9,7 +9,8 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import query
 from crypto_pool.domain.columns import Table
-from crypto_pool.domain.tables import TABLES
+from crypto_pool.domain.recipe import Terms
+from crypto_pool.domain.tables import CHAMPIONS, TABLES
 from crypto_pool.errors import QueryError
 
 
@@ -38,6 +39,18 @@ def read_tables(store: FrameStore, data_dir: Path, prefixes: Mapping[str, str]) 
             frame = _with_published(frame, table, list(damaged), data_dir)
         readings.frames[name] = frame
     return readings
+
+
+def tell_faults(champions: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+    """Add to champions how the terms each was made on differ from the pool's, in words."""
+
+    def fault(row: pd.Series) -> str | None:
+        given = CHAMPIONS.row({str(name): value for name, value in row.items()})
+        made_on = {name: str(value) for name, value in given.items() if value is not None}
+        changed = terms.difference(made_on)
+        return f"its terms are not the pool's: {changed}" if changed else None
+
+    return champions if champions.empty else champions.assign(fault=champions.apply(fault, axis=1))
 
 
 def _with_published(

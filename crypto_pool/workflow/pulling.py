@@ -53,6 +53,10 @@ class Puller:
         or, with the bars stored, BrokenHistory and InsufficientHistory.
         """
         raw = self.provider.daily_bars(symbol, self.last_closed)
+        with self.store.lock("daily_bars", symbol):
+            return self._join(symbol, raw)
+
+    def _join(self, symbol: str, raw: pd.DataFrame) -> tuple[Merge, tuple[str, ...]]:
         decided = decisions_of(self.store, symbol)
         if decided.starts_on is not None:
             raw = raw.loc[raw.index >= pd.Timestamp(decided.starts_on)]

@@ -33,19 +33,25 @@ from crypto_pool.workflow.panel import origins_of, panel_probability, stored_for
 EXAMPLE_ROWS = 3
 
 
-@dataclass(frozen=True)
-class TrainingTask:
-    """What a worker needs to train one candidate."""
+@dataclass(frozen=True, kw_only=True)
+class MemberTask:
+    """A member's rows as of a bar date, what is made of them and where it is put."""
 
     member: Member
-    algorithm: str
     table: TrainingTable
     as_of: date
     recipe: Recipe
-    synthetic: bool
     registry: ModelRegistry
-    parent_run_id: str | None
     dagster_run_id: str
+    parent_run_id: str | None = None
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTask(MemberTask):
+    """What a worker needs to train one candidate."""
+
+    algorithm: str
 
 
 @dataclass(frozen=True)
@@ -112,11 +118,11 @@ def member_table(
     )
 
 
-def training_key(task: TrainingTask) -> str:
+def training_key(task: MemberTask, algorithm: str) -> str:
     """Identify a training: the same key gives the same model."""
     parts = [
         task.member.name,
-        task.algorithm,
+        algorithm,
         data_hash(task.table),
         code_version(),
         task.recipe.fit_settings(),
@@ -151,7 +157,7 @@ def train_candidates(
 
 def reuse_candidate(task: TrainingTask) -> TrainedCandidate | None:
     """Return the candidate of the same training, if its run is stored with all its files."""
-    return task.registry.runs.find(task.member.name, training_key(task))
+    return task.registry.runs.find(task.member.name, training_key(task, task.algorithm))
 
 
 def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
@@ -165,7 +171,7 @@ def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
 
 
 def log_candidate(
-    task: TrainingTask, fitted: TrainedCandidate, fit_seconds: float = 0.0
+    task: MemberTask, fitted: TrainedCandidate, fit_seconds: float = 0.0
 ) -> TrainedCandidate:
     """Log a candidate, whose it is and what it was made of among it."""
     return task.registry.runs.log(
@@ -177,7 +183,7 @@ def log_candidate(
             code_version=code_version(),
             synthetic=task.synthetic,
         ),
-        training_key(task),
+        training_key(task, fitted.algorithm),
         task.dagster_run_id,
         task.parent_run_id,
         example=served_rows(task.table).tail(EXAMPLE_ROWS),

@@ -17,8 +17,9 @@ import pytest
 import skops.io
 
 from crypto_pool.adapters.mlflow import artifact
-from crypto_pool.adapters.mlflow.artifact import load_model, save_model, try_in_child
+from crypto_pool.adapters.mlflow.artifact import hashes_of, load_model, model_files, try_in_child
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
+from crypto_pool.adapters.mlflow.recording import write_files
 from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.served_model import ServedModel
@@ -33,7 +34,10 @@ def saved(tmp_path: Path, fitted: Callable[[str], Any]) -> SaveModel:
     def save(algorithm: str) -> tuple[Path, dict[str, str]]:
         folder = tmp_path / algorithm
         model = ServedModel(algorithm, IdentityCalibration(), FEATURES, fitted(algorithm))
-        return folder, save_model(model, folder)
+        files = model_files(model)
+        folder.mkdir()
+        write_files(files, str(folder))
+        return folder, hashes_of(files)
 
     return save
 

@@ -177,7 +177,7 @@ def test_an_interrupted_candidate_leaves_no_running_run(
     def fail(*_: object, **__: object) -> None:
         raise fault
 
-    monkeypatch.setattr(artifact, "save_model", fail)
+    monkeypatch.setattr(artifact, "model_files", fail)
 
     with pytest.raises(type(fault)):
         log(registry, candidate_fit())
@@ -206,14 +206,14 @@ def test_orphans_are_closed_and_the_living_are_not(registry: ModelRegistry) -> N
     nobodys = registry.client.create_run(training, start_time=long_ago).info.run_id
     beside = registry.client.create_run(member, long_ago, {"algorithm": "XGBoost"}).info.run_id
 
-    assert registry.runs.close_orphans(lambda run_id: run_id == "alive") == 3
+    assert registry.upkeep.close_orphans(lambda run_id: run_id == "alive") == 3
 
     assert registry.client.get_run(nobodys).info.status == "KILLED"
     assert registry.client.get_run(others).info.status == "RUNNING"
     assert registry.client.get_run(beside).info.status == "RUNNING"
     assert statuses(registry) == ["KILLED", "RUNNING", "RUNNING"]
     assert statuses(registry, TRAINING_EXPERIMENT) == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
-    assert registry.runs.close_orphans(lambda run_id: run_id == "alive") == 0
+    assert registry.upkeep.close_orphans(lambda run_id: run_id == "alive") == 0
 
 
 def test_workers_get_the_registry_and_not_its_client(
@@ -268,7 +268,7 @@ def test_feature_importance_is_put_on_the_run(
 ) -> None:
     record = log(registry, candidate_fit())
 
-    registry.runs.set_feature_importance(record.run_id, {"feature_0": 0.5})
+    registry.runs.describe(record.run_id, {"feature_0": 0.5}, {})
 
     tags: dict[str, Any] = registry.client.get_run(record.run_id).data.tags
     assert json.loads(tags["feature_importance"]) == {"feature_0": 0.5}
@@ -278,7 +278,7 @@ def test_a_file_of_a_run_is_read_back_or_said_to_be_missing(
     registry: ModelRegistry, candidate_fit: MakeFit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = log(registry, candidate_fit()).run_id
-    registry.runs.put_files(run, {"picture.png": b"drawn"})
+    registry.runs.describe(run, {}, {"picture.png": b"drawn"})
 
     assert registry.runs.load_file(run, "picture.png") == b"drawn"
     with pytest.raises(ModelUnavailable, match=f"other.png of run {run} is not at .*other.png"):

@@ -94,7 +94,7 @@ def test_what_a_kill_left_half_logged_is_logged_anew(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(PanelModels, "_register", killed)
+        dying.setattr("crypto_pool.adapters.mlflow.panel.register_version", killed)
         with pytest.raises(KeyboardInterrupt):
             log(models, store)
     assert log(models, store) == [latest]

@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -321,3 +323,36 @@ def test_predictions_make_their_way_through_the_frame_store(tmp_path: Path) -> N
     store.write("none", "2024-01-30", pd.DataFrame([]))
     publish(tmp_path, {"predictions": store.read_all("none")})
     assert query(tmp_path, "FROM predictions").empty
+
+
+READER = """
+import sys, duckdb
+assert duckdb.__version__ == sys.argv[2], duckdb.__version__
+pool = duckdb.connect(sys.argv[1], read_only=True)
+print(pool.execute("SELECT symbol, round(probability, 2) FROM today").fetchall())
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("release", ["1.0.0", "1.2.2", "1.4.1"])
+def test_older_duckdb_reads_the_file(tmp_path: Path, release: str) -> None:
+    publish(tmp_path, make_predictions(make_prediction()))
+    older = tmp_path / "older"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
+    got = subprocess.run(
+        [*install, "--target", str(older), f"duckdb=={release}"], capture_output=True, text=True
+    )
+    if got.returncode:
+        pytest.skip(f"duckdb {release} cannot be had here: {got.stderr.strip()[-200:]}")
+    reader = [sys.executable, "-c", READER, str(tmp_path / LINK_NAME), release]
+    path = {**os.environ, "PYTHONPATH": str(older)}
+    read = subprocess.run(reader, capture_output=True, text=True, env=path)
+    assert read.stdout.strip() == "[('BTC', 0.3)]", read.stderr

@@ -29,17 +29,15 @@ from crypto_pool_tests.replay.lives import (
 LIVE = """
 import sys
 from dataclasses import replace
-import dagster as dg
 from crypto_pool import living
-from crypto_pool.building import TRAINING
+from crypto_pool.defs.stages import TRAINING
 from crypto_pool.cli import app
-from crypto_pool.defs.assets.models import candidate_key
 
 run_layer, algorithms = living.run_layer, sys.argv.pop().split(",")
-few = [*map(candidate_key, algorithms), dg.AssetKey("champion")]
+few = [*(f"candidates/{name}" for name in algorithms), "champion"]
 
 def train_few(instance, work, report):
-    trains = work.job_name == TRAINING[0]
+    trains = work.stage == TRAINING
     return run_layer(instance, replace(work, assets=few) if trains else work, report)
 
 living.run_layer = train_few

@@ -271,6 +271,21 @@ def test_what_is_not_defined_is_null(serve: Callable[..., Served], tmp_path: Pat
     assert (record["scored"], record["realised_precision"]) == (0, None)
 
 
+def test_a_champion_on_other_terms_says_so_in_the_api_and_on_its_page(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    told = "its terms are not the pool's: series_type was high and is close"
+    frames = pool_frames()
+    frames["champions"] = frames["champions"].assign(fault=[told, None, None])
+    publish(tmp_path, frames)
+    served = serve(tmp_path)
+    first, *others = served.get("/models").json()
+    assert first["fault"] == told
+    assert {one["fault"] for one in others} == {None}
+    page = served.get(f"/members/{first['symbol']}_{first['trend_type']}.html").text
+    assert "The champion abstains: its terms are not the pool&#39;s: series_type was high" in page
+
+
 def test_a_promise_belongs_to_the_version_that_forecast(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:

@@ -20,9 +20,9 @@ from crypto_pool.domain.recipe import Recipe, Terms
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.isolation import Failure
-from crypto_pool.workflow.promotion.deciding import PromotionTask
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote
 from crypto_pool.workflow.promotion.reconciling import Champion, champion_of
+from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.training import TrainingTask, member_table, train_candidates
 
 MEMBER = Member("AAA", Trend.UPTREND)

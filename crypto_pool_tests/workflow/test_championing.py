@@ -3,16 +3,22 @@
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.charts import BAR_FILE, BEESWARM_FILE
+from crypto_pool.adapters.charts import BAR_FILE, BEESWARM_FILE, JUDGEMENT_FILE
+from crypto_pool.defs.assets.models import shown_champion
 from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool.settings import Settings
 from crypto_pool.workflow.promotion import promoting
 from crypto_pool.workflow.promotion.reconciling import reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
@@ -27,6 +33,8 @@ from crypto_pool_tests.workflow.small_pool import (
     STAYS,
     noon_after,
 )
+
+SCORE = {"symbol": "AAA", "trend": "uptrend", "algorithm": "LightGBM", "brier_score": 0.2}
 
 
 def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
@@ -158,6 +166,40 @@ SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, REFRESHED)
     assert list(pool.decisions["decision"]) == ["promoted", "refreshed"]
 
 
+@pytest.mark.parametrize("write", ["record", "set_aliases", "write_ledger", "write"])
+def test_a_rollback_killed_at_any_write_is_done_or_is_not(pool, write):
+    """Up to its line in the ledger the version stays; from then on the other serves."""
+    pool.appoint(SECOND, REFRESHED)
+    skipped = {"write_ledger": "given[1] != 'promotions'", "write": "given[1] != 'champions'"}
+    target = {
+        "record": "crypto_pool.adapters.ledger.Ledger.record",
+        "set_aliases": "mlflow.MlflowClient.set_registered_model_alias",
+    }.get(write, "crypto_pool.adapters.frame_store.FrameStore.write")
+    script = killed_at(
+        target,
+        f"""
+from crypto_pool.workflow.promotion.rolling_back import roll_back
+from crypto_pool_tests.workflow.small_pool import MEMBER, SECOND, SmallPool, noon_after
+pool = SmallPool(Path({str(pool.folder)!r}))
+roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
+""",
+        skip=skipped.get(write, "False"),
+    )
+    killed = run_forked(("code", script), [], os.environ, ROOT, PATIENCE_SECONDS)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    is_done = write in ("set_aliases", "write")
+    reconcile(pool.store, pool.registry, MEMBER)
+    assert pool.serving == ("1" if is_done else "2")
+    assert pool.aliases == ({"champion": "1"} if is_done else {"champion": "2", "previous": "1"})
+    row = pool.store.read("champions", MEMBER.partition_key)
+    assert list(row["model_version"]) == [pool.serving]
+    if not is_done:
+        roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
+    assert pool.serving == "1"
+    assert list(pool.decisions["decision"]) == ["promoted", "refreshed", "rolled back"]
+
+
 def killed_at(target: str, act: str, skip: str) -> str:
     """A script that kills itself where a function is called, but for calls on other tables."""
     owner, _, name = target.rpartition(".")
@@ -174,6 +216,15 @@ def stop(*given, **named):
 {kind}.{name} = stop
 {act}
 """
+
+
+def test_two_that_choose_a_champion_at_once_register_and_decide_once(pool):
+    with ThreadPoolExecutor(2) as threads:
+        made = list(threads.map(lambda _: pool.appoint(SECOND, REFRESHED).decision, range(2)))
+    assert sorted(made) == ["refreshed", "serves"]
+    assert list(pool.decisions["decision"]) == ["promoted", "refreshed"]
+    with pytest.raises(ModelUnavailable, match="no version 3: there are 1, 2"):
+        pool.registry.versions.get(MEMBER.name, "3")
 
 
 def test_what_the_ledger_says_is_so_before_aliases_follow(pool, monkeypatch):
@@ -248,3 +299,44 @@ def test_a_version_is_reproduced_from_its_stored_rows(pool):
     rows: pd.DataFrame = pool.store.read("training_snapshots", key)
     pool.store.write("training_snapshots", key, rows.assign(label=1 - rows["label"]))
     assert not reproduce(pool.store, pool.registry, MEMBER, "1").is_equal
+
+
+@pytest.mark.parametrize(
+    ("lost", "part", "fault"),
+    [
+        ("picture", "calibration_roc_confusion", "ModelUnavailable"),
+        ("run", "calibration_roc_confusion", "MlflowException"),
+        ("score", "no score of LightGBM", "cannot be read as Parquet"),
+        ("bars", "price_with_labels", "CorruptPartition"),
+    ],
+)
+def test_what_is_shown_of_a_champion_bears_the_loss_of_a_part(pool, lost, part, fault):
+    decision = pool.appoint(FIRST)
+    store, registry, key = pool.store, pool.registry, MEMBER.partition_key
+    for name in ("LightGBM", "RidgeClassifier"):
+        store.write("candidate_scores", f"{key}|{name}", CANDIDATE_SCORES.frame([SCORE]))
+    resource = SimpleNamespace(
+        store=store,
+        registry=registry,
+        recipe=pool.recipe,
+        settings=Settings(_env_file=None),
+        provider=SimpleNamespace(synthetic=True),
+    )
+    whole = shown_champion(resource, decision)
+    assert whole["calibration_roc_confusion"].value.startswith("![AAA_uptrend: version 1")
+    assert whole["price_with_labels"].value.startswith("![AAA (synthetic)")
+    assert len(whole["leaderboard"].records) == 2
+
+    if lost == "run":
+        decision = replace(decision, serving=replace(decision.serving, run_id="0" * 32))
+    else:
+        victim = {
+            "picture": str(next(pool.folder.rglob(JUDGEMENT_FILE))),
+            "score": store.path("candidate_scores", f"{key}|LightGBM"),
+            "bars": store.path("daily_bars", "AAA"),
+        }[lost]
+        Path(victim).unlink() if lost == "picture" else Path(victim).write_text("?")
+    shown = shown_champion(resource, decision)
+    assert (shown["decision"], shown["version"]) == ("serves", 1)
+    assert fault in shown[part]
+    assert shown.keys() - {part} == whole.keys() - {part}

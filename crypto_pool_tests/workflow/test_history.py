@@ -1,7 +1,9 @@
 """Pulls and people's decisions over a coin's history, in a store and without Dagster."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 
 import pandas as pd
 import pytest
@@ -225,3 +227,21 @@ def test_the_missing_day_that_keeps_features_away_is_named():
     )
     assert name_gap(bars, (gap - pd.Timedelta(days=1)).date(), 20, "features begin") == ""
     assert name_gap(BARS.drop(BARS.index[-30]), LAST, 20, "features begin") == ""
+
+
+@pytest.mark.parametrize("repetition", range(20))
+def test_two_pulls_at_once_keep_the_later_bars(store, repetition):
+    pull(store, BARS.iloc[:-2])
+    together = Barrier(2)
+
+    class Slow(Source):
+        def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
+            together.wait(timeout=60)
+            return self.bars
+
+    def one(bars: pd.DataFrame) -> None:
+        Puller(store, Slow(bars), LAST, NOW).pull("BTC")
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(one, (BARS, BARS.iloc[:-1])))
+    assert store.read("daily_bars", "BTC").index[-1] == BARS.index[-1]

@@ -152,3 +152,34 @@ def test_a_coin_whose_bars_cannot_be_read_stops_no_other(store: FrameStore) -> N
     update = update_panel(store, TARGET, LAST)
     assert list(update.faults) == ["ETH"]
     assert "BTC" in update.forecasts.index.get_level_values("symbol")
+
+
+@pytest.mark.parametrize("table", [FITS, FORECASTS])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_damaged_file_is_named_and_the_rest_goes_on(
+    store: FrameStore, table: str, place: int
+) -> None:
+    """Its way out works: deleted, it is made again at the same origin."""
+    before = update_panel(store, TARGET, date(2021, 6, 20))
+    key = store.keys(table)[place]
+    damaged = Path(store.path(table, key))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+
+    update = update_panel(store, TARGET, LAST)
+    assert list(update.faults) == [key]
+    assert f"{damaged} cannot be read as Parquet" in update.faults[key]
+    assert "delete it, then run `crypto-pool build`" in update.faults[key]
+    told = len(before.forecasts.loc[_days_of(key)])
+    assert len(update.forecasts) >= len(before.forecasts) - told
+    assert (update.added_rows > 0) is (place == 0)  # the days since are forecast by the last fit
+
+    damaged.unlink()
+    mended = update_panel(store, TARGET, LAST)
+    assert mended.faults == {}
+    assert list(mended.fits) == list(before.fits)
+    assert len(mended.forecasts) == len(SYMBOLS) * (LAST - min(before.fits)).days
+
+
+def _days_of(key: str) -> slice:
+    first = pd.Timestamp(key.rpartition("|")[2]) + pd.Timedelta(days=1)
+    return slice(first, first + pd.Timedelta(days=59))

@@ -1,6 +1,7 @@
 """The panel as anchor, as baseline and as a champion, from training to a day's row."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -74,15 +75,22 @@ def test_where_no_candidate_adds_enough_the_panel_serves_under_its_name(pool: Sm
     assert reproduce(pool.store, pool.registry, MEMBER, champion.version.version).is_equal
 
 
-def test_a_day_is_forecast_by_the_stored_panel(pool: SmallPool) -> None:
+@pytest.mark.parametrize("is_torn", [False, True])
+def test_a_day_is_forecast_by_the_stored_panel_whatever_the_features(
+    pool: SmallPool, is_torn: bool
+) -> None:
     champion = champions_of(pool.store, pool.registry, [MEMBER])[MEMBER]
     terms = pool.recipe.terms(pool.table(FIRST).features.columns)
     decisions = Ledger(pool.store).of_member(MEMBER)
     chosen = choose_forecaster(pool.registry, champion, decisions, FIRST, terms)
     assert chosen is not None
+    features = Path(pool.store.path("feature_table", MEMBER.symbol))
+    whole = features.read_bytes()
+    features.write_bytes(whole[:100] if is_torn else whole)
     frames, panel = FrameCache(pool.store), stored_forecasts(pool.store, Target())
     baseline = Baseline(frames, panel, Target())
     row = forecast(frames, pool.registry, chosen, FIRST, noon_after(FIRST), 7, None, baseline)
+    features.write_bytes(whole)
     stored = panel.loc[(pd.Timestamp(FIRST), MEMBER.symbol), "panel_up"]
     assert row["status"] == "active"
     assert (row["algorithm"], row["panel_probability"]) == ("Panel", stored)

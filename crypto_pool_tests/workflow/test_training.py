@@ -138,7 +138,7 @@ def test_the_stored_model_serves_the_calibration_that_was_learned(table, registr
 
 def test_what_is_forecast_and_how_it_is_calibrated_makes_another_training(table, registry):
     keys = {
-        training_key(task_of(table, registry, **settings))
+        training_key(task_of(table, registry, **settings), "RidgeClassifier")
         for settings in ({}, {"calibration": "platt"}, {"target": "sma_shift"})
     }
     assert len(keys) == 3

@@ -9,6 +9,7 @@ from typing import Any
 
 from crypto_pool.adapters.mlflow.runs import Runs
 from crypto_pool.adapters.mlflow.store import MlflowStore
+from crypto_pool.adapters.mlflow.upkeep import Upkeep
 from crypto_pool.adapters.mlflow.versions import Versions
 
 
@@ -19,6 +20,7 @@ class ModelRegistry:
         """Name the store, and where the pool's page is; nothing is opened before it is needed."""
         self.store = MlflowStore(tracking_uri, artifact_root)
         self.runs = Runs(self.store)
+        self.upkeep = Upkeep(self.runs)
         self.versions = Versions(self.store, page_url)
 
     @property

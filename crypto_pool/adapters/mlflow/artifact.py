@@ -12,15 +12,10 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
-from crypto_pool.adapters.mlflow.store import without_example
 from crypto_pool.domain.calibrations import calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.served_model import BASELINES, PANEL_LOGIT, REFERENCE_LOGIT, ServedModel
@@ -29,14 +24,11 @@ from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel
 CALIBRATION_FILE = "calibration.json"
 SKOPS_FILE = "estimator.skops"
 ESTIMATOR_FILES = (SKOPS_FILE, *(native.file for native in NATIVE_FORMATS.values()))
-EXAMPLE = {"artifact_path": "input_example.json", "type": "dataframe", "pandas_orient": "split"}
-MODEL_PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scikit-learn", "skops")
 LOADING_SECONDS = 60.0
-ALGORITHM_PACKAGES = {"XGBoost": ("xgboost-cpu", "xgboost"), "LightGBM": ("lightgbm",)}
 
 
-def save_model(model: ServedModel, folder: Path) -> dict[str, str]:
-    """Write the files of a model into `folder`; return the SHA-256 of each by name."""
+def model_files(model: ServedModel) -> dict[str, bytes]:
+    """Return the files of a model, by name."""
     import skops.io
 
     description = {
@@ -46,13 +38,15 @@ def save_model(model: ServedModel, folder: Path) -> dict[str, str]:
         "feature_names": list(model.feature_names),
         "anchor": model.anchor,
     }
-    contents = {CALIBRATION_FILE: json.dumps(description, indent=2, sort_keys=True).encode()}
+    files = {CALIBRATION_FILE: json.dumps(description, indent=2, sort_keys=True).encode()}
     if model.estimator is not None:
-        contents[SKOPS_FILE] = bytes(skops.io.dumps(model.estimator))
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        (folder / name).write_bytes(data)
-    return {name: _sha256(data) for name, data in contents.items()}
+        files[SKOPS_FILE] = bytes(skops.io.dumps(model.estimator))
+    return files
+
+
+def hashes_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the SHA-256 of each file, by name."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
 def load_model(folder: Path, expected_hashes: Mapping[str, str] | None) -> ServedModel:
@@ -113,7 +107,7 @@ def read_files(folder: Path, expected_hashes: Mapping[str, str] | None) -> dict[
             f"but holds: {', '.join(sorted(names)) or 'nothing'}."
         )
     contents = {name: (folder / name).read_bytes() for name in sorted(names)}
-    actual = {name: _sha256(data) for name, data in contents.items()}
+    actual = hashes_of(contents)
     expected = actual if expected_hashes is None else expected_hashes
     changed = [
         name for name in sorted({*actual, *expected}) if actual.get(name) != expected.get(name)
@@ -125,41 +119,16 @@ def read_files(folder: Path, expected_hashes: Mapping[str, str] | None) -> dict[
     return contents
 
 
-def save_pyfunc(
-    whole: Path,
-    files: Path,
-    hashes: Mapping[str, str],
-    of: ServedModel,
-    named: Mapping[str, Any],
-    example: pd.DataFrame | None,
-) -> None:
-    """Lay out the MLflow model in `whole`: the files, the serving code, the signature.
-
-    `of` is the served model, `named` the keywords of `mlflow.models.Model` that say which it is,
-    `example` rows as it takes them.
-    """
-    import mlflow.pyfunc
+def signature_of(model: ServedModel) -> Any:
+    """Return the MLflow signature: the features and both logits, then the served probability."""
     import numpy as np
-    from mlflow.models import Model, ModelSignature
+    from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    inputs = [ColSpec("double", name) for name in (*of.feature_names, REFERENCE_LOGIT)]
+    inputs = [ColSpec("double", name) for name in (*model.feature_names, REFERENCE_LOGIT)]
     inputs.append(ColSpec("double", PANEL_LOGIT, required=False))
     outputs = Schema([TensorSpec(np.dtype("float64"), (-1,))])
-    with without_example():
-        mlflow.pyfunc.save_model(
-            path=whole,
-            python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={name.partition(".")[0]: str(files / name) for name in hashes},
-            mlflow_model=Model(
-                **named, saved_input_example_info=None if example is None else EXAMPLE
-            ),
-            signature=ModelSignature(inputs=Schema(inputs), outputs=outputs),
-            pip_requirements=list(_requirements(of.algorithm)),
-        )
-    # MLflow would load the model and ask it, for each that is logged.
-    if example is not None:
-        example.to_json(whole / EXAMPLE["artifact_path"], orient="split", index=False)
+    return ModelSignature(inputs=Schema(inputs), outputs=outputs)
 
 
 def _read_estimator(algorithm: str, form: str, contents: Mapping[str, bytes]) -> Any:
@@ -201,22 +170,6 @@ def _read_description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, 
     if form not in files or contents.keys() != {CALIBRATION_FILE, files[form]} - {""}:
         raise UntrustedModel(f"{folder}: {algorithm} is not stored as {form!r}.")
     return dict(description)
-
-
-@cache
-def _requirements(algorithm: str) -> tuple[str, ...]:
-    """Pin what a model needs, from what is installed; naming it spares MLflow its inference."""
-    pins = []
-    for package in (*MODEL_PACKAGES, *ALGORITHM_PACKAGES.get(algorithm, ())):
-        try:
-            pins.append(f"{package}=={version(package)}")
-        except PackageNotFoundError:
-            continue
-    return tuple(pins)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 if __name__ == "__main__":

@@ -4,24 +4,15 @@ They are copies to look at and to load elsewhere: the pool forecasts by those th
 """
 
 import json
-import tempfile
-import time
 from collections.abc import Mapping
 from datetime import date
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from crypto_pool.adapters.mlflow.store import (
-    OWN_TAG,
-    MlflowStore,
-    local_path,
-    pages,
-    without_example,
-)
+from crypto_pool.adapters.mlflow.recording import new_run, put_files, register_version
+from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore, local_path, pages
 from crypto_pool.domain.panel import PanelFit
 
 PANEL_MODEL = "panel_model"
@@ -37,6 +28,10 @@ KNOWN = """SELECT origins.value, versions.source FROM runs
         AND origins.version = versions.version AND origins.key = ?
     WHERE experiments.name = ? AND runs.status = 'FINISHED' AND runs.lifecycle_stage = 'active'
         AND versions.current_stage <> 'Deleted_Internal'"""
+ABOUT = (
+    "One model of all coins: the volatility of the days ahead, and both trends from it. A version "
+    "for each origin; the pool forecasts by the same coefficients, stored beside its rows."
+)
 PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scipy")
 
 
@@ -74,26 +69,19 @@ class PanelModels:
         tags: Mapping[str, str],
     ) -> str:
         """Write run and version of a fit; return the version."""
-        from mlflow.entities import Metric, Param, RunTag
-
-        client, experiment = self.store.client, self.store.experiment_id(EXPERIMENT)
         own = {**tags, OWN_TAG: "panel", TERMS_TAG: terms, ORIGIN_TAG: fit.origin.isoformat()}
-        named = {"mlflow.runName": f"panel {fit.origin}"}
-        run_id = str(client.create_run(experiment, tags={**own, **named}).info.run_id)
-        try:
-            location, model_id = self._write_model(experiment, run_id, fit, files)
-            now = int(time.time() * 1000)
-            client.log_batch(
-                run_id,
-                metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
-                params=[Param(name, str(value)) for name, value in _parameters(fit).items()],
-                tags=[RunTag("model_uri", f"models:/{model_id}")],
-            )
-            client.set_terminated(run_id, "FINISHED")
-        except BaseException as fault:
-            client.set_terminated(run_id, "FAILED" if isinstance(fault, Exception) else "KILLED")
-            raise
-        return self._register(run_id, location, model_id, own)
+        fitted, named = {FIT_FILE: fit_to_json(fit)}, {"mlflow.runName": f"panel {fit.origin}"}
+        with new_run(self.store, EXPERIMENT, {**own, **named}) as run:
+            logged = run.write_model("served_panel.py", fitted, _signature(fit), PACKAGES)
+            put_files(run.client, run.run_id, {**files, **fitted})
+            figures = [(name, value, 0) for name, value in metrics.items()]
+            uri = {"model_uri": f"models:/{logged.model_id}"}
+            run.write_figures(figures, _parameters(fit), uri)
+        words = f"The panel, fitted on what was known on {fit.origin}."
+        version, model = {**own, OWN_TAG: "version"}, {"tags": {OWN_TAG: "panel"}}
+        return register_version(
+            run.client, PANEL_MODEL, logged, version, words, {**model, "description": ABOUT}
+        )
 
     def show_latest(self, terms: str) -> None:
         """Point the alias at the version of the latest origin."""
@@ -103,51 +91,6 @@ class PanelModels:
         if own:
             latest = max(own, key=lambda one: (one.tags[ORIGIN_TAG], int(one.version)))
             client.set_registered_model_alias(PANEL_MODEL, LATEST, latest.version)
-
-    def _write_model(
-        self, experiment: str, run_id: str, fit: PanelFit, files: Mapping[str, bytes]
-    ) -> tuple[str, str]:
-        from mlflow.entities import LoggedModelOutput
-
-        client = self.store.client
-        logged = client.create_logged_model(
-            experiment, name="model", source_run_id=run_id, tags={OWN_TAG: "model"}
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            whole, beside = Path(folder) / "model", Path(folder) / "files"
-            beside.mkdir()
-            for name, data in {**files, FIT_FILE: fit_to_json(fit)}.items():
-                (beside / name).write_bytes(data)
-            _save_pyfunc(whole, beside / FIT_FILE, fit, logged, run_id)
-            client.log_model_artifacts(logged.model_id, str(whole))
-            client.log_artifacts(run_id, str(beside))
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        client.finalize_logged_model(logged.model_id, "READY")
-        return str(logged.artifact_location), str(logged.model_id)
-
-    def _register(self, run_id: str, location: str, model_id: str, tags: Mapping[str, str]) -> str:
-        from mlflow.exceptions import MlflowException
-
-        client = self.store.client
-        try:
-            client.create_registered_model(
-                PANEL_MODEL,
-                tags={OWN_TAG: "panel"},
-                description="One model of all coins: the volatility of the days ahead, and both "
-                "trends from it. A version for each origin; the pool forecasts by the same "
-                "coefficients, stored beside its rows.",
-            )
-        except MlflowException as fault:
-            if fault.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        made = client.create_model_version(
-            PANEL_MODEL,
-            location,
-            run_id=run_id,
-            tags={**tags, OWN_TAG: "version"},
-            model_id=model_id,
-        )
-        return str(made.version)
 
 
 def fit_to_json(fit: PanelFit) -> bytes:
@@ -179,28 +122,14 @@ def _parameters(fit: PanelFit) -> dict[str, Any]:
     }
 
 
-def _save_pyfunc(whole: Path, file: Path, fit: PanelFit, logged: Any, run_id: str) -> None:
-    import mlflow.pyfunc
-    from mlflow.models import Model, ModelSignature
+def _signature(fit: PanelFit) -> Any:
+    from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
     features = [ColSpec("double", str(name), required=False) for name in fit.coefficients.index]
     known = [ColSpec("double", name) for name in ("s60", "position")]
     answer = [ColSpec("double", name) for name in ("panel_up", "panel_down", "sigma")]
-    with without_example():
-        mlflow.pyfunc.save_model(
-            path=whole,
-            python_model=str(Path(__file__).with_name("served_panel.py")),
-            artifacts={"panel_fit": str(file)},
-            mlflow_model=Model(
-                artifact_path=logged.artifact_location,
-                run_id=run_id,
-                model_uuid=logged.model_id,
-                model_id=logged.model_id,
-            ),
-            signature=ModelSignature(inputs=Schema([*features, *known]), outputs=Schema(answer)),
-            pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
-        )
+    return ModelSignature(inputs=Schema([*features, *known]), outputs=Schema(answer))
 
 
 def _is_there(source: str) -> bool:

@@ -1,17 +1,16 @@
-"""One MLflow run for each trained candidate, by explicit ids: no active run, no global URI."""
+"""One MLflow run for each trained candidate: written, found again, read."""
 
 import json
 import math
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cache, partial
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT, MlflowStore, pages
+from crypto_pool.adapters.mlflow.recording import NewRun, new_run, put_files
+from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore, pages
 from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ MODEL_URI_TAG = "model_uri"
 TRAINING_KEY_TAG = "training_key"
 UNDEFINED_METRICS_TAG = "undefined_metrics"
 ESTIMATOR = "estimator."
-MODEL_NAME = "model"
+MODEL_PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scikit-learn", "skops")
+ALGORITHM_PACKAGES = {"XGBoost": ("xgboost-cpu", "xgboost"), "LightGBM": ("lightgbm",)}
 ASIDE = "/"  # in the name of what is told of a run and promises nothing; MLflow groups by it
 EVALUATION_FILE = "evaluation.parquet"
 FOLDS_FILE = "scores_by_fold.json"
@@ -40,7 +40,6 @@ FOLDS_FILE = "scores_by_fold.json"
 TABLES_TAG = {"mlflow.loggedArtifacts": json.dumps([{"path": FOLDS_FILE, "type": "table"}])}
 DIGEST_LENGTH = 36  # MLflow stores no longer one
 PAGE_SIZE = 1000
-UNOWNED_SECONDS = 60
 
 
 class Runs:
@@ -64,23 +63,12 @@ class Runs:
 
         `example` are rows as its model takes them. The run begins when the fit did.
         """
-        client, run_id = self.store.client, None
-        experiment = self.store.experiment_id(candidate.member_name)
         tags = _tags(candidate) | {TRAINING_KEY_TAG: training_key, DAGSTER_RUN_TAG: dagster_run_id}
         if parent_run_id is not None:
             tags["mlflow.parentRunId"] = parent_run_id
-        try:
-            began = int((time.time() - fit_seconds) * 1000)
-            run_id = str(client.create_run(experiment, began, tags).info.run_id)
-            tags |= self._write_model(experiment, run_id, candidate, example)
-            tags |= self._write_evaluation(run_id, candidate)
-            self._name_rows(run_id, candidate)
-            tags |= self._finish(run_id, candidate, tags, fit_seconds)
-        except BaseException as fault:
-            if run_id is not None:
-                self.end(run_id, "FAILED" if isinstance(fault, Exception) else "KILLED")
-            raise
-        return self.get(run_id)
+        with new_run(self.store, candidate.member_name, tags, fit_seconds) as run:
+            self._write(run, candidate, example, fit_seconds)
+        return self.get(run.run_id)
 
     def get(self, run_id: str) -> "TrainedCandidate":
         """Return a finished candidate, its model left where it is; raises ModelUnavailable."""
@@ -131,112 +119,70 @@ class Runs:
         """Return a file that was put on a run; raises ModelUnavailable."""
         return self._file(self._run(run_id, f"{name} of run {run_id}"), name)
 
-    def put_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Put files on a run as artifacts, in place of those of the same name."""
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in files.items():
-                (Path(folder) / name).write_bytes(data)
-            self.store.client.log_artifacts(run_id, folder)
-
-    def set_feature_importance(self, run_id: str, importance: Mapping[str, float]) -> None:
-        """Put the feature importance on a run, as JSON."""
+    def describe(
+        self, run_id: str, importance: Mapping[str, float], files: Mapping[str, bytes]
+    ) -> None:
+        """Put the feature importance on a run as JSON, and files as artifacts."""
         self.store.client.set_tag(run_id, FEATURE_IMPORTANCE_TAG, json.dumps(dict(importance)))
+        put_files(self.store.client, run_id, files)
 
     def end(self, run_id: str, status: str) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
         self.store.client.set_terminated(run_id, status)
 
-    def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
-        """End as KILLED the pool's RUNNING runs without a live Dagster run; return how many."""
-        ids = [found.experiment_id for found in self.store.own_experiments()]
-        opened = self.store.experiment_id(TRAINING_EXPERIMENT)
-        closed, alive = 0, cache(is_alive)
-        for run in self._search(ids, "attributes.status = 'RUNNING'"):
-            tags = run.data.tags
-            owner = tags.get(DAGSTER_RUN_TAG) or tags.get(PARENT_DAGSTER_RUN_TAG)
-            # A process killed between opening a parent run and tagging it leaves one without an
-            # owner; elsewhere, where runs are made with their tags, it is somebody else's.
-            old = run.info.start_time < (time.time() - UNOWNED_SECONDS) * 1000
-            unowned = owner is None and run.info.experiment_id == opened and old
-            if unowned or (owner is not None and not alive(owner)):
-                self.end(run.info.run_id, "KILLED")
-                closed += 1
-        return closed
-
-    def remove_old(self, kept: frozenset[str], before: datetime) -> tuple[int, int]:
-        """Remove the artifacts of candidates that ended before a moment; return count and bytes.
-
-        Their metrics stay, and runs in `kept` are never touched, by whomever they were marked as
-        deleted. A run is marked first, so that nothing reuses it, and its folder goes last: what
-        was interrupted in between is finished the next time.
-        """
-        from mlflow.entities import ViewType
-
-        count = size = 0
-        for experiment in self.store.own_experiments():
-            ids = [experiment.experiment_id]
-            ended = f"attributes.end_time < {int(before.timestamp() * 1000)}"
-            for run in self._search(ids, ended):
-                if TRAINING_KEY_TAG in run.data.tags and run.info.run_id not in kept:
-                    self.store.client.delete_run(run.info.run_id)
-            for run in self._search(ids, "", ViewType.DELETED_ONLY):
-                is_own = TRAINING_KEY_TAG in run.data.tags
-                folder = self._own_folder(run.info.artifact_uri) if is_own else None
-                if folder is not None and run.info.run_id not in kept:
-                    size += self._remove_models(ids, run.info.run_id) + self._remove(folder)
-                    count += 1
-        return count, size
-
     # Writing
 
-    def _write_model(
+    def _write(
         self,
-        experiment: str,
-        run_id: str,
+        run: NewRun,
         candidate: "TrainedCandidate",
         example: "pd.DataFrame | None",
-    ) -> dict[str, str]:
-        """Store the model of a run; return the tags that name it and vouch for its files."""
-        from mlflow.entities import LoggedModelOutput
+        fit_seconds: float,
+    ) -> None:
+        """Write the model, the rows behind the metrics, and the figures of a run."""
+        import pandas as pd
 
         from crypto_pool.adapters.mlflow import artifact
 
-        client = self.store.client
-        logged = client.create_logged_model(
-            experiment, name=MODEL_NAME, source_run_id=run_id, tags={OWN_TAG: "model"}
+        model, metrics, scores = candidate.served, candidate.metrics, candidate.folds
+        files = artifact.model_files(model)
+        logged = run.write_model(
+            "served_model.py",
+            files,
+            artifact.signature_of(model),
+            (*MODEL_PACKAGES, *ALGORITHM_PACKAGES.get(candidate.algorithm, ())),
+            example,
         )
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                files, whole = Path(folder) / "files", Path(folder) / MODEL_NAME
-                hashes = artifact.save_model(candidate.served, files)
-                named = {
-                    "artifact_path": logged.artifact_location,
-                    "run_id": run_id,
-                    "model_uuid": logged.model_id,
-                    "model_id": logged.model_id,
-                }
-                artifact.save_pyfunc(whole, files, hashes, candidate.served, named, example)
-                client.log_model_artifacts(logged.model_id, str(whole))
-            client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-            client.finalize_logged_model(logged.model_id, "READY")
-        except BaseException:
-            client.finalize_logged_model(logged.model_id, "FAILED")
-            raise
-        return {
-            MODEL_URI_TAG: f"models:/{logged.model_id}",
-            HASHES_TAG: json.dumps(hashes, sort_keys=True),
+        folds = pd.DataFrame([{"fold": fold, **known} for fold, known in scores.items()])
+        tables = {
+            EVALUATION_FILE: candidate.evaluation.to_parquet(),
+            FOLDS_FILE: folds.to_json(orient="split", index=False).encode(),
         }
-
-    def _write_evaluation(self, run_id: str, candidate: "TrainedCandidate") -> dict[str, str]:
-        """Store the rows behind the metrics, and the scores by fold; return their tags."""
-        import pandas as pd
-
-        folds = pd.DataFrame([{"fold": fold, **scores} for fold, scores in candidate.folds.items()])
-        with tempfile.TemporaryDirectory() as folder:
-            candidate.evaluation.to_parquet(Path(folder) / EVALUATION_FILE)
-            folds.to_json(Path(folder) / FOLDS_FILE, orient="split", index=False)
-            self.store.client.log_artifacts(run_id, folder)
-        return TABLES_TAG
+        put_files(run.client, run.run_id, tables)
+        self._name_rows(run.run_id, candidate)
+        defined = {
+            name: value
+            for name, value in metrics.items()
+            if value is not None and math.isfinite(value)
+        }
+        undefined = sorted(metrics.keys() - defined)
+        weights = model.calibration.to_dict().items()
+        beside = {f"calibration{ASIDE}{k}": v for k, v in weights if isinstance(v, float)}
+        beside[f"fit{ASIDE}seconds"] = fit_seconds
+        by_fold = [
+            (f"fold_{name}", value, fold)
+            for fold, known in scores.items()
+            for name, value in known.items()
+            if value is not None
+        ]
+        figures = [*((name, value, 0) for name, value in (defined | beside).items()), *by_fold]
+        tags = {
+            **TABLES_TAG,
+            MODEL_URI_TAG: f"models:/{logged.model_id}",
+            HASHES_TAG: json.dumps(artifact.hashes_of(files), sort_keys=True),
+            UNDEFINED_METRICS_TAG: json.dumps(undefined),
+        }
+        run.write_figures(figures, _parameters(candidate), tags)
 
     def _name_rows(self, run_id: str, candidate: "TrainedCandidate") -> None:
         """Name the rows a run was trained on; a registered version's are stored by this hash."""
@@ -261,43 +207,6 @@ class Runs:
                 raise
             # A sister run named the same rows at the same moment; now they are found.
             self.store.client.log_inputs(run_id, inputs)
-
-    def _finish(
-        self,
-        run_id: str,
-        candidate: "TrainedCandidate",
-        tags: Mapping[str, str],
-        fit_seconds: float,
-    ) -> dict[str, str]:
-        """Write parameters, metrics and tags in one go, then end the run."""
-        from mlflow.entities import Metric, Param, RunTag
-
-        now = int(time.time() * 1000)
-        defined = {
-            name: float(value)
-            for name, value in candidate.metrics.items()
-            if value is not None and math.isfinite(value)
-        }
-        undefined = json.dumps(sorted(candidate.metrics.keys() - defined))
-        weights = candidate.served.calibration.to_dict().items()
-        beside = {f"calibration{ASIDE}{k}": v for k, v in weights if isinstance(v, float)}
-        beside[f"fit{ASIDE}seconds"] = fit_seconds
-        self.store.client.log_batch(
-            run_id,
-            metrics=[
-                *(Metric(name, value, now, 0) for name, value in (defined | beside).items()),
-                *(
-                    Metric(f"fold_{name}", float(value), now, fold)
-                    for fold, scores in candidate.folds.items()
-                    for name, value in scores.items()
-                    if value is not None
-                ),
-            ],
-            params=[Param(name, str(value)) for name, value in _parameters(candidate).items()],
-            tags=[RunTag(k, v) for k, v in {**tags, UNDEFINED_METRICS_TAG: undefined}.items()],
-        )
-        self.end(run_id, "FINISHED")
-        return {UNDEFINED_METRICS_TAG: undefined}
 
     # Reading
 
@@ -386,13 +295,13 @@ class Runs:
         if experiment is None:
             return
         parts = [f"tags.{name} = '{value}'" for name, value in wanted.items()]
-        for run in self._search(
+        for run in self.search(
             [experiment.experiment_id], " and ".join(["attributes.status = 'FINISHED'", *parts])
         ):
             if {ALGORITHM_TAG, MODEL_URI_TAG} <= run.data.tags.keys():
                 yield run
 
-    def _search(self, experiment_ids: list[str], wanted: str, view: Any = 1) -> list[Any]:
+    def search(self, experiment_ids: list[str], wanted: str, view: Any = 1) -> list[Any]:
         """Return runs, the latest first, of the view `ACTIVE_ONLY` where no other is given."""
         search = partial(
             self.store.client.search_runs,
@@ -403,35 +312,6 @@ class Runs:
             max_results=PAGE_SIZE,
         )
         return list(pages(search))  # whole, since closing a run shifts the pages
-
-    # Removal
-
-    def _remove_models(self, experiment_ids: list[str], run_id: str) -> int:
-        client, size = self.store.client, 0
-        search = partial(client.search_logged_models, experiment_ids, f"source_run_id = '{run_id}'")
-        for model in list(pages(search)):
-            folder = self._own_folder(model.artifact_location)
-            size += 0 if folder is None else self._remove(folder)
-            client.delete_logged_model(model.model_id)
-        return size
-
-    def _own_folder(self, artifact_uri: str) -> str | None:
-        """Return the existing folder of a run or a model, if it lies below the artifact root."""
-        import fsspec
-
-        files, root = fsspec.core.url_to_fs(self.store.artifact_root)
-        files.invalidate_cache()
-        folder = PurePosixPath(fsspec.core.url_to_fs(artifact_uri)[1]).parent
-        is_below = PurePosixPath(root) in folder.parents and ".." not in folder.parts
-        return str(folder) if is_below and files.isdir(str(folder)) else None
-
-    def _remove(self, folder: str) -> int:
-        import fsspec
-
-        files, _ = fsspec.core.url_to_fs(self.store.artifact_root)
-        size = int(files.du(folder))
-        files.rm(folder, recursive=True)
-        return size
 
 
 def load_from(

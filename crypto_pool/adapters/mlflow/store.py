@@ -9,7 +9,6 @@ import logging
 import os
 import sqlite3
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -268,14 +267,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def without_example() -> Iterator[None]:
-    """Let MLflow save a model and not ask for an input example: it would try the model with it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*input example was not provided.*")
-        yield
 
 
 def pages(search: Callable[..., Any]) -> Iterator[Any]:

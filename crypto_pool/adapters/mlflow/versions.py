@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crypto_pool.adapters.durability import sync_tree
+from crypto_pool.adapters.mlflow.recording import register_version
 from crypto_pool.adapters.mlflow.runs import HASHES_TAG, MODEL_URI_TAG, load_from
 from crypto_pool.adapters.mlflow.store import (
     OWN_TAG,
@@ -98,18 +99,11 @@ class Versions:
             return known.version
         symbol, _, trend = member_name.rpartition("_")
         own = {OWN_TAG: REGISTERED_MODEL, "symbol": symbol, "trend": trend}
-        self._make_registered_model(name, own, self._linked(member_name, WHAT_IT_IS))
+        model = {"tags": own, "description": self._linked(member_name, WHAT_IT_IS)}
         run_tags = client.get_run(candidate.run_id).data.tags
         logged = client.get_logged_model(run_tags[MODEL_URI_TAG].removeprefix("models:/"))
-        made = client.create_model_version(
-            name,
-            logged.artifact_location,  # a `models:/` URI is looked up in MLflow's global store
-            run_id=candidate.run_id,
-            tags=given,
-            model_id=logged.model_id,
-            description=self._linked(member_name, _in_words(given)),
-        )
-        return str(made.version)
+        words = self._linked(member_name, _in_words(given))
+        return register_version(client, name, logged, given, words, model)
 
     def reach_disk(self, version: Version) -> None:
         """Bring a version, its run and the files of both to the disk: the ledger may name them.
@@ -246,15 +240,6 @@ class Versions:
         page = f"{self.page_url}/members/{member_name}.html"
         told = words.format(symbol=symbol, trend=trend)
         return f"{told} [Its page]({page})." if self.page_url else told
-
-    def _make_registered_model(self, name: str, tags: dict[str, str], description: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.store.client.create_registered_model(name, tags, description)
-        except MlflowException as fault:
-            if fault.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
 
 def model_name(member_name: str) -> str:

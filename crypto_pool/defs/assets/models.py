@@ -1,11 +1,9 @@
 """Ten candidates a member, and the champion chosen among them."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.batches import (
@@ -26,9 +24,8 @@ from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.promotion.deciding import PromotionTask
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote_members
-from crypto_pool.workflow.promotion.registering import measured
+from crypto_pool.workflow.promotion.registering import PromotionTask, measured
 from crypto_pool.workflow.pulling import is_too_young
 from crypto_pool.workflow.training import (
     TrainingTask,
@@ -188,32 +185,38 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             reasons.append(f"{key}: {decision.reason}")
             record_failure(context, context.asset_key, key, decision.reason)
             continue
-        context.add_asset_metadata(champion_metadata(pool, task, decision), partition_key=key)
+        context.add_asset_metadata(shown_champion(pool, decision), partition_key=key)
         survivors.append(key)
     require_survivors(context, survivors, reasons)
     return survivors
 
 
-def champion_metadata(
-    pool: PoolResource, task: PromotionTask, decision: PromotionResult
-) -> dict[str, Any]:
-    """What the UI shows of one decision."""
-    scores = [
-        pool.store.read("candidate_scores", f"{task.member.partition_key}|{name}").iloc[0].to_dict()
-        for name in CANDIDATES
-        if pool.store.exists("candidate_scores", f"{task.member.partition_key}|{name}")
-    ]
-    scores.sort(key=lambda row: row["brier_score"] if pd.notna(row["brier_score"]) else math.inf)
-    leaderboard = shown_table(CANDIDATE_SCORES, scores, first=TELLING, without=MEMBER)
-    return {
-        "decision": decision.decision,
-        "reason": decision.reason,
-        **_serving_metadata(pool, decision),
-        "not_trained_on_this_data": ", ".join(decision.missing) or "none",
-        **({"leaderboard": leaderboard} if scores else {}),
-        **price_picture(pool, task.member.symbol),
-        **judgement_picture(pool, decision),
-    }
+def shown_champion(pool: PoolResource, decision: PromotionResult) -> dict[str, Any]:
+    """What the UI shows of one decision; what of it cannot be had fails nobody, and is named."""
+    shown: dict[str, Any] = {"decision": decision.decision, "reason": decision.reason}
+    shown["not_trained_on_this_data"] = ", ".join(decision.missing) or "none"
+    for name, part in (
+        ("champion", lambda: _serving_metadata(pool, decision)),
+        ("leaderboard", lambda: _leaderboard(pool, decision.member)),
+        ("price_with_labels", lambda: price_picture(pool, decision.member.symbol)),
+        ("calibration_roc_confusion", lambda: judgement_picture(pool, decision)),
+    ):
+        try:
+            shown |= part()
+        except Exception as error:  # a picture that is gone is no fault of the member
+            shown[name] = f"{type(error).__name__}: {error}"
+    return shown
+
+
+def _leaderboard(pool: PoolResource, member: Member) -> dict[str, Any]:
+    prefix = f"{member.partition_key}|"
+    scores, damaged = pool.store.read_sound(CANDIDATE_SCORES.store_name, prefix=prefix)
+    if scores.empty:
+        return {}
+    rows = scores.sort_values("brier_score").to_dict("records")
+    table = shown_table(CANDIDATE_SCORES, rows, first=TELLING, without=MEMBER)
+    faults = {f"no score of {key.removeprefix(prefix)}": str(why) for key, why in damaged.items()}
+    return {"leaderboard": table, **faults}
 
 
 def _serving_metadata(pool: PoolResource, decision: PromotionResult) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from crypto_pool.defs.batches import OWNERS, record_failure
 from crypto_pool.defs.heartbeat import tell_published
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.tables import PANEL_FORECASTS
+from crypto_pool.domain.tables import CHAMPIONS, PANEL_FORECASTS
 from crypto_pool.workflow.panel import panel_terms
 from crypto_pool.workflow.promotion.reconciling import reconcile_all
-from crypto_pool.workflow.publishing import read_tables
+from crypto_pool.workflow.publishing import read_tables, tell_faults
 
 # What is made by hand reaches the page; a daily run publishes itself, and bars or features alone
 # change nothing that is shown.
@@ -56,14 +56,16 @@ def prediction_tables(
 
     Of what cannot be read the rows of the last publication stay.
     """
-    for member, fault in reconcile_all(pool.store, pool.registry, pool.members).items():
-        record_failure(context, context.asset_key, member.partition_key, fault)
+    faults = reconcile_all(pool.store, pool.registry, pool.members)
     data_dir = pool.settings.state_dir
     prefixes = {PANEL_FORECASTS.name: panel_terms(pool.recipe.target)}
     with publishing(data_dir):
         readings = read_tables(pool.store, data_dir, prefixes)
+        readings.frames[CHAMPIONS.name] = tell_faults(
+            readings.frames[CHAMPIONS.name], pool.recipe.terms(())
+        )
         path = publish(data_dir, readings.frames, keep=pool.settings.keep_publications)
-    for key, fault in readings.faults.items():
+    for key, fault in {**faults, **readings.faults}.items():
         record_failure(context, context.asset_key, key, fault)
     root = pool.settings.publication_root
     copied = {} if root is None else {"copy": copy_publication(path, root)}

@@ -1,41 +1,19 @@
 """Whether the winner of a training replaces the version that serves, and what that needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import pandas as pd
 
-from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
-from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_of
-from crypto_pool.domain.promotion import Incumbent, PromotionRules, Verdict, compare, decide
-from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.promotion import Incumbent, Verdict, compare, decide
 from crypto_pool.domain.served_model import ServedModel
-from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
 from crypto_pool.workflow.promotion.reconciling import Champion
-
-
-@dataclass(frozen=True)
-class PromotionTask:
-    """What a worker needs to choose one member's champion."""
-
-    member: Member
-    table: TrainingTable
-    as_of: date
-    recipe: Recipe
-    explained_rows: int
-    rules: PromotionRules
-    registry: ModelRegistry
-    store: FrameStore
-    now: datetime
-    dagster_run_id: str
-    synthetic: bool = False
+from crypto_pool.workflow.promotion.registering import PromotionTask
 
 
 def judge(

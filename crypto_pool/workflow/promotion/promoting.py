@@ -17,15 +17,15 @@ from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import HoldoutPolicy, policy_of
 from crypto_pool.domain.selection import Selection, choose_champion
-from crypto_pool.domain.tables import CANDIDATE_SCORES
+from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS
 from crypto_pool.domain.training import data_hash
 from crypto_pool.errors import UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.isolation import Failure, map_isolated
-from crypto_pool.workflow.promotion.deciding import PromotionTask, fault_of, judge
+from crypto_pool.workflow.promotion.deciding import fault_of, judge
 from crypto_pool.workflow.promotion.reconciling import Champion, reconcile
-from crypto_pool.workflow.promotion.registering import measured, register
-from crypto_pool.workflow.training import TrainingTask, log_candidate
+from crypto_pool.workflow.promotion.registering import PromotionTask, measured, register
+from crypto_pool.workflow.training import log_candidate
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def promote(task: PromotionTask) -> PromotionResult:
     A build for an older date than the last decision registers its winner and lets nobody else
     serve. Running it again changes nothing.
     """
-    return settle(task) or _decide(task, _choose(task))
+    with task.store.lock(CHAMPIONS.store_name, task.member.partition_key):
+        return settle(task) or _decide(task, _choose(task))
 
 
 def _choose(task: PromotionTask) -> Choice:
@@ -114,18 +115,7 @@ def _with_baseline(
     name = task.table.baseline
     if name in candidates:
         return {}
-    training = TrainingTask(
-        member=task.member,
-        algorithm=name,
-        table=task.table,
-        as_of=task.as_of,
-        recipe=task.recipe,
-        synthetic=task.synthetic,
-        registry=task.registry,
-        parent_run_id=None,
-        dagster_run_id=task.dagster_run_id,
-    )
-    return {name: log_candidate(training, policy_of(task.recipe).evaluate(None, task.table))}
+    return {name: log_candidate(task, policy_of(task.recipe).evaluate(None, task.table))}
 
 
 def _were_unscored(task: PromotionTask, key: str) -> bool:
@@ -141,16 +131,7 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
     winner, champion = choice.selection.winner, choice.champion
     version = None
     if winner is not None:
-        version = register(
-            task.store,
-            registry,
-            task.member,
-            task.table,
-            winner,
-            choice.candidates,
-            task.explained_rows,
-            task.now,
-        )
+        version = register(task, winner, choice.candidates)
     verdict = judge(task, champion, winner, version, choice.selection.reason, choice.candidates)
     if version is not None:
         registry.versions.reach_disk(registry.versions.get(task.member.name, version))

@@ -17,7 +17,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.errors import CorruptPartition, ModelUnavailable
-from crypto_pool.workflow.promotion.registering import champion_frame, champion_row
+from crypto_pool.workflow.promotion.registering import champion_row
 
 TABLE = CHAMPIONS.store_name
 
@@ -101,7 +101,7 @@ def reconcile(store: FrameStore, registry: ModelRegistry, member: Member) -> Cha
         if store.exists(TABLE, key):
             store.remove(TABLE, key)
         return champion
-    made = champion_frame(champion_row(registry, champion.version, member))
+    made = CHAMPIONS.frame([champion_row(registry, champion.version, member)])
     shown = _shown(store, member)
     if shown is None or not made.equals(shown):
         store.write(TABLE, key, made)
@@ -110,12 +110,16 @@ def reconcile(store: FrameStore, registry: ModelRegistry, member: Member) -> Cha
 
 def reconcile_all(
     store: FrameStore, registry: ModelRegistry, members: Iterable[Member]
-) -> dict[Member, str]:
-    """Reconcile the members whose aliases or rows differ; return why one could not be.
+) -> dict[str, str]:
+    """Reconcile the members whose aliases or rows differ; return by partition why one is not.
 
     The ledger, the table and all aliases are read once, and nothing else where all agree.
     """
-    decisions, aliases, faults = Ledger(store).by_member(), registry.versions.aliases(), {}
+    decisions, faults = Ledger(store).by_member(), {}
+    try:
+        aliases = registry.versions.aliases()
+    except Exception as error:  # rows and aliases stay as they are until MLflow answers
+        return {"all": f"{type(error).__name__}: {error}"}
     for member in members:
         try:
             standing = Standing.of(decisions.of(member))
@@ -125,7 +129,7 @@ def reconcile_all(
             if not agreed or standing.previous != known.get(PREVIOUS):
                 reconcile(store, registry, member)
         except Exception as error:  # the boundary that isolates one member from the others
-            faults[member] = f"{type(error).__name__}: {error}"
+            faults[member.partition_key] = f"{type(error).__name__}: {error}"
     return faults
 
 

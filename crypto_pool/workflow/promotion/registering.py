@@ -1,10 +1,10 @@
 """A winner's version: explained, described by its tags, registered; its row in champions."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import pandas as pd
 
 from crypto_pool.adapters.charts import JUDGEMENT_FILE, draw_explanation, draw_judgement
 from crypto_pool.adapters.frame_store import FrameStore
@@ -19,6 +19,7 @@ from crypto_pool.domain.explanation import SPLIT, Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.overfitting import CorrectedPromise
+from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.selection import promise_of
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CHAMPIONS
@@ -27,6 +28,7 @@ from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.snapshots import store_snapshot
+from crypto_pool.workflow.training import MemberTask
 
 SERVED_METRICS = (
     "positive_accuracy",
@@ -38,58 +40,59 @@ SERVED_METRICS = (
 CORRECTED = ("skill_over_reference", "probability_of_overfitting", "effective_sample_size")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PromotionTask(MemberTask):
+    """What a worker needs to choose one member's champion."""
+
+    explained_rows: int
+    rules: PromotionRules
+    store: FrameStore
+    now: datetime
+
+
 def register(
-    store: FrameStore,
-    registry: ModelRegistry,
-    member: Member,
-    table: TrainingTable,
-    winner: TrainedCandidate,
-    candidates: dict[str, TrainedCandidate],
-    explained_rows: int,
-    now: datetime,
+    task: PromotionTask, winner: TrainedCandidate, candidates: Mapping[str, TrainedCandidate]
 ) -> str:
     """Register a stored candidate with all its tags, or find the version it has.
 
     With `explained_rows` 0 it is neither explained nor drawn.
     """
+    registry, member = task.registry, task.member
     known = registry.versions.of_run(member.name, winner.run_id)
     if known is not None:
         return known.version
-    store_snapshot(store, table)
+    store_snapshot(task.store, task.table)
     importance = Explanation.none()
-    if explained_rows and winner.algorithm in BASELINES:
-        importance = explain_baseline(store, member, winner)
-    elif explained_rows:
-        importance = explain_stored(registry, winner, table, explained_rows)
+    if task.explained_rows and winner.algorithm in BASELINES:
+        importance = explain_baseline(task.store, member, winner)
+    elif task.explained_rows:
+        importance = explain_stored(registry, winner, task.table, task.explained_rows)
     promise = promise_of(candidates, winner.algorithm, winner.recipe)
-    if explained_rows:
+    if task.explained_rows:
         title = f"{member.name}: {winner.algorithm}"
         plots = draw_explanation(
             importance, member.name, winner.algorithm, synthetic=winner.synthetic
         )
         judgement = {JUDGEMENT_FILE: draw_judgement(winner.evaluation, title)}
-        registry.runs.set_feature_importance(winner.run_id, importance.mean)
-        registry.runs.put_files(winner.run_id, {**plots, **judgement})
-    tags = version_tags(member, winner, table, importance, promise, now)
+        registry.runs.describe(winner.run_id, importance.mean, {**plots, **judgement})
+    tags = version_tags(task, winner, importance, promise)
     return registry.versions.register(member.name, winner, tags)
 
 
 def version_tags(
-    member: Member,
+    task: PromotionTask,
     winner: TrainedCandidate,
-    table: TrainingTable,
     importance: Explanation,
     promise: CorrectedPromise,
-    registered_at: datetime,
 ) -> dict[str, str]:
     """Return the tags of a registered version, what its choice cost among them."""
     return {
         **{name: json.dumps(winner.metrics.get(name)) for name in SERVED_METRICS},
         METRICS_TAG: json.dumps({**winner.metrics, **promise.figures}),
-        "symbol": member.symbol,
+        "symbol": task.member.symbol,
         "classifier": winner.algorithm,
-        "classified_trend": str(member.trend),
-        **winner.recipe.terms(table.features.columns).to_tags(),
+        "classified_trend": str(task.member.trend),
+        **winner.recipe.terms(task.table.features.columns).to_tags(),
         "feature_importance": json.dumps(dict(importance.mean)),
         "feature_importance_absolute": json.dumps(dict(importance.mean_absolute)),
         "reference_importance": json.dumps(importance.reference),
@@ -103,7 +106,7 @@ def version_tags(
         "data_hash": winner.data_hash,
         "code_version": winner.code_version,
         "synthetic": str(winner.synthetic).lower(),
-        REGISTERED_AT_TAG: registered_at.astimezone(UTC).isoformat(),
+        REGISTERED_AT_TAG: task.now.astimezone(UTC).isoformat(),
         "as_of": winner.as_of.isoformat(),
         "evaluation_policy": winner.recipe.evaluation_policy,
         "trained_through": f"{winner.trained_through:%Y-%m-%d}",
@@ -136,11 +139,6 @@ def champion_row(registry: ModelRegistry, version: Version, member: Member) -> d
     }
     corrected = {name: tags[name] for name in CORRECTED}
     return CHAMPIONS.row(vars(member), own, corrected, measured(registry, version), tags)
-
-
-def champion_frame(row: dict[str, Any]) -> pd.DataFrame:
-    """Return a row as it is stored."""
-    return CHAMPIONS.frame([row])
 
 
 def explain_baseline(store: FrameStore, member: Member, winner: TrainedCandidate) -> Explanation:

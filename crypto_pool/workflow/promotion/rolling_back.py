@@ -8,6 +8,7 @@ from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import as_named, champion_of, reconcile
@@ -49,39 +50,42 @@ def roll_back(
         ModelUnavailable: the member has no champion, no version before it, or not that one;
             or the version does not load.
     """
-    champion = champion_of(registry, member, Ledger(store).of_member(member))
-    serving = champion.standing.serving
-    if serving is None:
-        raise ModelUnavailable(
-            f"{member.name} has no champion to roll back; `crypto-pool status` lists who serves."
+    with store.lock(CHAMPIONS.store_name, member.partition_key):
+        champion = champion_of(registry, member, Ledger(store).of_member(member))
+        serving = champion.standing.serving
+        if serving is None:
+            raise ModelUnavailable(
+                f"{member.name} has no champion to roll back; `crypto-pool status` says who serves."
+            )
+        target = registry.versions.get(
+            member.name, to or _version_before(champion.standing, member)
         )
-    target = registry.versions.get(member.name, to or _version_before(champion.standing, member))
-    if target.version == serving and not champion.fault:
-        raise ModelUnavailable(f"{member.name}: version {target.version} serves already.")
-    target = as_named(target, champion.standing)
-    registry.versions.load(member.name, target.version, target.ledger_hashes)
-    left = None if champion.version is None else measured(registry, champion.version)
-    Ledger(store).record(
-        Promotion(
-            decided_at_utc=now,
-            as_of=as_of,
-            member=member,
-            model_version=target.version,
-            algorithm=target.tags["classifier"],
-            decision="rolled back",
-            serving_version=target.version,
-            reason=f"rolled back from version {serving}: {reason}",
-            champion_metrics={} if left is None else {"promised": left},
-            challenger_metrics={"promised": measured(registry, target)},
-            data_hash=target.tags["data_hash"],
-            code_version=code_version(),
-            dagster_run_id="",
-            replaced_version=serving,
-            model_sha256=target.model_hashes,
+        if target.version == serving and not champion.fault:
+            raise ModelUnavailable(f"{member.name}: version {target.version} serves already.")
+        target = as_named(target, champion.standing)
+        registry.versions.load(member.name, target.version, target.ledger_hashes)
+        left = None if champion.version is None else measured(registry, champion.version)
+        Ledger(store).record(
+            Promotion(
+                decided_at_utc=now,
+                as_of=as_of,
+                member=member,
+                model_version=target.version,
+                algorithm=target.tags["classifier"],
+                decision="rolled back",
+                serving_version=target.version,
+                reason=f"rolled back from version {serving}: {reason}",
+                champion_metrics={} if left is None else {"promised": left},
+                challenger_metrics={"promised": measured(registry, target)},
+                data_hash=target.tags["data_hash"],
+                code_version=code_version(),
+                dagster_run_id="",
+                replaced_version=serving,
+                model_sha256=target.model_hashes,
+            )
         )
-    )
-    reconcile(store, registry, member)
-    return Rollback(member, serving, target.version)
+        reconcile(store, registry, member)
+        return Rollback(member, serving, target.version)
 
 
 def _version_before(standing: Standing, member: Member) -> str:

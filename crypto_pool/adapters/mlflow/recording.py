@@ -1,0 +1,166 @@
+"""How a run, its model and a registered version come into the store, whoever they are of.
+
+By explicit ids: no active run, no global address.
+"""
+
+import tempfile
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+EXAMPLE = {"artifact_path": "input_example.json", "type": "dataframe", "pandas_orient": "split"}
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that is being written."""
+
+    client: Any
+    experiment: str
+    run_id: str
+
+    def write_model(
+        self,
+        code: str,
+        files: Mapping[str, bytes],
+        signature: Any,
+        packages: Iterable[str],
+        example: "pd.DataFrame | None" = None,
+    ) -> Any:
+        """Log files, and the code beside this module that serves them, as the model of the run.
+
+        `example` are rows as the model takes them.
+        """
+        import mlflow.pyfunc
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        logged = self.client.create_logged_model(
+            self.experiment, name="model", source_run_id=self.run_id, tags={OWN_TAG: "model"}
+        )
+        place, key = logged.artifact_location, logged.model_id
+        try:
+            with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*input example was not provided.*")
+                whole, told = Path(folder) / "model", None if example is None else EXAMPLE
+                mlflow.pyfunc.save_model(
+                    path=whole,
+                    python_model=str(Path(__file__).with_name(code)),
+                    artifacts={Path(path).stem: path for path in write_files(files, folder)},
+                    mlflow_model=Model(
+                        place,
+                        self.run_id,
+                        saved_input_example_info=told,
+                        model_uuid=key,
+                        model_id=key,
+                    ),
+                    signature=signature,
+                    pip_requirements=_pins(packages),  # named, they spare MLflow its inference
+                )
+                # MLflow would load the model and ask it, for each that is logged.
+                if example is not None:
+                    example.to_json(whole / EXAMPLE["artifact_path"], orient="split", index=False)
+                self.client.log_model_artifacts(key, str(whole))
+            self.client.log_outputs(self.run_id, [LoggedModelOutput(key, step=0)])
+            self.client.finalize_logged_model(key, "READY")
+        except BaseException:
+            self.client.finalize_logged_model(key, "FAILED")
+            raise
+        return logged
+
+    def write_figures(
+        self,
+        metrics: Iterable[tuple[str, float, int]],
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Write metrics, each with its step, parameters and tags in one go."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(name, float(value), now, step) for name, value, step in metrics],
+            params=[Param(name, str(value)) for name, value in parameters.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+
+
+@contextmanager
+def new_run(
+    store: MlflowStore, experiment: str, tags: Mapping[str, str], seconds: float = 0.0
+) -> Iterator[NewRun]:
+    """Give a new run to write, begun so long ago; it ends FINISHED, FAILED or KILLED."""
+    client, place = store.client, store.experiment_id(experiment)
+    began = int((time.time() - seconds) * 1000)
+    run_id = str(client.create_run(place, began, dict(tags)).info.run_id)
+    try:
+        yield NewRun(client, place, run_id)
+    except BaseException as fault:
+        client.set_terminated(run_id, "FAILED" if isinstance(fault, Exception) else "KILLED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def put_files(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
+    """Put files on a run as artifacts, in place of those of the same name."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(files, folder)
+        client.log_artifacts(run_id, folder)
+
+
+def write_files(files: Mapping[str, bytes], folder: str) -> list[str]:
+    """Write files into a folder; return where they are."""
+    for name, data in files.items():
+        Path(folder, name).write_bytes(data)
+    return [str(Path(folder, name)) for name in files]
+
+
+def register_version(
+    client: Any,
+    name: str,
+    logged: Any,
+    tags: Mapping[str, str],
+    words: str,
+    model: Mapping[str, Any],
+) -> str:
+    """Register a logged model as a version, in words; return its number.
+
+    `model` are tags and description of the registered model, if it is not there yet.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, **model)
+    except MlflowException as fault:
+        if fault.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    made = client.create_model_version(
+        name,
+        logged.artifact_location,  # a `models:/` URI is looked up in MLflow's global store
+        run_id=logged.source_run_id,
+        tags=dict(tags),
+        model_id=logged.model_id,
+        description=words,
+    )
+    return str(made.version)
+
+
+def _pins(packages: Iterable[str]) -> list[str]:
+    """Pin packages as they are installed; one that is not here is another's name for the same."""
+    pins = []
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            pins.append(f"{package}=={version(package)}")
+    return pins
