@@ -14,6 +14,7 @@ import pytest
 
 from crypto_pool.adapters.charts import JUDGEMENT_FILE
 from crypto_pool.building import stopping_when_told
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import FEW, PATIENCE_SECONDS
@@ -182,6 +183,12 @@ def test_features_travel_by_name(built):
 def test_importance_is_served_for_each_feature(built):
     importance = json.loads(built.table("champions")["feature_importance"].iloc[0])
     assert len(importance) == 19
+
+
+def test_no_algorithm_serves_without_adding_anything_and_no_chart_is_of_zeros(built):
+    for row in built.table("champions").to_dict("records"):
+        assert any(json.loads(row["feature_importance"]).values()), row
+        assert row["algorithm"] in BASELINES or row["added_points"] > 0, row
 
 
 def test_query_refuses_to_write_and_a_wrong_date_is_one_message(built):

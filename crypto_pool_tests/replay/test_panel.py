@@ -27,6 +27,9 @@ def test_scores_the_days_between_and_tells_them_apart(bars: dict[str, pd.DataFra
     assert set(rows) == {"all", "2021-H1", *SYMBOLS}
     assert rows["all"]["rows"] == sum(rows[symbol]["rows"] for symbol in SYMBOLS)
     assert played.moves.keys() >= {-0.2, 0.0, 0.05}
+    one = replay_panel(bars, Target(), date(2021, 2, 1), date(2021, 5, 31), ["BTC"]).rows()
+    assert one[-1] == rows["BTC"]
+    assert one[0] == {**rows["BTC"], "of": "all"}
 
 
 def test_later_bars_change_no_forecast(bars: dict[str, pd.DataFrame]) -> None:

@@ -56,6 +56,15 @@ def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
     )
 
 
+def test_who_serves_under_an_algorithms_name_has_a_weight_and_adds_something(pool):
+    assert pool.serving is not None
+    version = pool.champion.version
+    model = pool.registry.versions.load(MEMBER.name, version.version, version.ledger_hashes)
+    assert model.calibration.candidate_weight > 0
+    assert json.loads(version.tags["metrics"])["added_points"] > 0
+    assert any(json.loads(version.tags["feature_importance"]).values())
+
+
 def test_the_champion_s_run_holds_the_pictures_of_its_explanation(pool):
     champion = pool.champion.version
     stored = {file.path for file in pool.registry.client.list_artifacts(champion.run_id)}
