@@ -100,7 +100,7 @@ def test_a_rejection_says_once_what_the_best_candidate_lacks(pool, monkeypatch):
     assert decision.decision == "rejected"
     told = "it fails the gates: recall 0."
     assert decision.reason.count(told) == 1
-    assert decision.reason.startswith("RidgeClassifier is the best of 1 above RandomWalk: ")
+    assert decision.reason.startswith("RandomWalk wins: LightGBM, the best of 2, ")
     assert decision.reason.endswith("it is 80 days old (refresh_after_days is 10000)")
 
 
