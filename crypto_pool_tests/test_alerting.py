@@ -258,15 +258,15 @@ def test_the_watch_tells_a_quarantine_and_a_missing_forecast_once(settings, webh
         with dg.build_sensor_context(resources={"pool": pool}) as context:
             alert_incidents(context)
 
-    rows = pd.DataFrame({"symbol": ["BTC"], "trend": ["uptrend"]})
+    rows = pd.DataFrame({"symbol": "BTC", "trend": ["downtrend", "uptrend"]})
     forecasts = FrameStore(settings.frames_root)
     forecasts.write("daily_predictions", "2023-05-31", rows)
     look()
     look()
     assert webhook.texts == [
         "BTC_uptrend: version 1 is quarantined: worse than the reference",
-        "forecasts of 2023-06-01 are missing for BTC_uptrend, due at 2023-06-02 06:20 UTC; "
-        "the latest runs in the Dagster UI say why, `crypto-pool predict` makes them",
+        "forecasts of 2023-06-01 are missing for BTC_downtrend, BTC_uptrend, due at 2023-06-02 "
+        "06:20 UTC; the latest runs in the Dagster UI say why, `crypto-pool predict` makes them",
     ]
     forecasts.write("daily_predictions", "2023-06-01", rows)
     look()

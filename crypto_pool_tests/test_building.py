@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.charts import JUDGEMENT_FILE
+from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.building import stopping_when_told
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.errors import ExitCode
@@ -43,11 +44,13 @@ def comparable(frame):
 
 
 def written(home):
-    """The files of a home, by the names that a backup has for them."""
+    """The files of a home, by the names that a backup has for them, without old publications."""
+    latest = (home / "data" / LINK_NAME).resolve()
     places = {"data/parquet": "parquet", "data/mlflow": "mlflow", "data": "data", "": "dagster"}
     for path in home.rglob("*"):
         name = path.relative_to(home).as_posix()
-        if path.is_file() and not path.is_symlink():
+        old = path.suffix == latest.suffix and path != latest
+        if path.is_file() and not path.is_symlink() and not old:
             place = next(one for one in places if name.startswith(one))
             yield f"{places[place]}/{name.removeprefix(place).lstrip('/')}"
 

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from crypto_pool import building
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.building import BuildReport
 from crypto_pool.cli import app
-from crypto_pool.commands import build, champions
+from crypto_pool.commands import champions
 from crypto_pool.commands.exit_codes import exit_code
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.errors import ExitCode, ModelUnavailable
@@ -30,7 +31,7 @@ def run(tmp_path, monkeypatch):
     """Run a command on what is published; layers of the graph are not run."""
     monkeypatch.setenv("CRYPTO_POOL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CRYPTO_POOL_SYMBOLS", "BTC")
-    monkeypatch.setattr(build, "_run", lambda *_: BuildReport())
+    monkeypatch.setattr(building, "run_layers", lambda *_: BuildReport())
     load_settings.cache_clear()
     yield lambda *arguments: CliRunner().invoke(app, list(arguments))
     load_settings.cache_clear()

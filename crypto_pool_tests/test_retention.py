@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.mlflow.runs import Runs
 from crypto_pool.adapters.mlflow.store import local_path
+from crypto_pool.adapters.mlflow.upkeep import Upkeep
 from crypto_pool.adapters.prediction_tables import (
     LINK_NAME,
     publish,
@@ -103,11 +103,11 @@ def test_a_registered_run_that_somebody_marked_as_deleted_keeps_its_files(
 def test_a_removal_that_was_interrupted_is_finished_the_next_time(
     registry, candidates, tmp_path, monkeypatch
 ):
-    def stop(_runs: Runs, _folder: str) -> int:
+    def stop(_upkeep: Upkeep, _folder: str) -> int:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Runs, "_remove", stop)
+        patched.setattr(Upkeep, "_remove", stop)
         with pytest.raises(OSError, match="Input/output"):
             remove(registry)
     assert registry.runs.find(MEMBER, "2") is None

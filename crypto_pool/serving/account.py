@@ -10,8 +10,8 @@ from crypto_pool.serving.chart_data import value_chart
 
 # What a pool could have followed: made in time, by what had not seen the day.
 SIGNALS = """
-    SELECT prediction_date::TIMESTAMP AS date, symbol, trend, prediction_window_days AS horizon,
-           coalesce(signal AND NOT in_sample AND late IS NOT TRUE, false) AS flagged
+    SELECT prediction_date, symbol, trend, prediction_window_days AS horizon,
+           coalesce(signal AND NOT in_sample AND late IS NOT TRUE, false) AS signal
     FROM (  -- a file of 1.0.0 lacks the column
         FROM predictions UNION ALL BY NAME SELECT NULL::BOOLEAN AS late WHERE false
     ) WHERE prediction_window_days IS NOT NULL
@@ -45,7 +45,7 @@ def live_account(cursor: duckdb.DuckDBPyConnection) -> LiveAccount | None:
         follow_signals,
     )
 
-    forecasts = cursor.execute(SIGNALS).df().set_index("date")
+    forecasts = cursor.execute(SIGNALS).df()
     bars = {
         str(symbol): rows.set_index("date").sort_index()
         for symbol, rows in cursor.execute(OPENS).df().groupby("symbol")

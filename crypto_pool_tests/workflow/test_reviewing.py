@@ -164,7 +164,7 @@ def test_a_fresh_member_is_observed_as_such(pool):
 def test_a_member_that_cannot_be_observed_stops_no_other(pool):
     """Its champion's tags are gone, which is no error of the pool's own."""
     champion = pool.champion.version
-    bare = replace(champion, member_name=OTHER.name, tags={})
+    bare = replace(champion, member_name=OTHER.name, tags={}, ledger_hashes={})
 
     versions = {MEMBER.name: champion, OTHER.name: bare}
     registry = SimpleNamespace(versions=SimpleNamespace(get=lambda name, _: versions[name]))

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from crypto_pool.errors import BurstLimit
 
 UNTOLD_WAIT_SECONDS = 61.0
-LONGEST_WAIT_SECONDS = 366 * 86_400.0
+LONGEST_WAIT_SECONDS = 100 * 366 * 86_400.0  # what is told to be longer has no date
 
 
 def asked_to_wait(what: str, retry_after: str | None, why: str = "too many requests") -> BurstLimit:
@@ -22,9 +22,9 @@ def asked_to_wait(what: str, retry_after: str | None, why: str = "too many reque
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float:
-    """Return how long a header Retry-After asks for, a year at most; a minute where it is unread.
+    """Return how long a header Retry-After asks for, a minute where it cannot be read.
 
-    It holds seconds or an HTTP date.
+    It holds seconds or an HTTP date; a century is the longest.
     """
     text = (retry_after or "").strip()
     try:
