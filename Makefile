@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all lint up pictures bench drills clean
+.PHONY: help demo test test-all test-campaigns lint up pictures bench drills clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -30,10 +30,13 @@ demo: .venv/installed ## run the whole pool once on the synthetic market (SYMBOL
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
 test: .venv/developing ## run the tests, but for what takes minutes
-	$(PYTEST) -m 'not long'
+	$(PYTEST) -m 'not long and not campaign'
 
 test-all: test ## then the long ones: lives, drills, browsers on Dagster, the README's commands
 	$(PYTEST) -m long
+
+test-campaigns: .venv/developing ## those that hurt a whole pool for many minutes
+	$(PYTEST) -m campaign
 
 lint: .venv/developing ## ruff, mypy and the layer contracts
 	$(BIN)/ruff check .

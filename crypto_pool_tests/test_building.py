@@ -234,7 +234,7 @@ def stop_in_training(pool, stop):
     return process.returncode, said
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, built):
     """A panel is of all coins, so the twin that nothing disturbs has the same one."""
     pool, twin = (

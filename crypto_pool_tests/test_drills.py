@@ -69,7 +69,7 @@ def test_no_poisoned_model_comes_to_life():
     assert figures["untouched_model_loads"]
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 def test_a_held_duckdb_file_stops_neither_the_job_nor_its_holder():
     figures = duckdb_held.run()
     assert figures.pop("publications") == 4
@@ -108,7 +108,7 @@ def test_an_odd_home_is_right_or_refused_by_name():
     assert figures["neither"] == {}
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 def test_what_breaks_is_named_and_heals():
     figures = broken_parts.run(["truncated_model", "mlflow_gone"], "BTC")
     assert figures["faults"] == 2

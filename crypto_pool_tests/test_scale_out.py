@@ -22,7 +22,7 @@ def settings(monkeypatch, tmp_path):
     load_settings.cache_clear()
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 def test_a_pool_on_a_cluster_survives_its_engines_and_equals_the_local_one():
     if postgres_programs() is None:
         pytest.skip(INSTALL_POSTGRES)
