@@ -34,7 +34,7 @@ class PanelReplay:
         forecasts = update.forecasts.loc[pd.Timestamp(start) : pd.Timestamp(end)]
         return cls(
             score_panel(forecasts, update.table, target),
-            skill_by_move(forecasts, update.table, target, MOVES),
+            {} if forecasts.empty else skill_by_move(forecasts, update.table, target, MOVES),
         )
 
     def rows(self) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ FITS = "panel_fits"
 FORECASTS = "panel_forecasts"
 KEY = ["bar_date", "symbol"]
 TREND_COLUMNS = {Trend.UPTREND: "panel_up", Trend.DOWNTREND: "panel_down"}
+NUMBERS = (*TREND_COLUMNS.values(), "sigma", "position", "change_10_pct", "change_90_pct")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def stored_forecasts(store: FrameStore, target: Target, as_of: date | None = Non
     """
     rows, _ = store.read_sound(FORECASTS, prefix=panel_terms(target))
     if rows.empty:
-        return pd.DataFrame(columns=[*TREND_COLUMNS.values(), "sigma", "position"])
+        days = pd.MultiIndex.from_arrays([pd.DatetimeIndex([]), pd.Index([], dtype=str)], names=KEY)
+        return pd.DataFrame(index=days, columns=list(NUMBERS), dtype=float)
     rows = rows.sort_index()
     return rows if as_of is None else rows.loc[: pd.Timestamp(as_of)]
 

@@ -40,3 +40,11 @@ def test_later_bars_change_no_forecast(bars: dict[str, pd.DataFrame]) -> None:
     pd.testing.assert_frame_equal(
         replay_panel(cut, Target(), date(2021, 2, 1), end).scored, known.scored
     )
+
+
+def test_too_few_bars_for_a_panel_score_nothing(bars: dict[str, pd.DataFrame]) -> None:
+    few = {symbol: bars[symbol].head(200) for symbol in ("BTC", "ETH")}
+    start = few["BTC"].index[150].date()
+    (row,) = replay_panel(few, Target(), start, few["BTC"].index[-20].date()).rows()
+    assert (row["of"], row["rows"]) == ("all", 0)
+    assert row["skill_over_reference"] is row["inside_80"] is None
