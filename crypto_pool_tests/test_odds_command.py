@@ -1,6 +1,7 @@
 """`crypto-pool odds` on a published file."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,17 @@ from typer.testing import CliRunner
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.cli import app
 from crypto_pool.errors import InvalidSetting
+from crypto_pool.settings import load_settings
 from crypto_pool_tests.serving.pool_frames import pool_frames
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    load_settings.cache_clear()
     publish(tmp_path / "data", pool_frames())
-    return tmp_path
+    yield tmp_path
+    load_settings.cache_clear()
 
 
 def test_says_the_stored_probability_at_the_targets_own_move(published: Path) -> None:
