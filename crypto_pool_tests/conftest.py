@@ -107,6 +107,18 @@ class PoolFolder:
         """Run Python code to its end, in a forked process with the pool's environment."""
         return run_forked(("code", code), arguments, self.environment, self.home, timeout)
 
+    def run_code_alone(self, code: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code in a process that has imported nothing yet."""
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+
     def build_few(
         self, day: date | str, stages: Sequence[str] = STAGES
     ) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,9 @@
 import io
 import logging
-import subprocess
-import sys
 
 from rich.console import Console
 
 from crypto_pool.defs.console import CauseFilter, ProgressHandler
-from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 TRAINING_RUN = """
 import warnings
@@ -67,14 +64,7 @@ def test_what_only_follows_from_another_failure_is_not_said():
 
 def test_a_run_that_trains_shows_none_of_what_dagster_mlflow_says_of_itself(new_pool):
     pool = new_pool()
-    done = subprocess.run(
-        [sys.executable, "-c", TRAINING_RUN],
-        env=pool.environment,
-        cwd=pool.home,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
+    done = pool.run_code_alone(TRAINING_RUN)
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()
     assert "  1/1 trained" in said

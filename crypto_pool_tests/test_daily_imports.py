@@ -1,12 +1,8 @@
 """A day's process loads what a day needs: more than half of its time once was imports."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-
-from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 # Each takes from a third of a second to four seconds of a processor.
 UNNEEDED = (
@@ -37,14 +33,7 @@ def pool(new_pool):
 
 def test_a_day_of_the_baseline_loads_no_model_library(pool):
     pool.settings["simulated_now"] = "2022-07-02T12:00:00+00:00"
-    done = subprocess.run(
-        [sys.executable, "-c", DAY],
-        env=pool.environment,
-        cwd=pool.home,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
+    done = pool.run_code_alone(DAY)
     assert done.returncode == 0, done.stderr
     failures, loaded = json.loads(done.stdout.splitlines()[-1])
     assert failures == []

@@ -61,11 +61,6 @@ class TrainedCandidate:
     hyper_parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def seen_through(self) -> pd.Timestamp:
-        """The bar date of the last row it was fitted or judged on."""
-        return max(self.trained_through, self.chosen_through)
-
-    @property
     def served(self) -> ServedModel:
         """The model; raises UnscoredCandidate where it was not loaded."""
         if self.model is None:

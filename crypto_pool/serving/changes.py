@@ -26,8 +26,10 @@ DECISIONS = """
 """
 DUE = """
     SELECT prediction_date AS day, count(*) AS signals, sum(outcome) AS came
-    FROM prediction_outcomes
-    WHERE signal AND NOT in_sample AND outcome IS NOT NULL GROUP BY prediction_date
+    FROM (  -- a file of 1.0.0 lacks the column
+        FROM prediction_outcomes UNION ALL BY NAME SELECT NULL::BOOLEAN AS late WHERE false
+    ) WHERE signal AND NOT in_sample AND late IS NOT TRUE AND outcome IS NOT NULL
+    GROUP BY prediction_date
     QUALIFY prediction_date = max(prediction_date) OVER ()
 """
 

@@ -121,6 +121,8 @@ def test_the_news_are_signals_decisions_and_what_came_due(published):
           "decision": "promoted", "algorithm": "XGBoost", "model_version": 3, "reason": "new"}
          for day in (LAST, LAST - timedelta(days=1))]
     )  # fmt: skip
+    due = frames["prediction_outcomes"]["prediction_date"] == LAST - timedelta(days=HORIZON)
+    frames["prediction_outcomes"]["late"] = due & (frames["prediction_outcomes"]["symbol"] == "ETH")
     news = latest_changes(published(frames))
     assert news.since == LAST - timedelta(days=1)
     assert sorted(news.begun) == ["BTC_downtrend", "BTC_uptrend", "ETH_uptrend"]
@@ -128,7 +130,7 @@ def test_the_news_are_signals_decisions_and_what_came_due(published):
     assert {row["member"] for row in news.moved} == set(news.begun)
     assert [row["decision"] for row in news.decisions] == ["promoted"]
     assert news.due["day"] == LAST - timedelta(days=HORIZON)
-    assert news.due["signals"] == 3
+    assert news.due["signals"] == 2  # the third was made late
 
 
 def test_a_pool_of_one_day_has_no_news_and_no_account(published):
