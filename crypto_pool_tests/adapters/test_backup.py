@@ -184,7 +184,7 @@ def test_backups_during_decisions_hold_each_version_that_their_ledger_names(pool
         recorded = list(Ledger(frames).of_member(MEMBER)["serving_version"])
         forecasts = frames.read_all("daily_predictions")
         for version in {*recorded, *forecasts["model_version"]}:
-            restored.versions.load(MEMBER.name, version)
+            restored.versions.load(MEMBER.name, version, first.model_hashes)
 
 
 def test_a_pool_that_is_there_is_never_restored_over(pool, tmp_path):

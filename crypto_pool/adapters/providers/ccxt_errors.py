@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from math import ceil
 from typing import TYPE_CHECKING
 
 from crypto_pool.adapters.providers.waiting import asked_to_wait
@@ -40,8 +39,9 @@ def translated(client: "ccxt.Exchange", asked: str, exchange: str) -> Iterator[N
     except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as fault:
         error = asked_to_wait(
             f"{asked}: {exchange}",
-            _retry_after(client, fault),
+            (client.last_response_headers or {}).get("Retry-After"),
             f"wants fewer requests ({_short(fault)})",
+            _banned_until(fault),
         )
     except (ccxt.NetworkError, OSError) as fault:  # requests' errors are OSErrors
         error = ProviderUnavailable(
@@ -58,14 +58,10 @@ def translated(client: "ccxt.Exchange", asked: str, exchange: str) -> Iterator[N
     raise error from None
 
 
-def _retry_after(client: "ccxt.Exchange", fault: Exception) -> str | None:
-    """The seconds that a refusal asks to wait for: Binance says until when, others by a header."""
+def _banned_until(fault: Exception) -> datetime | None:
+    """The moment in a refusal, in milliseconds, as Binance tells it."""
     told = re.search(r"until\D{0,3}(\d{13})", str(fault))
-    if told:
-        seconds = int(told[1]) / 1000 - datetime.now(UTC).timestamp()
-        return str(max(0, ceil(seconds)))
-    headers = client.last_response_headers or {}
-    return headers.get("Retry-After")
+    return None if told is None else datetime.fromtimestamp(int(told[1]) / 1000, UTC)
 
 
 def _short(fault: Exception) -> str:

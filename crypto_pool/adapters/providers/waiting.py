@@ -6,25 +6,30 @@ from email.utils import parsedate_to_datetime
 from crypto_pool.errors import BurstLimit
 
 UNTOLD_WAIT_SECONDS = 61.0
-LONGEST_WAIT_SECONDS = 100 * 366 * 86_400.0  # what is told to be longer has no date
+LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
 
-def asked_to_wait(what: str, retry_after: str | None, why: str = "too many requests") -> BurstLimit:
-    """Return the error of an answer with a header Retry-After, the time to wait for in it."""
-    seconds = seconds_to_wait(retry_after, datetime.now(UTC))
-    until = datetime.now(UTC) + timedelta(seconds=seconds)
+def asked_to_wait(
+    what: str,
+    retry_after: str | None,
+    why: str = "too many requests",
+    until: datetime | None = None,
+) -> BurstLimit:
+    """Return the error of an answer with a header Retry-After, or a moment, to wait for."""
+    now = datetime.now(UTC)
+    until = until or now + timedelta(seconds=seconds_to_wait(retry_after, now))
     error = BurstLimit(
         f"{what}: {why}; wait until {until:%Y-%m-%d %H:%M:%S} UTC and run again then, "
         "the stored data is untouched"
     )
-    error.wait_seconds = seconds
+    error.wait_seconds = max(0.0, (until - now).total_seconds())
     return error
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float:
-    """Return how long a header Retry-After asks for, a minute where it cannot be read.
+    """Return how long a header Retry-After asks for, a year at most; a minute where it is unread.
 
-    It holds seconds or an HTTP date; a century is the longest.
+    It holds seconds or an HTTP date.
     """
     text = (retry_after or "").strip()
     try:
