@@ -219,7 +219,7 @@ def test_a_life_with_an_outage_and_a_killed_worker_loses_nothing():
     assert found["asked_for"]["forecasts"] >= 5
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 def test_a_real_life_bears_a_killed_daemon():
     found = run(Plan(days=2, outages={}, kills={"1": "daemon"}, settings=QUICK))
     assert found["killed"] == {"daemon": 1}

@@ -38,7 +38,7 @@ def test_throughput_is_measured_while_the_limit_of_a_second_binds():
     assert request_budget._throughput(steady[::2], 40.0) == 0.5
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 def test_killed_stages_leave_nothing_and_lose_nothing():
     figures = kills.run(kills=3, symbols="BTC")
     assert figures["kills"] == 3
