@@ -33,7 +33,7 @@ RUN_ELSEWHERE = {
     "make up": "what test_browser_dagster.py drives",
 }
 # One coin goes through the same as the two on the page, and a demo of forty days the same as one of
-# its 120, in a third of the time.
+# 120, in less time.
 TWO, ONE = "BTC,ETH", "ETH"
 DEMO_DAYS = 40
 
