@@ -6,16 +6,33 @@ from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.domain.request_plans import read_plan
+from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_groups import Groups
 
 PREFIX = "CRYPTO_POOL_"
 PAGE = "docs/configuration.md"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-LIMITS = ("alpha_vantage_per_second", "alpha_vantage_per_minute", "alpha_vantage_per_day")
-# Settings of release 1.0 that decide nothing any more: a `.env` that has them still opens.
-RETIRED = re.compile(
-    r"CRYPTO_POOL_(PROMOTION_MARGIN|PROMOTION_MIN_ROWS|CHAMPION_EXPIRES_AFTER_DAYS|QUARANTINE_LEVEL)"
-)
+# Settings of earlier releases, by what took their place: a home that has them still opens.
+REMOVED = {
+    "interval": "bars are daily",
+    "alpha_vantage_per_second": "write the limit into alpha_vantage_plan",
+    "alpha_vantage_per_minute": "write the limit into alpha_vantage_plan",
+    "alpha_vantage_per_day": "write the limit into alpha_vantage_plan",
+    "alpha_vantage_timeout_seconds": "it is 30",
+    "promotion_margin": "the interval of the difference decides",
+    "promotion_min_rows": "the interval of the difference decides",
+    "champion_expires_after_days": "refresh_after_days decides",
+    "quarantine_level": "the review has a level of its own",
+    "catch_up_days": "it is 30",
+    "retrain_after_rows": "it is 60",
+    "drift_limit": "it is 0.5",
+    "retrain_cooldown_days": "it is 7",
+    "alert_deadline_hours": "it is 6",
+    "keep_raw_answers_days": "it is 90",
+    "keep_publications": "it is 3",
+    "serving_loopback_rate_limit": "it is 50000/second",
+}
 # A test's own, and a shell's that completes `crypto-pool`.
 NO_SETTING = re.compile(r"CRYPTO_POOL_(TEST_.+|COMPLETE)")
 # Kubernetes tells each pod of a service `crypto-pool` or `crypto-pool-ui` in such variables.
@@ -28,7 +45,10 @@ def conflicts(settings: Groups) -> Iterator[str]:
     """Say which settings do not go together, and what would."""
     if settings.provider == "directory" and settings.market_data_dir is None:
         yield "the directory provider needs CRYPTO_POOL_MARKET_DATA_DIR, a folder of SYMBOL.csv"
-    yield from _request_limits(settings)
+    try:
+        read_plan(settings.alpha_vantage_plan)
+    except InvalidSetting as fault:
+        yield f"CRYPTO_POOL_ALPHA_VANTAGE_PLAN: {fault}"
     yield from _too_short(settings)
     yield from _with_credentials(settings)
     yield from _unfit_for_addresses(settings)
@@ -47,7 +67,7 @@ def unknown_names(given: Mapping[str, str | None], settings: Iterable[str]) -> I
         variable = name.upper()
         if not variable.startswith(PREFIX) or variable in known:
             continue
-        if _is_foreign(variable, given[name]):
+        if variable.removeprefix(PREFIX).lower() in REMOVED or _is_foreign(variable, given[name]):
             continue
         near = get_close_matches(variable.removeprefix(PREFIX).lower(), known.values(), n=1)
         yield f"{variable}: there is no such setting; {_meant(map(variable_name, near))}"
@@ -56,7 +76,7 @@ def unknown_names(given: Mapping[str, str | None], settings: Iterable[str]) -> I
 def unknown_keys(place: str, given: Iterable[str], settings: Iterable[str]) -> Iterator[str]:
     """Say which keys of a file are no settings, and what they may stand for."""
     known = list(settings)
-    for name in sorted(set(given) - set(known)):
+    for name in sorted(set(given) - {*known, *REMOVED}):
         plain = name.upper().removeprefix(PREFIX).lower()
         yield (
             f"{place}: there is no setting {name}; {_meant(get_close_matches(plain, known, n=1))}"
@@ -68,22 +88,9 @@ def _meant(near: Iterable[str]) -> str:
 
 
 def _is_foreign(name: str, value: str | None) -> bool:
-    if any(names.fullmatch(name) for names in (NO_SETTING, RETIRED, OF_A_SERVICE)):
+    if any(names.fullmatch(name) for names in (NO_SETTING, OF_A_SERVICE)):
         return True
     return name.endswith("_PORT") and "://" in (value or "")
-
-
-def _request_limits(settings: Groups) -> Iterator[str]:
-    given = [variable_name(name) for name in LIMITS if getattr(settings, name) is not None]
-    plan = settings.alpha_vantage_plan
-    if given and plan != "custom":
-        yield (
-            f"{', '.join(given)} are limits of a custom plan and the plan is {plan}: set "
-            "CRYPTO_POOL_ALPHA_VANTAGE_PLAN=custom, or take them away"
-        )
-    if plan == "custom" and not given:
-        names = ", ".join(map(variable_name, LIMITS))
-        yield f"a custom plan of alpha_vantage needs at least one of {names}"
 
 
 def _too_short(settings: Groups) -> Iterator[str]:

@@ -19,12 +19,9 @@ DEFAULT_SYMBOLS = (
     "UNI", "STX", "FIL", "ETC", "ATOM", "GRT", "RUNE", "XTZ", "ALGO", "AAVE",
 )
 # fmt: on
-# A seam of drills that run several processes: in no list of settings.
+# A seam of tests, drills and the demo, which run several processes: in no list of settings.
 HIDDEN: dict[str, JsonValue] = {"hidden": True}
 DEFAULT_HOME = Path("dagster_home")
-Plan = Literal[
-    "free", "premium_75", "premium_150", "premium_300", "premium_600", "premium_1200", "custom"
-]
 Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
@@ -33,8 +30,6 @@ class Scope(BaseModel):
 
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
     """Coins of the pool."""
-    interval: Literal["daily"] = "daily"
-    """Length of the bars pulled."""
     time_period: int = Field(7, ge=2, le=60)
     """Look-back of ADX, RSI and their like."""
     indicator_source: Literal["local", "provider"] = "local"
@@ -51,19 +46,14 @@ class MarketData(BaseModel):
     """Where daily bars come from."""
     alpha_vantage_api_key: SecretStr | None = None
     """Key of the alpha_vantage provider."""
-    alpha_vantage_base_url: Url = "https://www.alphavantage.co/query"
-    """Address of the alpha_vantage provider."""
-    alpha_vantage_plan: Plan = "free"
-    """The key's plan, which sets the request budget."""
-    alpha_vantage_per_second: int | None = Field(None, ge=1)
-    """Requests a second of a custom plan; empty: no limit."""
-    alpha_vantage_per_minute: int | None = Field(None, ge=1)
-    """Requests a minute of a custom plan; empty: no limit."""
-    alpha_vantage_per_day: int | None = Field(None, ge=1)
-    """Requests in 24 hours of a custom plan; empty: no limit."""
-    alpha_vantage_timeout_seconds: float = Field(30, gt=0, le=600)
-    """Longest silence within an answer; a whole answer may take twice that."""
-    request_budget_dir: Path | None = None
+    alpha_vantage_base_url: Url = Field(
+        "https://www.alphavantage.co/query", json_schema_extra=HIDDEN
+    )
+    """Another address that answers as Alpha Vantage does."""
+    alpha_vantage_plan: str = "free"
+    """The key's plan, which sets the request budget: free, premium_75, premium_150, premium_300,
+    premium_600, premium_1200, or limits such as 5/minute,500/day."""
+    request_budget_dir: Path | None = Field(None, json_schema_extra=HIDDEN)
     """Local folder where all pools of this machine count a key's requests; default:
     .crypto_pool/request_budget in the home folder."""
     market_data_dir: Path | None = None
@@ -110,7 +100,7 @@ class Training(BaseModel):
     dask_scheduler: str | None = Field(None, pattern=r"^(tcp|tls)://[^/]+:\d+$")
     """Dask scheduler whose workers train instead of local processes, for example
     tcp://10.0.0.5:8786; needs `crypto-pool[scale]`."""
-    explained_rows: int = Field(60, ge=10)
+    explained_rows: int = Field(60, ge=10, json_schema_extra=HIDDEN)
     """Latest evaluation rows a champion's importance is measured on."""
 
 
@@ -133,16 +123,8 @@ class Automation(BaseModel):
     """Start with the daily schedule and the sensors switched on."""
     daily_at_utc: str = Field("00:20", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     """When the day that has closed is pulled, scored and forecast, HH:MM in UTC."""
-    catch_up_days: int = Field(30, ge=1, le=365)
-    """Latest closed days whose missing forecasts are still made."""
     retrain_after_days: int = Field(30, ge=1)
     """Days after its last training when a member is trained again."""
-    retrain_after_rows: int = Field(60, ge=1)
-    """Labelled rows since its last training that make a member stale."""
-    drift_limit: float = Field(0.5, gt=0, le=1)
-    """Share of a feature's last 30 rows outside its training span that makes a member stale."""
-    retrain_cooldown_days: int = Field(7, ge=0)
-    """Days before a stale member is asked to be trained again."""
     retrain_daily_members: int = Field(40, ge=0)
     """Stale members trained a day, the worst first."""
 
@@ -179,16 +161,10 @@ class Upkeep(BaseModel):
     failed one: it tells you when this machine is off."""
     alert_daily_digest: bool = False
     """Tell each day's signals, what came due and whether promises were kept."""
-    alert_deadline_hours: int = Field(6, ge=0, le=23)
-    """Hours after daily_at_utc when missing forecasts are told."""
     keep_runs_days: int | None = Field(90, ge=1)
     """Days Dagster's runs and events are kept; empty: for ever."""
     keep_candidates_days: int | None = Field(60, ge=1)
     """Days the artifacts of candidates without a registered version are kept; empty: for ever."""
-    keep_raw_answers_days: int | None = Field(90, ge=1)
-    """Days a provider's raw answers are kept; empty: for ever."""
-    keep_publications: int = Field(3, ge=1)
-    """Latest publications of the DuckDB file that are kept."""
 
 
 class Serving(BaseModel):
@@ -213,22 +189,20 @@ class Serving(BaseModel):
     other's does."""
     serving_rate_limit: str = "600/minute"
     """Requests one remote address may make, for example 600/minute."""
-    serving_loopback_rate_limit: str = "50000/second"
-    """Requests this machine itself may make."""
 
 
 class Simulation(BaseModel):
-    """The synthetic market and the clock."""
+    """The synthetic market and the clock, all of them seams."""
 
-    sandbox_url: Url | None = None
+    sandbox_url: Url | None = Field(None, json_schema_extra=HIDDEN)
     """Address of a running `crypto-pool sandbox`; empty: none is needed."""
-    sandbox_seed: int = Field(7, ge=0)
+    sandbox_seed: int = Field(7, ge=0, json_schema_extra=HIDDEN)
     """Seed of the synthetic market."""
-    sandbox_predictability: float = Field(0.15, ge=0, le=1)
+    sandbox_predictability: float = Field(0.15, ge=0, le=1, json_schema_extra=HIDDEN)
     """Planted drift of the synthetic market, in daily sigmas."""
-    sandbox_trending_share: float = Field(1.0, ge=0, le=1)
+    sandbox_trending_share: float = Field(1.0, ge=0, le=1, json_schema_extra=HIDDEN)
     """Share of its coins that have the planted drift."""
-    sandbox_random_walk: bool = False
+    sandbox_random_walk: bool = Field(False, json_schema_extra=HIDDEN)
     """Make the synthetic market a pure random walk."""
     simulated_now: datetime | None = Field(None, json_schema_extra=HIDDEN)
     """A fixed UTC clock, for replays and tests."""

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.setting_checks import unknown_keys, unknown_names, variable_name
+from crypto_pool.setting_checks import REMOVED, unknown_keys, unknown_names, variable_name
 
 POOL_FILE, SECRETS_FILE, ENVIRONMENT = "pool.toml", ".env", "environment"
 HOME = "DAGSTER_HOME"
@@ -100,6 +100,16 @@ def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
                 f"{pool.file}: {name} is a secret; give it as {variable_name(name)} in the "
                 f"environment or in {home / SECRETS_FILE}"
             )
+
+
+def removed(settings: type[BaseSettings], home: Path) -> list[str]:
+    """Return which settings of earlier releases are given somewhere, with what holds."""
+    files = DotEnvSettingsSource(settings, env_file=secrets_files(home)).env_vars
+    given = {*files, *EnvSettingsSource(settings).env_vars}
+    given |= {variable_name(name).lower() for name in PoolFile(settings, home).init_kwargs}
+    return [
+        f"{name} ({now})" for name, now in REMOVED.items() if variable_name(name).lower() in given
+    ]
 
 
 def is_secret(field: FieldInfo) -> bool:

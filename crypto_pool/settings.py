@@ -4,6 +4,7 @@ Each field is a key of the home's `pool.toml` and the environment variable `CRYP
 which wins. `DAGSTER_HOME`, which chooses the home, is Dagster's own name and has no prefix.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -43,6 +44,7 @@ from crypto_pool.setting_sources import (
     is_secret,
     misplaced,
     read_sources,
+    removed,
     secrets_files,
 )
 
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from crypto_pool.domain.review import ReviewRules
     from crypto_pool.sandbox.market import SyntheticMarket
 
+logger = logging.getLogger(__name__)
 POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg2://")
 
 
@@ -148,13 +151,7 @@ class Settings(Groups, BaseSettings):
     @property
     def retrain_rules(self) -> RetrainRules:
         """When a member is to be trained again."""
-        return RetrainRules(
-            self.retrain_after_days,
-            self.retrain_after_rows,
-            self.drift_limit,
-            self.retrain_cooldown_days,
-            self.retrain_daily_members,
-        )
+        return RetrainRules(self.retrain_after_days, daily_members=self.retrain_daily_members)
 
     def synthetic_market(self) -> "SyntheticMarket":
         """The synthetic market of the sandbox settings."""
@@ -260,7 +257,15 @@ def load_settings() -> Settings:
         raise wrong_settings(error, setting_sources(), faults) from None
     if faults:
         raise wrong_settings(None, (), faults)
+    _tell_removed(tuple(removed(Settings, settings.dagster_home)))
     return settings
+
+
+@lru_cache
+def _tell_removed(names: tuple[str, ...]) -> None:
+    """Tell once a process which settings of earlier releases it was given."""
+    if names:
+        logger.warning("These settings no longer exist and change nothing: %s", ", ".join(names))
 
 
 def wrong_settings(

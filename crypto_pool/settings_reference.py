@@ -68,13 +68,14 @@ def descriptions() -> dict[str, str]:
 
 def grouped_settings() -> dict[str, list[str]]:
     """Return the names of all settings but the hidden by group, in the order of definition."""
-    return {
+    shown = {
         str(group.__doc__).rstrip("."): [
             name for name, f in group.model_fields.items() if f.json_schema_extra is not HIDDEN
         ]
         for group in Groups.__bases__
         if issubclass(group, BaseModel)
     }
+    return {title: names for title, names in shown.items() if names}
 
 
 def _row(name: str) -> str:

@@ -152,7 +152,7 @@ def test_an_exhausted_quota_is_one_incident_a_day_whatever_runs_it_fails():
 
 def test_forecasts_are_late_only_after_they_were_due():
     day = date(2023, 6, 1)
-    due_at = partial(forecasts_due_at, Settings(daily_at_utc="00:20", alert_deadline_hours=6))
+    due_at = partial(forecasts_due_at, Settings(daily_at_utc="00:20"))
     due = due_at(day)
     assert due == datetime(2023, 6, 2, 6, 20, tzinfo=UTC)
     assert late_forecasts({day: ["BTC_uptrend"]}, day, due_at, due - timedelta(minutes=1)) == []
@@ -168,7 +168,7 @@ def test_forecasts_are_late_only_after_they_were_due():
 def test_forecasts_of_a_late_daily_run_fall_due_after_midnight(daily_at_utc, due):
     """By then another day has closed, whose own forecasts are not due yet."""
     day, last_closed = date(2023, 6, 1), date(2023, 6, 2)
-    settings = Settings(daily_at_utc=daily_at_utc, alert_deadline_hours=6)
+    settings = Settings(daily_at_utc=daily_at_utc)
     due_at = partial(forecasts_due_at, settings)
     moment = datetime.fromisoformat(due).replace(tzinfo=UTC)
     assert due_at(day) == moment

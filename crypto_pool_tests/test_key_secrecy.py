@@ -47,12 +47,13 @@ import json, os, sys
 from datetime import datetime, timedelta
 import requests
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
+from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage, Timeouts
 from crypto_pool.building import BuildReport, Work, open_instance, run_layer
 from crypto_pool.defs.stages import FEATURES
 from crypto_pool.settings import load_settings
 
 AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
+AlphaVantage.__init__.__kwdefaults__["timeouts"] = Timeouts(1.5, 1.5, 3.0)
 faults, noon = sys.argv[2:], datetime.fromisoformat(sys.argv[1])
 server = load_settings().alpha_vantage_base_url.removesuffix("/query") + "/sandbox"
 http = requests.Session()
@@ -116,7 +117,6 @@ def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
             alpha_vantage_base_url=url.replace("://", f"://user:{PASSWORD}@"),
             alert_webhook_url=f"http://user:{PASSWORD}@127.0.0.1:9/services/{PASSWORD}",
             alpha_vantage_plan="premium_1200",
-            alpha_vantage_timeout_seconds="1.5",
             simulated_now=noon.isoformat(),
         )
         pool.settings["request_budget_dir"] = str(pool.home / "request_budget")

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import pytest
 from pydantic import ValidationError
 
 from crypto_pool.domain.performance import excess_p_value
+from crypto_pool.domain.request_plans import RequestPlan, read_plan
 from crypto_pool.domain.review import review_days_needed
 from crypto_pool.domain.splits import purge_gap, rows_needed, walk_forward_folds
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+from crypto_pool.setting_checks import REMOVED
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
-from crypto_pool.settings import Settings, load_settings
+from crypto_pool.settings import Settings, _tell_removed, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +75,7 @@ def test_an_empty_value_takes_back_every_setting_that_may_be_unset(monkeypatch):
     for name in optional:
         monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", "")
     settings = load_settings()
-    assert {"abstain_beyond_widths", "keep_runs_days", "sandbox_url"} <= set(optional)
+    assert {"abstain_beyond_widths", "keep_runs_days"} <= set(optional)
     assert [name for name in optional if getattr(settings, name) is not None] == []
 
 
@@ -165,17 +168,27 @@ def test_rows_too_few_for_the_folds_are_refused_with_the_number_that_is_enough(
     assert load_settings().training_rows == enough - 1
 
 
-def test_limits_of_a_plan_that_is_not_custom_are_refused(monkeypatch):
-    said = refused(monkeypatch, alpha_vantage_per_minute="75")
-    assert "CRYPTO_POOL_ALPHA_VANTAGE_PER_MINUTE are limits of a custom plan" in said
-    assert "the plan is free: set CRYPTO_POOL_ALPHA_VANTAGE_PLAN=custom" in said
-    monkeypatch.setenv("CRYPTO_POOL_ALPHA_VANTAGE_PLAN", "custom")
-    assert load_settings().alpha_vantage_per_minute == 75
+@pytest.mark.parametrize(
+    ("plan", "limits"),
+    [
+        ("free", RequestPlan(per_second=1, per_day=25)),
+        ("5/minute,500/day", RequestPlan(per_minute=5, per_day=500)),
+        ("2/second 75/minute", RequestPlan(per_second=2, per_minute=75)),
+    ],
+)
+def test_a_plan_is_a_name_or_its_limits(plan, limits):
+    assert read_plan(Settings(alpha_vantage_plan=plan).alpha_vantage_plan) == limits
 
 
-def test_a_custom_plan_without_a_limit_is_refused(monkeypatch):
-    said = refused(monkeypatch, alpha_vantage_plan="custom", alpha_vantage_per_day="")
-    assert "needs at least one of CRYPTO_POOL_ALPHA_VANTAGE_PER_SECOND" in said
+@pytest.mark.parametrize("plan", ["gold", "5/hour", "5/minute,6/minute", "5", ""])
+def test_what_is_no_plan_is_refused_with_the_plans_there_are(monkeypatch, plan):
+    said = refused(monkeypatch, alpha_vantage_plan=plan)
+    assert f"CRYPTO_POOL_ALPHA_VANTAGE_PLAN: '{plan}' is no plan: take free, premium_75" in said
+    assert "or limits such as 5/minute,500/day" in said
+
+
+def test_a_plan_that_allows_nothing_is_refused(monkeypatch):
+    assert "per_day=0 allows nothing" in refused(monkeypatch, alpha_vantage_plan="0/day")
 
 
 @pytest.mark.parametrize("name", ["alpha_vantage_base_url", "exchange_url", "sandbox_url"])
@@ -256,8 +269,37 @@ def test_the_environment_of_keras_and_jax_is_the_pool_s_own():
     assert said.stdout == "jax cpu\n"
 
 
-def test_what_a_release_before_decided_by_is_read_over(monkeypatch):
-    for name in ("PROMOTION_MARGIN", "PROMOTION_MIN_ROWS", "QUARANTINE_LEVEL"):
-        monkeypatch.setenv(f"CRYPTO_POOL_{name}", "0.001")
-    monkeypatch.setenv("CRYPTO_POOL_CHAMPION_EXPIRES_AFTER_DAYS", "90")
-    assert load_settings().refresh_after_days == 30
+@pytest.mark.parametrize("place", ["environment", ".env", "pool.toml"])
+def test_a_removed_setting_opens_and_is_told_of_once_in_one_line(
+    monkeypatch, tmp_path, caplog, place
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    old = {"promotion_margin": 0.001, "keep_publications": 5, "interval": "daily"}
+    old |= {"alpha_vantage_plan": "custom", "alpha_vantage_per_day": 500, "refresh_after_days": 40}
+    if place == "environment":
+        for name, value in old.items():
+            monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", str(value))
+    elif place == ".env":
+        lines = [f"CRYPTO_POOL_{name.upper()}={value}\n" for name, value in old.items()]
+        (tmp_path / ".env").write_text("".join(lines))
+    else:
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in old.items()]
+        (tmp_path / "pool.toml").write_text("".join(lines))
+    _tell_removed.cache_clear()
+    for _ in range(2):
+        load_settings.cache_clear()
+        settings = load_settings()
+    assert settings.refresh_after_days == 40
+    assert read_plan(settings.alpha_vantage_plan).per_day is not None
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        "These settings no longer exist and change nothing: "
+        "interval (bars are daily), "
+        "alpha_vantage_per_day (write the limit into alpha_vantage_plan), "
+        "promotion_margin (the interval of the difference decides), "
+        "keep_publications (it is 3)"
+    )
+
+
+def test_what_was_removed_is_no_setting():
+    assert not REMOVED.keys() & Settings.model_fields.keys()

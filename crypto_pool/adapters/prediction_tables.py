@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LINK_NAME = "crypto_pool.duckdb"
+KEPT = 3
 _PUBLICATIONS = "crypto_pool-*.duckdb"
 _STORAGE_VERSION = "v1.0.0"
 """Of the file: what clients since DuckDB 1.0 read."""
@@ -39,7 +40,7 @@ def publishing(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3) -> Path:
+def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = KEPT) -> Path:
     """Write all tables into a new file, point the link at it and return the file.
 
     A table without a frame is created empty; a column missing in a frame is
@@ -63,7 +64,7 @@ def publish(data_dir: Path, frames: Mapping[str, pd.DataFrame], *, keep: int = 3
     return target
 
 
-def remove_old_publications(data_dir: Path, keep: int) -> int:
+def remove_old_publications(data_dir: Path, keep: int = KEPT) -> int:
     """Remove publications beyond the newest `keep`, never the one the link points at."""
     latest = (data_dir / LINK_NAME).resolve()
     publications = sorted(data_dir.glob(_PUBLICATIONS), reverse=True)

@@ -26,6 +26,7 @@ from crypto_pool.workflow.incidents import (
 )
 from crypto_pool.workflow.pulling import last_bar
 
+FORECAST_PATIENCE = timedelta(hours=6)
 _settings = load_settings()
 WATCHED = (
     dg.DefaultSensorStatus.RUNNING
@@ -101,7 +102,7 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
 
 def forecasts_due_at(settings: Settings, bar_date: date) -> datetime:
     """When the forecasts of a bar date have to be there."""
-    return settings.daily_run_of(bar_date) + timedelta(hours=settings.alert_deadline_hours)
+    return settings.daily_run_of(bar_date) + FORECAST_PATIENCE
 
 
 alert_sensors = [alert_failed_runs, alert_incidents]

@@ -75,7 +75,7 @@ def undrifted(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     """Latest features lie within what came before. Else: train the coin's members anew."""
     closes = store.read("daily_bars", symbol)["close"]
     shares = unseen_share(per_price(store.read("feature_table", symbol), closes))
-    far = shares[shares > pool.settings.drift_limit]
+    far = shares[shares > pool.settings.retrain_rules.drift_limit]
     return ", ".join(f"{name} {share:.0%} outside" for name, share in far.items())
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.domain.addresses import without_credentials
-from crypto_pool.domain.request_plans import PLANS, UNLIMITED, RequestPlan
+from crypto_pool.domain.request_plans import UNLIMITED, read_plan
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings
 
@@ -25,17 +25,6 @@ def build_provider(settings: Settings) -> MarketDataProvider:
         "exchange": _exchange,
     }
     return builders[settings.provider](settings)
-
-
-def request_plan(settings: Settings) -> RequestPlan:
-    """The limits of the key's plan."""
-    if settings.alpha_vantage_plan != "custom":
-        return PLANS[settings.alpha_vantage_plan]
-    return RequestPlan(
-        per_second=settings.alpha_vantage_per_second,
-        per_minute=settings.alpha_vantage_per_minute,
-        per_day=settings.alpha_vantage_per_day,
-    )
 
 
 def request_budget(settings: Settings) -> "RequestBudget | None":
@@ -59,7 +48,9 @@ def request_budget(settings: Settings) -> "RequestBudget | None":
         folder /= "simulated"
     # Nothing becomes free by waiting for a clock that stands still.
     patience = timedelta(0) if settings.is_clock_simulated else PATIENCE
-    return RequestBudget(folder, request_plan(settings), now=settings.now, patience=patience)
+    return RequestBudget(
+        folder, read_plan(settings.alpha_vantage_plan), now=settings.now, patience=patience
+    )
 
 
 def _directory(settings: Settings) -> MarketDataProvider:
@@ -99,13 +90,12 @@ def _sandbox(settings: Settings) -> MarketDataProvider:
         ResponseCache(settings.state_dir / "raw_answers", within.source, settings.now),
         time_period=settings.time_period,
         series_type=settings.series_type,
-        interval=settings.interval,
         synthetic=True,
     )
 
 
 def _alpha_vantage(settings: Settings) -> MarketDataProvider:
-    from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage, Timeouts
+    from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
     from crypto_pool.adapters.response_cache import ResponseCache
 
     key, budget = settings.alpha_vantage_api_key, request_budget(settings)
@@ -117,7 +107,6 @@ def _alpha_vantage(settings: Settings) -> MarketDataProvider:
     base_url = settings.alpha_vantage_base_url
     standard = base_url == ALPHA_VANTAGE
     source = "alpha_vantage" if standard else f"alpha_vantage:at={without_credentials(base_url)}"
-    silence = settings.alpha_vantage_timeout_seconds
     return AlphaVantage(
         base_url,
         key,
@@ -125,8 +114,6 @@ def _alpha_vantage(settings: Settings) -> MarketDataProvider:
         ResponseCache(settings.state_dir / "raw_answers", source, settings.now),
         time_period=settings.time_period,
         series_type=settings.series_type,
-        interval=settings.interval,
-        timeouts=Timeouts(min(silence, Timeouts.connect), silence, 2 * silence),
     )
 
 

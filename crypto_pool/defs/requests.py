@@ -27,7 +27,7 @@ def owed_days(pool: PoolResource, through: date) -> DayPlan:
     return plan_days(
         pool.store,
         pool.members,
-        CatchUpWindow(through, settings.first_prediction_date, settings.catch_up_days),
+        CatchUpWindow(through, settings.first_prediction_date),
     )
 
 

@@ -21,6 +21,7 @@ from crypto_pool.workflow.retention import (
 _at = load_settings().daily_time
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 500
+ANSWERS_KEPT = timedelta(days=90)
 
 
 @dg.op(
@@ -28,18 +29,14 @@ BATCH = 500
     description="Removes what is older than the settings keep and nothing refers to.",
 )
 def remove_old_state(context: dg.OpExecutionContext, pool: PoolResource) -> None:
-    """Remove raw answers, publications, candidates and Dagster runs, each by its own setting."""
+    """Remove raw answers, publications, candidates and Dagster runs, each after its own time."""
     settings, now = pool.settings, pool.now()
     removed = {}
     with maintenance(settings.state_dir):
-        if settings.keep_raw_answers_days is not None:
-            oldest = (now - timedelta(days=settings.keep_raw_answers_days)).date()
-            removed["days of raw answers"] = remove_old_answers(
-                settings.state_dir / "raw_answers", oldest
-            )
-        removed["publications"] = remove_old_publications(
-            settings.state_dir, settings.keep_publications
+        removed["days of raw answers"] = remove_old_answers(
+            settings.state_dir / "raw_answers", (now - ANSWERS_KEPT).date()
         )
+        removed["publications"] = remove_old_publications(settings.state_dir)
         if settings.keep_candidates_days is not None:
             before = now - timedelta(days=settings.keep_candidates_days)
             kept = referred_model_runs(pool.store) | pool.registry.versions.registered_runs()

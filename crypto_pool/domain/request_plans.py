@@ -1,5 +1,6 @@
 """How many requests a data provider allows, plan by plan."""
 
+import re
 from dataclasses import dataclass
 
 from crypto_pool.errors import InvalidSetting
@@ -51,3 +52,19 @@ PLANS = {
     "premium_1200": RequestPlan(per_second=30, per_minute=1200),
 }
 UNLIMITED = RequestPlan()
+# What 1.0.0 called custom, with limits in settings of their own: the narrowest plan ever sold.
+_CUSTOM = RequestPlan(per_second=1, per_minute=5, per_day=500)
+_LIMIT = re.compile(r"(\d+)/(second|minute|day)")
+
+
+def read_plan(text: str) -> RequestPlan:
+    """Return the plan of a name, or of limits such as `5/minute,500/day`; raises InvalidSetting."""
+    if text in PLANS or text == "custom":
+        return PLANS.get(text, _CUSTOM)
+    limits = [_LIMIT.fullmatch(limit) for limit in text.replace(",", " ").split()]
+    given = {f"per_{limit[2]}": int(limit[1]) for limit in limits if limit}
+    if not limits or len(given) != len(limits):
+        raise InvalidSetting(
+            f"{text!r} is no plan: take {', '.join(PLANS)}, or limits such as 5/minute,500/day"
+        )
+    return RequestPlan(**given)

@@ -150,7 +150,7 @@ def plan_training(
         member = staleness.member
         asked = last_asked.get(member)
         if asked is not None and (today - asked).days < rules.cooldown_days:
-            waiting[member] = f"asked on {asked}, retrain_cooldown_days is {rules.cooldown_days}"
+            waiting[member] = f"asked on {asked}, {rules.cooldown_days} days must pass"
         elif asked_today + len(chosen) >= rules.daily_members:
             waiting[member] = f"retrain_daily_members is {rules.daily_members}"
         else:

@@ -28,6 +28,7 @@ from crypto_pool.serving.protection import (
 )
 from crypto_pool.settings import Settings
 
+LOOPBACK_LIMIT = "50000/second"
 DESCRIPTION = """
 What the pool has stored, never anything computed anew: no bar is pulled and no model is loaded.
 Beside every probability stands the **reference**: what a random walk gives for the same day,
@@ -87,7 +88,7 @@ def _protect(app: FastAPI, settings: Settings, board: Board) -> None:
     app.add_middleware(
         RateLimit,
         remote=parse_limit("serving_rate_limit", settings.serving_rate_limit),
-        loopback=parse_limit("serving_loopback_rate_limit", settings.serving_loopback_rate_limit),
+        loopback=parse_limit("loopback_limit", LOOPBACK_LIMIT),
     )
     app.add_middleware(ForeignPages, hosts=settings.serving_allowed_hosts)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings))

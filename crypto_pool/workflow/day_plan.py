@@ -34,7 +34,7 @@ class CatchUpWindow:
 
     last_closed: date
     first_prediction_date: date
-    catch_up_days: int
+    catch_up_days: int = 30
 
     @property
     def forecast_days(self) -> list[date]:

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.serving import answer_cache, connections
+from crypto_pool.serving import answer_cache, app, connections
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.app import create_app
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
@@ -74,9 +74,9 @@ def test_who_asks_is_taken_from_named_proxies_only(
     serve: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
-    limits = {"serving_loopback_rate_limit": "2/hour", "serving_rate_limit": "2/hour"}
+    monkeypatch.setattr(app, "LOOPBACK_LIMIT", "2/hour")
     alone, behind, other = (
-        serve(tmp_path, serving_proxies=proxies, **limits)
+        serve(tmp_path, serving_proxies=proxies, serving_rate_limit="2/hour")
         for proxies in ("", "192.0.2.0/24,127.0.0.1", "192.0.2.0/24")
     )
 
@@ -183,10 +183,11 @@ def test_only_own_host_names_are_answered(serve: Callable[..., Served], tmp_path
 
 
 def test_too_many_requests_are_refused_with_a_time(
-    serve: Callable[..., Served], tmp_path: Path
+    serve: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(tmp_path, pool_frames())
-    served = serve(tmp_path, serving_loopback_rate_limit="3/hour")
+    monkeypatch.setattr(app, "LOOPBACK_LIMIT", "3/hour")
+    served = serve(tmp_path)
     answers = [served.get("/models") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[3].json()["error"] == "too_many_requests"

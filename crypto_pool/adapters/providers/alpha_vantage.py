@@ -64,7 +64,6 @@ class AlphaVantage:
         *,
         time_period: int = 7,
         series_type: SeriesType = "close",
-        interval: str = "daily",
         synthetic: bool = False,
         timeouts: Timeouts | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -74,7 +73,6 @@ class AlphaVantage:
         self.cache = cache
         self.synthetic = synthetic
         self.time_period = time_period
-        self.interval = interval
         self._pulls = indicator_pulls(time_period, series_type)
         self._key = api_key
         self._timeouts = timeouts or Timeouts()
@@ -241,7 +239,7 @@ class AlphaVantage:
         return {
             "function": pull.function,
             "symbol": f"{symbol}USDT",
-            "interval": self.interval,
+            "interval": "daily",
             **pull.parameters,
         }
 

@@ -64,7 +64,7 @@ def prediction_tables(
         readings.frames[CHAMPIONS.name] = tell_faults(
             readings.frames[CHAMPIONS.name], pool.recipe.terms(())
         )
-        path = publish(data_dir, readings.frames, keep=pool.settings.keep_publications)
+        path = publish(data_dir, readings.frames)
     for key, fault in {**faults, **readings.faults}.items():
         record_failure(context, context.asset_key, key, fault)
     root = pool.settings.publication_root
