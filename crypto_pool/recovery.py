@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 import psutil
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, FINISHED_STATUSES
 from filelock import FileLock
 
 from crypto_pool.adapters.held_files import hold, is_held
@@ -18,17 +19,7 @@ from crypto_pool.defs.run_tags import PROCESS_TAG, PROCESS_TAG_OF_1_0
 from crypto_pool.settings import Settings
 
 # A process killed between making a run and starting it leaves one that never starts.
-BEGUN = (
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
-ENDED = (
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-)
+BEGUN = [dg.DagsterRunStatus.NOT_STARTED, *ACTIVE_RUN_STATUSES]
 # Where Dagster's own launcher says which code server it started a run in.
 CODE_SERVER_TAG = ".dagster/grpc_info"
 DAEMON_HOST = "crypto_pool/daemon_host"
@@ -105,7 +96,7 @@ def recover(instance: dg.DagsterInstance, settings: Settings, *, is_up: bool = F
 def end_lost_runs(instance: dg.DagsterInstance, *, is_up: bool = False) -> list[str]:
     """End the Dagster runs of processes that are gone, and give every pool the slots it lacks."""
     home, ended = Path(instance.root_directory), []
-    for run in instance.get_runs(dg.RunsFilter(statuses=list(BEGUN))):
+    for run in instance.get_runs(dg.RunsFilter(statuses=BEGUN)):
         reason = _why_lost(instance, run, home, is_up=is_up)
         if reason:
             instance.report_run_failed(run, reason)
@@ -228,4 +219,4 @@ def _launched_here(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 def _is_alive(instance: dg.DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
-    return run is not None and run.status not in ENDED
+    return run is not None and run.status not in FINISHED_STATUSES

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from crypto_pool.commands.options import JsonOption, chosen_settings
-from crypto_pool.commands.printing import console, print_json, print_rows
+from crypto_pool.commands.printing import show
 from crypto_pool.errors import ExitCode, InvalidSetting
 
 LATEST = 20
@@ -33,17 +33,16 @@ def alert(
         text = f"test of the alerts of the pool {home}: whoever reads this is told of incidents"
         alerts.tell([Alert(f"test:{settings.now().isoformat()}", text)])
     told = alerts.recent()[-LATEST:]
-    if as_json:
-        print_json([vars(one) for one in told])
-    elif test:
-        console.print("The webhook did not take it; it is offered again with the next alert."
-                      if told[-1].is_owed else "The webhook took it.")  # fmt: skip
-    else:
-        print_rows(
-            [
-                {"told_at_utc": one.told_at_utc[:16], "sent": not one.is_owed, "text": one.text}
-                for one in told
-            ]
-        )
-    if test and told[-1].is_owed:
+    is_refused = test and told[-1].is_owed
+    rows = [
+        {"told_at_utc": one.told_at_utc[:16], "sent": not one.is_owed, "text": one.text}
+        for one in told
+    ]
+    answer = (
+        "The webhook did not take it; it is offered again with the next alert."
+        if is_refused
+        else "The webhook took it."
+    )
+    show(as_json, [vars(one) for one in told], answer if test else rows)
+    if is_refused:
         raise typer.Exit(ExitCode.PROVIDER)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crypto_pool.commands.options import JsonOption, chosen_settings
-from crypto_pool.commands.printing import console, print_json
+from crypto_pool.commands.printing import show
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.backup import PoolFolders
@@ -28,20 +28,11 @@ def backup(
     settings = chosen_settings()
     archived = save_backup(_folders(settings), file, settings.now(), check_champions)
     packed = file.stat().st_size
-    if as_json:
-        print_json(
-            {
-                "file": str(file),
-                "files": archived.files,
-                "bytes": archived.bytes,
-                "packed_bytes": packed,
-            }
-        )
-        return
-    console.print(
+    show(
+        as_json,
+        {"file": str(file), **vars(archived), "packed_bytes": packed},
         f"{file}: {archived.files} files, {archived.bytes / 1e6:.1f} MB, "
         f"{packed / 1e6:.1f} MB packed",
-        soft_wrap=True,
     )
 
 
@@ -70,30 +61,21 @@ def restore(
     if dry_run:
         archived = inspect_backup(file, folders, bounds)
         places = [folders.data_dir, folders.frames_root, folders.dagster_home]
-        if as_json:
-            print_json({"would_restore_into": [*map(str, places)], **vars(archived)})
-            return
-        console.print(
+        show(
+            as_json,
+            {"would_restore_into": [*map(str, places)], **vars(archived)},
             f"would restore {archived.files} files, {archived.bytes / 1e6:.1f} MB: the pool into "
             f"{places[0]}, its tables into {places[1]}, Dagster's history into {places[2]}; "
             "nothing was written",
-            soft_wrap=True,
         )
         return
     archived = restore_backup(file, folders, bounds)
     champions = load_champions(folders)
-    if as_json:
-        print_json(
-            {
-                "data_dir": str(folders.data_dir),
-                "files": archived.files,
-                "champions": sorted(champions),
-            }
-        )
-        return
-    console.print(
-        f"{folders.data_dir}: {archived.files} files; each of {len(champions)} champions loads",
-        soft_wrap=True,
+    where, files = str(folders.data_dir), archived.files
+    show(
+        as_json,
+        {"data_dir": where, "files": files, "champions": sorted(champions)},
+        f"{where}: {files} files; each of {len(champions)} champions loads",
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crypto_pool.commands.options import JsonOption, chosen_date, chosen_settings
-from crypto_pool.commands.printing import console, messages, print_json, print_rows, records
+from crypto_pool.commands.printing import messages, print_json, records, show
 from crypto_pool.errors import ExitCode, InvalidSetting, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -44,14 +44,8 @@ def rollback(
     with open_instance(settings) as instance:
         report = run_layers(instance, settings, day, (PUBLICATION,), speak)
     if as_json:
-        print_json(
-            {
-                "member": found.name,
-                "serves": done.after,
-                "replaced": done.before,
-                "failures": report.failures,
-            }
-        )
+        told = {"member": found.name, "serves": done.after, "replaced": done.before}
+        print_json({**told, "failures": report.failures})
     if report.failures:
         speak("\n".join(report.failures), markup=False)
         raise typer.Exit(ExitCode.MEMBERS_FAILED)
@@ -87,26 +81,15 @@ def reproduce(
     settings = chosen_settings()
     found, store, registry = _open(settings, member)
     done = train_again(store, registry, found, version)
-    if as_json:
-        print_json(
-            {
-                "member": found.name,
-                "version": version,
-                "algorithm": done.algorithm,
-                "equal": done.is_equal,
-                "rows": done.rows,
-                "largest_difference": done.largest_difference,
-                "trained_by_other_code": done.trained_by_other_code,
-            }
-        )
-    else:
-        said = "equal" if done.is_equal else "NOT equal"
-        console.print(
-            f"{found.name} version {version}, {done.algorithm}: predictions are {said} on "
-            f"{done.rows} rows (largest difference {done.largest_difference:.2g})"
-        )
-        if done.trained_by_other_code:
-            console.print("The version was trained by other code than the code at hand.")
+    said = "equal" if done.is_equal else "NOT equal"
+    by_other = "The version was trained by other code than the code at hand."
+    show(
+        as_json,
+        {**vars(done), "member": found.name, "equal": done.is_equal},
+        f"{found.name} version {version}, {done.algorithm}: predictions are {said} on "
+        f"{done.rows} rows (largest difference {done.largest_difference:.2g})",
+        *([by_other] if done.trained_by_other_code else []),
+    )
     if not done.is_equal:
         raise typer.Exit(ExitCode.MEMBERS_FAILED)
 
@@ -142,24 +125,17 @@ def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) 
         )
     row = rows.iloc[0]
     contributions = json.loads(row["top_contributions"])
-    if as_json:
-        shown = rows[["model_version", "algorithm", "probability", "reference_probability"]]
-        (known,) = records(pa.Table.from_pandas(shown, preserve_index=False))
-        print_json(
-            {
-                "member": found.name,
-                "prediction_date": day,
-                **known,
-                "top_contributions": contributions,
-            }
-        )
-        return
-    console.print(
+    shown = rows[["model_version", "algorithm", "probability", "reference_probability"]]
+    (known,) = records(pa.Table.from_pandas(shown, preserve_index=False))
+    about = {"member": found.name, "prediction_date": day}
+    show(
+        as_json,
+        {**about, **known, "top_contributions": contributions},
         f"{found.name} on {day}: version {row['model_version']}, probability "
         f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
-        "Largest contributions to the probability:"
+        "Largest contributions to the probability:",
+        contributions,
     )
-    print_rows(contributions)
 
 
 def _explain_champion(
@@ -181,20 +157,13 @@ def _explain_champion(
         {"feature": name, "mean": mean[name], "mean_absolute": absolute[name]}
         for name in sorted(absolute, key=absolute.__getitem__, reverse=True)
     ]
-    if as_json:
-        print_json(
-            {
-                "member": found.name,
-                "version": champion.version,
-                "algorithm": tags["classifier"],
-                "method": tags["explanation_method"],
-                "reference_logit": reference,
-                "feature_importance": importance,
-            }
-        )
-        return
-    console.print(
-        f"{found.name}: version {champion.version}, {tags['classifier']}, SHAP values in units of "
-        f"probability ({tags['explanation_method']}); reference_logit {reference:+.3f}"
+    algorithm, method = tags["classifier"], tags["explanation_method"]
+    about = {"member": found.name, "version": champion.version, "algorithm": algorithm}
+    values = {"method": method, "reference_logit": reference, "feature_importance": importance}
+    show(
+        as_json,
+        {**about, **values},
+        f"{found.name}: version {champion.version}, {algorithm}, SHAP values in units of "
+        f"probability ({method}); reference_logit {reference:+.3f}",
+        importance,
     )
-    print_rows(importance)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crypto_pool.commands.options import JsonOption, read_date
-from crypto_pool.commands.printing import console, print_json
+from crypto_pool.commands.printing import show
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.frame_store import FrameStore
@@ -27,7 +27,7 @@ def accept_break(
 
     settings, store, coin = _open(symbol)
     history.accept_break(store, coin, read_date("DATE", day), settings.now())
-    _say(
+    show(
         as_json,
         {"symbol": coin, "accepted": day},
         f"The break of {coin} on {day} is accepted; indicators start anew there at the next build.",
@@ -56,7 +56,7 @@ def restart_history(
         if begins is None
         else f"its history begins on {begins} or later, and no pull takes an earlier day"
     )
-    _say(
+    show(
         as_json,
         {"symbol": coin, "bars": count, "table": history.REPLACED, "from": first},
         f"{count} bars of {coin} stand in the table {history.REPLACED} now; {then}.",
@@ -93,7 +93,7 @@ def retire(
         else f"{coin} is retired from {day} on: no pull, check or forecast; its history, ledger "
         "and place in the panel's training stay."
     )
-    _say(as_json, {"symbol": coin, "retired_from": None if day is None else day.isoformat()}, told)
+    show(as_json, {"symbol": coin, "retired_from": None if day is None else day.isoformat()}, told)
 
 
 def _open(symbol: str) -> "tuple[Settings, FrameStore, str]":
@@ -103,10 +103,3 @@ def _open(symbol: str) -> "tuple[Settings, FrameStore, str]":
 
     settings = load_settings()
     return settings, FrameStore(settings.frames_root), parse_symbol(symbol)
-
-
-def _say(as_json: bool, values: dict[str, object], text: str) -> None:
-    if as_json:
-        print_json(values)
-    else:
-        console.print(text)

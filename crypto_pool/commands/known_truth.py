@@ -1,12 +1,11 @@
 """`crypto-pool known-truth`: what the recipe claims where the truth is known."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crypto_pool.commands.options import JsonOption, read_names, require_writable
-from crypto_pool.commands.printing import print_json, print_rows
+from crypto_pool.commands.options import JsonOption, OutputOption, read_names, require_writable
+from crypto_pool.commands.printing import show, write_json
 
 DEFAULT_CANDIDATES = "RidgeClassifier,LightGBM,KNeighbors,RandomForest"
 
@@ -19,13 +18,10 @@ def known_truth(
     ] = DEFAULT_CANDIDATES,
     training_rows: Annotated[int, typer.Option(min=200, help="Labelled rows a member.")] = 1000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    output: Annotated[
-        Path | None, typer.Option(help="Write every figure as JSON to this file.")
-    ] = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Count claims of skill on markets whose truth is known."""
-    import json
     from dataclasses import asdict
 
     from crypto_pool.domain.candidates import CANDIDATES
@@ -40,9 +36,5 @@ def known_truth(
         "strengths": [asdict(finding) for finding in strengths],
         "members": [asdict(finding) for finding in members],
     }
-    if output is not None:
-        output.write_text(json.dumps(report, indent=2, allow_nan=False))
-    if as_json:
-        print_json(report)
-    else:
-        print_rows(report["strengths"])
+    write_json(report, output)
+    show(as_json, report, report["strengths"])

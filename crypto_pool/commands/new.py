@@ -14,7 +14,7 @@ from crypto_pool.commands.options import (
     chosen_settings,
     read_symbols,
 )
-from crypto_pool.commands.printing import console, print_json, print_rows
+from crypto_pool.commands.printing import show
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -49,13 +49,11 @@ def new(
         values["symbols"] = list(read_symbols(symbols))
     values |= _checked(home, values)
     write_pool_file(home, values)
-    if as_json:
-        print_json({"home": str(home.resolve()), "pool_file": str(file), "settings": plain(values)})
-        return
-    console.print(
+    show(
+        as_json,
+        {"home": str(home.resolve()), "pool_file": str(file), "settings": plain(values)},
         f"{file} is written. Next: `crypto-pool --home {quote(f'{home}')} build`, or once and for "
         f"all `export DAGSTER_HOME={quote(f'{home}')}`; secrets go into {home / '.env'}.",
-        soft_wrap=True,
     )
 
 
@@ -76,11 +74,8 @@ def settings(as_json: JsonOption = False) -> None:
         for names in grouped_settings().values()
         for name in names
     ]
-    if as_json:
-        print_json({"home": str(chosen.dagster_home.resolve()), "settings": rows})
-        return
-    console.print(f"Home: {chosen.dagster_home.resolve()}", soft_wrap=True)
-    print_rows(rows)
+    place = chosen.dagster_home.resolve()
+    show(as_json, {"home": str(place), "settings": rows}, f"Home: {place}", rows)
 
 
 def _checked(home: Path, values: dict[str, Any]) -> dict[str, Any]:

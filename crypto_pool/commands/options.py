@@ -22,6 +22,7 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print the result as one JSON document; messages go to stderr."),
 ]
+OutputOption = Annotated[Path | None, typer.Option(help="Write every figure as JSON to this file.")]
 DateOption = Annotated[
     str | None, typer.Option(help="Closed bar date, YYYY-MM-DD; default: the latest closed day.")
 ]

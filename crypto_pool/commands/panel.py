@@ -1,13 +1,13 @@
 """`crypto-pool panel` and `odds`: what the model of all coins is worth, and what it expects."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crypto_pool.commands.options import (
     JsonOption,
+    OutputOption,
     ProviderOption,
     SymbolsOption,
     chosen_settings,
@@ -15,7 +15,7 @@ from crypto_pool.commands.options import (
     read_names,
     require_writable,
 )
-from crypto_pool.commands.printing import console, messages, print_json, print_rows
+from crypto_pool.commands.printing import messages, show, write_json
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ def panel(
         str | None, typer.Option(help="Coins that are scored, comma-separated; default: all.")
     ] = None,
     provider: ProviderOption = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write every figure as JSON to this file.")
-    ] = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score the panel alone over history.
@@ -65,14 +63,8 @@ def panel(
             for move, skill in found.moves.items()
         ],
     }
-    if output is not None:
-        output.write_text(json.dumps(report, indent=2, allow_nan=False))
-    if as_json:
-        print_json(report)
-        return
-    print_rows(report["figures"])
-    console.print()
-    print_rows(report["skill_by_move"])
+    write_json(report, output)
+    show(as_json, report, report["figures"], "", report["skill_by_move"])
 
 
 def odds(
@@ -102,10 +94,7 @@ def odds(
         coins = query(folder, "SELECT DISTINCT symbol FROM daily_bars")["symbol"]
         raise InvalidSetting(why_no_odds(coin, list(coins)))
     found = odds_of({str(name): value for name, value in rows[coin].items()}, fraction)
-    if as_json:
-        print_json(json.loads(json.dumps(asdict(found), default=str)))
-        return
-    console.print(describe_odds(found), markup=False)
+    show(as_json, json.loads(json.dumps(asdict(found), default=str)), describe_odds(found))
 
 
 def describe_odds(found: "Odds") -> str:

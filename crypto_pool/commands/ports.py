@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
+
+import typer
 
 from crypto_pool.errors import InvalidSetting
 
@@ -21,6 +24,11 @@ class Place:
     host: str
     port: int
     chosen_with: str
+
+
+def port_option(help: str) -> Any:
+    """Return the declaration of an option that takes a port, 0 for any free one."""
+    return typer.Option(help=help, min=0, max=HIGHEST_PORT)
 
 
 def try_ports(*places: Place) -> list[int]:

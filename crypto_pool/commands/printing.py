@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -61,6 +62,24 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None 
             f"Left out to fit {console.width} columns: {', '.join(left_out)}. --json gives all.",
             markup=False,
         )
+
+
+def show(as_json: bool, document: object, *parts: str | Sequence[Mapping[str, Any]]) -> None:
+    """Print a result as one JSON document or, part by part, as lines and tables for people."""
+    if as_json:
+        print_json(document)
+        return
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, markup=False, soft_wrap=True)
+        else:
+            print_rows(part)
+
+
+def write_json(document: object, file: Path | None) -> None:
+    """Write a document into the file that an option named, if it did."""
+    if file is not None:
+        file.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def print_json(content: object) -> None:

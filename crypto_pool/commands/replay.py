@@ -1,6 +1,5 @@
 """The command that replays the pool's life over history."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ import typer
 
 from crypto_pool.commands.options import (
     JsonOption,
+    OutputOption,
     ProviderOption,
     SymbolsOption,
     chosen_settings,
@@ -16,7 +16,7 @@ from crypto_pool.commands.options import (
     read_names,
     require_writable,
 )
-from crypto_pool.commands.printing import messages, print_json
+from crypto_pool.commands.printing import messages, print_json, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,9 +41,7 @@ def replay(
     algorithms: Annotated[
         str | None, typer.Option(help="Candidates to train, comma-separated; default: all ten.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write the report as JSON to this file.")
-    ] = None,
+    output: OutputOption = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", help="Write the report as one HTML page.")
     ] = None,
@@ -98,8 +96,7 @@ def replay(
     lives = prepare_lives(plan, market, recipes, source, folder, workers or settings.workers)
     _live_through(lives, console)
     report = build_report(lives, source.source, skipped, Costs(fee, slippage))
-    if output is not None:
-        output.write_text(json.dumps(report.document, indent=2, allow_nan=False) + "\n")
+    write_json(report.document, output)
     if html_file is not None:
         html_file.write_text(render_page(report))
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.ports import HIGHEST_PORT, LOOPBACK, Place, try_ports
+from crypto_pool.commands.ports import LOOPBACK, Place, port_option, try_ports
 from crypto_pool.commands.printing import console
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def sandbox(
     port: Annotated[
         int,
-        typer.Option(help="Port on loopback; 0 takes any free one.", min=0, max=HIGHEST_PORT),
+        port_option("Port on loopback; 0 takes any free one."),
     ] = 8765,
     plan: Annotated[
         str, typer.Option(help="Limits it keeps: unlimited, free, premium_75 ... premium_1200.")

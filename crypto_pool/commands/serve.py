@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from crypto_pool.commands.ports import HIGHEST_PORT, Place, try_ports
+from crypto_pool.commands.ports import Place, port_option, try_ports
 
 SWITCH_SECONDS = 0.0005
 
@@ -15,11 +15,7 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            help="Port, 0 for a free one; default: CRYPTO_POOL_SERVING_PORT.",
-            min=0,
-            max=HIGHEST_PORT,
-        ),
+        port_option("Port, 0 for a free one; default: CRYPTO_POOL_SERVING_PORT."),
     ] = None,
 ) -> None:
     """Serve the HTTP API and the pool's pages, until Ctrl-C."""

@@ -14,7 +14,7 @@ from crypto_pool.adapters.held_files import hold
 from crypto_pool.commands.code_server import CodeServer
 from crypto_pool.commands.happenings import Happenings
 from crypto_pool.commands.options import chosen_settings
-from crypto_pool.commands.ports import HIGHEST_PORT, LOOPBACK, Place, await_answers, try_ports
+from crypto_pool.commands.ports import LOOPBACK, Place, await_answers, port_option, try_ports
 from crypto_pool.commands.printing import console
 from crypto_pool.commands.supervising import Service, supervise
 from crypto_pool.errors import InvalidSetting
@@ -45,19 +45,11 @@ class Ports(NamedTuple):
 
 
 def up(
-    dagster_port: Annotated[
-        int, typer.Option(help="Port of the Dagster UI.", min=0, max=HIGHEST_PORT)
-    ] = 3000,
-    mlflow_port: Annotated[
-        int, typer.Option(help="Port of the MLflow UI.", min=0, max=HIGHEST_PORT)
-    ] = 5000,
+    dagster_port: Annotated[int, port_option("Port of the Dagster UI.")] = 3000,
+    mlflow_port: Annotated[int, port_option("Port of the MLflow UI.")] = 5000,
     pool_port: Annotated[
         int | None,
-        typer.Option(
-            help="Port of the pool's pages; default: CRYPTO_POOL_SERVING_PORT.",
-            min=0,
-            max=HIGHEST_PORT,
-        ),
+        port_option("Port of the pool's pages; default: CRYPTO_POOL_SERVING_PORT."),
     ] = None,
 ) -> None:
     """Serve the pool's pages, Dagster and MLflow, until Ctrl-C."""
@@ -194,13 +186,13 @@ def _runs_of_the_services(
     instance: "DagsterInstance", code_server: CodeServer
 ) -> "list[DagsterRun]":
     """Runs that have begun in this code server; a command's and a `dagster dev`'s have others."""
-    from dagster import DagsterRunStatus, RunsFilter
+    from dagster import RunsFilter
+    from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
 
     from crypto_pool.recovery import CODE_SERVER_TAG
 
-    begun = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     return [
         run
-        for run in instance.get_runs(RunsFilter(statuses=begun))
+        for run in instance.get_runs(RunsFilter(statuses=ACTIVE_RUN_STATUSES))
         if json.loads(run.tags.get(CODE_SERVER_TAG, "{}")).get("socket") == str(code_server.address)
     ]

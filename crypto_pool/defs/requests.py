@@ -5,20 +5,13 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, partition_range
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, Stage, asset_keys
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def owed_days(pool: PoolResource, through: date) -> DayPlan:
@@ -93,5 +86,5 @@ def pool_config(pool: PoolResource, only: Sequence[str]) -> Mapping[str, Any]:
 
 def is_running(instance: dg.DagsterInstance, asked_by: Sequence[str]) -> bool:
     """Whether a run that one of these asked for has not ended."""
-    filters = dg.RunsFilter(statuses=UNFINISHED, tags={ASKED_BY_TAG: list(asked_by)})
+    filters = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES, tags={ASKED_BY_TAG: list(asked_by)})
     return instance.get_runs_count(filters) > 0

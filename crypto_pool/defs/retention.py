@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from crypto_pool.adapters.backup import maintenance
 from crypto_pool.adapters.prediction_tables import remove_old_publications
@@ -19,7 +20,6 @@ from crypto_pool.workflow.retention import (
 )
 
 _at = load_settings().daily_time
-ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 500
 ANSWERS_KEPT = timedelta(days=90)
 
@@ -60,7 +60,7 @@ def remove_old_runs(instance: dg.DagsterInstance, kept: frozenset[str], before: 
     from dagster._core.storage.event_log import SqliteEventLogStorage
 
     kept = kept | frozenset(_latest_materialisations(instance))
-    filters = dg.RunsFilter(statuses=ENDED, updated_before=before)
+    filters = dg.RunsFilter(statuses=FINISHED_STATUSES, updated_before=before)
     old = [run.run_id for run in instance.get_runs(filters) if run.run_id not in kept]
     for run_id in old:
         instance.delete_run(run_id)
