@@ -280,8 +280,8 @@ PROMOTIONS = Table(
         VARCHAR("algorithm", "Algorithm of that version."),
         VARCHAR(
             "decision",
-            "promoted, replaced, refreshed, kept, rejected, stood down, "
-            "rolled back or quarantined.",
+            "promoted, replaced, refreshed (expired in 1.0), kept, rejected, stood down, rolled "
+            "back or quarantined.",
         ),
         VERSION("serving_version", "Version that serves after it."),
         VARCHAR("reason", "Why, in words."),

@@ -18,16 +18,18 @@ from crypto_pool.errors import InvalidSetting
 from crypto_pool.serving import queries
 from crypto_pool.serving.board import Board
 from crypto_pool.serving.errors import Refusal
-from crypto_pool.serving.pool_schemas import (
+from crypto_pool.serving.schemas import (
+    ErrorAnswer,
     Health,
     MemberDetail,
     MemberState,
+    Model,
     PastPrediction,
     PoolState,
+    Prediction,
     PredictionsPage,
     Readiness,
 )
-from crypto_pool.serving.schemas import ErrorAnswer, Model, Prediction
 from crypto_pool.serving.state import candidate_score, ledger_entry, past_prediction
 
 SHOWN_PREDICTIONS = 365

@@ -15,7 +15,7 @@ from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.errors import QueryError
 from crypto_pool.serving import queries
-from crypto_pool.serving.pool_schemas import PoolState
+from crypto_pool.serving.schemas import PoolState
 from crypto_pool.serving.state import PoolRows, pool_state
 
 LOOK_AGAIN_MS = 5000  # where the system reports no file events, the link is read this often

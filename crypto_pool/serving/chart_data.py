@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from crypto_pool.domain.odds import ExpectedMove
-from crypto_pool.serving.pool_schemas import PastPrediction
 from crypto_pool.serving.queries import Row
+from crypto_pool.serving.schemas import PastPrediction
 
 MIN_CALIBRATION_ROWS = 20
 BINS = 5

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_pool.errors import QueryError
 from crypto_pool.serving.board import Board
-from crypto_pool.serving.pool_schemas import MemberState
+from crypto_pool.serving.schemas import MemberState
 
 PREFIX = "crypto_pool_"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)

@@ -23,8 +23,7 @@ from crypto_pool.serving.chart_data import (
     calibration_rows,
     price_charts,
 )
-from crypto_pool.serving.pool_schemas import MemberState
-from crypto_pool.serving.schemas import Model
+from crypto_pool.serving.schemas import MemberState, Model
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -52,11 +51,8 @@ class ApiPageAsset(StrEnum):
 def difference(state: MemberState) -> float | None:
     """How far the forecast is above the reference."""
     forecast = state.forecast
-    if forecast is None or forecast.reference_probability is None:
-        return None
-    if forecast.prediction_probabilities is None:
-        return None
-    return forecast.prediction_probabilities - forecast.reference_probability
+    both = forecast and (forecast.prediction_probabilities, forecast.reference_probability)
+    return None if both is None or None in both else float(both[0] - both[1])
 
 
 def is_signal(state: MemberState) -> bool:

@@ -1,31 +1,72 @@
-"""A champion and its forecast, as `/models` and `/prediction` give them, and errors.
+"""The answers of the API; what is stored is described as domain/tables.py describes it.
 
 `null` means not known or not defined, never zero; in all answers.
 """
 
 import json
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, datetime
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
+from crypto_pool.domain import columns as kinds
+from crypto_pool.domain.columns import Column
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.odds import ExpectedMove
+from crypto_pool.domain.tables import (
+    CANDIDATE_SCORES,
+    CHAMPIONS,
+    OUTCOMES,
+    PREDICTIONS,
+    PROMOTIONS,
+    REALISED_PERFORMANCE,
+)
 
 EXAMPLES = files("crypto_pool.serving") / "examples"
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-def _example(name: str) -> dict[str, Any]:
-    """Return what puts an example into the description of the API."""
-    return {"examples": [json.loads((EXAMPLES / f"{name}.json").read_text())]}
+TYPES: dict[kinds.Kind, Any] = {
+    kinds.DATE: date,
+    kinds.TIMESTAMP: AwareDatetime,
+    kinds.DOUBLE: float,
+    kinds.INTEGER: int,
+    kinds.BOOLEAN: bool,
+    kinds.VARCHAR: str,
+    kinds.VERSION: int,
+    kinds.JSON: dict[str, Any],
+}
+STORED_AS = {
+    "trend_type": "trend",
+    "prediction_probabilities": "probability",
+    "scored": "rows",
+    **{f"realised_precision{end}": f"precision{end}" for end in ("", "_low", "_high")},
+}
+"""What is called otherwise in its table."""
 
 
 class Answer(BaseModel):
     """Base of all answers; `model_version` and its like are field names here."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+def stored(columns: Iterable[Column], known: str, maybe: str) -> Any:
+    """Return the base of an answer of stored values: those always known, and those maybe null."""
+    of = {column.name: column for column in columns}
+    fields: dict[str, Any] = {}
+    for name in (*known.split(), *maybe.split()):
+        column = of[STORED_AS.get(name, name)]
+        kind = Trend if name == "trend_type" else TYPES[column.kind]
+        bounds = {"minimum": column.low, "maximum": column.high}
+        extra: dict[str, Any] = {key: end for key, end in bounds.items() if end is not None}
+        about = Field(description=column.comment, json_schema_extra=extra)
+        fields[name] = (kind if name in known.split() else kind | None, about)
+    return create_model("Stored", __base__=Answer, **fields)
+
+
+def _example(name: str) -> dict[str, Any]:
+    """Return what puts an example into the description of the API."""
+    return {"examples": [json.loads((EXAMPLES / f"{name}.json").read_text())]}
 
 
 class ErrorAnswer(Answer):
@@ -41,23 +82,31 @@ class ErrorAnswer(Answer):
     )
 
 
-class PerformanceMetrics(Answer):
+class PerformanceMetrics(
+    stored(  # type: ignore[misc]
+        CHAMPIONS.columns,
+        "",
+        "positive_accuracy negative_accuracy overall_score accuracy precision",
+    )
+):
     """Metrics at the decision threshold on the evaluation rows; null if undefined."""
 
-    positive_accuracy: float | None
-    negative_accuracy: float | None
-    overall_score: float | None
-    accuracy: float | None
-    precision: float | None
 
-
-class Model(Answer):
+class Model(
+    stored(  # type: ignore[misc]
+        CHAMPIONS.columns,
+        "symbol trend_type",
+        "target target_pct prediction_window_days model_name model_version algorithm "
+        "decision_threshold evaluation_policy fault trained_through as_of brier_score "
+        "reference_brier_score added_points skill_over_reference skill_over_reference_low "
+        "skill_over_reference_high precision_low precision_high effective_sample_size "
+        "probability_of_overfitting candidates_tried registered_at_utc synthetic",
+    )
+):
     """The champion of one member."""
 
     model_config = ConfigDict(json_schema_extra=_example("model"))
 
-    symbol: str
-    trend_type: Trend
     feature_importance: dict[str, float | None] | None = Field(
         description="Mean signed SHAP value a feature, in units of the predicted probability."
     )
@@ -65,47 +114,6 @@ class Model(Answer):
         description="Mean absolute SHAP value a feature: how far it moves the probability."
     )
     performance_metrics: PerformanceMetrics
-    target: str | None = Field(
-        description="What moves: sma_shift, the 10-day average, or forward_return, the close."
-    )
-    target_pct: float | None = Field(description="Move that counts, as a fraction.")
-    prediction_window_days: int | None
-    model_name: str | None
-    model_version: int | None
-    algorithm: str | None
-    decision_threshold: float | None
-    evaluation_policy: str | None
-    fault: str | None = Field(
-        description="Why it abstains until it is trained anew, in words; null where it may speak."
-    )
-    trained_through: date | None
-    as_of: date | None
-    brier_score: float | None
-    reference_brier_score: float | None
-    added_points: float | None = Field(
-        description="Mean distance from the baseline on the evaluation rows, in percentage points."
-    )
-    skill_over_reference: float | None = Field(
-        description="1 - Brier score / Brier score of the random-walk reference, on the "
-        "evaluation rows; above 0 the champion adds something."
-    )
-    skill_over_reference_low: float | None
-    skill_over_reference_high: float | None
-    precision_low: float | None = Field(
-        description="The true precision is within low and high with 90 % confidence, as far as "
-        "overlapping windows allow."
-    )
-    precision_high: float | None
-    effective_sample_size: float | None = Field(
-        description="How many separate windows the evaluation rows are worth."
-    )
-    probability_of_overfitting: Probability | None = Field(
-        description="How likely it is that the best candidate here is no better than the median "
-        "of them elsewhere."
-    )
-    candidates_tried: int | None
-    registered_at_utc: AwareDatetime | None
-    synthetic: bool | None
 
 
 class Contribution(Answer):
@@ -115,46 +123,136 @@ class Contribution(Answer):
     contribution: float
 
 
-class Prediction(Answer):
+class Prediction(
+    stored(  # type: ignore[misc]
+        (*CHAMPIONS.columns, *PREDICTIONS.columns),
+        "symbol trend_type prediction_date",
+        "prediction_probabilities model_name model_version algorithm decision_threshold signal "
+        "status late in_sample reference_probability panel_probability skill_over_reference "
+        "promised_precision promised_precision_low promised_precision_high target_pct "
+        "prediction_window_days trained_through predicted_at_utc synthetic",
+    )
+):
     """The latest forecast of one member."""
 
     model_config = ConfigDict(json_schema_extra=_example("prediction"))
 
-    prediction_probabilities: Probability | None = Field(
-        description="Probability of the trend; null if the member abstained without one."
-    )
-    symbol: str
-    trend_type: Trend
-    prediction_date: date = Field(description="The closed bar the forecast was made from.")
-    model_name: str | None
-    model_version: int | None
-    algorithm: str | None
-    decision_threshold: float | None
-    signal: bool | None = Field(description="Probability above the decision threshold.")
-    status: str | None = Field(description="active, abstain or baseline.")
-    late: bool | None = Field(description="Made after the day that follows the bar date.")
     abstained: bool
-    in_sample: bool | None = Field(description="If true, it says nothing about live performance.")
-    reference_probability: Probability | None = Field(
-        description="What a random walk gives for the same day, with nothing learned."
-    )
-    panel_probability: Probability | None = Field(
-        description="What the panel of all coins gives; null where it has no row of that day."
-    )
     expected_move: ExpectedMove | None = Field(
         description="Where the coin's target is expected at the end of the horizon, by the panel: "
         "80 % of outcomes lie between the 10 % and the 90 % point."
     )
-    skill_over_reference: float | None
-    promised_precision: float | None
-    promised_precision_low: float | None
-    promised_precision_high: float | None
     age_days: int = Field(description="Closed days since the bar of the forecast.")
     stale: bool
     stale_reason: str | None
     top_contributions: list[Contribution] | None
-    target_pct: float | None
-    prediction_window_days: int | None
-    trained_through: date | None
-    predicted_at_utc: AwareDatetime | None
-    synthetic: bool | None
+
+
+class LiveRecord(
+    stored(  # type: ignore[misc]
+        REALISED_PERFORMANCE.columns,
+        "scored days effective_sample_size signals",
+        "realised_precision realised_precision_low realised_precision_high promised_precision "
+        "base_rate brier_score reference_brier_score skill_over_reference skill_over_reference_low "
+        "skill_over_reference_high skill_with_baseline inside_range inside_range_low "
+        "inside_range_high verdict reason",
+    )
+):
+    """What came of live forecasts: made in time, not abstained, their horizon passed."""
+
+
+class LedgerEntry(
+    stored(  # type: ignore[misc]
+        PROMOTIONS.columns,
+        "",
+        "decided_at_utc as_of decision reason model_name model_version algorithm serving_version "
+        "champion_metrics challenger_metrics data_hash code_version dagster_run_id",
+    )
+):
+    """One decision about who serves the member, with its reason."""
+
+
+class MemberState(Answer):
+    """One member today: who serves it, what it says, and whether it kept its word."""
+
+    member: str = Field(examples=["SOL_uptrend"])
+    symbol: str
+    trend_type: Trend
+    champion: Model | None
+    forecast: Prediction | None
+    record: LiveRecord
+    last_decision: LedgerEntry | None
+    drift: str | None = Field(
+        description="How far outside its training span the input furthest outside lies, in "
+        "widths of that span."
+    )
+    next_retrain: date = Field(
+        description="Bar date the member is due for training at, by age, new rows, or because "
+        "nobody speaks for it; drift, skill, code or schema may make it due earlier."
+    )
+
+
+class PoolState(Answer):
+    """The whole pool today."""
+
+    publication: str = Field(examples=["crypto_pool-20261124T140248_165556Z.duckdb"])
+    published_at_utc: datetime
+    last_closed: date
+    synthetic: bool
+    record: LiveRecord
+    members: list[MemberState]
+
+
+class PastPrediction(
+    stored(  # type: ignore[misc]
+        (*PREDICTIONS.columns, *OUTCOMES.columns),
+        "prediction_date symbol trend_type",
+        "probability signal status decision_threshold reference_probability algorithm model_name "
+        "model_version in_sample outcome synthetic",
+    )
+):
+    """One stored forecast; the outcome is null until its horizon has passed."""
+
+
+class PredictionsPage(Answer):
+    """A page of stored forecasts, the newest first."""
+
+    total: int
+    limit: int
+    offset: int
+    predictions: list[PastPrediction]
+
+
+class CandidateScore(
+    stored(  # type: ignore[misc]
+        CANDIDATE_SCORES.columns,
+        "",
+        "algorithm status reason as_of overall_score precision brier_score reference_brier_score "
+        "skill_over_reference added_points roc_auc",
+    )
+):
+    """How one candidate did when last trained; the reason says which gates it does not pass."""
+
+
+class MemberDetail(Answer):
+    """A member with its ledger, its candidates and its latest forecasts and outcomes."""
+
+    state: MemberState
+    ledger: list[LedgerEntry]
+    candidates: list[CandidateScore]
+    predictions: list[PastPrediction]
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status: str = Field(examples=["ok"])
+
+
+class Readiness(Answer):
+    """Something has been published and can be read."""
+
+    ready: bool
+    publication: str
+    published_at_utc: datetime
+    fault: str | None = Field(description="Why a newer publication could not be read, if so.")

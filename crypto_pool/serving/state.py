@@ -11,16 +11,20 @@ from crypto_pool.domain.evaluation import Gates, brier_skill
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.odds import expected_move
 from crypto_pool.domain.staleness import RetrainRules
-from crypto_pool.serving.pool_schemas import (
+from crypto_pool.serving.queries import Row
+from crypto_pool.serving.schemas import (
+    STORED_AS,
     CandidateScore,
+    Contribution,
     LedgerEntry,
     LiveRecord,
     MemberState,
+    Model,
     PastPrediction,
+    PerformanceMetrics,
     PoolState,
+    Prediction,
 )
-from crypto_pool.serving.queries import Row
-from crypto_pool.serving.schemas import Contribution, Model, PerformanceMetrics, Prediction
 
 EVERYBODY = "all"  # symbol and trend of the pool's own track record
 FRESH_DAYS = 1  # the day's job has until the next bar closes
@@ -84,16 +88,13 @@ def pool_state(
 
 def live_record(row: Row | None) -> LiveRecord:
     """Build what came of a member's forecasts, or of the pool's; without a review nothing did."""
-    given = row or {"rows": 0, "days": 0, "signals": 0, "effective_sample_size": 0.0}
-    renamed = {"scored": given["rows"]}
-    for end in ("", "_low", "_high"):
-        renamed[f"realised_precision{end}"] = given.get(f"precision{end}")
-    return LiveRecord(**_pick(LiveRecord, {**given, **renamed}))
+    none = {"rows": 0, "days": 0, "signals": 0, "effective_sample_size": 0.0}
+    return LiveRecord(**_pick(LiveRecord, row or none))
 
 
 def past_prediction(row: Row) -> PastPrediction:
     """Build one stored forecast with its outcome."""
-    return PastPrediction(**_pick(PastPrediction, {**row, "trend_type": row["trend"]}))
+    return PastPrediction(**_pick(PastPrediction, row))
 
 
 def candidate_score(row: Row) -> CandidateScore:
@@ -158,7 +159,6 @@ def _drift(row: Row) -> str | None:
 def _model(row: Row, prediction: Row) -> Model:
     metrics = PerformanceMetrics(**_pick(PerformanceMetrics, row))
     derived = {
-        "trend_type": row["trend"],
         "performance_metrics": metrics,
         "feature_importance": _json(row.get("feature_importance")),
         "feature_importance_absolute": _json(row.get("feature_importance_absolute")),
@@ -177,8 +177,6 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Predi
     # A promise belongs to the version that made the forecast, not to its successor.
     promise = champion if champion.get("model_version") == row.get("model_version") else {}
     derived = {
-        "prediction_probabilities": row["probability"],
-        "trend_type": row["trend"],
         "abstained": row.get("status") == "abstain",
         "skill_over_reference": _skill_of(promise),
         **{
@@ -217,7 +215,7 @@ def _skill_of(row: Row) -> float | None:
 
 def _pick(schema: type[Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a schema's fields; absent and undefined ones are None, times are UTC."""
-    return {name: _clean(row.get(name)) for name in schema.model_fields}
+    return {name: _clean(row.get(STORED_AS.get(name, name))) for name in schema.model_fields}
 
 
 def _first(name: str, *rows: Row | None) -> Any:

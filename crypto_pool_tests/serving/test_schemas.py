@@ -4,8 +4,7 @@ from typing import get_args
 
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.promotion import Decision
-from crypto_pool.serving.pool_schemas import LedgerEntry
-from crypto_pool.serving.schemas import Model, Prediction
+from crypto_pool.serving.schemas import LedgerEntry, Model, Prediction
 
 
 def test_examples_name_algorithms_of_the_zoo():
