@@ -93,11 +93,9 @@ def _xgboost(balance: ClassBalance, seed: int) -> Any:
 
 
 def _hist_gradient_boosting(balance: ClassBalance, seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from crypto_pool.domain.lean_estimators import LeanHistGradientBoostingClassifier
 
-    # With class weights each feature's bin edges are weighted quantiles, found one by one in
-    # Python: of 255 they take 80 % of a fit on 1,000 rows.
-    return HistGradientBoostingClassifier(
+    return LeanHistGradientBoostingClassifier(
         max_bins=63, class_weight=balance.weights, random_state=seed
     )
 
@@ -128,11 +126,12 @@ def _k_neighbors(balance: ClassBalance, seed: int) -> Any:
 
 
 def _mlp_classifier(balance: ClassBalance, seed: int) -> Any:
-    from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))
+    from crypto_pool.domain.lean_estimators import LeanMLPClassifier
+
+    return make_pipeline(StandardScaler(), LeanMLPClassifier(random_state=seed))
 
 
 def _light_gbm(balance: ClassBalance, seed: int) -> Any:
@@ -159,7 +158,9 @@ _RADIAL = "crypto_pool.domain.support_vectors.RadialSVC"
 _NET = "crypto_pool.domain.neural_net.NeuralNetClassifier"
 _TREE = "sklearn.tree._tree.Tree"
 _HIST_TREE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
-_ADAM = "sklearn.neural_network._stochastic_optimizers.AdamOptimizer"
+_HIST = "crypto_pool.domain.lean_estimators.LeanHistGradientBoostingClassifier"
+_MLP = "crypto_pool.domain.lean_estimators.LeanMLPClassifier"
+_ADAM = "sklearn.neural_network._stochastic_optimizers.AdamOptimizer"  # of models until 1.0
 _XGBOOST = ("xgboost.core.Booster", "xgboost.sklearn.XGBClassifier")
 _LIGHTGBM = ("collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier")
 
@@ -167,11 +168,11 @@ _ALL = (
     Candidate("RandomForest", _random_forest, "forest", (_TREE,)),
     Candidate("SupportVectorMachine", _support_vector_machine, "sampled", (_CALIBRATED, _RADIAL)),
     Candidate("XGBoost", _xgboost, "sampled", _XGBOOST),
-    Candidate("HistGradientBoosting", _hist_gradient_boosting, "sampled", (_HIST_TREE,)),
+    Candidate("HistGradientBoosting", _hist_gradient_boosting, "sampled", (_HIST_TREE, _HIST)),
     Candidate("AdaBoost", _ada_boost, "sampled", (_TREE,)),
     Candidate("RidgeClassifier", _ridge_classifier, "sampled", (_CALIBRATED,)),
     Candidate("KNeighbors", _k_neighbors, "sampled"),
-    Candidate("MLPClassifier", _mlp_classifier, "sampled", (_ADAM,)),
+    Candidate("MLPClassifier", _mlp_classifier, "sampled", (_ADAM, _MLP)),
     Candidate("LightGBM", _light_gbm, "sampled", _LIGHTGBM),
     Candidate("NeuralNet", _neural_net, "sampled", (_NET,)),
 )
