@@ -12,8 +12,8 @@ from crypto_pool.domain.calibrations import (
     Calibration,
     IsotonicCalibration,
     PlattCalibration,
-    clipped_logit,
 )
+from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
 # How far, in standard deviations of a normal prior, each coefficient is expected to be from

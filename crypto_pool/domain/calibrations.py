@@ -6,10 +6,9 @@ from itertools import pairwise
 from typing import Any, Protocol, cast
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit
 
-from crypto_pool.domain.reference import logit
+from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.errors import UntrustedModel
 
 
@@ -128,11 +127,6 @@ class IsotonicCalibration:
         if len(candidate) != len(served) or not rising or not 0 <= served[0] <= served[-1] <= 1:
             raise UntrustedModel("isotonic calibration: its knots must rise and lie in [0, 1]")
         return cls(candidate, served)
-
-
-def clipped_logit(probability: np.ndarray) -> np.ndarray:
-    """Give log odds of a probability clipped to [0.01, 0.99], as the reference's are."""
-    return np.asarray(logit(pd.Series(np.asarray(probability, dtype=np.float64))).to_numpy())
 
 
 def _numbers(stored: Mapping[str, Any], *names: str) -> tuple[float, ...]:

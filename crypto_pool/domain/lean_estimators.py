@@ -20,7 +20,10 @@ MLP_BATCH_ROWS = 200  # scikit-learn's `auto`
 class LeanMLPClassifier(MLPClassifier):  # type: ignore[misc]
     """`MLPClassifier` of one hidden layer, two classes and Adam."""
 
-    def _fit_stochastic(self, X: np.ndarray, y: np.ndarray, *_: Any) -> None:
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+
+    def _fit_stochastic(self, X: np.ndarray, y: np.ndarray, *others: Any) -> None:
         """Train the initial weights in place, all of them in one flat array."""
         layers = [*self.coefs_, *self.intercepts_]
         flat = np.concatenate([part.ravel() for part in layers])

@@ -61,8 +61,14 @@ def _state(close: np.ndarray, target: Target) -> tuple[np.ndarray, float]:
 
 def logit(probability: pd.Series) -> pd.Series:
     """Give log odds of a probability clipped to [0.01, 0.99]."""
-    clipped = probability.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    return pd.Series(np.log(clipped / (1 - clipped)), index=probability.index)
+    return pd.Series(clipped_logit(probability.to_numpy()), index=probability.index)
+
+
+def clipped_logit(probability: np.ndarray) -> np.ndarray:
+    """Give log odds of probabilities clipped to [0.01, 0.99]."""
+    values = np.asarray(probability, dtype=np.float64)
+    clipped = values.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return np.asarray(np.log(clipped / (1 - clipped)))
 
 
 def _trailing(values: np.ndarray, days: int) -> np.ndarray:

@@ -77,6 +77,17 @@ def test_a_candidate_run_says_all_that_was_promised(
     assert json.loads(rows.dataset.source) == {"uri": "training_snapshots/d1"}
 
 
+def test_what_is_logged_is_what_is_read_again(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    made = vars(log(registry, candidate_fit(metrics={"slice_size": 4, "roc_auc": float("nan")})))
+    read = vars(registry.runs.get(made["run_id"]))
+
+    pd.testing.assert_frame_equal(made.pop("evaluation"), read.pop("evaluation"), check_freq=False)
+    assert made == read
+    assert made["model"] is None
+
+
 def test_mlflow_serves_what_was_logged(
     registry: ModelRegistry,
     candidate_fit: MakeFit,

@@ -9,7 +9,8 @@ from crypto_pool.domain.calibration_fitting import (
     PRIOR_DEVIATIONS,
     fit_anchored,
 )
-from crypto_pool.domain.calibrations import calibration_from_dict, clipped_logit
+from crypto_pool.domain.calibrations import calibration_from_dict
+from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.errors import UntrustedModel
 from crypto_pool_tests.domain.evaluations import frame
 

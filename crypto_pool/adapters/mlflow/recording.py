@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class NewRun:
         code: str,
         files: Mapping[str, bytes],
         signature: Any,
-        packages: Iterable[str],
+        packages: tuple[str, ...],
         example: "pd.DataFrame | None" = None,
     ) -> Any:
         """Log files, and the code beside this module that serves them, as the model of the run.
@@ -157,7 +158,8 @@ def register_version(
     return str(made.version)
 
 
-def _pins(packages: Iterable[str]) -> list[str]:
+@cache
+def _pins(packages: tuple[str, ...]) -> list[str]:
     """Pin packages as they are installed; one that is not here is another's name for the same."""
     pins = []
     for package in packages:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import cache, partial
 from io import BytesIO
@@ -61,14 +62,14 @@ class Runs:
     ) -> "TrainedCandidate":
         """Write the run of a candidate with its model; it ends FINISHED, FAILED or KILLED.
 
-        `example` are rows as its model takes them. The run begins when the fit did.
+        `example` are rows as its model takes them. The run begins when the fit did. Returned is
+        what `get` would read of it.
         """
         tags = _tags(candidate) | {TRAINING_KEY_TAG: training_key, DAGSTER_RUN_TAG: dagster_run_id}
         if parent_run_id is not None:
             tags["mlflow.parentRunId"] = parent_run_id
         with new_run(self.store, candidate.member_name, tags, fit_seconds) as run:
-            self._write(run, candidate, example, fit_seconds)
-        return self.get(run.run_id)
+            return self._write(run, candidate, example, fit_seconds)
 
     def get(self, run_id: str) -> "TrainedCandidate":
         """Return a finished candidate, its model left where it is; raises ModelUnavailable."""
@@ -138,7 +139,7 @@ class Runs:
         candidate: "TrainedCandidate",
         example: "pd.DataFrame | None",
         fit_seconds: float,
-    ) -> None:
+    ) -> "TrainedCandidate":
         """Write the model, the rows behind the metrics, and the figures of a run."""
         import pandas as pd
 
@@ -161,7 +162,7 @@ class Runs:
         put_files(run.client, run.run_id, tables)
         self._name_rows(run.run_id, candidate)
         defined = {
-            name: value
+            name: float(value)
             for name, value in metrics.items()
             if value is not None and math.isfinite(value)
         }
@@ -176,13 +177,26 @@ class Runs:
             if value is not None
         ]
         figures = [*((name, value, 0) for name, value in (defined | beside).items()), *by_fold]
+        hashes, built = artifact.hashes_of(files), _hyper_parameters(model.estimator)
         tags = {
             **TABLES_TAG,
             MODEL_URI_TAG: f"models:/{logged.model_id}",
-            HASHES_TAG: json.dumps(artifact.hashes_of(files), sort_keys=True),
+            HASHES_TAG: json.dumps(hashes, sort_keys=True),
             UNDEFINED_METRICS_TAG: json.dumps(undefined),
         }
-        run.write_figures(figures, _parameters(candidate), tags)
+        run.write_figures(figures, {**_parameters(candidate), **built}, tags)
+        return replace(
+            candidate,
+            metrics={**defined, **dict.fromkeys(undefined)},
+            model=None,
+            folds={},
+            class_weights={},
+            run_id=run.run_id,
+            model_hashes=hashes,
+            hyper_parameters={
+                name.removeprefix(ESTIMATOR): str(value) for name, value in built.items()
+            },
+        )
 
     def _name_rows(self, run_id: str, candidate: "TrainedCandidate") -> None:
         """Name the rows a run was trained on; a registered version's are stored by this hash."""
@@ -365,7 +379,6 @@ def _parameters(candidate: "TrainedCandidate") -> dict[str, Any]:
         "decision_threshold": candidate.decision_threshold,
         "class_weights": json.dumps(weights),
         "calibration_kind": candidate.served.calibration.to_dict()["kind"],
-        **_hyper_parameters(candidate.served.estimator),
     }
 
 
