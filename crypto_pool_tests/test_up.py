@@ -29,7 +29,6 @@ from crypto_pool.commands.up import (
     ADDRESS_FILE,
     CODE_SERVER,
     DAEMON,
-    Ports,
     _runs_of_the_services,
     hold_alone,
     say_when_ready,
@@ -249,7 +248,7 @@ def test_dagster_and_mlflow_are_quiet_below_warnings(tmp_path):
     import mlflow.cli
 
     code_server = CodeServer.prepare(tmp_path)
-    made = services(Settings(_env_file=None), Ports(1, 2, 3), code_server)
+    made = services(Settings(_env_file=None), {"Pool": 1, "Dagster": 2, "MLflow": 3}, code_server)
     said = {one.name: one.command for one in made}
 
     def options(parser, name, skipped):

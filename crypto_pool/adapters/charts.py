@@ -38,6 +38,11 @@ COLOURS = {
     "ink": "#1d2430", "faint": "#5b6675", "rule": "#d9dee5",
     "own": "#1f5fbf", "reference": "#8a6410", "hit": "#1c7a4a", "miss": "#b3362b",
 }  # fmt: skip
+# Column, name and colour of what is drawn beside the reference, and of that.
+BOTH = (
+    ("probability", "champion", COLOURS["own"]),
+    ("reference_probability", "reference", COLOURS["reference"]),
+)
 # Drawing shares matplotlib's font cache and its rc settings between threads.
 _drawing = Lock()
 
@@ -48,25 +53,24 @@ def _figure(
     height: float,
     title: str = "",
     margins: Mapping[str, float] | None = None,
-) -> "Iterator[tuple[Figure, dict[str, str]]]":
-    """Give a figure pyplot does not know, nothing of it shared or left open, and its colours."""
+) -> "Iterator[Figure]":
+    """Give a figure pyplot does not know, nothing of it shared or left open."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    colours = COLOURS
     quiet: Any = {
         "font.family": "sans-serif",
         "font.size": 10,
-        "text.color": colours["ink"],
-        "axes.edgecolor": colours["rule"],
-        "axes.labelcolor": colours["faint"],
+        "text.color": COLOURS["ink"],
+        "axes.edgecolor": COLOURS["rule"],
+        "axes.labelcolor": COLOURS["faint"],
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "xtick.color": colours["faint"],
-        "ytick.color": colours["faint"],
+        "xtick.color": COLOURS["faint"],
+        "ytick.color": COLOURS["faint"],
         "axes.grid": True,
         "axes.axisbelow": True,
-        "grid.color": colours["rule"],
+        "grid.color": COLOURS["rule"],
         "grid.linewidth": 0.6,
         "legend.frameon": False,
         "legend.fontsize": 9,
@@ -78,7 +82,7 @@ def _figure(
             figure.subplots_adjust(**margins)
         if title:
             figure.suptitle(title, fontsize=11)
-        yield figure, colours
+        yield figure
 
 
 def _png(figure: "Figure") -> bytes:
@@ -109,11 +113,11 @@ def draw_judgement(evaluation: pd.DataFrame, title: str) -> bytes:
     from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
     title = f"{title}\n{len(evaluation)} rows no model was fitted on"
-    with _figure(12.0, 4.2, title) as (figure, colours):
+    with _figure(12.0, 4.2, title) as figure:
         calibration, roc, confusion = figure.subplots(1, 3)
-        _draw_calibration(calibration, colours, evaluation, "label", "champion", JUDGEMENT_BINS)
-        roc.plot([0, 1], [0, 1], color=colours["faint"], linestyle=":", linewidth=1)
-        for column, name, colour in _both("champion", colours):
+        _draw_calibration(calibration, evaluation)
+        roc.plot([0, 1], [0, 1], color=COLOURS["faint"], linestyle=":", linewidth=1)
+        for column, name, colour in BOTH:
             rows = evaluation[["label", column]].dropna()
             if rows["label"].nunique() == 2:
                 RocCurveDisplay.from_predictions(
@@ -158,7 +162,7 @@ def draw_explanation(
         (BAR_FILE, shap.plots.bar, values.abs.mean(0), f"mean absolute {UNIT}"),
     ):
         size = {"plot_size": None} if name == BEESWARM_FILE else {}
-        with _figure(10.0, 8.5, title) as (figure, _):
+        with _figure(10.0, 8.5, title) as figure:
             axes = figure.subplots()
             plot(what, max_display=shown, ax=axes, show=False, **size)
             axes.set_xlabel(unit)
@@ -169,10 +173,10 @@ def draw_explanation(
 def draw_labelled_price(bars: pd.DataFrame, labels: Mapping[str, pd.Series], title: str) -> bytes:
     """Draw the last year of closes and the days whose label is 1; one series a trend."""
     recent = bars.tail(SHOWN_DAYS)
-    with _figure(9.0, 3.6, title, margins=WIDE_MARGINS) as (figure, colours):
+    with _figure(9.0, 3.6, title, margins=WIDE_MARGINS) as figure:
         axes = figure.subplots()
-        axes.plot(recent.index, recent["close"], color=colours["own"], linewidth=1.2, label="close")
-        for trend, colour in (("uptrend", colours["hit"]), ("downtrend", colours["miss"])):
+        axes.plot(recent.index, recent["close"], color=COLOURS["own"], linewidth=1.2, label="close")
+        for trend, colour in (("uptrend", COLOURS["hit"]), ("downtrend", COLOURS["miss"])):
             days = labels[trend].reindex(recent.index) == 1
             axes.fill_between(
                 recent.index, 0, 1, where=days.to_numpy(), step="mid", color=colour, alpha=0.25,
@@ -182,7 +186,7 @@ def draw_labelled_price(bars: pd.DataFrame, labels: Mapping[str, pd.Series], tit
         start = known[-1] if len(known) else recent.index[0]
         if start < recent.index[-1]:
             axes.axvspan(
-                start, recent.index[-1], color=colours["faint"], alpha=0.2, label="not known yet"
+                start, recent.index[-1], color=COLOURS["faint"], alpha=0.2, label="not known yet"
             )
         low, high = recent["close"].min(), recent["close"].max()
         if high > 4 * low > 0:
@@ -196,43 +200,28 @@ def draw_labelled_price(bars: pd.DataFrame, labels: Mapping[str, pd.Series], tit
 
 def draw_panel_skill(halves: "Mapping[str, RatioEstimate]", title: str) -> bytes:
     """Draw the panel's skill over the reference by half-year, each with its 90 % interval."""
-    with _figure(9.0, 3.2, title) as (figure, colours):
+    with _figure(9.0, 3.2, title) as figure:
         axes = figure.subplots()
         for number, estimate in enumerate(halves.values()):
             if estimate.interval is not None:
-                axes.vlines(number, *estimate.interval, color=colours["own"], linewidth=1.5)
+                axes.vlines(number, *estimate.interval, color=COLOURS["own"], linewidth=1.5)
             if estimate.value is not None:
-                axes.plot(number, estimate.value, marker="o", color=colours["own"])
-        axes.axhline(0, color=colours["reference"], linestyle="--", label="the reference")
+                axes.plot(number, estimate.value, marker="o", color=COLOURS["own"])
+        axes.axhline(0, color=COLOURS["reference"], linestyle="--", label="the reference")
         axes.set_xticks(range(len(halves)), list(halves), rotation=45, ha="right", fontsize=9)
         axes.set_ylabel("skill over the reference")
         axes.legend()
         return _png(figure)
 
 
-def _both(name: str, colours: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:
-    """Return column, name and colour of what is drawn beside the reference, and of that."""
-    return (
-        ("probability", name, colours["own"]),
-        ("reference_probability", "reference", colours["reference"]),
-    )
-
-
-def _draw_calibration(
-    axes: "Axes",
-    colours: Mapping[str, str],
-    frame: pd.DataFrame,
-    outcome: str,
-    name: str,
-    bins: int,
-) -> None:
+def _draw_calibration(axes: "Axes", evaluation: pd.DataFrame) -> None:
     """Draw the share that came true in bins of equal count, so that each rests on as many days."""
-    axes.plot([0, 1], [0, 1], color=colours["faint"], linestyle=":", linewidth=1)
-    for column, label, colour in _both(name, colours):
-        rows = frame[[column, outcome]].dropna().astype(float).sort_values(column)
+    axes.plot([0, 1], [0, 1], color=COLOURS["faint"], linestyle=":", linewidth=1)
+    for column, label, colour in BOTH:
+        rows = evaluation[[column, "label"]].dropna().astype(float).sort_values(column)
         if len(rows) >= MIN_CALIBRATION_ROWS:
-            groups = rows.groupby(np.arange(len(rows)) * bins // len(rows)).mean()
-            axes.plot(groups[column], groups[outcome], marker="o", color=colour, label=label)
+            groups = rows.groupby(np.arange(len(rows)) * JUDGEMENT_BINS // len(rows)).mean()
+            axes.plot(groups[column], groups["label"], marker="o", color=colour, label=label)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set(xlabel="forecast probability", ylabel="share that came true")
     if axes.get_legend_handles_labels()[0]:

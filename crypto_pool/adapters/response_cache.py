@@ -12,7 +12,6 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,16 +19,6 @@ from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import CorruptPartition
-
-
-@dataclass(frozen=True)
-class StoredAnswer:
-    """A body as received, and how it came."""
-
-    body: bytes
-    received_at_utc: datetime
-    parameters: Mapping[str, str]
-    sha256: str
 
 
 class ResponseCache:
@@ -48,8 +37,8 @@ class ResponseCache:
         with FileLock(locks / f"{self._digest(parameters)}.lock"):
             yield
 
-    def find(self, parameters: Mapping[str, str]) -> StoredAnswer | None:
-        """Today's answer, if there is one and it is whole."""
+    def find(self, parameters: Mapping[str, str]) -> bytes | None:
+        """The body of today's answer, if there is one and it is whole."""
         path = self.path(parameters)
         try:
             return read_answer(path)
@@ -85,20 +74,17 @@ class ResponseCache:
         return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def read_answer(path: Path) -> StoredAnswer:
-    """Read a stored answer; raises CorruptPartition if it is not what was received."""
+def read_answer(path: Path) -> bytes:
+    """Return the body of a stored answer; raises CorruptPartition if it is not what was received.
+
+    The line before it says how it came.
+    """
     try:
         head, _, body = gzip.decompress(path.read_bytes()).partition(b"\n")
-        described = json.loads(head)
-        answer = StoredAnswer(
-            body,
-            datetime.fromisoformat(described["received_at_utc"]),
-            described["parameters"],
-            described["sha256"],
-        )
+        noted = json.loads(head)["sha256"]
     except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, TypeError) as fault:
         raise CorruptPartition(f"{path} is no stored answer ({fault}); delete it") from fault
     found = hashlib.sha256(body).hexdigest()
-    if found != answer.sha256:
-        raise CorruptPartition(f"{path}: SHA-256 is {found}, noted {answer.sha256}; delete it")
-    return answer
+    if found != noted:
+        raise CorruptPartition(f"{path}: SHA-256 is {found}, noted {noted}; delete it")
+    return body

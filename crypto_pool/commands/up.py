@@ -3,9 +3,10 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from filelock import FileLock
@@ -36,14 +37,6 @@ MLFLOW_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
 LINKS = ("page_url", "dagster_url", "mlflow_url")
 
 
-class Ports(NamedTuple):
-    """Where the pages are served."""
-
-    pool: int
-    dagster: int
-    mlflow: int
-
-
 def up(
     dagster_port: Annotated[int, port_option("Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, port_option("Port of the MLflow UI.")] = 5000,
@@ -62,25 +55,20 @@ def up(
     folder = settings.dagster_home.resolve() / "up"
     lock = hold_alone(folder)
     wanted = settings.serving_port if pool_port is None else pool_port
-    ports = Ports(
-        *try_ports(
-            Place(settings.serving_host, wanted, "--pool-port N"),
-            Place(LOOPBACK, dagster_port, "--dagster-port N"),
-            Place(LOOPBACK, mlflow_port, "--mlflow-port N"),
-        )
-    )
+    places = {
+        "Pool": Place(settings.serving_host, wanted, "--pool-port N"),
+        "Dagster": Place(LOOPBACK, dagster_port, "--dagster-port N"),
+        "MLflow": Place(LOOPBACK, mlflow_port, "--mlflow-port N"),
+    }
+    ports = dict(zip(places, try_ports(*places.values()), strict=True))
+    addresses = {name: (places[name].host, port) for name, port in ports.items()}
     with open_instance(settings) as instance:
         record_daemon_host(instance)
         for run_id in recover(instance, settings, is_up=True):
             console.print(f"ended run {run_id}, left by a killed process")
     # Not an argument: other users of the machine see those, and the URI may hold a password.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
-    addresses = {
-        "Pool": (settings.serving_host, ports.pool),
-        "Dagster": (LOOPBACK, ports.dagster),
-        "MLflow": (LOOPBACK, ports.mlflow),
-    }
-    (folder / ADDRESS_FILE).write_text(f"http://{settings.serving_host}:{ports.pool}")
+    (folder / ADDRESS_FILE).write_text("http://{}:{}".format(*addresses["Pool"]))
     code_server = CodeServer.prepare(folder)
     for name, (host, port) in zip(LINKS, addresses.values(), strict=True):
         if name not in settings.model_fields_set:  # what the services link to each other by
@@ -124,7 +112,9 @@ def hold_alone(folder: Path) -> FileLock:
     )
 
 
-def services(settings: "Settings", ports: Ports, code_server: CodeServer) -> list[Service]:
+def services(
+    settings: "Settings", ports: Mapping[str, int], code_server: CodeServer
+) -> list[Service]:
     """Give the commands of the services, quiet below warnings: their news would bury the rest."""
     module = (sys.executable, "-m")  # scripts need not lie beside the interpreter
     workspace = ("-w", str(code_server.workspace))
@@ -132,15 +122,15 @@ def services(settings: "Settings", ports: Ports, code_server: CodeServer) -> lis
         Service(CODE_SERVER, code_server.command),
         Service("MLflow", (
             *module, MLFLOW_UI, "server",
-            "--host", LOOPBACK, "--port", str(ports.mlflow), "--allowed-hosts", MLFLOW_HOSTS,
+            "--host", LOOPBACK, "--port", str(ports["MLflow"]), "--allowed-hosts", MLFLOW_HOSTS,
             "--default-artifact-root", settings.artifact_root,
             "--uvicorn-opts", "--log-level warning",
         )),
         Service("the pool's page", (
-            *module, "crypto_pool.cli", "serve", "--port", str(ports.pool),
+            *module, "crypto_pool.cli", "serve", "--port", str(ports["Pool"]),
         )),
         Service("the Dagster UI", (
-            *module, DAGSTER_UI, "-h", LOOPBACK, "-p", str(ports.dagster), *workspace,
+            *module, DAGSTER_UI, "-h", LOOPBACK, "-p", str(ports["Dagster"]), *workspace,
             "--dagster-log-level", "warning", "--code-server-log-level", "warning",
         ), code_server.answers),
         Service(DAEMON, (

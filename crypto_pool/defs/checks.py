@@ -2,23 +2,16 @@
 
 import dagster as dg
 
-from crypto_pool.defs.assets.features import feature_table
-from crypto_pool.defs.assets.models import candidate_key, champion
-from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
-from crypto_pool.defs.assets.panel import panel_forecasts
-from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.assets.publication import prediction_tables
-from crypto_pool.defs.assets.raw import daily_bars, raw_indicators
 from crypto_pool.defs.batches import pending_failures
-from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.defs.stages import STAGES, asset_keys
 from crypto_pool.errors import MembersFailed
 
-ISOLATED = [
-    *(asset.key for asset in (daily_bars, raw_indicators, feature_table, panel_forecasts)),
-    *(candidate_key(name) for name in CANDIDATES),
-    *(asset.key for asset in (champion, daily_predictions, prediction_outcomes)),
-    *(asset.key for asset in (realised_performance, prediction_tables)),
-]
+# All that a stage makes but the copies in MLflow, whose failing holds up no day.
+ISOLATED = asset_keys(
+    dict.fromkeys(
+        name for stage in STAGES for name in (*stage.assets, *stage.ending) if name != "panel_model"
+    )
+)
 
 
 def every_partition_processed(key: dg.AssetKey) -> dg.AssetChecksDefinition:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from filelock import FileLock, Timeout
+
 from crypto_pool.adapters.sqlite_files import (
     SQLITE_PREFIX,
     await_writable,
@@ -160,18 +162,6 @@ class MlflowStore:
         found = pages(partial(self.client.search_experiments, filter_string=OWN_FILTER))
         return list(found)
 
-    def download(self, uri: str, into: str, title: str) -> Path:
-        """Fetch an artifact; raises ModelUnavailable."""
-        import mlflow.artifacts
-
-        try:
-            path = mlflow.artifacts.download_artifacts(
-                artifact_uri=uri, dst_path=into, tracking_uri=self.tracking_uri
-            )
-        except Exception as fault:
-            raise ModelUnavailable(f"{title}: cannot fetch {uri}: {fault}") from fault
-        return Path(path)
-
     @contextmanager
     def local_copy(self, uri: str, title: str) -> Iterator[Path]:
         """Give a folder that holds what lies at an artifact URI; raises ModelUnavailable."""
@@ -179,8 +169,16 @@ class MlflowStore:
         if path is not None:
             yield path
             return
+        import mlflow.artifacts
+
         with tempfile.TemporaryDirectory() as into:
-            yield self.download(uri, into, title)
+            try:
+                fetched = mlflow.artifacts.download_artifacts(
+                    artifact_uri=uri, dst_path=into, tracking_uri=self.tracking_uri
+                )
+            except Exception as fault:
+                raise ModelUnavailable(f"{title}: cannot fetch {uri}: {fault}") from fault
+            yield Path(fetched)
 
     def _get_or_create_experiment(self, name: str) -> str:
         """Another process may do so at the same moment."""
@@ -212,25 +210,35 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
         return
     path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
-        if path.exists() and path.stat().st_size > 0:
-            keep_write_ahead_log(path)
-            return
-        artifacts = local_path(artifact_root)
-        if artifacts is not None and artifacts.is_dir() and any(artifacts.iterdir()):
-            raise ModelUnavailable(
-                f"{path} is gone or empty, but {artifacts} holds artifacts: put the file back or "
-                "restore a backup; to begin without models, move the artifacts away too"
-            )
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    try:
+        with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS):
+            _create_unless_there(path, artifact_root)
+    except Timeout as fault:
+        raise ModelUnavailable(
+            f"another process has locked {path} for {LOCK_TIMEOUT_SECONDS:.0f} s: end the process "
+            f"that holds {path}.lock, then run the command again"
+        ) from fault
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        with replacing(path) as unfinished:
-            keep_write_ahead_log(unfinished)
-            commit_without_waiting()  # some hundred commits
-            store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
-            store.engine.dispose()
-            hold_open.cache_clear()  # the last to close the file brings its log into it
+
+def _create_unless_there(path: Path, artifact_root: str) -> None:
+    if path.exists() and path.stat().st_size > 0:
+        keep_write_ahead_log(path)
+        return
+    artifacts = local_path(artifact_root)
+    if artifacts is not None and artifacts.is_dir() and any(artifacts.iterdir()):
+        raise ModelUnavailable(
+            f"{path} is gone or empty, but {artifacts} holds artifacts: put the file back or "
+            "restore a backup; to begin without models, move the artifacts away too"
+        )
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    with replacing(path) as unfinished:
+        keep_write_ahead_log(unfinished)
+        commit_without_waiting()  # some hundred commits
+        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
+        store.engine.dispose()
+        hold_open.cache_clear()  # the last to close the file brings its log into it
 
 
 def require_writable(tracking_uri: str) -> None:
@@ -248,25 +256,6 @@ def require_writable(tracking_uri: str) -> None:
         raise ModelUnavailable(
             f"MLflow's store {path} does not answer: {fault}; end what writes to it, then run again"
         ) from fault
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time look for the store; raises ModelUnavailable."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout as fault:
-        raise ModelUnavailable(
-            f"another process has locked {path} for {LOCK_TIMEOUT_SECONDS:.0f} s: end the process "
-            f"that holds {path}.lock, then run the command again"
-        ) from fault
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def pages(search: Callable[..., Any]) -> Iterator[Any]:

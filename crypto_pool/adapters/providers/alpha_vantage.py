@@ -7,8 +7,9 @@ no cause, and answers are redacted before anything reads them.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -52,34 +53,27 @@ class Timeouts:
     answer: float = 60.0
 
 
+@dataclass(eq=False, repr=False)
 class AlphaVantage:
     """Daily bars and indicators of Alpha Vantage, or of a server that speaks as it does."""
 
-    def __init__(
-        self,
-        base_url: str,
-        api_key: "SecretStr",
-        budget: RequestBudget,
-        cache: ResponseCache,
-        *,
-        time_period: int = 7,
-        series_type: SeriesType = "close",
-        synthetic: bool = False,
-        timeouts: Timeouts | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.base_url = base_url
-        self.budget = budget
-        self.cache = cache
-        self.synthetic = synthetic
-        self.time_period = time_period
-        self._pulls = indicator_pulls(time_period, series_type)
-        self._key = api_key
-        self._timeouts = timeouts or Timeouts()
-        self._sleep = sleep
-        self._session: requests.Session | None = None
-        self._refused_key: str | None = None
-        self._premium: dict[str, str] = {}
+    base_url: str
+    api_key: "SecretStr"
+    budget: RequestBudget
+    cache: ResponseCache
+    _: KW_ONLY
+    time_period: int = 7
+    series_type: SeriesType = "close"
+    synthetic: bool = False
+    timeouts: Timeouts = Timeouts()
+    sleep: Callable[[float], None] = time.sleep
+    _session: "requests.Session | None" = field(default=None, init=False)
+    _refused_key: str | None = field(default=None, init=False)
+    _premium: dict[str, str] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def _pulls(self) -> tuple[IndicatorPull, ...]:
+        return indicator_pulls(self.time_period, self.series_type)
 
     @property
     def source(self) -> str:
@@ -100,7 +94,7 @@ class AlphaVantage:
             if pull.function in self._premium:
                 raise PremiumEndpoint(f"{symbol} {pull.function}: {self._premium[pull.function]}")
         parts = [self._indicator(pull, symbol) for pull in self._pulls]
-        return pd.concat(parts, axis=1, join="outer").sort_index()[self._column_order()]
+        return pd.concat(parts, axis=1, join="outer").sort_index()
 
     def requests_needed(self, symbol: str, with_indicators: bool) -> int:
         """Requests a pull of the coin costs now; an answer of today costs none."""
@@ -137,7 +131,7 @@ class AlphaVantage:
         with self.cache.exclusive(parameters):
             stored = self.cache.find(parameters)
             if stored is not None:
-                return parse(stored.body)
+                return parse(stored)
             if self._refused_key is not None:
                 raise InvalidApiKey(f"{_what(parameters)}: {self._refused_key}")
             try:
@@ -164,7 +158,7 @@ class AlphaVantage:
                 wait = notice.wait_seconds
                 if last or wait is None or wait > _LONGEST_WAIT_SECONDS:
                     raise
-                self._sleep(wait)
+                self.sleep(wait)
         raise AssertionError("unreachable: the last round returns or raises")
 
     def _fetch(self, parameters: Mapping[str, str]) -> bytes:
@@ -176,7 +170,7 @@ class AlphaVantage:
             retry=retry_if_exception(lambda fault: getattr(fault, "transient", False)),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random_exponential(multiplier=1.0, max=20.0),
-            sleep=self._sleep,
+            sleep=self.sleep,
             reraise=True,
         )
         body: bytes = retrying(self._request, parameters)
@@ -187,14 +181,14 @@ class AlphaVantage:
         import requests
         from urllib3.exceptions import HTTPError
 
-        key = self._key.get_secret_value()
+        key = self.api_key.get_secret_value()
         try:
             with self.budget.request():
                 begun = time.monotonic()
                 response = self._http().get(
                     self.base_url,
                     params={**parameters, "apikey": key},
-                    timeout=(self._timeouts.connect, self._timeouts.silence),
+                    timeout=(self.timeouts.connect, self.timeouts.silence),
                     stream=True,
                     allow_redirects=False,
                 )
@@ -218,7 +212,7 @@ class AlphaVantage:
         # One socket read at a time, so that a body sent in drips meets the deadline.
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             chunks.append(chunk)
-            if time.monotonic() - begun > self._timeouts.answer:
+            if time.monotonic() - begun > self.timeouts.answer:
                 raise requests.Timeout
         return b"".join(chunks)
 
@@ -242,13 +236,6 @@ class AlphaVantage:
             "interval": "daily",
             **pull.parameters,
         }
-
-    def _column_order(self) -> list[str]:
-        from crypto_pool.domain.indicators import compute_indicators
-
-        bars = {name: [1.0] for name in ("open", "high", "low", "close", "volume")}
-        empty = pd.DataFrame(bars)
-        return list(compute_indicators(empty, time_period=self.time_period).columns)
 
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

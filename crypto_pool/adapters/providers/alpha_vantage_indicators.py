@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from crypto_pool.domain.indicators import SMA_PERIODS
 from crypto_pool.domain.recipe import SeriesType
 
 
@@ -29,12 +30,9 @@ def indicator_pulls(time_period: int, series_type: SeriesType) -> tuple[Indicato
 
     averages = [
         IndicatorPull("SMA", {f"{days}_day_SMA": "SMA"}, {"time_period": str(days), **series})
-        for days in (10, 2, 20)
+        for days in SMA_PERIODS
     ]
-    return (
-        *averages,
-        IndicatorPull("OBV", {"OBV": "OBV"}, {}),
-        IndicatorPull("AD", {"Chaikin A/D": "Chaikin A/D"}, {}),
+    return (  # in the order of the columns of `compute_indicators`
         daily("ADX", period),
         named("AROON", period, "Aroon Down", "Aroon Up"),
         named("MACD", series, "MACD", "MACD_Signal", "MACD_Hist"),
@@ -42,7 +40,10 @@ def indicator_pulls(time_period: int, series_type: SeriesType) -> tuple[Indicato
         named("STOCH", {}, "SlowK", "SlowD"),
         daily("MFI", period),
         daily("DX", period),
-        IndicatorPull("TRIX", {"TRIX": "TRIX"}, {**period, **series}),
+        named("TRIX", {**period, **series}, "TRIX"),
+        named("PPO", series, "PPO"),
+        named("OBV", {}, "OBV"),
+        IndicatorPull("AD", {"Chaikin A/D": "Chaikin A/D"}, {}),
         named("BBANDS", {**period, **series}, "Real Upper Band", "Real Lower Band"),
-        IndicatorPull("PPO", {"PPO": "PPO"}, series),
+        *averages,
     )
