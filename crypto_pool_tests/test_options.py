@@ -13,7 +13,7 @@ from crypto_pool.settings import Settings, load_settings
 
 REPLAY = ("replay", "--from", "2021-06-01", "--to", "2021-08-10", "--retrain-every-days", "40")
 WORK = (
-    "crypto_pool.workflow.known_truth.study_known_truth",
+    "crypto_pool.replay.known_truth.study_known_truth",
     "crypto_pool.replay.market.pull_market",
 )
 
@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
 def test_a_list_may_have_spaces(begun):
     options = ["--symbols", "BTC, ETH", "--candidates", "LightGBM, KNeighbors"]
     CliRunner().invoke(app, ["known-truth", *options])
-    assert begun == [(10, ("BTC", "ETH"), ("LightGBM", "KNeighbors"), 1000, 2)]
+    assert begun == [(2, ("BTC", "ETH"), ("LightGBM", "KNeighbors"), 2000, 2)]
 
 
 def test_lists_and_days_are_read_the_same_everywhere():

@@ -28,6 +28,10 @@ class Estimate(NamedTuple):
     low: float | None = None
     high: float | None = None
 
+    def columns(self, name: str) -> dict[str, float | None]:
+        """Return the figure as `name`, the ends of its interval as `name_low` and `name_high`."""
+        return dict(zip((name, f"{name}_low", f"{name}_high"), self, strict=True))
+
 
 class BlockRatio(NamedTuple):
     """The sum of a part over the sum of a whole, and the error that blocks of days give it."""

@@ -65,11 +65,10 @@ class CorrectedPromise:
     @property
     def figures(self) -> dict[str, float | None]:
         """The promised figures as metrics, `promised_<name>` with `_low` and `_high`."""
-        return {
-            f"promised_{name}{end}": value
-            for name, estimate in self.promised.items()
-            for end, value in zip(("", "_low", "_high"), estimate, strict=True)
-        }
+        figures: dict[str, float | None] = {}
+        for name, estimate in self.promised.items():
+            figures |= estimate.columns(f"promised_{name}")
+        return figures
 
 
 def gain_test(gains: np.ndarray, block: int) -> GainTest:

@@ -73,12 +73,8 @@ class Performance:
         """Return the figures by column; an interval ends in `_low` and `_high`."""
         flat: dict[str, Any] = {}
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Estimate):
-                flat |= {field.name: value.value, f"{field.name}_low": value.low}
-                flat[f"{field.name}_high"] = value.high
-            else:
-                flat[field.name] = value
+            name, value = field.name, getattr(self, field.name)
+            flat |= value.columns(name) if isinstance(value, Estimate) else {name: value}
         return flat
 
 
@@ -125,8 +121,8 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
     of_baseline = (rows["status"] == BASELINE).to_numpy()
     apart = Performance(
         baseline_rows=int(of_baseline.sum()),
-        baseline_skill=_Scores(rows[of_baseline], horizon).skill(),
-        skill_with_baseline=_Scores(rows, horizon).skill(),
+        baseline_skill=skill_of(rows[of_baseline], horizon),
+        skill_with_baseline=skill_of(rows, horizon),
         inside_range=_share_inside(rows, horizon),
     )
     served = rows[~of_baseline]
@@ -157,6 +153,11 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
         ),
         verdict=verdict_of(skill),
     )
+
+
+def skill_of(rows: pd.DataFrame, horizon: int) -> Estimate:
+    """Return the skill over the reference of all rows, whoever made them."""
+    return _Scores(rows, horizon).skill()
 
 
 def excess_p_value(excess: np.ndarray, days: pd.DatetimeIndex, block_days: int) -> float | None:

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.intervals import Estimate
-from crypto_pool.domain.performance import measure, verdict_of
+from crypto_pool.domain.performance import measure, skill_of, verdict_of
 from crypto_pool.domain.served_model import BASELINES
 
 BINS = 10
@@ -59,20 +59,16 @@ def summarise(rows: pd.DataFrame, horizon: int) -> dict[str, Any]:
 def _side_by_side(rows: pd.DataFrame, horizon: int) -> dict[str, Any]:
     """Compare the candidates, the panel and the pool on the same rows."""
     if rows.empty:
-        none = Estimate()
-        return {
-            k: v
-            for name in ("candidates_skill", "panel_skill", "pool_over_panel")
-            for k, v in _told(name, none).items()
-        }
+        names = ("candidates_skill", "panel_skill", "pool_over_panel")
+        return {key: None for name in names for key in _told(name, Estimate())}
     ours = rows[~rows["algorithm"].isin(list(BASELINES))]
     known = rows[rows["panel_probability"].notna()]
     panel = known.assign(probability=known["panel_probability"])
     over = known.assign(reference_probability=known["panel_probability"])
     return {
-        **_told("candidates_skill", measure(ours, horizon).skill_with_baseline),
-        **_told("panel_skill", measure(panel, horizon).skill_with_baseline),
-        **_told("pool_over_panel", measure(over, horizon).skill_with_baseline),
+        **_told("candidates_skill", skill_of(ours, horizon)),
+        **_told("panel_skill", skill_of(panel, horizon)),
+        **_told("pool_over_panel", skill_of(over, horizon)),
     }
 
 

@@ -47,8 +47,9 @@ class SyntheticMarket:
 
     `predictability` is the planted drift in units of the day's volatility, 0 to 1; about
     `trending_share` of the coins have it, always the same ones.
-    `random_walk` replaces everything by independent Gaussian returns of constant
-    volatility, without drift.
+    `constant_volatility` replaces factor, clusters and tails by independent Gaussian returns
+    about the drift; so does `random_walk`, and without drift. The drift follows the momentum of
+    `delay_days` ago: from the horizon on, moves are as large as their daily returns say.
     """
 
     seed: int = 7
@@ -56,6 +57,8 @@ class SyntheticMarket:
     random_walk: bool = False
     epoch: date = date(2020, 1, 1)
     trending_share: float = 1.0
+    constant_volatility: bool = False
+    delay_days: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a predictability that is no share of the volatility."""
@@ -159,7 +162,7 @@ def _simulate_returns(
     market: SyntheticMarket, streams: _Streams, days: int
 ) -> tuple[list[float], list[float]]:
     """Return a coin's conditional volatilities and its returns before any drift."""
-    if market.random_walk:
+    if market.random_walk or market.constant_volatility:
         volatility = _RANDOM_WALK_VOLATILITY
         return [volatility] * days, [volatility * draw for draw in streams.normal(0, days)]
     exposure = 0.7 + 0.6 * streams.uniform(1, 1)[0]
@@ -209,7 +212,7 @@ def _simulate_coin(market: SyntheticMarket, symbol: str, days: int) -> np.ndarra
         high = _round_price(max(opened, closed) * math.exp(spread * abs(above[day])))
         low = _round_price(min(opened, closed) * math.exp(-spread * abs(below[day])))
         standardised.append(change / volatility)
-        signal = _momentum(standardised)
+        signal = _momentum(standardised[: max(0, len(standardised) - market.delay_days)])
         activity = 0.8 * activity + 0.2 * volume_noise[day] + 0.15 * abs(standardised[-1])
         traded = usd_volume * math.exp(activity) * volatility / _RANDOM_WALK_VOLATILITY
         volume = round(traded / closed, _DECIMALS)
