@@ -6,7 +6,8 @@ exact 90 % interval holds x.
 - Promise: ten noise candidates of deviation 0.3 in the reference's logit, half-life 10 days,
   correlation 0.5, and the reference as baseline; 1,000 rows, five purged folds, the thresholds,
   the choice by one standard error and the gates of the pool. True precision is that of the same
-  forecaster at the threshold it would serve with, over half a million days.
+  forecaster at the threshold it would serve with, over half a million days. Of skill, which only
+  a candidate that won promises, some 8 % of members, three times as many are chosen for.
 - Champion against challenger: both are the reference with noise of deviation 0.3 and half-life
   10; their mean difference is taken out and the gap added to each day's loss.
 - Review: a champion with noise of deviation 0.4 and half-life 10 or 60, looked at daily for
@@ -16,6 +17,7 @@ exact 90 % interval holds x.
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,15 +25,15 @@ from scipy.special import expit
 from scipy.stats import beta
 from scipy.stats import t as students_t
 
-from benchmarks._walks import HORIZON, evaluation, noise, walks
+from benchmarks._walks import HORIZON, Walk, evaluation, noise, walks
 from crypto_pool.domain.evaluation import Gates, brier_skill, evaluation_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.intervals import MIN_BLOCKS
+from crypto_pool.domain.intervals import MIN_BLOCKS, Estimate
 from crypto_pool.domain.overfitting import correct_promise
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
 from crypto_pool.domain.review import ReviewRules, record_of
 from crypto_pool.domain.selection import choose_winner
-from crypto_pool.domain.splits import purge_gap, purged_mask, walk_forward_folds
+from crypto_pool.domain.splits import Fold, purge_gap, purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
 
 CANDIDATES, DEVIATION, HALF_LIFE, CORRELATION = 10, 0.3, 10, 0.5
@@ -94,8 +96,10 @@ def promises(members: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield _rate("promise_precision_cover", told["precision_covers"])
     yield _rate("promise_recall_cover", told["recall_covers"])
     yield _rate("promise_brier_cover", told["brier_score_covers"])
-    won = told[told["candidate"]]
-    yield _rate("promise_skill_cover_of_candidates", won["skill_over_reference_covers"])
+    skill = truth.of(True, 0.5)["skill_over_reference"]
+    skills = (_promised_skill(random) for _ in range(3 * members))
+    covers = [one.low <= skill <= one.high for one in skills if one is not None]
+    yield _rate("promise_skill_cover_of_candidates", covers)
 
 
 class _Truth:
@@ -122,8 +126,18 @@ class _Truth:
         }
 
 
-def _promise(random: np.random.Generator, truth: _Truth) -> dict[str, float] | None:
-    """Train, choose and gate one member; None where the winner fails the gates."""
+class _Trained(NamedTuple):
+    """A member with its folds, what each candidate would serve, how each was judged, who won."""
+
+    member: Walk
+    folds: list[Fold]
+    served: dict[str, np.ndarray]
+    evaluations: dict[str, pd.DataFrame]
+    winner: str
+
+
+def _train(random: np.random.Generator) -> _Trained:
+    """Train and choose one member, all at a threshold of 0.5."""
     [member] = walks(random, ROWS)
     folds = walk_forward_folds(member.index, HORIZON)
     shared = noise(random, ROWS, HALF_LIFE)
@@ -137,6 +151,21 @@ def _promise(random: np.random.Generator, truth: _Truth) -> dict[str, float] | N
         for name, probability in served.items()
     }
     winner, _ = choose_winner(evaluations, BASELINE, "one_standard_error")
+    return _Trained(member, folds, served, evaluations, winner)
+
+
+def _promised_skill(random: np.random.Generator) -> Estimate | None:
+    """Return what a candidate that won one member promises; None where the baseline did."""
+    *_, evaluations, winner = _train(random)
+    if winner == BASELINE:
+        return None
+    return correct_promise(evaluations, winner, baseline=BASELINE).promised["skill_over_reference"]
+
+
+def _promise(random: np.random.Generator, truth: _Truth) -> dict[str, float] | None:
+    """Train, choose and gate one member; None where the winner fails the gates."""
+    member, folds, served, evaluations, winner = _train(random)
+    judged = np.concatenate([fold.test for fold in folds[1:]])
     probability, threshold = served[winner], np.full(ROWS, 0.5)
     for fold in folds[1:]:
         first = member.index[fold.test[0]]
