@@ -45,3 +45,10 @@ def test_each_step_names_what_is_there(files, names):
     assert not missing, f"{missing} not in {files}"
     idle = set(files) - {known[name] for name in names}
     assert not idle, f"nothing of {idle} is named"
+
+
+@pytest.mark.parametrize("title", ["One bar", "One candidate"])
+def test_a_walk_crosses_at_most_twenty_modules(title):
+    walk = PAGE.read_text().partition(f"## {title}")[2].partition("\n## ")[0]
+    crossed = set(re.findall(r"`(\w+/\S+\.py)`", walk))
+    assert 10 < len(crossed) <= 20

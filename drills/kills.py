@@ -155,7 +155,10 @@ def _left_behind(pool: DrillPool) -> dict[str, int]:
 
 def _mlflow_running(pool: DrillPool, *, owned: bool) -> list[Any]:
     """MLflow runs that are RUNNING; without an owner they may be for a minute."""
-    from crypto_pool.adapters.mlflow.runs import DAGSTER_RUN_TAG, PARENT_DAGSTER_RUN_TAG
+    from crypto_pool.adapters.mlflow.candidate_run import (
+        DAGSTER_RUN_TAG,
+        PARENT_DAGSTER_RUN_TAG,
+    )
 
     registry = pool.registry
     ids = [found.experiment_id for found in registry.client.search_experiments()]

@@ -6,12 +6,12 @@ from datetime import datetime
 from functools import cache, partial
 from pathlib import PurePosixPath
 
-from crypto_pool.adapters.mlflow.runs import (
+from crypto_pool.adapters.mlflow.candidate_run import (
     DAGSTER_RUN_TAG,
     PARENT_DAGSTER_RUN_TAG,
     TRAINING_KEY_TAG,
-    Runs,
 )
+from crypto_pool.adapters.mlflow.runs import Runs
 from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT, pages
 
 UNOWNED_SECONDS = 60

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crypto_pool.adapters.durability import sync_tree
+from crypto_pool.adapters.mlflow.candidate_run import HASHES_TAG, MODEL_URI_TAG
 from crypto_pool.adapters.mlflow.recording import register_version
-from crypto_pool.adapters.mlflow.runs import HASHES_TAG, MODEL_URI_TAG, load_from
+from crypto_pool.adapters.mlflow.runs import load_from
 from crypto_pool.adapters.mlflow.store import (
     OWN_TAG,
     REGISTERED_MODEL,
