@@ -13,13 +13,12 @@ from rich.console import Console
 from crypto_pool import __version__
 from crypto_pool.commands.alert import alert
 from crypto_pool.commands.backup import backup, restore
-from crypto_pool.commands.build import build, demo, predict, train
+from crypto_pool.commands.build import build, demo, live, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.doctor import doctor
 from crypto_pool.commands.exit_codes import exit_code
 from crypto_pool.commands.history import accept_break, restart_history, retire
 from crypto_pool.commands.known_truth import known_truth
-from crypto_pool.commands.live import live
 from crypto_pool.commands.new import new, settings
 from crypto_pool.commands.panel import odds, panel
 from crypto_pool.commands.query import query

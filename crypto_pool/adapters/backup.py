@@ -12,8 +12,8 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -21,7 +21,7 @@ from pathlib import Path
 from time import time
 
 import fsspec
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.mlflow.store import as_uri
@@ -93,11 +93,9 @@ def is_held(name: str) -> bool:
     return not hidden and any(fnmatchcase(name, pattern) for pattern in HELD)
 
 
-@contextmanager
-def maintenance(data_dir: Path) -> Iterator[None]:
-    """Keep backups and the removal of old state out of each other's way."""
-    with FileLock(data_dir / ".maintenance.lock"):
-        yield
+def maintenance(data_dir: Path) -> BaseFileLock:
+    """Return what keeps backups and the removal of old state out of each other's way."""
+    return FileLock(data_dir / ".maintenance.lock")
 
 
 def save_backup(

@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import CorruptPartition
@@ -29,13 +28,11 @@ class ResponseCache:
         self.source = source
         self._now = now
 
-    @contextmanager
-    def exclusive(self, parameters: Mapping[str, str]) -> Iterator[None]:
-        """Keep every other process from asking for the same meanwhile."""
+    def exclusive(self, parameters: Mapping[str, str]) -> BaseFileLock:
+        """Return what keeps every other process from asking for the same meanwhile."""
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / f"{self._digest(parameters)}.lock"):
-            yield
+        return FileLock(locks / f"{self._digest(parameters)}.lock")
 
     def find(self, parameters: Mapping[str, str]) -> bytes | None:
         """The body of today's answer, if there is one and it is whole."""

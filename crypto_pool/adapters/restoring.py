@@ -12,7 +12,6 @@ import sqlite3
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -78,42 +77,28 @@ def restore_backup(source: Path, folders: PoolFolders, bounds: Bounds | None = N
     parent = folders.data_dir.parent
     parent.mkdir(parents=True, exist_ok=True)
     stage = parent / f".{folders.data_dir.name}.restoring"
-    with _alone(Path(f"{stage}.lock")):
+    lock = Path(f"{stage}.lock")
+    with FileLock(lock):
         _require_empty(folders)
         shutil.rmtree(stage, ignore_errors=True)  # left by a killed restore
         try:
             for content in _contents(source, bounds):
                 content.write_below(stage)
-            header = content.header
-            _relocate(source, stage, str(header["artifact_root"]), folders.artifact_root)
+            header, database = content.header, stage / MLFLOW / DATABASE
+            relocate(database, str(header["artifact_root"]), folders.artifact_root)
+            keep_write_ahead_log(database)
             if header["publication"]:
                 (stage / DATA / LINK_NAME).symlink_to(str(header["publication"]))
             _move_into_place(stage, folders)
+        except sqlite3.DatabaseError as fault:
+            raise BackupError(
+                f"{source}: {MLFLOW}/{DATABASE} cannot be read ({fault}); nothing was restored, "
+                "use another one"
+            ) from fault
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+            lock.unlink(missing_ok=True)  # a folder that may be no pool's keeps none
     return archived
-
-
-def _relocate(source: Path, stage: Path, old_root: str, new_root: str) -> None:
-    database = stage / MLFLOW / DATABASE
-    try:
-        relocate(database, old_root, new_root)
-        keep_write_ahead_log(database)
-    except sqlite3.DatabaseError as fault:
-        raise BackupError(
-            f"{source}: {MLFLOW}/{DATABASE} cannot be read ({fault}); nothing was restored, "
-            "use another one"
-        ) from fault
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Keep other restores out, and leave no lock file in a folder that may be no pool's."""
-    with FileLock(lock):
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
 
 
 def _require_empty(folders: PoolFolders) -> None:
@@ -214,15 +199,15 @@ def _contents(source: Path, bounds: Bounds) -> Iterator[_Content]:
 
 
 def _check(source: Path, member: tarfile.TarInfo, bounds: Bounds) -> None:
-    path = PurePosixPath(member.name)
+    path, fault = PurePosixPath(member.name), ""
     if path.is_absolute() or ".." in path.parts:
-        raise BackupError(f"{source}: {member.name} leads out of the backup; refused")
-    if not member.isreg() or member.issparse() or not 0 <= member.mtime < LATEST_CHANGE:
-        raise BackupError(f"{source}: {member.name} is no regular file; refused")
-    if str(path) != member.name or not member.name.isprintable() or not is_held(member.name):
-        raise BackupError(
-            f"{source}: {member.name!r} is nothing that a backup of a pool holds; refused"
-        )
+        fault = "leads out of the backup"
+    elif not member.isreg() or member.issparse() or not 0 <= member.mtime < LATEST_CHANGE:
+        fault = "is no regular file"
+    elif str(path) != member.name or not member.name.isprintable() or not is_held(member.name):
+        fault = "is nothing that a backup of a pool holds"
+    if fault:
+        raise BackupError(f"{source}: {member.name!r} {fault}; refused")
     if member.offset_data + member.size > bounds.bytes:
         raise _too_much(source, f"{bounds.bytes / 1e9:g} GB", "--max-gb N")
 

@@ -1,4 +1,4 @@
-"""Commands that run layers of the graph: `demo`, `build`, `train`, `predict`."""
+"""Commands that run layers of the graph: `demo`, `build`, `train`, `predict`, and `live`."""
 
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -13,6 +13,7 @@ from crypto_pool.commands.options import (
     SymbolsOption,
     chosen_date,
     chosen_settings,
+    read_date,
 )
 from crypto_pool.commands.printing import messages, print_json, print_rows, records
 from crypto_pool.commands.sandbox import running_sandbox
@@ -141,6 +142,41 @@ predict = _running(
     "Forecast a closed bar date, and score what has matured.",
     *("forecasts", "outcomes", "tables"),
 )
+
+
+def live(
+    start: Annotated[str, typer.Option("--from", help="First bar date, YYYY-MM-DD.")],
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last bar date; default: the latest closed day.")
+    ] = None,
+    retrain_every_days: Annotated[
+        int | None,
+        typer.Option(min=1, help="Days between trainings; default: CRYPTO_POOL_RETRAIN_AFTER_DAYS"),
+    ] = None,
+    symbols: SymbolsOption = None,
+    provider: ProviderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Live through past days, as it would have been then.
+
+    The pool is trained, promotes, forecasts each day in time, scores and reviews from what was
+    known then. Run again with the same dates, it goes on where it was stopped.
+    """
+    settings = chosen_settings(symbols, provider)
+    first, last = read_date("--from", start), chosen_date(end, settings)
+    _require_partition(settings, first)
+    if last < first:
+        raise InvalidSetting(f"--to {last} lies before --from {first}.")
+    require_bars(settings, last)
+    from crypto_pool.living import Life
+    from crypto_pool.living import live as live_through
+
+    life = Life(first, last, retrain_every_days or settings.retrain_after_days)
+    with open_pool(settings, as_json) as (instance, speak):
+        report = live_through(instance, settings, life, speak)
+    if as_json:
+        print_json({"failures": report.failures, "runs": report.runs})
+    finish(report, as_json)
 
 
 @contextmanager

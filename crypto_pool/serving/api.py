@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from prometheus_client import generate_latest
 from pydantic import AfterValidator
 from starlette.responses import PlainTextResponse, Response
 
@@ -250,7 +251,7 @@ async def ready(board: TheBoard) -> Readiness:
 def metrics(request: Request) -> Response:
     """Give Prometheus its metrics."""
     return PlainTextResponse(
-        request.app.state.metrics.scrape(), media_type="text/plain; version=0.0.4"
+        generate_latest(request.app.state.metrics), media_type="text/plain; version=0.0.4"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
+from prometheus_client import CollectorRegistry
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -17,7 +18,7 @@ from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.board import Board
 from crypto_pool.serving.errors import handle_errors
 from crypto_pool.serving.foreign_pages import ForeignPages
-from crypto_pool.serving.metrics import Measured, RequestMetrics
+from crypto_pool.serving.metrics import Measured, PoolMetrics
 from crypto_pool.serving.protection import (
     RateLimit,
     SecurityHeaders,
@@ -69,7 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.board = board
     app.state.tools = {"Dagster": settings.dagster_url, "MLflow": settings.mlflow_url}
     app.state.alerts = Alerts(settings.state_dir / "alerts.json", None, (), settings.now)
-    app.state.metrics = RequestMetrics(board)
+    app.state.metrics = CollectorRegistry()
+    app.state.metrics.register(PoolMetrics(board))
     secured = [] if settings.serving_token is None else [Depends(HTTPBearer(auto_error=False))]
     app.include_router(api.probes)
     app.include_router(pages.router)  # first: /members/NAME.html is no member of that name
@@ -94,7 +96,7 @@ def _protect(app: FastAPI, settings: Settings, board: Board) -> None:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings))
     app.add_middleware(
         Measured,
-        metrics=app.state.metrics,
+        registry=app.state.metrics,
         routes=frozenset(path for path in app.openapi()["paths"] if "{" not in path),
     )
     app.add_middleware(SecurityHeaders)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
@@ -58,35 +59,32 @@ class Publication:
             self._connection.close()
 
 
+@dataclass(eq=False)
 class Board:
     """Answers from the latest publication and follows the link to the next one.
 
     It speaks of `symbols`, or of the coins that are published if nobody asked for any.
     """
 
-    def __init__(
-        self,
-        data_dir: Path,
-        symbols: tuple[str, ...] | None,
-        last_closed: Callable[[], date],
-        rules: RetrainRules,
-        *,
-        synthetic_source: bool,
-    ) -> None:
-        self._link = data_dir / LINK_NAME
-        self._symbols = symbols
-        self._last_closed = last_closed
-        self._rules = rules
-        self._synthetic_source = synthetic_source
-        self._current: tuple[Publication, PoolRows, PoolState] | None = None
-        self._changing = Lock()
-        self.fault: str | None = None
+    data_dir: Path
+    symbols: tuple[str, ...] | None
+    last_closed: Callable[[], date]
+    rules: RetrainRules
+    _: KW_ONLY
+    synthetic_source: bool
+    fault: str | None = field(default=None, init=False)
+    _current: tuple[Publication, PoolRows, PoolState] | None = field(default=None, init=False)
+    _changing: Lock = field(default_factory=Lock, init=False)
+
+    def __post_init__(self) -> None:
+        """Find the link to the latest publication."""
+        self._link = self.data_dir / LINK_NAME
 
     def state(self) -> PoolState:
         """Return the pool as published, aged to today; raises QueryError if nothing is."""
         current = self._opened()
         publication, rows, state = current
-        if state.last_closed == self._last_closed():
+        if state.last_closed == self.last_closed():
             return state
         aged = self._state(rows)
         with self._changing:
@@ -162,10 +160,10 @@ class Board:
     def _state(self, rows: PoolRows) -> PoolState:
         return pool_state(
             rows,
-            self._symbols or rows.symbols,
-            self._last_closed(),
-            self._rules,
-            synthetic_source=self._synthetic_source,
+            self.symbols or rows.symbols,
+            self.last_closed(),
+            self.rules,
+            synthetic_source=self.synthetic_source,
         )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -63,43 +63,22 @@ class PoolMetrics(Collector):
             yield gauge
 
 
-class RequestMetrics:
-    """Counts and times requests by route; holds the registry that is scraped."""
+class Measured:
+    """Counts and times each request under its route, so that labels stay few."""
 
-    def __init__(self, board: Board) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(PoolMetrics(board))
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry, routes: frozenset[str]) -> None:
+        self._app = app
+        self._routes = routes
         self._seconds = Histogram(
-            "crypto_pool_http_request_seconds",
+            f"{PREFIX}http_request_seconds",
             "Time to the end of the answer, by route.",
             ["route"],
             buckets=BUCKETS,
-            registry=self._registry,
+            registry=registry,
         )
-        self._requests = Counter(
-            "crypto_pool_http_requests",
-            "Answers by route and status.",
-            ["route", "status"],
-            registry=self._registry,
-        )
-
-    def observe(self, route: str, status: int, seconds: float) -> None:
-        """Count one answer."""
-        self._seconds.labels(route).observe(seconds)
-        self._requests.labels(route, status).inc()
-
-    def scrape(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
-
-
-class Measured:
-    """Observes each request under its route, so that labels stay few."""
-
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics, routes: frozenset[str]) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._routes = routes
+        told = "Answers by route and status."
+        labels = ["route", "status"]
+        self._requests = Counter(f"{PREFIX}http_requests", told, labels, registry=registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and observe its answer."""
@@ -116,7 +95,9 @@ class Measured:
         try:
             await self._app(scope, receive, send_and_note)
         finally:
-            self._metrics.observe(self._route(scope), status, time.perf_counter() - begun)
+            route = self._route(scope)
+            self._seconds.labels(route).observe(time.perf_counter() - begun)
+            self._requests.labels(route, status).inc()
 
     def _route(self, scope: Scope) -> str:
         if scope["path"] in self._routes:
