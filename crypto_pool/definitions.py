@@ -2,24 +2,12 @@
 
 import dagster as dg
 
+import crypto_pool.defs.assets
 from crypto_pool.adapters.sqlite_files import commit_without_waiting
 from crypto_pool.defs.alerting import alert_sensors
-from crypto_pool.defs.assets import (
-    features,
-    models,
-    outcomes,
-    panel,
-    panel_model,
-    predictions,
-    publication,
-    raw,
-)
 from crypto_pool.defs.batches import SurvivorsIOManager
-from crypto_pool.defs.checks import checks
 from crypto_pool.defs.console import plain_console
-from crypto_pool.defs.data_checks import data_checks
 from crypto_pool.defs.jobs import jobs
-from crypto_pool.defs.member_checks import member_checks
 from crypto_pool.defs.resources import PoolResource, mlflow_parent_run
 from crypto_pool.defs.retention import clean_up, clean_up_daily
 from crypto_pool.defs.schedules import schedules
@@ -28,10 +16,8 @@ from crypto_pool.defs.sensors import sensors
 # Dagster writes some ten events a member: whoever loads this is about to write them.
 commit_without_waiting()
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules(
-        [raw, features, panel, models, predictions, outcomes, publication, panel_model]
-    ),
-    asset_checks=[*checks, *data_checks, *member_checks],
+    assets=dg.load_assets_from_package_module(crypto_pool.defs.assets),
+    asset_checks=dg.load_asset_checks_from_package_module(crypto_pool.defs),
     jobs=[*jobs, clean_up],
     schedules=[*schedules, clean_up_daily],
     sensors=[*sensors, *alert_sensors],

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.defs import member_checks
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
-from crypto_pool.defs.member_checks import member_checks, sound_forecasts, sound_outcomes
+from crypto_pool.defs.member_checks import sound_forecasts, sound_outcomes
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.settings import load_settings
 
@@ -82,7 +83,7 @@ def test_nobody_is_judged_by_another_forecasts_outcome(store, probability, passe
 def test_only_what_makes_the_next_step_wrong_blocks():
     blocking = {
         (spec.asset_key.to_user_string(), spec.name)
-        for check in member_checks
+        for check in dg.load_asset_checks_from_modules([member_checks])
         for spec in check.check_specs
         if spec.blocking
     }

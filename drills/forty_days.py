@@ -173,9 +173,13 @@ def _figures(plan: Plan, life: Life) -> dict[str, Any]:
 
 def _checks(instance: dg.DagsterInstance) -> dict[str, int]:
     """How often each check of the members was evaluated."""
-    from crypto_pool.defs.member_checks import member_checks
+    from crypto_pool.defs import member_checks
 
-    names = {key.name for check in member_checks for key in check.check_keys}
+    names = {
+        key.name
+        for check in dg.load_asset_checks_from_modules([member_checks])
+        for key in check.check_keys
+    }
     counts: Counter[str] = Counter()
     for run in instance.get_runs():
         records = instance.get_records_for_run(

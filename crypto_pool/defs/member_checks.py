@@ -173,13 +173,3 @@ def _finding(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"members": looked_at, **told},
     )
-
-
-member_checks = [
-    champions_kept_up,
-    covered,
-    sound_forecasts,
-    sound_outcomes,
-    at_par_with_reference,
-    calibrated,
-]

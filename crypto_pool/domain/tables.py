@@ -369,21 +369,7 @@ PANEL_FORECASTS = Table(
 )
 
 TABLES: Mapping[str, Table] = {
-    table.name: table
-    for table in (
-        PREDICTIONS,
-        MISSING_FORECASTS,
-        SHADOW_PREDICTIONS,
-        SHADOW_OUTCOMES,
-        REALISED_PERFORMANCE,
-        CHAMPIONS,
-        CANDIDATE_SCORES,
-        PROMOTIONS,
-        OUTCOMES,
-        DAILY_BARS,
-        FEATURE_TABLES,
-        PANEL_FORECASTS,
-    )
+    table.name: table for table in tuple(vars().values()) if isinstance(table, Table)
 }
 
 
