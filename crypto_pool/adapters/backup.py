@@ -140,7 +140,9 @@ def _check_copy(stage: Path, check: Callable[[PoolFolders], None]) -> None:
 
 def _take_snapshot(folders: PoolFolders, stage: Path, made_at: datetime) -> dict[str, object]:
     latest = (folders.data_dir / LINK_NAME).resolve()
-    _hold_frames_and_database(folders, stage)
+    _hold_frames(folders.frames_root, stage / FRAMES)
+    # Last: it holds each version that the ledger names, registered before.
+    _copy_database(folders.mlflow / DATABASE, stage / MLFLOW / DATABASE)
     _hold(folders.mlflow / ARTIFACTS, stage / MLFLOW / ARTIFACTS)
     for name in (*DAGSTER_FOLDERS, POOL_FILE):
         _hold(folders.dagster_home / name, stage / DAGSTER / name)
@@ -156,12 +158,6 @@ def _take_snapshot(folders: PoolFolders, stage: Path, made_at: datetime) -> dict
         "artifact_root": folders.artifact_root,
         "publication": latest.name if (stage / DATA / latest.name).exists() else None,
     }
-
-
-def _hold_frames_and_database(folders: PoolFolders, stage: Path) -> None:
-    """Take the database last: it holds each version that the ledger names, registered before."""
-    _hold_frames(folders.frames_root, stage / FRAMES)
-    _copy_database(folders.mlflow / DATABASE, stage / MLFLOW / DATABASE)
 
 
 def _hold_frames(root: str, into: Path) -> None:

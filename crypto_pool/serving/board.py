@@ -172,10 +172,10 @@ def _read(publication: Publication) -> PoolRows:
         return PoolRows(
             publication=publication.path.name,
             published_at_utc=datetime.fromtimestamp(publication.path.stat().st_mtime, UTC),
-            predictions=queries.latest_predictions(cursor),
-            champions=queries.champions(cursor),
+            predictions=queries.latest(cursor, "predictions", "prediction_date"),
+            champions=queries.latest(cursor, "champions", "model_version"),
             records=queries.track_record(cursor),
-            decisions=queries.last_decisions(cursor),
+            decisions=queries.latest(cursor, "promotions", "decided_at_utc"),
             trainings=queries.trainings(cursor),
             symbols=queries.stored_symbols(cursor),
             panel=queries.latest_panel(cursor),

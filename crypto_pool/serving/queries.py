@@ -29,14 +29,9 @@ _PAST = """
 """
 
 
-def latest_predictions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Return the newest forecast of each member."""
-    return rows(cursor, "predictions", _LATEST.format(table="predictions", order="prediction_date"))
-
-
-def champions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Return the champion of each member that has one."""
-    return rows(cursor, "champions", _LATEST.format(table="champions", order="model_version"))
+def latest(cursor: duckdb.DuckDBPyConnection, table: str, order: str) -> list[Row]:
+    """Return each member's last row of a table in an order."""
+    return rows(cursor, table, _LATEST.format(table=table, order=order))
 
 
 def stored_symbols(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
@@ -59,11 +54,6 @@ def track_record(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     # All columns are in the table alone; a publication of 1.0, whose table has others, has no view.
     sql = _LATEST.format(table="realised_performance", order="as_of")
     return rows(cursor, "track_record", sql)
-
-
-def last_decisions(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Return the newest ledger record of each member."""
-    return rows(cursor, "promotions", _LATEST.format(table="promotions", order="decided_at_utc"))
 
 
 def trainings(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
