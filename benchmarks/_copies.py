@@ -1,7 +1,7 @@
 """A member trained for real, and its rows in every store for any number of others."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -20,6 +20,8 @@ DAY = date(2022, 6, 1)
 ALGORITHMS = ("LightGBM", "RidgeClassifier")
 FORECAST_DAYS = 30
 CHUNK = 50
+TRAINED_A_DAY = 40
+BY_COIN = ("daily_bars", "feature_table")
 # Tables of MLflow's database, the column that says whose a row is, and others that do.
 COPIED = {
     "experiments": "experiment_id",
@@ -49,6 +51,7 @@ class Template:
     @classmethod
     def train(cls, pool: "PoolResource", instance: "dg.DagsterInstance") -> "Template":
         """Pull, train and forecast one coin through the pool's own jobs."""
+        from crypto_pool.adapters.ledger import Ledger
         from crypto_pool.defs.assets.models import candidate_key, champion
         from crypto_pool.defs.assets.raw import daily_bars
         from crypto_pool.workflow.promotion.reconciling import champions_of
@@ -59,7 +62,9 @@ class Template:
         trained = [*(candidate_key(name) for name in ALGORITHMS), champion.key]
         _execute(instance, "train_members", [key], trained)
         _execute(instance, "predict_day", [DAY.isoformat()])
-        record = champions_of(pool.store, pool.registry, [member])[member].version
+        record = champions_of(pool.registry, Ledger(pool.store).by_member(), [member])[
+            member
+        ].version
         if record is None:
             raise RuntimeError(f"{member.name} got no champion, so there is nothing to copy")
         store = pool.store
@@ -104,6 +109,37 @@ def fill(pool: "PoolResource", instance: "dg.DagsterInstance", template: Templat
             partition = member.symbol if by_symbol else member.partition_key
             if not by_symbol or member.trend == pool.members[0].trend:
                 instance.report_runless_asset_event(event._replace(partition=partition))
+
+
+def live_a_day(pool: "PoolResource", template: Template) -> None:
+    """Write what the day after brings: a bar and features of each coin, forecasts, trainings."""
+    import pandas as pd
+
+    from crypto_pool.adapters.worker_pool import WorkerPool
+
+    symbols = list(dict.fromkeys(member.symbol for member in pool.members))
+    chunks = [symbols[start : start + CHUNK] for start in range(0, len(symbols), CHUNK)]
+    longer = {
+        table: pd.concat([frame, frame.tail(1).set_axis([frame.index[-1] + pd.Timedelta(days=1)])])
+        for table in BY_COIN
+        for frame in [template.tables[table]]
+    }
+    tasks = [(pool.store, longer, chunk) for chunk in chunks]
+    written = sum(WorkerPool(pool.settings.workers).map_unordered(write_coins, tasks))
+    assert written == len(symbols)
+    before = pool.store.read("daily_predictions", DAY.isoformat())
+    day = DAY + timedelta(days=1)
+    pool.store.write("daily_predictions", day.isoformat(), before.assign(prediction_date=day))
+    copy_tables((pool.store, template, pool.members[2 : 2 + TRAINED_A_DAY]))
+
+
+def write_coins(task: tuple["FrameStore", Mapping[str, Any], Sequence[str]]) -> int:
+    """Runs in a worker: the same frames for some coins."""
+    store, frames, symbols = task
+    for symbol in symbols:
+        for table, frame in frames.items():
+            store.write(table, symbol, frame)
+    return len(symbols)
 
 
 def copy_registry(database: Path, template: Template, members: Sequence["Member"]) -> None:
@@ -166,7 +202,7 @@ def copy_tables(task: tuple["FrameStore", Template, Sequence["Member"]]) -> int:
         for table in ("champions", "promotions"):
             store.write(table, key, rows[table])
         if member.trend != template.member.trend:
-            for table in ("daily_bars", "feature_table"):
+            for table in BY_COIN:
                 store.write(table, member.symbol, template.tables[table])
     return len(members)
 

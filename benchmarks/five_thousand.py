@@ -16,9 +16,10 @@ import tempfile
 from contextlib import redirect_stdout
 from datetime import timedelta
 from pathlib import Path
-from time import perf_counter
+from resource import RUSAGE_SELF, getrusage
+from time import perf_counter, time
 
-from benchmarks._copies import ALGORITHMS, DAY, Template, fill
+from benchmarks._copies import ALGORITHMS, DAY, Template, fill, live_a_day
 from benchmarks._inside import seconds_of, storage, tick
 from benchmarks._pages import DOCS, renew, size_table
 
@@ -60,6 +61,7 @@ def measure() -> dict[str, float]:
 
     repository = defs.get_repository_def()
     found = {"code_location_load_s": perf_counter() - begun}
+    from crypto_pool.adapters.prediction_tables import LINK_NAME
     from crypto_pool.building import open_instance, run_layers
     from crypto_pool.defs.assets.models import candidate_key, champion
     from crypto_pool.defs.resources import PoolResource
@@ -76,12 +78,13 @@ def measure() -> dict[str, float]:
         found["partition_status_s"] = seconds_of(
             lambda: instance.get_materialized_partitions(champion.key)
         )
+        from crypto_pool.adapters.ledger import Ledger
         from crypto_pool.workflow.promotion.reconciling import champions_of
 
         registry = pool.registry
         found["registry_aliases_s"] = seconds_of(registry.versions.aliases)
         found["registry_champions_s"] = seconds_of(
-            lambda: champions_of(pool.store, registry, pool.members)
+            lambda: champions_of(registry, Ledger(pool.store).by_member(), pool.members)
         )
         loaded = names[:LOADED_MODELS]
         hashes = {name: registry.versions.get(name, "1").model_hashes for name in loaded}
@@ -90,15 +93,23 @@ def measure() -> dict[str, float]:
             / len(loaded)
             * 1000
         )
-        for name in ("retrain_stale", "catch_up", "daily_pool"):
+
+        def publish() -> tuple[float, float]:
+            """Give the seconds until the file is there, and until the run has ended."""
+            begun, now = perf_counter(), time()
+            done = run_layers(instance, settings, DAY, (PUBLICATION,), lambda _: None)
+            assert not done.failures, done.failures
+            there = (settings.state_dir / LINK_NAME).resolve().stat().st_mtime - now
+            return there, perf_counter() - begun
+
+        found["publish_all_s"], found["publish_all_run_s"] = publish()
+        live_a_day(pool, template)
+        found["publish_s"], found["publish_run_s"] = publish()
+        for name in ("retrain_stale", "catch_up", "daily_pool", "alert_incidents"):
+            before = getrusage(RUSAGE_SELF).ru_maxrss
             found[f"{name}_tick_s"] = seconds_of(lambda name=name: tick(repository, instance, name))
-        published = []
-        found["publish_s"] = seconds_of(
-            lambda: published.append(
-                run_layers(instance, settings, DAY, (PUBLICATION,), lambda _: None)
-            )
-        )
-        assert not published[0].failures, published[0].failures
+            grown = getrusage(RUSAGE_SELF).ru_maxrss - before
+            found[f"{name}_tick_grows_mib"] = grown / 2**10
     kept = storage(settings.state_dir, settings.dagster_home.resolve())
     candidate_kib = kept.pop("artifacts_mib") * 2**10 / len(ALGORITHMS)  # of the template alone
     return {**found, **kept, "artifacts_kib_a_candidate": candidate_kib, "members": len(names)}

@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pandas as pd
 import pytest
 
@@ -102,10 +103,11 @@ def write_bars(data, symbol, days):
     return FrameStore(str(data / "parquet")).write("daily_bars", symbol, bars)
 
 
-def published():
+def published(*before):
+    made = [*before, prediction_tables]
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
-            [prediction_tables, every_partition_processed(prediction_tables.key)],
+            [*made, *(every_partition_processed(one.key) for one in made)],
             resources={"pool": PoolResource(bar_date="", only=[])},
             instance=instance,
             raise_on_error=False,
@@ -160,10 +162,10 @@ def test_a_member_that_cannot_be_reviewed_holds_up_no_publication(data, monkeypa
 
     found = reviewing.champion_of
 
-    def champion_of(registry, member, decisions):
+    def champion_of(registry, member, *decisions):
         if member.name == "ETH_uptrend":
             raise MlflowException("its version is gone")
-        return found(registry, member, decisions)
+        return found(registry, member, *decisions)
 
     monkeypatch.setattr(reviewing, "champion_of", champion_of)
     write_bars(data, "ETH", 5)
@@ -224,19 +226,26 @@ def test_a_damaged_row_of_a_member_that_nobody_serves_goes(data, length):
     assert set(rows["member"]) == set(GONE)
 
 
+@pytest.mark.parametrize(
+    "silent", ["adapters.mlflow.versions.Versions.aliases", "defs.resources.ModelRegistry.prepare"]
+)
 def test_where_mlflow_does_not_answer_the_tables_are_published_and_the_run_says_so(
-    data, monkeypatch
+    data, monkeypatch, silent
 ):
+    """Neither in part nor at all."""
     write_bars(data, "BTC", 5)
 
     def refuse(*_):
         raise ModelUnavailable("the store does not answer")
 
-    monkeypatch.setattr("crypto_pool.adapters.mlflow.versions.Versions.aliases", refuse)
-    result = published()
+    monkeypatch.setattr(f"crypto_pool.{silent}", refuse)
+    result = published(realised_performance)
 
-    [failed] = [event for event in result.all_events if event.is_step_failure]
-    assert "the store does not answer" in str(failed.step_failure_data.error)
+    said = [
+        str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure
+    ]
+    assert said
+    assert all("the store does not answer" in one for one in said)
     assert dict(query(data, DAYS_STORED).to_numpy()) == {"BTC": 5}
 
 
@@ -255,3 +264,75 @@ def test_champions_on_other_terms_than_the_pool_s_say_so(data):
         "XRPOLD": None,
         "LUNAOLD": "its terms are not the pool's: series_type was high and is close",
     }
+
+
+def as_made_anew(data):
+    """All rows and columns of the publication, which one made of nothing but the files repeats."""
+    found = {name: sorted_rows(data, name) for name in TABLES}
+    columns = query(
+        data, "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()"
+    )
+    (data / ".published.json").unlink()
+    assert published().success
+    assert {name: sorted_rows(data, name) for name in TABLES} == found
+    again = query(data, "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()")
+    assert again.equals(columns)
+    return found
+
+
+def test_a_publication_that_goes_on_from_the_last_equals_one_made_anew(data):
+    """After an old day was corrected, a day and a coin came, a file went, a feature came."""
+    store = stored_pool(data)
+    for symbol in ("ADA", "SOL", "DOT"):
+        write_bars(data, symbol, 5)
+    assert published().success
+    before = as_made_anew(data)
+
+    table = TABLES["predictions"]
+    corrected = stored_row(table, DAYS[0], 0) | {"probability": 0.75}
+    store.write(table.store_name, DAYS[0], table.frame([corrected]))
+    bars = store.read("daily_bars", "ADA")
+    store.write("daily_bars", "ADA", bars.assign(close=bars["close"] + 1))
+    assert published().success
+    after = as_made_anew(data)
+    assert "0.75" in after["predictions"][0]
+    assert before["predictions"][1] == after["predictions"][1]
+    assert len(after["daily_bars"]) == len(before["daily_bars"])
+    assert after["daily_bars"] != before["daily_bars"]
+
+    write_bars(data, "SOL", 6)
+    store.remove("daily_bars", "DOT")
+    features = store.read("feature_table", "ETH")
+    store.write("feature_table", "ETH", features.assign(mine=0.5))
+    assert published().success
+    found = as_made_anew(data)
+    assert len(found["daily_bars"]) == len(after["daily_bars"]) + 1 - 5
+
+
+@pytest.mark.parametrize("left", ["", "{", '{"of": 1}', None])
+def test_where_what_the_last_one_was_made_of_is_not_known_all_is_published_anew(data, left):
+    """Its note is lost or broken, or the file is another than it was: somebody wrote into it."""
+    write_bars(data, "BTC", 5)
+    write_bars(data, "ETH", 5)
+    assert published().success
+    if left is None:
+        with duckdb.connect(str((data / LINK_NAME).resolve())) as scribble:
+            scribble.execute("UPDATE daily_bars SET close = 0")
+    else:
+        (data / ".published.json").write_text(left)
+    write_bars(data, "ETH", 6)
+    assert published().success
+    assert dict(query(data, DAYS_STORED).to_numpy()) == {"BTC": 5, "ETH": 6}
+    assert query(data, "SELECT min(close) > 0 FROM daily_bars").iat[0, 0]
+
+
+def test_rows_in_another_file_than_their_own_are_published_once(data):
+    """What the last publication holds of a group is not what its file brought."""
+    store, table = stored_pool(data), TABLES["predictions"]
+    for day in ("2024-02-01", "2024-02-02", "2024-02-03"):
+        row = stored_row(table, DAYS[0], 0) | {"prediction_date": date(2024, 5, 5), "symbol": day}
+        store.write(table.store_name, day, table.frame([row]))
+    assert published().success
+    store.write(table.store_name, "2024-02-02", table.frame([row | {"symbol": "ADA"}]))
+    assert published().success
+    assert len(as_made_anew(data)["predictions"]) == 5

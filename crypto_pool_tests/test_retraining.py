@@ -1,7 +1,7 @@
 """What became of a training that was asked for: asked is not done."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 import dagster as dg
@@ -10,9 +10,10 @@ import pytest
 from crypto_pool.defs import sensors
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.sensors import retrain_stale
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.settings import load_settings
+from crypto_pool.workflow.pulling import BarSpan
 
 BTC = Member.parse("BTC_uptrend")
 BEGIN = datetime(2023, 5, 2, 9, tzinfo=UTC)
@@ -45,9 +46,10 @@ class Sensor:
 @pytest.fixture
 def sensor(tmp_path, monkeypatch):
     monkeypatch.setenv("CRYPTO_POOL_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(sensors, "is_behind", lambda *_: False)
-    stale = MemberState(BTC, has_champion=False)
-    monkeypatch.setattr(sensors, "observe_members", lambda *_: ([stale], {}))
+    monkeypatch.setenv("CRYPTO_POOL_SYMBOLS", "BTC")
+    monkeypatch.setattr(sensors, "bar_spans", lambda *_: {"BTC": BarSpan(10**9, date.max)})
+    states = [MemberState(Member("BTC", trend), trend != BTC.trend) for trend in Trend]
+    monkeypatch.setattr(sensors, "observe_members", lambda *_: (states, {}))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Sensor(instance, monkeypatch)
     load_settings.cache_clear()

@@ -8,9 +8,10 @@ new one, never half of either.
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import fsspec
@@ -32,7 +33,12 @@ from crypto_pool.errors import (
 )
 
 _SUFFIX = ".parquet"
+DERIVED = "derived"
+"""The table of what follows from the others."""
+_KEPT = ("kept of", "kept at")
 _PROVENANCE = "provenance.json"
+# What is known of a file without reading it; one that is replaced has another of them.
+_MARKS = ("ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "ino", "size")
 _REMOTE_LOCKS = Path(tempfile.gettempdir()) / "crypto_pool_locks"
 
 
@@ -84,19 +90,15 @@ class FrameStore:
 
     def keys(self, table: str, prefix: str = "") -> list[str]:
         """Sorted keys of a table's partitions that begin so; unfinished files are none."""
-        self._files.invalidate_cache()
-        try:
-            with self._answering():
-                paths = self._files.ls(f"{self._root}/{table}", detail=False)
-        except FileNotFoundError:
-            return []
-        names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in paths)
-        keys = (
-            unquote(name.removesuffix(_SUFFIX))
-            for name in names
-            if name.endswith(_SUFFIX) and not name.startswith(".")
-        )
-        return sorted(key for key in keys if key.startswith(prefix))
+        return sorted(key for key, _ in self._list(table, prefix, detail=False))
+
+    def marks(self, table: str, prefix: str = "") -> dict[str, str]:
+        """Return by key what tells a partition, as it is now, from all it was; nothing is read."""
+        return {
+            key: "-".join(str(told[name]) for name in _MARKS if name in told)
+            + ("" if "ino" in told else str(told.get("created")))
+            for key, told in self._list(table, prefix, detail=True)
+        }
 
     def read_all(self, table: str, key_column: str | None = None, prefix: str = "") -> pd.DataFrame:
         """All partitions of a table one below the other, in the order of their keys.
@@ -108,16 +110,53 @@ class FrameStore:
         return self._join(table, self._read_tables(table, self.keys(table, prefix)), key_column)
 
     def read_sound(
-        self, table: str, key_column: str | None = None, prefix: str = ""
+        self,
+        table: str,
+        key_column: str | None = None,
+        prefix: str = "",
+        keys: Iterable[str] | None = None,
     ) -> tuple[pd.DataFrame, dict[str, CorruptPartition]]:
-        """Read as `read_all` does, without what is damaged; say by key why that cannot be read."""
+        """Read as `read_all` does, without what is damaged; say by key why that cannot be read.
+
+        Of all partitions, or of those with some keys; one that is gone by now has no rows.
+        """
         parts, faults = {}, {}
-        for key in self.keys(table, prefix):
-            try:
-                parts[key] = self._read_table(table, key)
-            except CorruptPartition as fault:  # one partition never stops the others
-                faults[key] = fault
+        for key in self.keys(table, prefix) if keys is None else keys:
+            with suppress(MissingPartition):
+                try:
+                    parts[key] = self._read_table(table, key)
+                except CorruptPartition as fault:  # one partition never stops the others
+                    faults[key] = fault
         return self._join(table, parts, key_column), faults
+
+    def read_kept(self, table: str) -> tuple[pd.DataFrame, dict[str, CorruptPartition]]:
+        """Read as `read_sound` does, the files that are as they last were out of one beside them.
+
+        That one may be thrown away.
+        """
+        marks, parts, faults = self.marks(table), {}, {}
+        with suppress(MissingPartition, CorruptPartition, KeyError):  # lost, or none of ours
+            kept = self._read_table(DERIVED, table)
+            pairs = zip(*(kept[name].to_pylist() for name in _KEPT), strict=True)
+            parts[""] = kept.filter(pa.array([marks.get(key) == mark for key, mark in pairs]))
+        known = set(parts[""][_KEPT[0]].to_pylist()) if parts else set()
+        for key in sorted(marks.keys() - known):
+            with suppress(MissingPartition):
+                try:
+                    part = self._read_table(table, key)
+                except CorruptPartition as fault:  # one partition never stops the others
+                    faults[key] = fault
+                    continue
+                for name, value in zip(_KEPT, (key, marks[key]), strict=True):
+                    part = part.append_column(name, pa.array([value] * len(part), pa.string()))
+                parts[key] = part
+        frame = self._join(table, parts, None)
+        if parts.keys() - {""}:
+            self.write(DERIVED, table, frame)
+        rows = (
+            frame.sort_values(_KEPT[0], kind="stable", ignore_index=True) if len(frame) else frame
+        )
+        return rows.drop(columns=list(_KEPT), errors="ignore"), faults
 
     @contextmanager
     def lock(self, table: str, key: str) -> Iterator[None]:
@@ -210,11 +249,29 @@ class FrameStore:
     ) -> pa.Table:
         path = self.path(table, key)
         try:
-            return pq.read_table(io.BytesIO(content), columns=columns and list(columns))
+            # Of small files `read_table` takes ten times as long, most of it by its threads.
+            file = pq.ParquetFile(pa.BufferReader(content))
+            return file.read(columns and list(columns), use_threads=False)
         except (pa.ArrowException, ValueError, OSError) as fault:
             raise CorruptPartition(
                 f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
             ) from fault
+
+    def _list(
+        self, table: str, prefix: str, *, detail: bool
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        self._files.invalidate_cache()
+        try:
+            with self._answering():
+                found = self._files.ls(f"{self._root}/{table}", detail=detail)
+        except FileNotFoundError:
+            return
+        for one in found:
+            told = one if detail else {"name": one}
+            name = str(told["name"]).rstrip("/").rsplit("/", 1)[-1]
+            key = unquote(name.removesuffix(_SUFFIX))
+            if name.endswith(_SUFFIX) and not name.startswith(".") and key.startswith(prefix):
+                yield key, told
 
     @contextmanager
     def _answering(self, *, may_lack: bool = True) -> Iterator[None]:

@@ -107,7 +107,7 @@ class Ledger:
 
         A member of which one cannot be read is not among them: who serves it is not known.
         """
-        everything, faults = self.store.read_sound(TABLE)
+        everything, faults = self.store.read_kept(TABLE)
         decisions = Decisions({_member_of(key): why for key, why in faults.items()})
         if everything.empty:
             return decisions

@@ -24,7 +24,7 @@ from crypto_pool.workflow.incidents import (
     quarantines,
     silent_coins,
 )
-from crypto_pool.workflow.pulling import last_bar
+from crypto_pool.workflow.pulling import bar_spans
 
 FORECAST_PATIENCE = timedelta(hours=6)
 _settings = load_settings()
@@ -91,7 +91,7 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     owed = owed_days(pool, last_closed).forecast
     alerts += late_forecasts(owed, last_closed, partial(forecasts_due_at, settings), now)
     coins = active_symbols(pool.store, settings.symbols, last_closed)
-    last_bars = {symbol: day for symbol in coins if (day := last_bar(pool.store, symbol))}
+    last_bars = {symbol: span.last for symbol, span in bar_spans(pool.store, coins).items()}
     alerts += silent_coins(last_bars, last_closed)
     if settings.alert_daily_digest and last_closed not in owed:
         alerts += daily_digest(pool.store, last_closed, settings.prediction_window_days)

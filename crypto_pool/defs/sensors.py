@@ -19,9 +19,8 @@ from crypto_pool.defs.training_requests import TrainingRequest, follow_requests,
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.staleness import judge_staleness, plan_training
 from crypto_pool.settings import Settings, load_settings
-from crypto_pool.workflow.day_plan import is_behind
-from crypto_pool.workflow.monitoring import observe_members
-from crypto_pool.workflow.pulling import is_too_young
+from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE, observe_members
+from crypto_pool.workflow.pulling import bar_spans
 
 RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
 STATUS = dg.DefaultSensorStatus("RUNNING" if load_settings().automation_on else "STOPPED")
@@ -40,18 +39,23 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
     if is_running(context.instance, [RETRAIN, DAILY, CATCH_UP]):
         return dg.SensorResult(skip_reason="a run of the pool has not ended yet")
     settings, today, now = pool.settings, pool.settings.last_closed(), pool.now()
-    store, needed, members = pool.store, settings.min_history_bars, pool.members
+    needed, members = settings.min_history_bars, pool.members
+    spans = bar_spans(pool.store, {member.symbol for member in members})
     ready = {
         symbol
-        for symbol in {member.symbol for member in members}
-        if not is_behind(store, symbol, today) and not is_too_young(store, symbol, today, needed)
+        for symbol, (rows, last) in spans.items()
+        if last >= today and rows - (last - today).days >= needed
     }
     current = [member for member in members if member.symbol in ready]
     states, faults = observe_members(
-        pool.store, pool.registry, current, pool.recipe, settings.review_window_days, today, now
-    )
+        pool.store, pool.registry, current, pool.recipe, settings.review_window_days, today, now,
+        OBSERVED_AT_ONCE,
+    )  # fmt: skip
     for name, fault in faults.items():
         context.log.warning(f"{name} {fault}")
+    if len(states) + len(faults) < len(current):
+        told = f"{len(states)} of {len(current)} members are observed; the next tick goes on"
+        return dg.SensorResult(skip_reason=told)
     rules = settings.retrain_rules
     judged = [judge_staleness(state, today, rules) for state in states]
     requests = follow_requests(context.instance, context.cursor, now)

@@ -12,6 +12,10 @@ from crypto_pool.domain.promotion import APPOINTMENTS, TRAININGS
 
 ROLLED_BACK = "rolled back"
 ORIGINS_BARRED = 2
+_TOLD = (
+    *("decided_at_utc", "as_of", "decision", "serving_version", "model_version", "model_sha256"),
+    "reason",
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,13 @@ class Standing:
     @classmethod
     def of(cls, decisions: pd.DataFrame, moment: datetime | None = None) -> "Standing":
         """Read the decisions about one member, oldest first, as far as they were taken by then."""
-        if moment is not None and not decisions.empty:
-            decisions = decisions[decisions["decided_at_utc"] <= naive_utc(moment)]
+        end = None if moment is None else naive_utc(moment)
         standing, latest = cls(), None
-        for row in decisions.to_dict("records"):
+        told = [name for name in _TOLD if name in decisions]
+        for values in zip(*(decisions[name].tolist() for name in told), strict=True):
+            row = dict(zip(told, values, strict=True))
+            if end is not None and row["decided_at_utc"] > end:
+                continue
             standing = standing._after(row, is_latest=latest is None or row["as_of"] >= latest)
             latest = row["as_of"] if latest is None else max(latest, row["as_of"])
         return standing

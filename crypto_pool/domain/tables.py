@@ -365,7 +365,7 @@ PANEL_FORECASTS = Table(
         *_TERMS,
     ),
     key=("bar_date", "symbol"),
-    partitioned_by=(),
+    partitioned_by=("origin",),
 )
 
 TABLES: Mapping[str, Table] = {

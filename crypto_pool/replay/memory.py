@@ -3,10 +3,11 @@
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -37,10 +38,13 @@ class MemoryStore(FrameStore):
     def __init__(self) -> None:
         super().__init__(f"memory://{uuid4().hex}")
         self._tables: dict[str, dict[str, pa.Table]] = defaultdict(dict)
+        self._written = count()
+        self._marks: dict[tuple[str, str], str] = {}
 
     def write(self, table: str, key: str, frame: pd.DataFrame) -> str:
         """Replace a partition as a whole."""
         self._tables[table][key] = pa.Table.from_pandas(frame)
+        self._marks[table, key] = str(next(self._written))
         return self.path(table, key)
 
     def remove(self, table: str, key: str) -> None:
@@ -55,6 +59,10 @@ class MemoryStore(FrameStore):
     def keys(self, table: str, prefix: str = "") -> list[str]:
         """Sorted keys of a table's partitions that begin so."""
         return sorted(key for key in self._tables[table] if key.startswith(prefix))
+
+    def marks(self, table: str, prefix: str = "") -> dict[str, str]:
+        """Return by key the number of a partition's writing."""
+        return {key: self._marks[table, key] for key in self.keys(table, prefix)}
 
     @contextmanager
     def lock(self, table: str, key: str) -> Iterator[None]:
@@ -182,6 +190,11 @@ class MemoryVersions(Versions):
             if known.version == str(version):
                 return known
         raise ModelUnavailable(f"{member_name} has no version {version}")
+
+    def get_all(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+        """Return those of many registered versions that there are."""
+        there = ((name, one) for name, _ in wanted for one in self._versions[name])
+        return {(name, one.version): one for name, one in there}
 
     def of_run(self, member_name: str, run_id: str) -> Version | None:
         """Return the version registered for a run, if there is one."""

@@ -94,8 +94,8 @@ class DayForecaster:
         frames: FrameCache | None = None,
     ) -> "DayForecaster":
         """Read who serves, and in whose shadow; `recipe` is the pool's."""
-        champions, frames = champions_of(store, registry, members), frames or FrameCache(store)
         decisions, panel = Ledger(store).by_member(), stored_forecasts(store, recipe.target)
+        champions, frames = champions_of(registry, decisions, members), frames or FrameCache(store)
         return cls(
             store,
             registry,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+
+import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.columns import Table
@@ -11,7 +12,7 @@ from crypto_pool.domain.market import Member
 from crypto_pool.domain.recipe import LONGEST_HORIZON
 from crypto_pool.domain.tables import MEMBER, MISSING_FORECASTS, OUTCOMES, PREDICTIONS
 from crypto_pool.errors import CorruptPartition, MissingPartition
-from crypto_pool.workflow.pulling import last_bar
+from crypto_pool.workflow.pulling import bar_spans
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindo
     A day owes a forecast of each member, from the pool's first forecast on.
     """
     symbols = list(dict.fromkeys(member.symbol for member in members))
+    spans = bar_spans(store, symbols)
     begun = min(store.keys(PREDICTIONS.store_name), default=window.last_closed.isoformat())
     owed = {
         day: frozenset({member.name for member in members} - settled_members(store, day))
@@ -71,7 +73,7 @@ def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindo
         if day.isoformat() >= begun
     }
     return DayPlan(
-        behind=tuple(s for s in symbols if is_behind(store, s, window.last_closed)),
+        behind=tuple(s for s in symbols if s not in spans or spans[s].last < window.last_closed),
         forecast={day: missing for day, missing in owed.items() if missing},
         score=days_to_score(store, window),
     )
@@ -87,39 +89,28 @@ def days_to_score(store: FrameStore, window: CatchUpWindow) -> tuple[date, ...]:
     )
 
 
-def is_behind(store: FrameStore, symbol: str, last_closed: date) -> bool:
-    """Whether a coin lacks the last closed bar; one whose bars cannot be read does."""
-    try:
-        latest = last_bar(store, symbol)
-    except CorruptPartition:
-        return True
-    return latest is None or latest < last_closed
-
-
 def _owes_outcomes(store: FrameStore, day: date, window: CatchUpWindow) -> bool:
-    matured = {
-        _name(row)
-        for row in _rows(store, PREDICTIONS, day, "prediction_window_days")
-        if window.matures(day, row["prediction_window_days"])
-    }
-    return bool(matured and matured - set(map(_name, _rows(store, OUTCOMES, day))))
+    forecasts = _rows(store, PREDICTIONS, day, "prediction_window_days")
+    if forecasts.empty:
+        return False
+    matured = [window.matures(day, horizon) for horizon in forecasts["prediction_window_days"]]
+    return bool(_names(forecasts[matured]) - _names(_rows(store, OUTCOMES, day)))
 
 
 def settled_members(store: FrameStore, day: date) -> set[str]:
     """Return members with a forecast of a day, or a reason that asking again does not change."""
     missing = _rows(store, MISSING_FORECASTS, day, "has_bar")
-    there = [*_rows(store, PREDICTIONS, day), *(row for row in missing if row["has_bar"])]
-    return set(map(_name, there))
+    settled = missing if missing.empty else missing[missing["has_bar"].astype(bool)]
+    return _names(_rows(store, PREDICTIONS, day)) | _names(settled)
 
 
-def _rows(store: FrameStore, table: Table, day: date, *columns: str) -> list[dict[Any, Any]]:
+def _rows(store: FrameStore, table: Table, day: date, *columns: str) -> pd.DataFrame:
     """Some columns of a day's rows; a damaged file has none, so that it is made again or named."""
     try:
-        frame = store.read(table.store_name, day.isoformat(), (*MEMBER, *columns))
+        return store.read(table.store_name, day.isoformat(), (*MEMBER, *columns))
     except (MissingPartition, CorruptPartition):
-        return []
-    return frame.to_dict("records")
+        return pd.DataFrame()
 
 
-def _name(row: Mapping[Any, Any]) -> str:
-    return f"{row['symbol']}_{row['trend']}"
+def _names(rows: pd.DataFrame) -> set[str]:
+    return set() if rows.empty else set(rows["symbol"] + "_" + rows["trend"])

@@ -1,28 +1,46 @@
 """What is known of each member on a day, as the rules of staleness ask for it."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
+from crypto_pool.adapters.derived import Derived, digest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.drift import RECENT_ROWS, InputSpan, per_price
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.performance import measure
 from crypto_pool.domain.promotion import TRAININGS
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.review import record_of
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.tables import OUTCOMES, PROMOTIONS
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.promotion.reconciling import Champion, champion_of
+from crypto_pool.workflow.promotion.reconciling import (
+    Champion,
+    champion_of,
+    serving_versions,
+)
 from crypto_pool.workflow.reviewing import Outcomes
+from crypto_pool.workflow.snapshots import TABLE as SNAPSHOTS
 from crypto_pool.workflow.snapshots import load_snapshot
+
+STATE = TypeAdapter(MemberState)
+# The domain's modules by which a member is observed.
+RULES = ("drift", "performance", "review", "standing", "staleness")
+OBSERVED_AT_ONCE = 200
+"""Members of whom a tick, to which Dagster gives a minute, looks at all that is stored."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +114,91 @@ def observe_members(
     window_days: int,
     as_of: date,
     now: datetime,
+    at_most: int | None = None,
 ) -> tuple[list[MemberState], dict[str, str]]:
-    """Give the states of members, and by name why one cannot be observed."""
+    """Give the states of members, and by name why one cannot be observed.
+
+    A state that nothing has touched since is as it was observed then. Of the others `at_most`
+    so many are observed, if that is given, and the rest are in neither.
+    """
+    rules = code_version(*RULES), code_version()
+    marks = _marks(store, members, [as_of, window_days, now.date(), recipe, rules])
+    kept = Derived(store, "member_states")
+    states = _unchanged(store, registry, kept.current(marks))
+    missing = [member for member in members if member.name not in states]
+    if not missing:
+        return list(states.values()), {}
     outcomes = Outcomes.read(store, as_of, window_days)
-    observer = Observer(FrameCache(store), recipe, outcomes, now)
     decisions = Ledger(store).by_member()
-    states: list[MemberState] = []
+    lasting: dict[str, Any] = {}
     faults: dict[str, str] = {}
-    for member in members:
-        try:
-            decided = decisions.of(member)
-            champion = champion_of(registry, member, decided)
-            states.append(observer.observe(member, champion, decided))
-        except Exception as error:  # the boundary that isolates one member from the others
-            faults[member.name] = f"cannot be observed: {type(error).__name__}: {error}"
-    return states, faults
+    try:
+        known, unanswered = serving_versions(registry, decisions), None
+    except Exception as error:  # MLflow does not answer: who serves cannot be observed
+        known, unanswered = {}, error
+    for _, of_coin in groupby(missing, lambda member: member.symbol):
+        observer = Observer(FrameCache(store), recipe, outcomes, now)
+        for member in of_coin:
+            if len(lasting) == at_most:
+                break
+            try:
+                decided = decisions.of(member)
+                if unanswered is not None:
+                    raise unanswered
+                champion = champion_of(registry, member, decided, known)
+                states[member.name] = state = observer.observe(member, champion, decided)
+            except Exception as error:  # the boundary that isolates one member from the others
+                faults[member.name] = f"cannot be observed: {type(error).__name__}: {error}"
+                continue
+            later = len(decided) and decided["decided_at_utc"].max() > naive_utc(now)
+            if not champion.fault and not later:
+                lasting[member.name] = {
+                    "state": STATE.dump_python(state, mode="json"),
+                    "serving": champion.standing.serving,
+                    "version": _told(champion.version),
+                    "data_hash": champion.version and champion.version.tags["data_hash"],
+                }
+    kept.keep(marks, lasting)
+    return [states[member.name] for member in members if member.name in states], faults
+
+
+def _marks(store: FrameStore, members: Sequence[Member], basis: Sequence[object]) -> dict[str, str]:
+    """Return by member what tells all that its state is made of, but for what MLflow holds."""
+    bars, features = store.marks("daily_bars"), store.marks("feature_table")
+    decided: dict[str, list[str]] = defaultdict(list)
+    for key, mark in sorted(store.marks(PROMOTIONS.store_name).items()):
+        decided["|".join(key.split("|")[:2])] += [key, mark]
+    shared = digest(basis, sorted(store.marks(OUTCOMES.store_name).items()))
+    return {
+        one.name: digest(
+            shared, bars.get(one.symbol), features.get(one.symbol), decided[one.partition_key]
+        )
+        for one in members
+    }
+
+
+def _unchanged(
+    store: FrameStore, registry: ModelRegistry, kept: Mapping[str, Any]
+) -> dict[str, MemberState]:
+    """Return the kept states whose champion is in MLflow, and its rows in the store, as then."""
+    pairs = {name: (name, one["serving"]) for name, one in kept.items() if one["serving"]}
+    try:
+        there = registry.versions.get_all(pairs.values()) if pairs else {}
+    except Exception:  # MLflow does not answer: those with a champion are asked for, and say so
+        there = {}
+    snapshots = set(store.keys(SNAPSHOTS))
+    return {
+        name: STATE.validate_python(one["state"])
+        for name, one in kept.items()
+        if name not in pairs
+        or (one["version"] == _told(there.get(pairs[name])) and one["data_hash"] in snapshots)
+    }
+
+
+def _told(version: Version | None) -> str:
+    if version is None:
+        return ""
+    return digest(version.run_id, version.location, sorted(version.tags.items()))
 
 
 def last_training(

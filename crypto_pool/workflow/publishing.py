@@ -1,78 +1,117 @@
-"""What is published: every table as it is stored, and what is damaged as it last was published."""
+"""What is published: every table as it is stored, and what is damaged as it last was published.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+A publication takes from the one before what has not changed, by the marks of the stored files.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from crypto_pool.adapters.derived import digest
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.prediction_tables import query
+from crypto_pool.adapters.prediction_tables import (
+    Sources,
+    note_sources,
+    noted_sources,
+    publish,
+    publishing,
+)
+from crypto_pool.adapters.publication_rows import Change, create_statements
 from crypto_pool.domain.columns import Table
-from crypto_pool.domain.recipe import Terms
-from crypto_pool.domain.tables import CHAMPIONS, TABLES
+from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.tables import CHAMPIONS, PANEL_FORECASTS, TABLES
 from crypto_pool.errors import QueryError
+from crypto_pool.workflow.panel import panel_terms
+
+FILES_AT_ONCE = 250
+STORED_IN = "stored in"
 
 
-@dataclass
-class Readings:
-    """The rows of each table, and by partition why one of its files could not be read."""
+def publish_pool(store: FrameStore, data_dir: Path, recipe: Recipe) -> tuple[Path, dict[str, str]]:
+    """Publish what is stored; give the file, and by partition why one cannot be read.
 
-    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-
-
-def read_tables(store: FrameStore, data_dir: Path, prefixes: Mapping[str, str]) -> Readings:
-    """Read all tables; of a damaged file the rows of the last publication stay.
-
-    `prefixes` narrow a table to the files whose keys begin so.
+    Where the last publication cannot be gone on from, all is read anew.
     """
-    readings = Readings()
-    for name, table in TABLES.items():
-        key_column = "symbol" if table.partitioned_by == ("symbol",) else None
-        frame, damaged = store.read_sound(table.store_name, key_column, prefixes.get(name, ""))
-        if any(frame.index.names):
-            frame = frame.reset_index()
-        for key, fault in damaged.items():
-            readings.faults[key] = f"{type(fault).__name__}: {fault}"
-        if damaged:
-            frame = _with_published(frame, table, list(damaged), data_dir)
-        readings.frames[name] = frame
-    return readings
+    with publishing(data_dir):
+        noted = noted_sources(data_dir)
+        try:
+            return _publish(store, data_dir, recipe, noted)
+        except QueryError:
+            if not noted:
+                raise
+            return _publish(store, data_dir, recipe, {})
 
 
-def tell_faults(champions: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Add to champions how the terms each was made on differ from the pool's, in words."""
+def _publish(
+    store: FrameStore, data_dir: Path, recipe: Recipe, noted: Sources
+) -> tuple[Path, dict[str, str]]:
+    made = {name: _Update(store, table, recipe, noted) for name, table in TABLES.items()}
+    path = publish(data_dir, {name: one.change for name, one in made.items()})
+    note_sources(data_dir, {name: one.published for name, one in made.items()})
+    return path, {key: why for one in made.values() for key, why in one.faults.items()}
 
-    def fault(row: pd.Series) -> str | None:
+
+class _Update:
+    """How a table differs from its last publication; its files are read as they are written."""
+
+    def __init__(self, store: FrameStore, table: Table, recipe: Recipe, noted: Sources) -> None:
+        self.store, self.table, self.terms = store, table, recipe.terms(())
+        self.prefix = f"{panel_terms(recipe.target)}|" if table is PANEL_FORECASTS else ""
+        self.before = noted.get(table.name, {})
+        shown = digest(create_statements(table), self.terms if table is CHAMPIONS else "")
+        self.marks = {
+            key: f"{mark} {shown}"
+            for key, mark in store.marks(table.store_name, self.prefix).items()
+        }
+        self.faults: dict[str, str] = {}
+        self.is_orderly = True
+        keys = self.marks.keys() | self.before.keys()
+        changed = {key for key in keys if self.marks.get(key) != self.before.get(key)}
+        groups = frozenset(map(self._group, changed))
+        # Where most has changed, a table is written anew: that is faster, and leaves no gaps.
+        is_whole = not self.before or 2 * len(groups) > len(set(map(self._group, keys)))
+        self.change = Change(self._frames(groups, is_whole), None if is_whole else groups)
+
+    @property
+    def published(self) -> dict[str, str]:
+        """The marks of the files whose rows are published; a damaged one's is as it was.
+
+        None where a file holds another's rows, which nobody would find again.
+        """
+        if not self.is_orderly:
+            return {}
+        sound = {key: mark for key, mark in self.marks.items() if key not in self.faults}
+        return sound | {key: self.before[key] for key in self.faults if key in self.before}
+
+    def _group(self, key: str) -> tuple[str, ...]:
+        parts = key.split("|")[bool(self.prefix) :]
+        return tuple(parts[: len(self.table.partitioned_by)])
+
+    def _frames(self, groups: frozenset[tuple[str, ...]], is_whole: bool) -> Iterator[pd.DataFrame]:
+        keys = [key for key in sorted(self.marks) if is_whole or self._group(key) in groups]
+        for start in range(0, len(keys), FILES_AT_ONCE):
+            yield self._read(keys[start : start + FILES_AT_ONCE])
+
+    def _read(self, keys: Sequence[str]) -> pd.DataFrame:
+        by_coin = self.table.partitioned_by == ("symbol",)
+        key_column = "symbol" if by_coin else STORED_IN
+        frame, damaged = self.store.read_sound(self.table.store_name, key_column, keys=keys)
+        self.faults |= {key: f"{type(why).__name__}: {why}" for key, why in damaged.items()}
+        self.change.damaged.update(map(self._group, damaged))
+        if not by_coin and not frame.empty:
+            names = self.table.partitioned_by
+            texts = (frame.reset_index()[name].astype(str) for name in names)
+            told = zip(*(text.str.removesuffix(" 00:00:00") for text in texts), strict=True)
+            self.is_orderly &= list(told) == list(map(self._group, frame.pop(STORED_IN)))
+        if self.table is CHAMPIONS and not frame.empty:
+            faults = map(self._fault, frame.to_dict("records"))
+            return frame.assign(fault=pd.Series(list(faults), dtype=object))
+        return frame
+
+    def _fault(self, row: Mapping[object, object]) -> str | None:
+        """Say how the terms a champion was made on differ from the pool's."""
         given = CHAMPIONS.row({str(name): value for name, value in row.items()})
         made_on = {name: str(value) for name, value in given.items() if value is not None}
-        changed = terms.difference(made_on)
+        changed = self.terms.difference(made_on)
         return f"its terms are not the pool's: {changed}" if changed else None
-
-    return champions if champions.empty else champions.assign(fault=champions.apply(fault, axis=1))
-
-
-def _with_published(
-    frame: pd.DataFrame, table: Table, damaged: list[str], data_dir: Path
-) -> pd.DataFrame:
-    """Add what the last publication has of damaged files; nothing if none can be read."""
-    try:
-        published = query(data_dir, f"SELECT * FROM {table.name}")
-    except QueryError:
-        return frame
-    width = len(table.partitioned_by)
-    wanted = {tuple(key.split("|")[:width]) for key in damaged}
-    known = {_texts(row, table.key) for row in frame.to_dict("records")}
-    lost = [
-        _texts(row, table.partitioned_by) in wanted and _texts(row, table.key) not in known
-        for row in published.to_dict("records")
-    ]
-    rows = published[lost].dropna(axis="columns", how="all")
-    if rows.empty or frame.empty:
-        return rows if frame.empty else frame
-    return pd.DataFrame([*frame.to_dict("records"), *rows.to_dict("records")])
-
-
-def _texts(row: Mapping[object, object], names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(str(row[name]).removesuffix(" 00:00:00") for name in names)

@@ -1,11 +1,14 @@
 """Pull a coin: ask the provider, validate the bars, join what is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 import pandas as pd
 
+from crypto_pool.adapters.derived import Derived
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.adapters.rate_limit import PullPlan
@@ -17,6 +20,7 @@ from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
     BrokenHistory,
+    CorruptPartition,
     DailyQuotaExhausted,
     HistoryChanged,
     InsufficientHistory,
@@ -43,7 +47,7 @@ class Puller:
         """What of a batch fits today's requests; None where nobody counts them."""
         if not isinstance(self.provider, MeteredProvider):
             return None
-        last_bars = {symbol: last for symbol in symbols if (last := last_bar(self.store, symbol))}
+        last_bars = {symbol: span.last for symbol, span in bar_spans(self.store, symbols).items()}
         return self.provider.plan_pull(symbols, last_bars, with_indicators)
 
     def pull(self, symbol: str) -> tuple[Merge, tuple[str, ...]]:
@@ -150,6 +154,31 @@ def _volume_notes(symbol: str, merge: Merge) -> list[str]:
 def stored_bars(store: FrameStore, symbol: str) -> pd.DataFrame | None:
     """The stored bars of a coin, if there are any."""
     return store.read("daily_bars", symbol) if store.exists("daily_bars", symbol) else None
+
+
+class BarSpan(NamedTuple):
+    """How many bars a coin has, and the last one's date."""
+
+    rows: int
+    last: date
+
+
+def bar_spans(store: FrameStore, symbols: Iterable[str]) -> dict[str, BarSpan]:
+    """Return the spans of coins, without those that have no bars or whose bars cannot be read.
+
+    Bars are read where they changed since this was last asked.
+    """
+    there, kept, made = store.marks("daily_bars"), Derived(store, "bar_spans"), {}
+    marks = {symbol: there[symbol] for symbol in symbols if symbol in there}
+    found = kept.current(marks)
+    for symbol in marks.keys() - found.keys():
+        with suppress(CorruptPartition, MissingPartition):
+            days = store.read("daily_bars", symbol).index
+            if len(days):
+                made[symbol] = [len(days), f"{days.max():%Y-%m-%d}"]
+    kept.keep(marks, made)
+    spans = found | made
+    return {s: BarSpan(rows, date.fromisoformat(last)) for s, (rows, last) in spans.items()}
 
 
 def last_bar(store: FrameStore, symbol: str) -> date | None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -70,15 +71,23 @@ class Reviewer:
     now: datetime
     dagster_run_id: str
 
-    def review(self, member: Member, outcomes: Outcomes, decisions: pd.DataFrame) -> dict[str, Any]:
+    def review(
+        self,
+        member: Member,
+        outcomes: Outcomes,
+        decisions: pd.DataFrame,
+        known: Mapping[tuple[str, str], Version] = MappingProxyType({}),
+    ) -> dict[str, Any]:
         """Review one member; its row of realised_performance.
+
+        Versions that are `known` are not asked for again.
 
         Raises:
             ModelUnavailable: the previous version is to return and does not load.
         """
         found = outcomes.of(member)
         performance = measure(found.served, self.rules.horizon)
-        serving = champion_of(self.registry, member, decisions)
+        serving = champion_of(self.registry, member, decisions, known)
         champion, standing = serving.version, serving.standing
         if champion is None:
             return self._row(member, None, performance)

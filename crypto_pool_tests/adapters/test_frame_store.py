@@ -290,3 +290,45 @@ def test_a_store_that_does_not_answer_is_named_whatever_is_asked(ask) -> None:
     with pytest.raises(StoreUnavailable, match="gone://bucket/pool does not answer") as refused:
         ask(FrameStore("gone://bucket/pool"))
     assert "CRYPTO_POOL_PARQUET_ROOT" in str(refused.value)
+
+
+def test_what_is_kept_of_a_table_equals_what_its_files_hold(tmp_path: Path) -> None:
+    """After one was added, replaced, removed or damaged, and where what was kept is garbage."""
+
+    store = FrameStore(str(tmp_path))
+
+    def is_equal() -> bool:
+        kept, faults = store.read_kept("promotions")
+        read, damaged = store.read_sound("promotions")
+        return kept.equals(read) and faults.keys() == damaged.keys()
+
+    for key in ("BTC|uptrend|1", "ETH|uptrend|1", "BTC|uptrend|2"):
+        store.write("promotions", key, make_frame(2).reset_index())
+        assert is_equal()
+    store.write("promotions", "BTC|uptrend|1", make_frame(3).reset_index())
+    assert is_equal()
+    store.remove("promotions", "ETH|uptrend|1")
+    assert is_equal()
+    kept = Path(store.path("derived", "promotions"))
+    for left in (kept.read_bytes()[:-20], b""):
+        kept.write_bytes(left)
+        assert is_equal()
+    store.write("derived", "promotions", make_frame(1))
+    assert is_equal()
+    damaged = Path(store.path("promotions", "BTC|uptrend|2"))
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    assert is_equal()
+    assert len(store.read_kept("promotions")[0]) == 3
+
+
+def test_marks_tell_a_file_from_all_it_was(store: FrameStore) -> None:
+    store.write("daily_bars", "BTC", make_frame(1))
+    store.write("daily_bars", "ETH", make_frame(1))
+    before = store.marks("daily_bars")
+    assert store.marks("daily_bars") == before
+    store.write("daily_bars", "BTC", make_frame(1))
+    after = store.marks("daily_bars")
+    assert after["ETH"] == before["ETH"]
+    assert after["BTC"] != before["BTC"]
+    assert store.marks("daily_bars", "B").keys() == {"BTC"}
+    assert store.marks("none") == {}

@@ -31,7 +31,7 @@ OTHER = Member("AAA", Trend.DOWNTREND)
 
 
 def forecast(pool, bar_date, *members):
-    champions = champions_of(pool.store, pool.registry, members or [MEMBER])
+    champions = champions_of(pool.registry, Ledger(pool.store).by_member(), members or [MEMBER])
     frames, target = FrameCache(pool.store), pool.recipe.target
     return DayForecaster(
         pool.store,

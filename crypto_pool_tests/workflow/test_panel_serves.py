@@ -65,7 +65,7 @@ def test_every_candidate_is_judged_where_there_is_a_panel_and_told_what_it_adds(
 
 
 def test_where_no_candidate_adds_enough_the_panel_serves_under_its_name(pool: SmallPool) -> None:
-    champion = champions_of(pool.store, pool.registry, [MEMBER])[MEMBER]
+    champion = champions_of(pool.registry, Ledger(pool.store).by_member(), [MEMBER])[MEMBER]
     assert champion.version is not None
     tags = champion.version.tags
     assert tags["classifier"] == "Panel"
@@ -79,7 +79,7 @@ def test_where_no_candidate_adds_enough_the_panel_serves_under_its_name(pool: Sm
 def test_a_day_is_forecast_by_the_stored_panel_whatever_the_features(
     pool: SmallPool, is_torn: bool
 ) -> None:
-    champion = champions_of(pool.store, pool.registry, [MEMBER])[MEMBER]
+    champion = champions_of(pool.registry, Ledger(pool.store).by_member(), [MEMBER])[MEMBER]
     terms = pool.recipe.terms(pool.table(FIRST).features.columns)
     decisions = Ledger(pool.store).of_member(MEMBER)
     chosen = choose_forecaster(pool.registry, champion, decisions, FIRST, terms)

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.mlflow.runs import HASHES_TAG
+from crypto_pool.adapters.mlflow.versions import model_name
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.review import ReviewRules
 from crypto_pool.domain.standing import Standing
+from crypto_pool.workflow import monitoring
 from crypto_pool.workflow.forecasting import choose_forecaster, forecast
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.monitoring import observe_members
@@ -166,8 +169,8 @@ def test_a_member_that_cannot_be_observed_stops_no_other(pool):
     champion = pool.champion.version
     bare = replace(champion, member_name=OTHER.name, tags={}, ledger_hashes={})
 
-    versions = {MEMBER.name: champion, OTHER.name: bare}
-    registry = SimpleNamespace(versions=SimpleNamespace(get=lambda name, _: versions[name]))
+    versions = {(one.member_name, one.version): one for one in (champion, bare)}
+    registry = SimpleNamespace(versions=SimpleNamespace(get_all=lambda _: versions))
     Ledger(pool.store).record(a_decision(OTHER, noon_after(SECOND), decision="rolled back"))
     states, faults = observe_members(
         pool.store, registry, [OTHER, MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
@@ -186,3 +189,70 @@ def test_a_damaged_day_of_outcomes_is_named_and_the_others_are_reviewed(pool):
     assert len(outcomes.served) == 200
     assert list(outcomes.faults) == [f"prediction_outcomes {last}"]
     assert "run `crypto-pool predict`" in outcomes.faults[f"prediction_outcomes {last}"]
+
+
+def look(pool, as_of, **options):
+    """Observe as the pool does, beside what is found where nothing was kept."""
+    arguments = [MEMBER], options.pop("recipe", Recipe()), 240, as_of, noon_after(as_of)
+    kept = observe_members(pool.store, pool.registry, *arguments, **options)
+    if pool.store.exists("derived", "member_states"):
+        pool.store.remove("derived", "member_states")
+    assert kept == observe_members(pool.store, pool.registry, *arguments, **options)
+    return kept[0]
+
+
+def later_rows(pool, table, days=80, **changed):
+    rows = pool.store.read(table, MEMBER.symbol)
+    added = rows.tail(days).assign(**changed)
+    added.index += pd.Timedelta(days=days)
+    pool.store.write(table, MEMBER.symbol, pd.concat([rows, added]))
+
+
+def test_what_is_kept_of_a_member_equals_what_is_found_anew(pool, monkeypatch):
+    """Whatever changes, by whatever hand: bars, features, ledger, outcomes, day, terms, code."""
+    assert look(pool, TODAY) == look(pool, TODAY)
+    assert look(pool, TODAY + timedelta(days=1))
+    assert "target_pct was" in look(pool, TODAY, recipe=Recipe(Target(pct=0.1)))[0].fault
+
+    before = look(pool, TODAY)[0]
+    for table in ("daily_bars", "feature_table"):
+        later_rows(pool, table)
+    assert look(pool, TODAY)[0].new_labelled_rows == before.new_labelled_rows + 80
+    later_rows(pool, "daily_bars", 40)
+    later_rows(pool, "feature_table", 40, MACD=1e6)
+    assert look(pool, TODAY)[0].drifted_feature == "MACD"
+
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
+    assert look(pool, TODAY)[0].performance.rows == 200
+    review(pool)
+    [found] = look(pool, TODAY)
+    assert "worse than the reference" in found.quarantine
+
+    with monkeypatch.context() as patch:
+        patch.setattr(monitoring, "code_version", lambda *_: "another")
+        assert look(pool, TODAY)[0].code_changed
+    assert not look(pool, TODAY)[0].code_changed
+
+    pool.appoint(SECOND, STAYS)
+    [found] = look(pool, SECOND)
+    assert (found.quarantine, found.trained_as_of) == ("", SECOND)
+
+
+def test_a_champion_that_mlflow_lost_or_changed_is_found_though_nothing_else_changed(pool):
+    assert look(pool, TODAY)[0].fault == ""
+    client, version = pool.registry.client, pool.champion.version
+    name = model_name(MEMBER.name)
+    client.set_model_version_tag(name, version.version, "target_pct", "0.1")
+    assert "target_pct was 0.1 and is 0.05" in look(pool, TODAY)[0].fault
+    client.set_model_version_tag(name, version.version, HASHES_TAG, '{"a": "b"}')
+    assert "another than the ledger let serve" in look(pool, TODAY)[0].fault
+    client.delete_model_version(name, version.version)
+    assert "gone from MLflow" in look(pool, TODAY)[0].fault
+
+
+def test_a_tick_observes_some_members_and_the_next_goes_on(pool):
+    other = Ledger(pool.store).of_member(MEMBER).assign(trend="downtrend", serving_version=None)
+    pool.store.write("promotions", f"{OTHER.partition_key}|1", other)
+    arguments = [OTHER, MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
+    seen = [observe_members(pool.store, pool.registry, *arguments, 1)[0] for _ in range(2)]
+    assert [[state.member for state in states] for states in seen] == [[OTHER], [OTHER, MEMBER]]

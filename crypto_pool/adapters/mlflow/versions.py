@@ -4,8 +4,8 @@ Who serves is written in the ledger; the aliases follow it.
 """
 
 import json
-from collections import namedtuple
-from collections.abc import Mapping
+from collections import defaultdict, namedtuple
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -45,9 +45,20 @@ PROMISED = {
     "promised_skill_over_reference": "skill over the random-walk reference",
 }
 PAGE_SIZE = 1000
-STORED = """SELECT version, run_id, source, creation_time FROM model_versions
-    WHERE name = ? AND version = ? AND current_stage <> 'Deleted_Internal'"""
-STORED_TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+CHUNK = 10_000  # of versions; SQLite takes three times as many values in a query
+# By the primary keys, which begin with the workspace; that of tags has the key before the name.
+STORED = """WITH wanted(name, version) AS (VALUES {})
+    SELECT v.name, v.version, run_id, source, creation_time
+    FROM wanted CROSS JOIN model_versions v
+        ON v.workspace = 'default' AND v.name = wanted.name AND v.version = wanted.version
+    WHERE current_stage <> 'Deleted_Internal'"""
+STORED_TAGS = """WITH RECURSIVE wanted(name, version) AS (VALUES {}), keys(key) AS (
+        SELECT min(key) FROM model_version_tags WHERE workspace = 'default' UNION ALL
+        SELECT (SELECT min(key) FROM model_version_tags
+            WHERE workspace = 'default' AND key > keys.key) FROM keys WHERE key IS NOT NULL)
+    SELECT t.name, t.version, t.key, value
+    FROM keys CROSS JOIN wanted CROSS JOIN model_version_tags t ON t.workspace = 'default'
+        AND t.key = keys.key AND t.name = wanted.name AND t.version = wanted.version"""
 STORED_ALIASES = """SELECT name, alias, version FROM registered_model_tags
     LEFT JOIN registered_model_aliases USING (name) WHERE key = ? AND value = ?"""
 ModelVersion = namedtuple("ModelVersion", "version run_id source creation_timestamp")
@@ -123,9 +134,8 @@ class Versions:
     def get(self, member_name: str, version: str) -> Version:
         """Return any registered version; raises ModelUnavailable with those there are."""
         name = model_name(member_name)
-        for found in self.store.rows(STORED, name, str(version)) or ():
-            tags = dict(self.store.rows(STORED_TAGS, name, str(version)) or ())
-            return _version(member_name, ModelVersion(*found), tags)
+        for found in (self._stored([(member_name, str(version))]) or {}).values():
+            return found
         from mlflow.exceptions import MlflowException
 
         try:
@@ -137,6 +147,36 @@ class Versions:
             there = f"there are {', '.join(map(str, known))}" if known else "there is none"
             raise ModelUnavailable(f"{name} has no version {version}: {there}.") from fault
         return _version(member_name, found, found.tags)
+
+    def get_all(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+        """Return those of many registered versions that there are, by member and version."""
+        pairs = list(wanted)
+        found = self._stored(pairs)
+        if found is None and pairs:
+            own = {model_name(member_name): member_name for member_name, _ in pairs}
+            every = [_version(own[v.name], v, v.tags) for v in self._all("") if v.name in own]
+            there = {(one.member_name, one.version): one for one in every}
+            return {pair: there[pair] for pair in pairs if pair in there}
+        return found or {}
+
+    def _stored(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version] | None:
+        """Read versions of an SQLite store off its tables; None of another store."""
+        found: dict[tuple[str, str], Version] = {}
+        for start in range(0, len(wanted), CHUNK):
+            own = {(model_name(name), version): name for name, version in wanted[start:][:CHUNK]}
+            asked, values = ", ".join(["(?, ?)"] * len(own)), [one for key in own for one in key]
+            versions = self.store.rows(STORED.format(asked), *values)
+            stored_tags = self.store.rows(STORED_TAGS.format(asked), *values)
+            if versions is None or stored_tags is None:
+                return None
+            tags: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+            for name, version, key, value in stored_tags:
+                tags[name, str(version)][key] = value
+            for name, version, *told in versions:
+                key = name, str(version)
+                made = _version(own[key], ModelVersion(version, *told), tags[key])
+                found[own[key], str(version)] = made
+        return found
 
     def of_run(self, member_name: str, run_id: str) -> Version | None:
         """Return the version registered for a run, if there is one."""

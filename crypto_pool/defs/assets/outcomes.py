@@ -18,7 +18,8 @@ from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.workflow.day_forecasts import score_day
 from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+from crypto_pool.workflow.promotion.reconciling import serving_versions
+from crypto_pool.workflow.reviewing import EVERYBODY, Outcomes, Reviewer
 
 
 @batched_asset(
@@ -55,24 +56,26 @@ def realised_performance(
     """What champions delivered; one that is worse than the reference is quarantined.
 
     Where the version before it does better in its shadow, that one serves again. A member
-    that cannot be reviewed goes on record, and holds up neither the others nor the publication.
+    that cannot be reviewed goes on record, and holds up neither the others nor the publication;
+    where MLflow does not answer, that is nobody.
     """
-    reviewer = Reviewer(
-        pool.store,
-        pool.registry,
-        pool.settings.review_rules,
-        pool.as_of,
-        pool.now(),
-        context.run.run_id,
-    )
     outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
     for key, fault in outcomes.faults.items():
         record_failure(context, context.asset_key, key, f"CorruptPartition: {fault}")
-    decisions = Ledger(pool.store).by_member()
+    decisions, members = Ledger(pool.store).by_member(), pool.members
+    rules, known = pool.settings.review_rules, {}
+    registry: Any = None  # and nobody to be reviewed by it
+    try:
+        registry = pool.registry
+        known = serving_versions(registry, decisions)
+    except Exception as error:  # the boundary of MLflow, which a day's tables can do without
+        record_failure(context, context.asset_key, EVERYBODY, f"{type(error).__name__}: {error}")
+        members = []
+    reviewer = Reviewer(pool.store, registry, rules, pool.as_of, pool.now(), context.run.run_id)
     rows: list[dict[str, Any]] = []
-    for member in pool.members:
+    for member in members:
         try:
-            row = reviewer.review(member, outcomes, decisions.of(member))
+            row = reviewer.review(member, outcomes, decisions.of(member), known)
         except Exception as error:  # the boundary that isolates one member from the others
             reason = f"{type(error).__name__}: {error}"
             record_failure(context, context.asset_key, member.partition_key, reason)

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crypto_pool.adapters.prediction_tables import publish, publishing
+from crypto_pool.adapters.prediction_tables import query
 from crypto_pool.adapters.publication_copy import copy_publication
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.models import candidate_key, champion
@@ -14,11 +14,12 @@ from crypto_pool.defs.batches import OWNERS, record_failure
 from crypto_pool.defs.heartbeat import tell_published
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.tables import CHAMPIONS, PANEL_FORECASTS
-from crypto_pool.workflow.panel import panel_terms
+from crypto_pool.domain.tables import TABLES
+from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE, observe_members
 from crypto_pool.workflow.promotion.reconciling import reconcile_all
-from crypto_pool.workflow.publishing import read_tables, tell_faults
+from crypto_pool.workflow.publishing import publish_pool
 
+COUNTS = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}_rows" for name in TABLES)
 # What is made by hand reaches the page; a daily run publishes itself, and bars or features alone
 # change nothing that is shown.
 FOLLOW = (
@@ -56,21 +57,24 @@ def prediction_tables(
 
     Of what cannot be read the rows of the last publication stay.
     """
-    faults = reconcile_all(pool.store, pool.registry, pool.members)
-    data_dir = pool.settings.state_dir
-    prefixes = {PANEL_FORECASTS.name: panel_terms(pool.recipe.target)}
-    with publishing(data_dir):
-        readings = read_tables(pool.store, data_dir, prefixes)
-        readings.frames[CHAMPIONS.name] = tell_faults(
-            readings.frames[CHAMPIONS.name], pool.recipe.terms(())
-        )
-        path = publish(data_dir, readings.frames)
-    for key, fault in {**faults, **readings.faults}.items():
+    settings = pool.settings
+    try:
+        unreconciled = reconcile_all(pool.store, pool.registry, pool.members)
+    except Exception as error:  # the boundary of MLflow: rows and aliases stay till it answers
+        unreconciled = {"all": f"{type(error).__name__}: {error}"}
+    path, unread = publish_pool(pool.store, settings.state_dir, pool.recipe)
+    for key, fault in {**unreconciled, **unread}.items():
         record_failure(context, context.asset_key, key, fault)
-    root = pool.settings.publication_root
+    root = settings.publication_root
     copied = {} if root is None else {"copy": copy_publication(path, root)}
-    tell_published(pool.settings)
-    counts = {f"{name}_rows": len(frame) for name, frame in readings.frames.items()}
+    tell_published(settings)
+    if len(pool.members) > OBSERVED_AT_ONCE:  # a tick would need many to look at all
+        observe_members(
+            pool.store, pool.registry, pool.members, pool.recipe, settings.review_window_days,
+            pool.as_of, pool.now(),
+        )  # fmt: skip
+    [counted] = query(settings.state_dir, f"SELECT {COUNTS}").to_dict("records")
+    counts = {str(name): int(count) for name, count in counted.items()}
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(str(path)), **copied, **counts}
     )

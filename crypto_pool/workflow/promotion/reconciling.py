@@ -4,13 +4,15 @@ It can be done at any time and as often as one likes, and for each member by its
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pandas as pd
 
+from crypto_pool.adapters.derived import Derived
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS, Version
 from crypto_pool.domain.market import Member
@@ -35,8 +37,16 @@ class Champion:
     fault: str = ""
 
 
-def champion_of(registry: ModelRegistry, member: Member, decisions: pd.DataFrame) -> Champion:
-    """Return who serves a member by the decisions about it, oldest first."""
+def champion_of(
+    registry: ModelRegistry,
+    member: Member,
+    decisions: pd.DataFrame,
+    known: Mapping[tuple[str, str], Version] = MappingProxyType({}),
+) -> Champion:
+    """Return who serves a member by the decisions about it, oldest first.
+
+    Versions that are `known` are not asked for again.
+    """
     standing = Standing.of(decisions)
     if standing.serving is None:
         return Champion(member, standing, None)
@@ -45,7 +55,9 @@ def champion_of(registry: ModelRegistry, member: Member, decisions: pd.DataFrame
         f"`crypto-pool rollback {member.name} --to VERSION`"
     )
     try:
-        version = registry.versions.get(member.name, standing.serving)
+        version = known.get((member.name, standing.serving)) or registry.versions.get(
+            member.name, standing.serving
+        )
     except ModelUnavailable as fault:
         lost = f"version {standing.serving} serves by the ledger and is gone from MLflow"
         return Champion(member, standing, None, f"{lost} ({fault}); {way_out}")
@@ -56,23 +68,31 @@ def champion_of(registry: ModelRegistry, member: Member, decisions: pd.DataFrame
     return Champion(member, standing, named)
 
 
+def serving_versions(
+    registry: ModelRegistry, decisions: Decisions
+) -> dict[tuple[str, str], Version]:
+    """Return the versions that serve by the ledger, as far as MLflow has them, asked once."""
+    latest = ((one.name, rows["serving_version"].iloc[-1]) for one, rows in decisions.items())
+    return registry.versions.get_all((name, v) for name, v in latest if not pd.isna(v))
+
+
+def champions_of(
+    registry: ModelRegistry, decisions: Decisions, members: Iterable[Member]
+) -> dict[Member, Champion]:
+    """Return who serves each of many members."""
+    known, champions = serving_versions(registry, decisions), {}
+    for member in members:
+        try:
+            champions[member] = champion_of(registry, member, decisions.of(member), known)
+        except CorruptPartition as fault:
+            champions[member] = Champion(member, Standing(), None, str(fault))
+    return champions
+
+
 def as_named(version: Version, standing: Standing) -> Version:
     """Return a version with the hashes that the ledger has of it, whatever MLflow says."""
     named = json.loads(standing.hashes.get(version.version, "{}"))
     return replace(version, ledger_hashes=named)
-
-
-def champions_of(
-    store: FrameStore, registry: ModelRegistry, members: Iterable[Member]
-) -> dict[Member, Champion]:
-    """Return who serves each member; the ledger is read once."""
-    decisions, champions = Ledger(store).by_member(), {}
-    for member in members:
-        try:
-            champions[member] = champion_of(registry, member, decisions.of(member))
-        except CorruptPartition as fault:
-            champions[member] = Champion(member, Standing(), None, str(fault))
-    return champions
 
 
 def shadows_of(registry: ModelRegistry, champion: Champion) -> list[Version]:
@@ -116,20 +136,24 @@ def reconcile_all(
     The ledger, the table and all aliases are read once, and nothing else where all agree.
     """
     decisions, faults = Ledger(store).by_member(), {}
-    try:
-        aliases = registry.versions.aliases()
-    except Exception as error:  # rows and aliases stay as they are until MLflow answers
-        return {"all": f"{type(error).__name__}: {error}"}
+    aliases = registry.versions.aliases()
+    marks, kept, read = store.marks(TABLE), Derived(store, "served_versions"), {}
+    served = kept.current(marks)
     for member in members:
         try:
+            key, known = member.partition_key, aliases.get(member.name, {})
             standing = Standing.of(decisions.of(member))
-            known, shown = aliases.get(member.name, {}), _shown(store, member)
-            row = None if shown is None or shown.empty else str(shown["model_version"].iloc[0])
-            agreed = shown is not None and standing.serving == known.get(CHAMPION) == row
+            if key in marks and key not in served:
+                shown = _shown(store, member)
+                if shown is not None and len(shown):
+                    read[key] = served[key] = str(shown["model_version"].iloc[0])
+            agreed = standing.serving == known.get(CHAMPION) == served.get(key)
+            agreed &= key in served or key not in marks  # a row that cannot be read is made anew
             if not agreed or standing.previous != known.get(PREVIOUS):
                 reconcile(store, registry, member)
         except Exception as error:  # the boundary that isolates one member from the others
             faults[member.partition_key] = f"{type(error).__name__}: {error}"
+    kept.keep(marks, read)
     return faults
 
 
