@@ -142,11 +142,9 @@ class _Column:
     def shrink(self, room: int) -> bool:
         """Take the least width within `room`; false if the column cannot be read in it."""
         pieces = [len(piece) for piece in self.name.replace("_", "_ ").split(" ")]
-        least = self.longest if self.is_number else min(self.longest, _LEAST_TEXT)
-        while least < room and least * _MOST_LINES < self.longest:
-            least += 1
-        self.width = max(least, *pieces) if pieces else least
-        return self.width <= room and self.width * _MOST_LINES >= self.longest
+        folded = max(min(self.longest, _LEAST_TEXT), -(-self.longest // _MOST_LINES))
+        self.width = max(self.longest if self.is_number else folded, *pieces)
+        return self.width <= room
 
     def settle(self) -> None:
         """Break the header at underscores where it is wider than the column."""
@@ -171,14 +169,12 @@ def _fit(columns: Sequence[_Column], width: int | None) -> list[_Column]:
         else:
             room -= column.width + _BETWEEN
         chosen.append(column)
-    for column in chosen:  # first what is cut, then headers
-        if room:
-            more = min(room, max(column.longest - column.width, 0))
-            column.width, room = column.width + more, room - more
+    # First what is cut, then headers.
+    wishes = [*((one, one.longest) for one in chosen), *((one, len(one.name)) for one in chosen)]
+    for column, wanted in wishes:
+        more = min(room or 0, max(wanted - column.width, 0))
+        column.width, room = column.width + more, (room or 0) - more
     for column in chosen:
-        if room and len(column.name) > column.width:
-            more = min(room, len(column.name) - column.width)
-            column.width, room = column.width + more, room - more
         column.settle()
     return chosen
 
