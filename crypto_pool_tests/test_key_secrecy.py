@@ -47,13 +47,13 @@ import json, os, sys
 from datetime import datetime, timedelta
 import requests
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage, Timeouts
+from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
 from crypto_pool.building import BuildReport, Work, open_instance, run_layer
 from crypto_pool.defs.stages import FEATURES
 from crypto_pool.settings import load_settings
 
 AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
-AlphaVantage.__init__.__kwdefaults__["timeouts"] = Timeouts(1.5, 1.5, 3.0)
+AlphaVantage.__init__.__kwdefaults__["silence_seconds"] = 1.5
 faults, noon = sys.argv[2:], datetime.fromisoformat(sys.argv[1])
 server = load_settings().alpha_vantage_base_url.removesuffix("/query") + "/sandbox"
 http = requests.Session()

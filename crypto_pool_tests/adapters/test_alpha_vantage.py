@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage, Timeouts
+from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
 from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.adapters.response_cache import ResponseCache
 from crypto_pool.domain.indicators import compute_indicators
@@ -41,7 +41,7 @@ class Desk:
         self.server = SandboxMarketServer(SyntheticMarket().bars, UNLIMITED, lambda: self.time)
         self.slept: list[float] = []
         self.url = ""
-        self.timeouts = Timeouts()
+        self.silence_seconds = 30.0
 
     def client(self) -> AlphaVantage:
         return AlphaVantage(
@@ -49,7 +49,7 @@ class Desk:
             SecretStr(CANARY),
             RequestBudget(self.folder / "budget", self.plan, now=lambda: self.time),
             ResponseCache(self.folder / "raw_answers", "alpha_vantage", lambda: self.time),
-            timeouts=self.timeouts,
+            silence_seconds=self.silence_seconds,
             sleep=self.slept.append,
         )
 
@@ -131,7 +131,7 @@ def test_each_fault_is_its_error_without_the_key(
     caplog.set_level("DEBUG")
     desk.server.switched.append(SwitchedFault(fault))
     if fault in (Fault.HANG, Fault.SLOW_DRIP):
-        desk.timeouts = Timeouts(2.0, 0.3, 1.0)
+        desk.silence_seconds = 0.5
     with pytest.raises(error) as raised:
         desk.client().daily_bars("BTC", date(2024, 5, 31))
     assert raised.value.__cause__ is None

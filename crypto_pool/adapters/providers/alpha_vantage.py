@@ -42,20 +42,15 @@ ATTEMPTS = 4
 _WAITS = 3
 _LONGEST_WAIT_SECONDS = 300.0
 _CHUNK = 65_536
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds for the connection, between two bytes, and for a whole answer."""
-
-    connect: float = 10.0
-    silence: float = 30.0
-    answer: float = 60.0
+_CONNECT_SECONDS = 10.0
 
 
 @dataclass(eq=False, repr=False)
 class AlphaVantage:
-    """Daily bars and indicators of Alpha Vantage, or of a server that speaks as it does."""
+    """Daily bars and indicators of Alpha Vantage, or of a server that speaks as it does.
+
+    Between two bytes of an answer may pass `silence_seconds`, and twice as long for all of it.
+    """
 
     base_url: str
     api_key: "SecretStr"
@@ -65,7 +60,7 @@ class AlphaVantage:
     time_period: int = 7
     series_type: SeriesType = "close"
     synthetic: bool = False
-    timeouts: Timeouts = Timeouts()
+    silence_seconds: float = 30.0
     sleep: Callable[[float], None] = time.sleep
     _session: "requests.Session | None" = field(default=None, init=False)
     _refused_key: str | None = field(default=None, init=False)
@@ -188,7 +183,7 @@ class AlphaVantage:
                 response = self._http().get(
                     self.base_url,
                     params={**parameters, "apikey": key},
-                    timeout=(self.timeouts.connect, self.timeouts.silence),
+                    timeout=(min(_CONNECT_SECONDS, self.silence_seconds), self.silence_seconds),
                     stream=True,
                     allow_redirects=False,
                 )
@@ -212,7 +207,7 @@ class AlphaVantage:
         # One socket read at a time, so that a body sent in drips meets the deadline.
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             chunks.append(chunk)
-            if time.monotonic() - begun > self.timeouts.answer:
+            if time.monotonic() - begun > 2 * self.silence_seconds:
                 raise requests.Timeout
         return b"".join(chunks)
 
