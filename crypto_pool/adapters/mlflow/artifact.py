@@ -8,12 +8,15 @@ vouches for.
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from select import select
+from typing import IO, Any, cast
 
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
 from crypto_pool.domain.calibrations import calibration_from_dict
@@ -74,20 +77,55 @@ def load_model(folder: Path, expected_hashes: Mapping[str, str] | None) -> Serve
 def try_in_child(folder: Path) -> None:
     """Read a model in a process of its own first: a parser may abort or hang on what is no model.
 
+    That process stays for the next one, until a model ends it.
+
     Raises:
-        UntrustedModel: that process ended otherwise than well, or not in time.
+        UntrustedModel: it told a fault, ended or did not answer in time.
     """
-    command = [sys.executable, "-P", "-m", __name__, str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LOADING_SECONDS)
-    except subprocess.TimeoutExpired:
-        how = f"was not done in {LOADING_SECONDS:g} s"
+    child, how = _child(os.getpid()), ""
+    tell, answers = cast(IO[str], child.stdin), cast(IO[str], child.stdout)
+    print(json.dumps(str(folder)), file=tell, flush=True)
+    is_in_time = bool(select([answers], [], [], LOADING_SECONDS)[0])
+    if answer := answers.readline() if is_in_time else "":
+        how = json.loads(answer)
     else:
-        if done.returncode == 0:
-            return
-        said = (done.stderr.splitlines() or [""])[-1].partition(": ")[2]
-        how = f"ended with {done.returncode}{': ' if said else ''}{said}"
-    raise UntrustedModel(f"{folder}: reading its estimator in a process of its own {how}")
+        _child.cache_clear()
+        if not is_in_time:
+            child.kill()
+        child.communicate()  # closes both pipes
+        how = (
+            f"ended with {child.returncode}"
+            if is_in_time
+            else f"was not done in {LOADING_SECONDS:g} s"
+        )
+    if how:
+        raise UntrustedModel(f"{folder}: reading its estimator in a process of its own {how}")
+
+
+@cache
+def _child(parent: int) -> "subprocess.Popen[str]":
+    """Return the process that tries models for this one; it ends with its input."""
+    command = [sys.executable, "-P", "-m", __name__]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def _answer() -> None:
+    """Read the model of each folder that is named on standard input; tell what was wrong."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print to it
+    for line in sys.stdin:
+        said = ""
+        try:
+            load_model(Path(json.loads(line)), None)
+        except CryptoPoolError as fault:
+            said = f"failed: {fault}"
+        print(json.dumps(said), file=answers, flush=True)
 
 
 def read_files(folder: Path, expected_hashes: Mapping[str, str] | None) -> dict[str, bytes]:
@@ -173,4 +211,4 @@ def _read_description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, 
 
 
 if __name__ == "__main__":
-    load_model(Path(sys.argv[1]), None)
+    _answer()
