@@ -73,15 +73,23 @@ def _random_forest(balance: ClassBalance, seed: int) -> Any:
     return RandomForestClassifier(class_weight=balance.weights, random_state=seed, n_jobs=1)
 
 
-def _support_vector_machine(balance: ClassBalance, seed: int) -> Any:
+def _scaled(estimator: Any) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    return make_pipeline(StandardScaler(), estimator)
+
+
+def _calibrated(scorer: Any) -> Any:
     from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
+
+    return TimeOrderedCalibratedClassifier(_scaled(scorer))
+
+
+def _support_vector_machine(balance: ClassBalance, seed: int) -> Any:
     from crypto_pool.domain.support_vectors import RadialSVC
 
-    machine = RadialSVC(kernel="rbf", class_weight=balance.weights, random_state=seed)
-    return TimeOrderedCalibratedClassifier(make_pipeline(StandardScaler(), machine))
+    return _calibrated(RadialSVC(kernel="rbf", class_weight=balance.weights, random_state=seed))
 
 
 def _xgboost(balance: ClassBalance, seed: int) -> Any:
@@ -108,30 +116,20 @@ def _ada_boost(balance: ClassBalance, seed: int) -> Any:
 
 def _ridge_classifier(balance: ClassBalance, seed: int) -> Any:
     from sklearn.linear_model import RidgeClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    from crypto_pool.domain.calibration import TimeOrderedCalibratedClassifier
-
-    ridge = RidgeClassifier(class_weight=balance.weights, random_state=seed)
-    return TimeOrderedCalibratedClassifier(make_pipeline(StandardScaler(), ridge))
+    return _calibrated(RidgeClassifier(class_weight=balance.weights, random_state=seed))
 
 
 def _k_neighbors(balance: ClassBalance, seed: int) -> Any:
     from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), KNeighborsClassifier(n_jobs=1))
+    return _scaled(KNeighborsClassifier(n_jobs=1))
 
 
 def _mlp_classifier(balance: ClassBalance, seed: int) -> Any:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     from crypto_pool.domain.lean_estimators import LeanMLPClassifier
 
-    return make_pipeline(StandardScaler(), LeanMLPClassifier(random_state=seed))
+    return _scaled(LeanMLPClassifier(random_state=seed))
 
 
 def _light_gbm(balance: ClassBalance, seed: int) -> Any:
