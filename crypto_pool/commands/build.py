@@ -67,7 +67,8 @@ def demo(
     )
     day = settings.last_closed()
     with running_sandbox(settings), open_pool(load_settings(), as_json) as (instance, say):
-        from crypto_pool.living import Life, live
+        from crypto_pool.living import live
+        from crypto_pool.replay.plan import Life
 
         life = Life(first, day, retrain_every_days=max(1, days // 2))
         report = live(instance, load_settings(), life, say)
@@ -151,7 +152,7 @@ def live(
     ] = None,
     retrain_every_days: Annotated[
         int | None,
-        typer.Option(min=1, help="Days between trainings; default: CRYPTO_POOL_RETRAIN_AFTER_DAYS"),
+        typer.Option(min=1, help="Days from one training to the next; default: whoever is stale."),
     ] = None,
     symbols: SymbolsOption = None,
     provider: ProviderOption = None,
@@ -159,8 +160,9 @@ def live(
 ) -> None:
     """Live through past days, as it would have been then.
 
-    The pool is trained, promotes, forecasts each day in time, scores and reviews from what was
-    known then. Run again with the same dates, it goes on where it was stopped.
+    Each day what has matured is scored and reviewed, whoever is stale is trained, and the day is
+    forecast, from what was known then; on a grid of trainings ten days together, which is quicker.
+    Run again with the same dates, it goes on where it was stopped.
     """
     settings = chosen_settings(symbols, provider)
     first, last = read_date("--from", start), chosen_date(end, settings)
@@ -168,10 +170,10 @@ def live(
     if last < first:
         raise InvalidSetting(f"--to {last} lies before --from {first}.")
     require_bars(settings, last)
-    from crypto_pool.living import Life
     from crypto_pool.living import live as live_through
+    from crypto_pool.replay.plan import Life
 
-    life = Life(first, last, retrain_every_days or settings.retrain_after_days)
+    life = Life(first, last, retrain_every_days)
     with open_pool(settings, as_json) as (instance, speak):
         report = live_through(instance, settings, life, speak)
     if as_json:

@@ -158,6 +158,15 @@ def plan_training(
     return TrainingPlan(tuple(chosen), waiting)
 
 
+def members_due(states: Iterable[MemberState], today: date, rules: RetrainRules) -> list[Member]:
+    """Return whom to train on a day of which nobody was asked for yet, worst first."""
+    known = list(states)
+    judged = [judge_staleness(state, today, rules) for state in known]
+    trained = {one.member: one.trained_as_of for one in known if one.trained_as_of}
+    plan = plan_training([one for one in judged if one], trained, 0, today, rules)
+    return [one.member for one in plan.chosen]
+
+
 def _doubt(performance: Performance | None) -> str | None:
     if performance is None or performance.p_value is None or performance.p_value >= DOUBT:
         return None

@@ -20,7 +20,7 @@ from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.staleness import judge_staleness, plan_training
+from crypto_pool.domain.staleness import members_due
 from crypto_pool.domain.tables import CANDIDATE_SCORES, PREDICTIONS
 from crypto_pool.domain.training import TrainingTable, data_hash
 from crypto_pool.errors import CryptoPoolError
@@ -35,6 +35,7 @@ from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.promoting import promote_members
 from crypto_pool.workflow.promotion.registering import PromotionTask
+from crypto_pool.workflow.pulling import has_bars
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool.workflow.training import TrainingTask, member_table, score_row, train_candidates
 from crypto_pool.workflow.warm_up import warm_up_worker
@@ -110,20 +111,17 @@ class PoolLife:
                 self._fail(day, f"{member.name} cannot be reviewed: {error}")
 
     def _due(self, day: date, now: datetime) -> list[Member]:
-        coins = self.market.trained_coins(day, self.plan.min_history_bars)
-        members = [member for member in self.members if member.symbol in coins]
+        needed = self.plan.min_history_bars
+        members = [one for one in self.members if has_bars(self.store, one.symbol, day, needed)]
         if self.plan.retrain_every_days is not None:
             return members if self.plan.is_training_day(day) else []
-        window, rules = self.plan.review.window_days, self.plan.retrain
+        window = self.plan.review.window_days
         states, faults = observe_members(
             self.store, self.registry, members, self.recipe, window, day, now
         )
         for name, fault in faults.items():
             self._fail(day, f"{name} {fault}")
-        judged = [judge_staleness(state, day, rules) for state in states]
-        trained = {one.member: one.trained_as_of for one in states if one.trained_as_of}
-        plan = plan_training([one for one in judged if one], trained, 0, day, rules)
-        return [one.member for one in plan.chosen]
+        return members_due(states, day, self.plan.retrain)
 
     def _train(self, members: list[Member], day: date, now: datetime) -> None:
         tables = self._tables(members, day)

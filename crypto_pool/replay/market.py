@@ -68,11 +68,6 @@ class Market:
                 if is_new or (len(known) and not store.exists(table, key)):
                     store.write(table, key, known)
 
-    def trained_coins(self, day: date, min_history_bars: int) -> list[str]:
-        """Return the coins with bars enough to be trained on a day."""
-        known = {symbol: len(frame.loc[: pd.Timestamp(day)]) for symbol, frame in self.bars.items()}
-        return [symbol for symbol, bars in known.items() if bars >= min_history_bars]
-
 
 def pull_market(
     provider: MarketDataProvider,

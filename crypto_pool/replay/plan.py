@@ -15,8 +15,8 @@ DAILY_RUN = time(0, 20)
 
 
 @dataclass(frozen=True)
-class ReplayPlan:
-    """Live from `start` through `end`, both bar dates, by the rules of a pool.
+class Life:
+    """The bar dates from `start` through `end`, which a pool lives through or replays.
 
     Members are trained on `start` and every `retrain_every_days` after it; without a number by
     the rules of staleness. A training knows the bars up to its day and its champions forecast it.
@@ -25,6 +25,32 @@ class ReplayPlan:
     start: date
     end: date
     retrain_every_days: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a grid without steps."""
+        if self.retrain_every_days is not None and self.retrain_every_days < 1:
+            raise InvalidSetting(
+                f"--retrain-every-days is {self.retrain_every_days}; it must be at least 1"
+            )
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Every day that is lived."""
+        return tuple(
+            self.start + timedelta(days=n) for n in range((self.end - self.start).days + 1)
+        )
+
+    def is_training_day(self, day: date) -> bool:
+        """Whether the grid has a training on a day."""
+        return self.retrain_every_days is not None and (
+            (day - self.start).days % self.retrain_every_days == 0
+        )
+
+
+@dataclass(frozen=True)
+class ReplayPlan(Life):
+    """A life by the rules of a pool, of which nothing is read from its settings."""
+
     algorithms: tuple[str, ...] = tuple(CANDIDATES)
     min_history_bars: int = 365
     recipe: Recipe = DEFAULT_RECIPE
@@ -35,14 +61,11 @@ class ReplayPlan:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be replayed."""
+        super().__post_init__()
         if self.end <= self.start:
             raise InvalidSetting(
                 f"a replay from {self.start} to {self.end} holds no day after its first "
                 "training; give a later --to"
-            )
-        if self.retrain_every_days is not None and self.retrain_every_days < 1:
-            raise InvalidSetting(
-                f"--retrain-every-days is {self.retrain_every_days}; it must be at least 1"
             )
         unknown = [name for name in self.algorithms if name not in CANDIDATES]
         if unknown or not self.algorithms:
@@ -51,22 +74,9 @@ class ReplayPlan:
             )
 
     @property
-    def days(self) -> tuple[date, ...]:
-        """Every day that is lived."""
-        return tuple(
-            self.start + timedelta(days=n) for n in range((self.end - self.start).days + 1)
-        )
-
-    @property
     def scored_through(self) -> date:
         """The bar that makes the last forecast's outcome known."""
         return self.end + timedelta(days=self.recipe.horizon)
-
-    def is_training_day(self, day: date) -> bool:
-        """Whether the grid has a training on a day."""
-        return self.retrain_every_days is not None and (
-            (day - self.start).days % self.retrain_every_days == 0
-        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what is replayed, the recipe by the names of its settings."""

@@ -45,11 +45,12 @@ OBSERVED_AT_ONCE = 200
 
 @dataclass(frozen=True)
 class Observer:
-    """Observes members with frames that are read once."""
+    """Observes members as of a bar date with frames that are read once."""
 
     frames: FrameCache
     recipe: Recipe
     outcomes: Outcomes
+    as_of: date
     now: datetime
 
     @property
@@ -65,7 +66,7 @@ class Observer:
         """
         champion = serving.version
         trained_as_of, trained_by = last_training(champion, decisions)
-        features = self.frames.read("feature_table", member.symbol)
+        features = self.frames.read("feature_table", member.symbol).loc[: pd.Timestamp(self.as_of)]
         drift, drifted = None, ""
         if champion is not None:
             bars = self.frames.read("daily_bars", member.symbol)
@@ -137,7 +138,7 @@ def observe_members(
     except Exception as error:  # MLflow does not answer: who serves cannot be observed
         known, unanswered = {}, error
     for _, of_coin in groupby(missing, lambda member: member.symbol):
-        observer = Observer(FrameCache(store), recipe, outcomes, now)
+        observer = Observer(FrameCache(store), recipe, outcomes, as_of, now)
         for member in of_coin:
             if len(lasting) == at_most:
                 break

@@ -187,6 +187,12 @@ def last_bar(store: FrameStore, symbol: str) -> date | None:
     return None if stored is None else stored.index.max().date()
 
 
+def has_bars(store: FrameStore, symbol: str, as_of: date, needed: int) -> bool:
+    """Whether a coin has as many bars up to a day as are needed."""
+    bars = stored_bars(store, symbol)
+    return bars is not None and len(bars.loc[: pd.Timestamp(as_of)]) >= needed
+
+
 def is_too_young(store: FrameStore, symbol: str, as_of: date, needed: int) -> bool:
     """Whether a coin has bars, but fewer up to a day than are needed."""
     bars = stored_bars(store, symbol)
