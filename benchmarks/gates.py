@@ -67,7 +67,7 @@ def figures(symbols: list[str] = SYMBOLS, every_days: int = EVERY_DAYS) -> dict[
 
 def _tables(symbols: list[str], every_days: int) -> Iterator[TrainingTable]:
     store = FrameStore("memory://gates")
-    bars = {symbol: _bars(symbol) for symbol in symbols}
+    bars = {symbol: bars_of(symbol) for symbol in symbols}
     for symbol, frame in bars.items():
         store.write("daily_bars", symbol, frame)
     panel = update_panel(store, RECIPE.target, LAST).forecasts
@@ -83,7 +83,8 @@ def _tables(symbols: list[str], every_days: int) -> Iterator[TrainingTable]:
                 day += timedelta(days=every_days)
 
 
-def _bars(symbol: str) -> pd.DataFrame:
+def bars_of(symbol: str) -> pd.DataFrame:
+    """Return a coin's bars of the named folder, or of the synthetic market."""
     folder = os.environ.get("CRYPTO_POOL_MARKET_DATA_DIR")
     if folder is None:
         return SyntheticMarket().bars(symbol, LAST)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import pandas as pd
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish
@@ -74,6 +75,30 @@ def test_status_names_who_made_a_forecast_and_who_serves_now(new_pool):
     assert (eth["algorithm"], eth["version"]) == ("XGBoost", 1)
     assert (eth["forecast_algorithm"], eth["forecast_version"]) == ("AdaBoost", 3)
     assert [member["late"] for member in told] == [member["symbol"] == "ETH" for member in told]
+
+
+def test_status_says_what_a_version_adds_and_which_baseline_forecasts(new_pool):
+    made, frames = new_pool(symbols="BTC,ETH", simulated_now="2026-11-25T09:00:00Z"), pool_frames()
+    frames["champions"]["added_points"] = 1.84
+    forecasts = frames["predictions"]
+    latest = forecasts[forecasts["prediction_date"] == LAST].head(1)
+    of_panel = {"model_version": None, "algorithm": "Panel", "status": "baseline", "signal": False}
+    own = latest.assign(symbol="ETH", trend="downtrend", **of_panel)
+    frames["predictions"] = pd.concat([forecasts, own])
+    publish(made.data, frames)
+    shown = made.run("status").stdout
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
+    assert rows["BTC"][3:6] == ["RidgeClassifier", "v3", "±1.8"]
+    assert rows["ETH"][6:] == ["0.62", "0.55", "Panel"]
+    assert "3 of 4 members have a champion" in shown
+    assert "Without a champion: ETH_downtrend" in shown
+    assert "Skill over the reference" in shown
+    told = json.loads(made.run("status", "--json").stdout)
+    assert told["without_champion"] == ["ETH_downtrend"]
+    by = {(row["symbol"], row["trend"]): row for row in told["members"]}
+    assert by["BTC", "uptrend"]["added_points"] == 1.84
+    assert by["ETH", "downtrend"]["forecast_algorithm"] == "Panel"
+    assert by["ETH", "downtrend"]["has_champion"] is False
 
 
 def test_status_speaks_of_the_coins_that_are_stored_unless_others_are_asked_for(pool):

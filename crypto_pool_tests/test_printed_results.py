@@ -1,6 +1,7 @@
 """What a command prints of its result, and what it says where there is none."""
 
 import json
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -13,9 +14,11 @@ from crypto_pool.building import BuildReport
 from crypto_pool.cli import app
 from crypto_pool.commands import champions
 from crypto_pool.commands.exit_codes import exit_code
+from crypto_pool.domain.explanation import SPLIT
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.errors import ExitCode, ModelUnavailable
 from crypto_pool.settings import load_settings
+from crypto_pool.workflow.promotion import reconciling
 
 MEMBER = {"symbol": "BTC", "trend": "uptrend"}
 FORECASTS = pd.DataFrame(
@@ -69,6 +72,30 @@ def test_an_answer_without_rows_says_so_in_a_table_alone(run, tmp_path):
     assert run("query", sql + "1").stdout.rstrip().endswith("(0 rows)")
     assert "rows)" not in run("query", sql + "0").stdout
     assert json.loads(run("query", sql + "1", "--json").stdout) == []
+
+
+def test_a_baseline_is_explained_by_its_parts_in_percentage_points(run, tmp_path, monkeypatch):
+    parts = {"reference": -0.2, "volatility": 0.012, "drift": -0.003}
+    tags = {
+        "classifier": "Panel",
+        "feature_importance": json.dumps(parts),
+        "feature_importance_absolute": json.dumps({k: abs(v) for k, v in parts.items()}),
+        "reference_importance": "0.0",
+        "explanation_method": SPLIT,
+    }
+    serving = SimpleNamespace(version=SimpleNamespace(version="2", tags=tags), fault="")
+    store = FrameStore(str(tmp_path / "parquet"))
+    monkeypatch.setattr(champions, "_open", lambda *_: (Member("BTC", Trend.UPTREND), store, None))
+    monkeypatch.setattr(reconciling, "champion_of", lambda *_: serving)
+    said = run("explain", "BTC_uptrend").stdout
+    assert "BTC_uptrend: version 2, Panel: how far each part moves the probability" in said
+    assert [line.split() for line in said.splitlines()[-3:]] == [
+        ["reference", "-20.0", "20.0"],
+        ["volatility", "1.2", "1.2"],
+        ["drift", "-0.3", "0.3"],
+    ]
+    told = json.loads(run("explain", "BTC_uptrend", "--json").stdout)
+    assert told["feature_importance"][1]["mean"] == 0.012
 
 
 def test_a_day_that_was_never_forecast_is_explained_by_the_way_to_it(run, tmp_path, monkeypatch):

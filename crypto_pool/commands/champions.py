@@ -128,10 +128,13 @@ def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) 
     shown = rows[["model_version", "algorithm", "probability", "reference_probability"]]
     (known,) = records(pa.Table.from_pandas(shown, preserve_index=False))
     about = {"member": found.name, "prediction_date": day}
+    maker = row["algorithm"]
+    if known["model_version"] is not None:
+        maker = f"{maker} version {known['model_version']}"
     show(
         as_json,
         {**about, **known, "top_contributions": contributions},
-        f"{found.name} on {day}: version {row['model_version']}, probability "
+        f"{found.name} on {day}: {maker}, probability "
         f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
         "Largest contributions to the probability:",
         contributions,
@@ -142,6 +145,7 @@ def _explain_champion(
     store: "FrameStore", registry: "ModelRegistry", found: "Member", as_json: bool
 ) -> None:
     from crypto_pool.adapters.ledger import Ledger
+    from crypto_pool.domain.served_model import BASELINES
     from crypto_pool.workflow.promotion.reconciling import champion_of
 
     served = champion_of(registry, found, Ledger(store).of_member(found))
@@ -160,10 +164,22 @@ def _explain_champion(
     algorithm, method = tags["classifier"], tags["explanation_method"]
     about = {"member": found.name, "version": champion.version, "algorithm": algorithm}
     values = {"method": method, "reference_logit": reference, "feature_importance": importance}
-    show(
-        as_json,
-        {**about, **values},
+    told = (
         f"{found.name}: version {champion.version}, {algorithm}, SHAP values in units of "
-        f"probability ({method}); reference_logit {reference:+.3f}",
-        importance,
+        f"probability ({method}); reference_logit {reference:+.3f}"
     )
+    shown = importance
+    if algorithm in BASELINES:
+        told = (
+            f"{found.name}: version {champion.version}, {algorithm}: how far each part moves the "
+            "probability from even odds, in percentage points, and whichever way"
+        )
+        names = {"mean": "points", "mean_absolute": "absolute_points"}
+        shown = [
+            {
+                "part": one["feature"],
+                **{new: round(100 * one[old], 2) for old, new in names.items()},
+            }
+            for one in importance
+        ]
+    show(as_json, {**about, **values}, told, shown)

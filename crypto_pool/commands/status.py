@@ -24,27 +24,32 @@ MEMBERS = """
     WITH known AS (
         -- A file of 1.0.0 lacks the column.
         FROM predictions UNION ALL BY NAME SELECT NULL::BOOLEAN AS late WHERE false
+    ), serving AS (
+        FROM champions UNION ALL BY NAME SELECT NULL::DOUBLE AS added_points WHERE false
     ), latest AS (
         SELECT * FROM known
         QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY prediction_date DESC) = 1
     )
-    SELECT c.symbol, c.trend, c.algorithm, c.model_version AS version, c.trained_through,
-           c.overall_score, c.precision, c.skill_over_reference,
+    SELECT symbol, trend, c.symbol IS NOT NULL AS has_champion,
+           c.algorithm, c.model_version AS version, c.trained_through,
+           c.overall_score, c.precision, c.skill_over_reference, c.added_points,
            coalesce(r.signals, 0) AS live_signals, r.precision AS realised_precision,
            r.promised_precision, r.verdict,
            l.prediction_date, l.probability, l.reference_probability AS reference,
            l.algorithm AS forecast_algorithm, l.model_version AS forecast_version,
            l.signal, l.status, coalesce(l.late, false) AS late, l.abstain_reason, l.synthetic
-    FROM champions c
-    LEFT JOIN latest l USING (symbol, trend)
+    FROM serving c
+    FULL JOIN latest l USING (symbol, trend)
     LEFT JOIN {record} r USING (symbol, trend)
-    ORDER BY c.symbol, c.trend DESC
+    ORDER BY symbol, trend DESC
 """
 RECORD = "SELECT * FROM {record} WHERE symbol = 'all'"
 VIEWS = "SELECT view_name FROM duckdb_views() WHERE view_name = 'track_record'"
 NO_RECORD = """(
     SELECT NULL::VARCHAR AS symbol, NULL::VARCHAR AS trend, NULL::BIGINT AS signals,
-           NULL::DOUBLE AS precision, NULL::DOUBLE AS promised_precision, NULL::VARCHAR AS verdict
+           NULL::DOUBLE AS precision, NULL::DOUBLE AS promised_precision, NULL::VARCHAR AS verdict,
+           NULL::DOUBLE AS skill_over_reference, NULL::DOUBLE AS skill_low,
+           NULL::DOUBLE AS skill_high
     WHERE false
 )"""
 HELD = """
@@ -101,7 +106,7 @@ def _require_known(symbols: Iterable[str], known: set[str]) -> None:
 def _without_champion(symbols: tuple[str, ...], members: list[dict[str, Any]]) -> list[str]:
     from crypto_pool.domain.market import Trend
 
-    have = {(row["symbol"], row["trend"]) for row in members}
+    have = {(row["symbol"], row["trend"]) for row in members if row["has_champion"]}
     return [
         f"{symbol}_{trend}"
         for symbol in symbols
@@ -114,23 +119,27 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
     members, without = said["members"], said["without_champion"]
     days = [row["prediction_date"][:10] for row in members if row["prediction_date"]]
     latest = max(days, default=None)
+    served = sum(row["has_champion"] for row in members)
     published = said["published_at_utc"][:16].replace("T", " ")
     screen.print(
-        f"[bold]{len(members)} of {len(members) + len(without)} members have a champion[/bold]"
+        f"[bold]{served} of {served + len(without)} members have a champion[/bold]"
         f" · {_aged(latest, last_closed)} · published {published} UTC"
     )
     if any(row["synthetic"] for row in members):
         screen.print("[bold yellow]Synthetic market[/bold yellow]: nothing below is real")
     screen.print(_grid(said["symbols"], members, latest))
     screen.print(
-        f"p: probability. ref: what a random walk gives. {SIGNAL}: p is above the threshold."
+        f"p: probability. ref: what a random walk gives. {SIGNAL}: p is above the threshold. "
+        "±: points by which a version moves its baseline."
     )
     if any(row["late"] for row in members):
         screen.print(f"{LATE}: made after the day that follows; counted apart from live ones.")
     successors = [
         f"{row['symbol']}_{row['trend']}: version {row['version']} serves now"
         for row in members
-        if row["prediction_date"] and row["forecast_version"] != row["version"]
+        if row["has_champion"]
+        and row["prediction_date"]
+        and row["forecast_version"] != row["version"]
     ]
     if successors:
         screen.print("; ".join(successors))
@@ -143,6 +152,13 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
         )
     else:
         screen.print("No live signal has come due yet: nothing is known of kept promises")
+    if record and record["verdict"] and record["skill_over_reference"] is not None:
+        low, high = record["skill_low"], record["skill_high"]
+        ends = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
+        screen.print(
+            f"Skill over the reference {record['skill_over_reference']:+.3f}{ends}: "
+            f"{record['verdict']}"
+        )
     for note in _notes(members, latest):
         screen.print(note, markup=False)
     if without:
@@ -185,13 +201,20 @@ def _cells(row: dict[str, Any] | None, latest: str | None) -> tuple[str, str, st
     if row is None:
         return "", "", "", "[dim]none[/dim]"
     if row["prediction_date"] is None:
-        return "", "", "", f"{row['algorithm']} v{row['version']}"
-    maker = f"{row['forecast_algorithm']} v{row['forecast_version']}"
+        return "", "", "", _maker(row["algorithm"], row["version"], row["added_points"])
+    added = row["added_points"] if row["forecast_version"] == row["version"] else None
+    maker = _maker(row["forecast_algorithm"], row["forecast_version"], added)
     mark = _mark(row, latest)
     shown = f"[yellow]{mark}[/yellow]" if mark != SIGNAL else f"[bold green]{mark}[/bold green]"
     if row["late"]:
         shown = f"{shown} [yellow]{LATE}[/yellow]".lstrip()
     return _share(row["probability"]), _share(row["reference"]), shown, maker
+
+
+def _maker(algorithm: str, version: str | None, added_points: float | None) -> str:
+    """Name who forecasts; a baseline that is no champion has no version."""
+    named = algorithm if version is None else f"{algorithm} v{version}"
+    return named if added_points is None else f"{named} ±{added_points:.1f}"
 
 
 def _mark(row: dict[str, Any], latest: str | None) -> str:

@@ -4,7 +4,7 @@ One rule everywhere: live forecasts that were made in time and did not abstain, 
 beside the promise of the version that made it, and days rather than rows as what is independent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -24,7 +24,6 @@ from crypto_pool.domain.intervals import (
 from crypto_pool.domain.splits import purge_gap
 
 BASELINE = "baseline"
-PROMISED = ("precision", "recall", "brier_score", "skill_over_reference")
 _UNDEFINED = Estimate()
 
 
@@ -171,6 +170,12 @@ def verdict_of(skill: Estimate) -> Verdict:
     if skill.low is not None and skill.low > 0:
         return Verdict.BETTER
     return Verdict.WORSE if skill.high is not None and skill.high < 0 else Verdict.UNTOLD
+
+
+def promised_verdict(figures: Mapping[str, Any]) -> Verdict:
+    """Return the verdict on the skill that a version promises, by the names of its figures."""
+    ends = Estimate().columns("promised_skill_over_reference")
+    return verdict_of(Estimate(*map(figures.get, ends)))
 
 
 def count_luck(verdicts: Iterable[Verdict]) -> Luck:

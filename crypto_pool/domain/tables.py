@@ -399,7 +399,8 @@ _MEMBERS = """
 SELECT symbol, trend, coalesce(c.algorithm, p.algorithm) AS algorithm,
        coalesce(c.model_version, p.model_version) AS model_version, p.status,
        p.prediction_date, p.probability, p.reference_probability, p.signal,
-       c.precision AS promised_precision, c.skill_over_reference AS promised_skill,
+       coalesce(c.promised_precision, c.precision) AS promised_precision,
+       c.promised_skill_over_reference, c.skill_over_reference, c.added_points, r.verdict,
        c.trained_through, round(r.inside_range, 3) AS inside_range,
        round(r.inside_range_low, 3) AS inside_low, round(r.inside_range_high, 3) AS inside_high,
        {promised} AS promised_inside

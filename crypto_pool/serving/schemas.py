@@ -99,8 +99,11 @@ class Model(
         "target target_pct prediction_window_days model_name model_version algorithm "
         "decision_threshold evaluation_policy fault trained_through as_of brier_score "
         "reference_brier_score added_points skill_over_reference skill_over_reference_low "
-        "skill_over_reference_high precision_low precision_high effective_sample_size "
-        "probability_of_overfitting candidates_tried registered_at_utc synthetic",
+        "skill_over_reference_high precision_low precision_high promised_precision "
+        "promised_precision_low promised_precision_high promised_skill_over_reference "
+        "promised_skill_over_reference_low promised_skill_over_reference_high "
+        "effective_sample_size probability_of_overfitting candidates_tried registered_at_utc "
+        "synthetic",
     )
 ):
     """The champion of one member."""
@@ -114,6 +117,10 @@ class Model(
         description="Mean absolute SHAP value a feature: how far it moves the probability."
     )
     performance_metrics: PerformanceMetrics
+    promised_verdict: str | None = Field(
+        description="Better or worse than the reference by the interval of the promised skill, or "
+        "cannot be told from it."
+    )
 
 
 class Contribution(Answer):
@@ -128,7 +135,8 @@ class Prediction(
         (*CHAMPIONS.columns, *PREDICTIONS.columns),
         "symbol trend_type prediction_date",
         "prediction_probabilities model_name model_version algorithm decision_threshold signal "
-        "status late in_sample reference_probability panel_probability skill_over_reference "
+        "status late in_sample reference_probability panel_probability added_points "
+        "skill_over_reference "
         "promised_precision promised_precision_low promised_precision_high target_pct "
         "prediction_window_days trained_through predicted_at_utc synthetic",
     )

@@ -10,6 +10,7 @@ from typing import Any
 from crypto_pool.domain.evaluation import Gates, brier_skill
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.odds import expected_move
+from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.serving.queries import Row
 from crypto_pool.serving.schemas import (
@@ -166,6 +167,7 @@ def _model(row: Row, prediction: Row) -> Model:
         "target_pct": _first("target_pct", row, prediction),
         "prediction_window_days": _first("prediction_window_days", row, prediction),
         "skill_over_reference": _skill_of(row),
+        "promised_verdict": str(promised_verdict({k: _clean(v) for k, v in row.items()})),
         "synthetic": _first("synthetic", row, prediction),
     }
     return Model(**_pick(Model, {**row, **derived}))
@@ -178,6 +180,7 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Predi
     promise = champion if champion.get("model_version") == row.get("model_version") else {}
     derived = {
         "abstained": row.get("status") == "abstain",
+        "added_points": promise.get("added_points"),
         "skill_over_reference": _skill_of(promise),
         **{
             f"promised_precision{end}": _first(f"promised_precision{end}", promise)

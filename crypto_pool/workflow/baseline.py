@@ -1,12 +1,13 @@
 """What the baseline says of a member's day: the panel, or the reference where there is no panel."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 
+from crypto_pool.domain.explanation import Contribution
 from crypto_pool.domain.market import Member, why_too_young
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.panel import split_probability
@@ -49,6 +50,7 @@ class Baseline:
         panel, decided = self.panel_of(member, bar_date), self.decisions.get(member)
         barred = decided is not None and is_panel_barred(decided, origins_of(self.panel), bar_date)
         served = None if barred else panel
+        algorithm = RANDOM_WALK if served is None else PANEL
         made = {
             "prediction_date": bar_date,
             "probability": reference if served is None else served,
@@ -56,13 +58,13 @@ class Baseline:
             "late": is_late(now, bar_date),
             "reference_probability": reference,
             "panel_probability": panel,
-            "algorithm": RANDOM_WALK if served is None else PANEL,
+            "algorithm": algorithm,
             "target": self.target.kind,
             "target_pct": self.target.pct,
             "prediction_window_days": self.target.horizon,
             "in_sample": False,
             "features": {},
-            "top_contributions": [],
+            "top_contributions": self.contributions(member, bar_date, reference, algorithm),
             "predicted_at_utc": now,
         }
         return PREDICTIONS.row(own, made, vars(member))
@@ -71,6 +73,14 @@ class Baseline:
         """Return the panel's probability of a day, None where it has none."""
         probability = panel_probability(self.panel, member).get(pd.Timestamp(bar_date))
         return None if probability is None else float(probability)
+
+    def contributions(
+        self, member: Member, bar_date: date, reference: float, algorithm: str
+    ) -> list[dict[str, Any]]:
+        """Return how far each part moves a baseline's probability of a day."""
+        known = pd.Series([reference], index=[pd.Timestamp(bar_date)])
+        parts = self.split(member, known, algorithm).iloc[0]
+        return [asdict(Contribution(str(name), float(part))) for name, part in parts.items()]
 
     def split(self, member: Member, reference: pd.Series, algorithm: str) -> pd.DataFrame:
         """Return how far each part moves a baseline's probability, on the days of `reference`.

@@ -10,7 +10,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.drift import Distance, abstention_reason, per_price
-from crypto_pool.domain.explanation import Contribution, contributions
+from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_change, realised_change
@@ -118,14 +118,15 @@ def forecast(
     inputs = row[[model.anchor]].iloc[0].astype(float).to_dict()
     distance, explained = Distance(0.0, ""), []
     if is_baseline and baseline is not None:
-        parts = baseline.split(member, reference, model.algorithm)
-        explained = [Contribution(str(k), float(v)) for k, v in parts.iloc[0].items()]
+        known = float(reference.iloc[0])
+        explained = baseline.contributions(member, bar_date, known, model.algorithm)
     elif not is_baseline:
         trained, span = frames.trained_rows(tags, closes)
         distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
         if most:
             background = subsample(trained.dropna(subset=[model.anchor]), BACKGROUND_ROWS)
-            explained = contributions(model, background, row, seed, most)
+            found = contributions(model, background, row, seed, most)
+            explained = [asdict(largest) for largest in found]
         inputs = features.loc[day].to_dict()
     abstains = forecaster.fault or abstention_reason(
         distance, closes.loc[:day], abstain_beyond_widths
@@ -151,7 +152,7 @@ def forecast(
         "in_sample": bar_date
         < max(trained_through, chosen_through) + timedelta(days=target.horizon),
         "features": inputs,
-        "top_contributions": [asdict(largest) for largest in explained],
+        "top_contributions": explained,
         "predicted_at_utc": now,
     }
     return PREDICTIONS.row(own, vars(member), tags)

@@ -45,11 +45,12 @@ def test_models_have_the_agreed_fields(pool: Served) -> None:
 
 def test_what_is_served_is_what_is_published() -> None:
     """A field without a column of its name would be null for ever, and nothing would say so."""
-    derived = {"trend_type", "performance_metrics"}
+    derived = {"trend_type", "performance_metrics", "promised_verdict"}
     metrics = set(PerformanceMetrics.model_fields)
     assert (set(Model.model_fields) - derived) | metrics <= set(CHAMPIONS.names)
     derived = {
-        "abstained", "age_days", "expected_move", "prediction_probabilities", "promised_precision",
+        "abstained", "added_points", "age_days", "expected_move", "prediction_probabilities",
+        "promised_precision",
         "promised_precision_high", "promised_precision_low", "skill_over_reference", "stale",
         "stale_reason", "trend_type",
     }  # fmt: skip
@@ -294,7 +295,14 @@ def test_a_promise_belongs_to_the_version_that_forecast(
     frames["predictions"] = frames["predictions"].assign(top_contributions=contributions)
     versions = [3, 4, 3]  # that of BTC downtrend was replaced since its forecast
     frames["champions"] = frames["champions"].assign(
-        model_version=versions, skill_over_reference=0.0, precision_low=0.5, precision_high=0.8
+        model_version=versions,
+        skill_over_reference=0.0,
+        precision_low=0.5,
+        precision_high=0.8,
+        added_points=1.8,
+        promised_skill_over_reference=0.004,
+        promised_skill_over_reference_low=-0.01,
+        promised_skill_over_reference_high=0.02,
     )
     publish(tmp_path, frames)
     served = serve(tmp_path)
@@ -306,6 +314,12 @@ def test_a_promise_belongs_to_the_version_that_forecast(
     assert replaced["model_version"] == 3
     assert (kept["promised_precision_low"], kept["promised_precision_high"]) == (0.5, 0.8)
     assert kept["skill_over_reference"] == 0.0
+    assert (kept["added_points"], replaced["added_points"]) == (1.8, None)
+    model = served.get("/models").json()[0]
+    assert (model["added_points"], model["promised_skill_over_reference"]) == (1.8, 0.004)
+    assert model["promised_verdict"] == "cannot be told from the reference"
+    page = served.get("/members/BTC_uptrend.html").text
+    assert "cannot be told from the reference</small>" in page
 
 
 def test_metrics_count_requests_by_route(pool: Served) -> None:

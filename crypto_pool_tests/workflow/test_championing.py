@@ -49,6 +49,17 @@ def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
     assert pool.aliases == {"champion": "1"}
     hashes = json.loads(pool.decisions["model_sha256"].iloc[-1])
     assert champion.model_hashes == hashes
+    run_tags = pool.registry.client.get_run(champion.run_id).data.tags
+    for told in (tags, run_tags):  # what it adds and promises, by the names that all tables have
+        assert json.loads(told["added_points"]) == measured["added_points"] > 0
+        for name in ("promised_precision", "promised_skill_over_reference_low"):
+            assert json.loads(told[name]) == measured[name]
+        low, high = (
+            json.loads(told[f"promised_skill_over_reference_{e}"]) for e in ("low", "high")
+        )
+        between = "cannot be told from the reference"
+        words = between if low <= 0 <= high else f"{'better' if low > 0 else 'worse'} than the"
+        assert told["promised_verdict"].startswith(words)
     assert set(hashes) == {"calibration.json", "estimator.skops"}
     assert list(pool.decisions["decision"]) == ["promoted"]
     assert json.loads(pool.decisions["challenger_metrics"][0])["promised"]["precision"] == float(

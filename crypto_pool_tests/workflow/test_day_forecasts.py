@@ -1,5 +1,6 @@
 """A day of forecasts joins what is stored of it: nothing is lost, and what was in time stays."""
 
+import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -194,7 +195,7 @@ def write_walk(store: FrameStore, coin: str) -> pd.Series:
 def test_who_has_no_champion_is_forecast_by_the_baseline_without_a_signal(store):
     reference = write_walk(store, "AAA")[pd.Timestamp(DAY)]
     panel = pd.DataFrame(
-        {"panel_up": 0.9, "panel_down": 0.05},
+        {"panel_up": 0.9, "panel_down": 0.05, "position": 0.02, "sigma": 0.04, "drift": -0.001},
         index=pd.MultiIndex.from_tuples([(pd.Timestamp(DAY), "AAA")], names=["bar_date", "symbol"]),
     )
     panel = panel.assign(origin=DAY - timedelta(days=9))
@@ -217,6 +218,11 @@ def test_who_has_no_champion_is_forecast_by_the_baseline_without_a_signal(store)
         assert row["probability"] == pytest.approx(probability)
         assert row["reference_probability"] == pytest.approx(reference)
         assert of_panel is None or row["panel_probability"] == of_panel
+        parts = {
+            one["feature"]: one["contribution"] for one in json.loads(row["top_contributions"])
+        }
+        assert parts["reference"] == pytest.approx(reference - 0.5)
+        assert set(parts) == {"reference"} | ({"volatility", "drift"} if name == "Panel" else set())
 
 
 def test_a_coin_of_120_bars_is_forecast_and_a_younger_one_told_from_which_day_on(store):

@@ -112,10 +112,13 @@ class Runs:
         return self._file(self._run(run_id, f"{name} of run {run_id}"), name)
 
     def describe(
-        self, run_id: str, importance: Mapping[str, float], files: Mapping[str, bytes]
+        self, run_id: str, importance: Mapping[str, float], files: Mapping[str, bytes], **tags: str
     ) -> None:
-        """Put the feature importance on a run as JSON, and files as artifacts."""
-        self.store.client.set_tag(run_id, FEATURE_IMPORTANCE_TAG, json.dumps(dict(importance)))
+        """Put the feature importance on a run as JSON, tags beside it, and files as artifacts."""
+        from mlflow.entities import RunTag
+
+        told = {FEATURE_IMPORTANCE_TAG: json.dumps(dict(importance)), **tags}
+        self.store.client.log_batch(run_id, tags=[RunTag(*one) for one in told.items()])
         put_files(self.store.client, run_id, files)
 
     def end(self, run_id: str, status: str) -> None:

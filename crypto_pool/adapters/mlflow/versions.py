@@ -310,10 +310,12 @@ def _in_words(tags: Mapping[str, str]) -> str:
         for name, words in PROMISED.items()
         if figures.get(name) is not None
     ]
+    added = figures.get("added_points")
+    added = "" if added is None else f". It moves its baseline by {added:.1f} points on average"
     return (
         f"{tags.get('classifier', 'Model')} for the {{trend}} of {{symbol}}, trained through "
         f"{tags.get('trained_through', 'an unknown day')}. Promised: "
-        f"{', '.join(promised) or 'nothing'}."
+        f"{', '.join(promised) or 'nothing'}{added}."
     )
 
 

@@ -20,6 +20,7 @@ from crypto_pool.defs.table_metadata import shown_table
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
+from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.workflow.isolation import Failure
@@ -226,16 +227,14 @@ def _serving_metadata(pool: PoolResource, decision: PromotionResult) -> dict[str
     if decision.serving is None:
         return page
     version, tags = decision.serving.version, decision.serving.tags
-    figures = {
-        name: float(value)
-        for name, value in measured(pool.registry, decision.serving).items()
-        if name in PLOTTED and value is not None
-    }
+    known = measured(pool.registry, decision.serving)
+    figures = {name: float(known[name]) for name in PLOTTED if known.get(name) is not None}
     model = f"{links.mlflow_url}/#/models/{name}_model/versions/{version}"
     return {
         "version": int(version),
         "algorithm": tags.get("classifier", ""),
         **figures,
+        "promised_verdict": str(promised_verdict(known)),
         **page,
         "mlflow_version": dg.MetadataValue.url(model),
     }

@@ -19,6 +19,7 @@ from crypto_pool.domain.explanation import SPLIT, Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.overfitting import CorrectedPromise
+from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.selection import promise_of
 from crypto_pool.domain.served_model import BASELINES
@@ -74,9 +75,17 @@ def register(
             importance, member.name, winner.algorithm, synthetic=winner.synthetic
         )
         judgement = {JUDGEMENT_FILE: draw_judgement(winner.evaluation, title)}
-        registry.runs.describe(winner.run_id, importance.mean, {**plots, **judgement})
+        told = promise_tags(winner, promise)
+        registry.runs.describe(winner.run_id, importance.mean, {**plots, **judgement}, **told)
     tags = version_tags(task, winner, importance, promise)
     return registry.versions.register(member.name, winner, tags)
+
+
+def promise_tags(winner: TrainedCandidate, promise: CorrectedPromise) -> dict[str, str]:
+    """Return what a winner adds to its baseline and promises, as its run and version tell it."""
+    figures = {"added_points": winner.metrics.get("added_points"), **promise.figures}
+    told = {name: json.dumps(value) for name, value in figures.items()}
+    return {**told, "promised_verdict": str(promised_verdict(figures))}
 
 
 def version_tags(
@@ -88,6 +97,7 @@ def version_tags(
     """Return the tags of a registered version, what its choice cost among them."""
     return {
         **{name: json.dumps(winner.metrics.get(name)) for name in SERVED_METRICS},
+        **promise_tags(winner, promise),
         METRICS_TAG: json.dumps({**winner.metrics, **promise.figures}),
         "symbol": task.member.symbol,
         "classifier": winner.algorithm,
