@@ -113,17 +113,11 @@ def fill(pool: "PoolResource", instance: "dg.DagsterInstance", template: Templat
 
 def live_a_day(pool: "PoolResource", template: Template) -> None:
     """Write what the day after brings: a bar and features of each coin, forecasts, trainings."""
-    import pandas as pd
-
     from crypto_pool.adapters.worker_pool import WorkerPool
 
     symbols = list(dict.fromkeys(member.symbol for member in pool.members))
     chunks = [symbols[start : start + CHUNK] for start in range(0, len(symbols), CHUNK)]
-    longer = {
-        table: pd.concat([frame, frame.tail(1).set_axis([frame.index[-1] + pd.Timedelta(days=1)])])
-        for table in BY_COIN
-        for frame in [template.tables[table]]
-    }
+    longer = {table: _with_a_day_more(template.tables[table]) for table in BY_COIN}
     tasks = [(pool.store, longer, chunk) for chunk in chunks]
     written = sum(WorkerPool(pool.settings.workers).map_unordered(write_coins, tasks))
     assert written == len(symbols)
@@ -131,6 +125,13 @@ def live_a_day(pool: "PoolResource", template: Template) -> None:
     day = DAY + timedelta(days=1)
     pool.store.write("daily_predictions", day.isoformat(), before.assign(prediction_date=day))
     copy_tables((pool.store, template, pool.members[2 : 2 + TRAINED_A_DAY]))
+
+
+def _with_a_day_more(frame: Any) -> Any:
+    import pandas as pd
+
+    last = frame.tail(1)
+    return pd.concat([frame, last.set_axis(last.index + pd.Timedelta(days=1))])
 
 
 def write_coins(task: tuple["FrameStore", Mapping[str, Any], Sequence[str]]) -> int:
