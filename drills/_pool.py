@@ -31,6 +31,8 @@ SETTINGS = {
     "SANDBOX_PREDICTABILITY": "0.5",
 }
 BEGUN = "begun"
+# Of whoever began this process; each day sets its own where there is none.
+TOLD_TIME = os.environ.get("CRYPTO_POOL_SIMULATED_NOW")
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,9 @@ def work(stages: list[str], days: list[date]) -> int:
         "publish": (PUBLICATION,),
     }
     failures = []
-    told = os.environ.get("CRYPTO_POOL_SIMULATED_NOW")
     for day in days:
         at_noon = datetime.combine(day + timedelta(days=1), time(12), UTC)
-        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = told or at_noon.isoformat()
+        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = TOLD_TIME or at_noon.isoformat()
         load_settings.cache_clear()
         settings = load_settings()
         with open_instance(settings) as instance:

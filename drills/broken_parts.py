@@ -158,7 +158,7 @@ FAULTS = {
         Fault(
             "corrupted_parquet",
             ("predict",),
-            ("feature_table/BTC.parquet cannot be read as Parquet", "materialise feature_table"),
+            ("feature_table/BTC.parquet cannot be read as Parquet", "delete it, then run"),
             _truncated_bars,
         ),
         Fault(
