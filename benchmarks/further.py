@@ -2,10 +2,9 @@
 
 The mean of the candidates' logits as one more; MACD divided by the close, so that all inputs are
 free of scale; BTC's features beside a coin's own. Each is trained and judged out of fold, anchored
-to the panel, as a member is: eight coins as of 2021-12-31, some 670 judged days a member, four
-candidates that are fast (Ridge, nearest neighbours, LightGBM, XGBoost). A change is kept only if
-its gain over the present recipe exceeds its standard error, and its skill over the panel is above
-0.
+to the panel, as a member is: six coins as of 2021-12-31, some 670 judged days a member, two
+candidates that are fast (Ridge and nearest neighbours). A change is kept only if its gain over the
+present recipe exceeds its standard error, and its skill over the panel is above 0.
 
 Run `python -m benchmarks further` with CRYPTO_POOL_MARKET_DATA_DIR naming a folder of daily bars;
 without it a synthetic market stands in.
@@ -33,8 +32,8 @@ from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.replay.market import Market
 from crypto_pool.workflow.panel import panel_probability
 
-COINS = tuple(SYMBOLS[:8])
-FAST = ("RidgeClassifier", "KNeighbors", "LightGBM", "XGBoost")
+COINS = tuple(SYMBOLS[:6])
+FAST = ("RidgeClassifier", "KNeighbors")
 IN_USD = ["MACD", "MACD_Signal", "MACD_Hist"]
 NORMAL_90 = 1.645
 

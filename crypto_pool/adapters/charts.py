@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from crypto_pool.domain.explanation import Explanation
-    from crypto_pool.domain.panel_skill import RatioEstimate
+    from crypto_pool.domain.intervals import Estimate
 
 PALETTE = 48
 SHOWN_DAYS = 365
@@ -198,13 +198,15 @@ def draw_labelled_price(bars: pd.DataFrame, labels: Mapping[str, pd.Series], tit
         return _png(figure)
 
 
-def draw_panel_skill(halves: "Mapping[str, RatioEstimate]", title: str) -> bytes:
+def draw_panel_skill(halves: "Mapping[str, Estimate]", title: str) -> bytes:
     """Draw the panel's skill over the reference by half-year, each with its 90 % interval."""
     with _figure(9.0, 3.2, title) as figure:
         axes = figure.subplots()
         for number, estimate in enumerate(halves.values()):
-            if estimate.interval is not None:
-                axes.vlines(number, *estimate.interval, color=COLOURS["own"], linewidth=1.5)
+            if estimate.low is not None and estimate.high is not None:
+                axes.vlines(
+                    number, estimate.low, estimate.high, color=COLOURS["own"], linewidth=1.5
+                )
             if estimate.value is not None:
                 axes.plot(number, estimate.value, marker="o", color=COLOURS["own"])
         axes.axhline(0, color=COLOURS["reference"], linestyle="--", label="the reference")

@@ -149,6 +149,6 @@ def _print_summary(document: "dict[str, object]", console: "Console") -> None:
     whole = rows[0]
     console.print(
         f"Outcomes inside the panel's 80 % range: {show_figure(whole['inside_80'])} "
-        f"({show_figure([whole['inside_low'], whole['inside_high']])})"
+        f"({show_figure([whole['inside_80_low'], whole['inside_80_high']])})"
     )
     console.print(f"Buy and hold of the same coins: {show_figure(held['total_return'])}")

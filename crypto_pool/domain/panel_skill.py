@@ -4,12 +4,11 @@ All coins of a day are resampled together, in blocks of days: coins move as one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, Interval, resampled_sums
+from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, Estimate, resampled_sums
 from crypto_pool.domain.panel import (
     exceedance_probability,
     realised_events,
@@ -19,15 +18,6 @@ from crypto_pool.domain.panel import (
 from crypto_pool.domain.recipe import Target
 
 BLOCK_DAYS = 30
-
-
-@dataclass(frozen=True)
-class RatioEstimate:
-    """A quotient of sums over rows, its 90 % interval (None for too few days), and the rows."""
-
-    value: float | None
-    interval: Interval | None
-    rows: int
 
 
 def score_panel(forecasts: pd.DataFrame, table: pd.DataFrame, target: Target) -> pd.DataFrame:
@@ -52,17 +42,14 @@ def score_panel(forecasts: pd.DataFrame, table: pd.DataFrame, target: Target) ->
     )
 
 
-def panel_skill(scored: pd.DataFrame) -> RatioEstimate:
-    """Return the Brier skill over the reference of scored rows."""
-    estimate = _ratio(scored, "error", "reference_error")
-    if estimate.value is None:
-        return estimate
-    interval = estimate.interval and (1 - estimate.interval[1], 1 - estimate.interval[0])
-    return RatioEstimate(1 - estimate.value, interval, estimate.rows)
+def panel_skill(scored: pd.DataFrame) -> Estimate:
+    """Return the Brier skill over the reference of scored rows; no interval for too few days."""
+    loss, low, high = _ratio(scored, "error", "reference_error")
+    return Estimate(*(None if end is None else 1 - end for end in (loss, high, low)))
 
 
-def range_coverage(scored: pd.DataFrame) -> RatioEstimate:
-    """Return the share of outcomes inside the 80 % range."""
+def range_coverage(scored: pd.DataFrame) -> Estimate:
+    """Return the share of outcomes inside the 80 % range; no interval for too few days."""
     return _ratio(scored.assign(row=1.0), "inside", "row")
 
 
@@ -88,16 +75,16 @@ def skill_by_move(
     return skills
 
 
-def _ratio(scored: pd.DataFrame, part: str, whole: str) -> RatioEstimate:
+def _ratio(scored: pd.DataFrame, part: str, whole: str) -> Estimate:
     sums = scored.groupby(level="bar_date")[[part, whole]].sum()
     total = sums.sum()
     if not total[whole] > 0:
-        return RatioEstimate(None, None, len(scored))
+        return Estimate()
     value = float(total[part] / total[whole])
     days = pd.date_range(sums.index.min(), sums.index.max())
     if len(days) < MIN_BLOCKS * BLOCK_DAYS:
-        return RatioEstimate(value, None, len(scored))
+        return Estimate(value)
     parts, wholes = resampled_sums(sums.reindex(days, fill_value=0.0).to_numpy(), BLOCK_DAYS).T
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(parts[wholes > 0] / wholes[wholes > 0], [tail, 100 - tail])
-    return RatioEstimate(value, (float(low), float(high)), len(scored))
+    return Estimate(value, float(low), float(high))

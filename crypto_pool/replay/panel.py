@@ -66,20 +66,7 @@ def replay_panel(
 
 
 def _figures(name: str, scored: pd.DataFrame) -> dict[str, Any]:
-    skill, inside = panel_skill(scored), range_coverage(scored)
-    low, high = skill.interval or (None, None)
-    inside_low, inside_high = inside.interval or (None, None)
-    return {
-        "of": name,
-        "rows": skill.rows,
-        "skill_over_reference": _rounded(skill.value),
-        "skill_low": _rounded(low),
-        "skill_high": _rounded(high),
-        "inside_80": _rounded(inside.value),
-        "inside_low": _rounded(inside_low),
-        "inside_high": _rounded(inside_high),
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    figures = panel_skill(scored).columns("skill_over_reference")
+    figures |= range_coverage(scored).columns("inside_80")
+    rounded = {key: None if value is None else round(value, 4) for key, value in figures.items()}
+    return {"of": name, "rows": len(scored), **rounded}

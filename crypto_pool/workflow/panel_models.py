@@ -53,14 +53,10 @@ def log_missing_fits(
 
 
 def _metrics(fit: PanelFit, scored: pd.DataFrame) -> dict[str, float]:
-    skill, inside = panel_skill(scored), range_coverage(scored)
-    low, high = skill.interval or (None, None)
     figures = {
         "in_sample_skill": fit.skill,
-        "walk_forward_skill": skill.value,
-        "walk_forward_skill_low": low,
-        "walk_forward_skill_high": high,
-        "share_inside_range": inside.value,
-        "scored_rows": float(skill.rows),
+        **panel_skill(scored).columns("walk_forward_skill"),
+        "share_inside_range": range_coverage(scored).value,
+        "scored_rows": float(len(scored)),
     }
     return {name: value for name, value in figures.items() if value is not None}

@@ -367,7 +367,7 @@ class TestSkill:
         scored = score_panel(forecasts.assign(panel_up=up, panel_down=down), table, TARGET)
         skill = panel_skill(scored)
         assert skill.value == pytest.approx(0)
-        assert skill.interval == pytest.approx((0, 0))
+        assert (skill.low, skill.high) == pytest.approx((0, 0))
 
     def test_is_told_by_half_year_and_by_size_of_move(self) -> None:
         table = market_table()
@@ -382,8 +382,8 @@ class TestSkill:
         table = market_table()
         scored = score_panel(walk_forward(table), table, TARGET)
         first = scored.index[0][0]
-        assert panel_skill(scored.loc[: first + pd.Timedelta(days=100)]).interval is None
-        assert panel_skill(scored).interval is not None
+        assert panel_skill(scored.loc[: first + pd.Timedelta(days=100)]).low is None
+        assert panel_skill(scored).low is not None
 
 
 def test_on_a_constant_volatility_walk_the_range_keeps_its_promise() -> None:

@@ -50,15 +50,13 @@ def panel_metadata(update: PanelUpdate, target: Target) -> Mapping[str, Any]:
         return {**counts, "panel": "none yet: it needs 5 x 365 coin-days with a known outcome"}
     latest = update.fits[max(update.fits)]
     scored = score_panel(update.forecasts, update.table, target)
-    skill = panel_skill(scored)
-    low, high = skill.interval or (None, None)
-    figures = {"skill_over_reference": skill.value, "skill_low": low, "skill_high": high}
+    figures = panel_skill(scored).columns("skill_over_reference")
     return {
         **counts,
         "origin": latest.origin.isoformat(),
         "training_rows": latest.rows,
         "coins": ", ".join(latest.symbols),
-        "scored_rows": skill.rows,
+        "scored_rows": len(scored),
         **{name: value for name, value in figures.items() if value is not None},
         **(_skill_picture(scored) if update.added_fits else {}),
         "latest_forecasts": _latest_table(update.forecasts),
