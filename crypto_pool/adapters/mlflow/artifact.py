@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from select import select
+from threading import Lock
 from typing import IO, Any, cast
 
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
@@ -28,6 +29,7 @@ CALIBRATION_FILE = "calibration.json"
 SKOPS_FILE = "estimator.skops"
 ESTIMATOR_FILES = (SKOPS_FILE, *(native.file for native in NATIVE_FORMATS.values()))
 LOADING_SECONDS = 60.0
+ONE_AT_A_TIME = Lock()
 
 
 def model_files(model: ServedModel) -> dict[str, bytes]:
@@ -82,22 +84,26 @@ def try_in_child(folder: Path) -> None:
     Raises:
         UntrustedModel: it told a fault, ended or did not answer in time.
     """
-    child, how = _child(os.getpid()), ""
-    tell, answers = cast(IO[str], child.stdin), cast(IO[str], child.stdout)
-    print(json.dumps(str(folder)), file=tell, flush=True)
-    is_in_time = bool(select([answers], [], [], LOADING_SECONDS)[0])
-    if answer := answers.readline() if is_in_time else "":
-        how = json.loads(answer)
-    else:
-        _child.cache_clear()
-        if not is_in_time:
-            child.kill()
-        child.communicate()  # closes both pipes
-        how = (
-            f"ended with {child.returncode}"
-            if is_in_time
-            else f"was not done in {LOADING_SECONDS:g} s"
-        )
+    with ONE_AT_A_TIME:
+        if (ended := _child(os.getpid())).poll() is not None:  # by somebody else
+            ended.communicate()
+            _child.cache_clear()
+        child, how = _child(os.getpid()), ""
+        tell, answers = cast(IO[str], child.stdin), cast(IO[str], child.stdout)
+        print(json.dumps(str(folder)), file=tell, flush=True)
+        is_in_time = bool(select([answers], [], [], LOADING_SECONDS)[0])
+        if answer := answers.readline() if is_in_time else "":
+            how = json.loads(answer)
+        else:
+            _child.cache_clear()
+            if not is_in_time:
+                child.kill()
+            child.communicate()  # closes both pipes
+            how = (
+                f"ended with {child.returncode}"
+                if is_in_time
+                else f"was not done in {LOADING_SECONDS:g} s"
+            )
     if how:
         raise UntrustedModel(f"{folder}: reading its estimator in a process of its own {how}")
 
