@@ -49,10 +49,18 @@ def conflicts(settings: Groups) -> Iterator[str]:
         read_plan(settings.alpha_vantage_plan)
     except InvalidSetting as fault:
         yield f"CRYPTO_POOL_ALPHA_VANTAGE_PLAN: {fault}"
+    yield from _unknown_provider(settings)
     yield from _too_short(settings)
     yield from _with_credentials(settings)
     yield from _unfit_for_addresses(settings)
     yield from _out_of_reach(settings)
+
+
+def load_extensions(settings: Groups) -> Mapping[str, str]:
+    """Register the extensions of a pool; return why what is broken was left out, by name."""
+    from crypto_pool.adapters.extensions import Extensions
+
+    return Extensions(settings.extensions, str(settings.dagster_home.resolve())).load()
 
 
 def variable_name(name: str) -> str:
@@ -91,6 +99,17 @@ def _is_foreign(name: str, value: str | None) -> bool:
     if any(names.fullmatch(name) for names in (NO_SETTING, OF_A_SERVICE)):
         return True
     return name.endswith("_PORT") and "://" in (value or "")
+
+
+def _unknown_provider(settings: Groups) -> Iterator[str]:
+    from crypto_pool.adapters.providers import BUILT_IN, PROVIDERS
+
+    if settings.provider not in BUILT_IN:
+        broken = load_extensions(settings)
+        if settings.provider not in PROVIDERS:
+            known = ", ".join([*BUILT_IN, *PROVIDERS])
+            why = "".join(f"; {name} is broken: {fault}" for name, fault in broken.items())
+            yield f"CRYPTO_POOL_PROVIDER={settings.provider}: known are {known}{why}"
 
 
 def _too_short(settings: Groups) -> Iterator[str]:

@@ -38,12 +38,17 @@ class Scope(BaseModel):
     series_type: Literal["open", "high", "low", "close"] = "close"
     """The price indicators are computed from."""
 
+    extensions: Annotated[tuple[str, ...], NoDecode] = ()
+    """Modules of your own, installed or in the home, with candidates, features, providers or alert
+    channels."""
+
 
 class MarketData(BaseModel):
     """Where bars come from."""
 
-    provider: Literal["sandbox", "directory", "alpha_vantage", "exchange"] = "sandbox"
-    """Where daily bars come from."""
+    provider: str = "sandbox"
+    """Where daily bars come from: sandbox, directory, alpha_vantage, exchange, or the name of an
+    extension's."""
     alpha_vantage_api_key: SecretStr | None = None
     """Key of the alpha_vantage provider."""
     alpha_vantage_base_url: Url = Field(

@@ -32,7 +32,7 @@ from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.setting_checks import PREFIX, conflicts, variable_name
+from crypto_pool.setting_checks import PREFIX, conflicts, load_extensions, variable_name
 from crypto_pool.setting_groups import DEFAULT_HOME, Groups
 from crypto_pool.setting_sources import (
     PATH_OR_URI,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from crypto_pool.sandbox.market import SyntheticMarket
 
 logger = logging.getLogger(__name__)
+LISTS = ("symbols", "extensions", "serving_allowed_hosts", "serving_proxies")
 POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg2://")
 
 
@@ -99,7 +100,7 @@ class Settings(Groups, BaseSettings):
     def _empty_is_not_set(cls, value: Any) -> Any:
         return cls.model_fields["dagster_home"].default if value == "" else value
 
-    @field_validator("symbols", "serving_allowed_hosts", "serving_proxies", mode="before")
+    @field_validator(*LISTS, mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -257,15 +258,18 @@ def load_settings() -> Settings:
         raise wrong_settings(error, setting_sources(), faults) from None
     if faults:
         raise wrong_settings(None, (), faults)
-    _tell_removed(tuple(removed(Settings, settings.dagster_home)))
+    gone = removed(Settings, settings.dagster_home)
+    if gone:
+        _warn(f"These settings no longer exist and change nothing: {', '.join(gone)}")
+    for name, fault in load_extensions(settings).items():
+        _warn(f"The extension {name} is broken and left out: {fault}")
     return settings
 
 
 @lru_cache
-def _tell_removed(names: tuple[str, ...]) -> None:
-    """Tell once a process which settings of earlier releases it was given."""
-    if names:
-        logger.warning("These settings no longer exist and change nothing: %s", ", ".join(names))
+def _warn(line: str) -> None:
+    """Say it once a process."""
+    logger.warning("%s", line)
 
 
 def wrong_settings(

@@ -18,7 +18,7 @@ from crypto_pool.domain.splits import purge_gap, rows_needed, walk_forward_folds
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool.setting_checks import REMOVED
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
-from crypto_pool.settings import Settings, _tell_removed, load_settings
+from crypto_pool.settings import Settings, _warn, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -285,7 +285,7 @@ def test_a_removed_setting_opens_and_is_told_of_once_in_one_line(
     else:
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in old.items()]
         (tmp_path / "pool.toml").write_text("".join(lines))
-    _tell_removed.cache_clear()
+    _warn.cache_clear()
     for _ in range(2):
         load_settings.cache_clear()
         settings = load_settings()

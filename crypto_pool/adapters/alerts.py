@@ -1,6 +1,6 @@
-"""Alerts: to the log always, and to a Slack-compatible webhook where one is set.
+"""Alerts: to the log always, to a Slack-compatible webhook where one is set, and to extensions.
 
-Each incident has a key and is told once; a file remembers which were. What the webhook did not
+Each incident has a key and is told once; a file remembers which were. What a channel did not
 take is offered again with the next call.
 """
 
@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,9 +19,11 @@ from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.errors import InvalidSetting
 
 TIMEOUT_SECONDS = (5, 10)
 LONGEST_TEXT = 3000
+WEBHOOK = "webhook"
 REMEMBERED = timedelta(days=180)
 logger = logging.getLogger("crypto_pool.alerts")
 
@@ -39,6 +42,24 @@ class ToldAlert(Alert):
 
     told_at_utc: str
     is_owed: bool
+
+
+@dataclass(frozen=True)
+class AlertChannel:
+    """A channel of an extension: `send(text)` tells one incident, and raises where it cannot."""
+
+    name: str
+    send: Callable[[str], object]
+    code: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidSetting for what is no channel."""
+        if not callable(self.send):
+            raise InvalidSetting(f"alert channel {self.name}: send must be a function of a text")
+
+
+CHANNELS: dict[str, AlertChannel] = {}
+"""Channels of extensions, by name, as they are loaded."""
 
 
 class Alerts:
@@ -61,7 +82,7 @@ class Alerts:
         """Tell what is new, and what the webhook still owes an answer for; return the new ones."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.file}.lock"):
-            known = self._read()
+            known, channels = self._read(), self._channels()
             new: list[Alert] = []
             for alert in alerts:
                 if alert.key in known:
@@ -72,22 +93,23 @@ class Alerts:
                 known[alert.key] = {
                     "told_at_utc": self._now().astimezone(UTC).isoformat(),
                     "text": text,
-                    "unsent": None if self._url is None else text,
+                    "owed": list(channels),
                 }
             if new:
                 self._write(known)
-            for entry in known.values():
-                if entry["unsent"] is not None and self._url is not None:
-                    if not self._post(entry["unsent"]):
-                        break
-                    entry["unsent"] = None
-                    self._write(known)
+            for name, is_taken_by in channels.items():
+                for entry in known.values():
+                    if name in entry["owed"]:
+                        if not is_taken_by(entry["text"]):
+                            break
+                        entry["owed"].remove(name)
+                        self._write(known)
         return new
 
     def recent(self) -> list[ToldAlert]:
         """Return what was told within the time that is remembered, the oldest first."""
         return [
-            ToldAlert(key, entry["text"], entry["told_at_utc"], entry["unsent"] is not None)
+            ToldAlert(key, entry["text"], entry["told_at_utc"], bool(entry["owed"]))
             for key, entry in self._read().items()
         ]
 
@@ -100,6 +122,22 @@ class Alerts:
             text = f"{text[:LONGEST_TEXT]} ... ({len(text) - LONGEST_TEXT} characters more)"
         return text
 
+    def _channels(self) -> dict[str, Callable[[str], bool]]:
+        """Return what is told beside the log, by name, and says whether it took a text."""
+        webhook: dict[str, Callable[[str], bool]] = {}
+        if self._url is not None:
+            webhook[WEBHOOK] = self._post
+        return webhook | {name: partial(self._is_sent, one) for name, one in CHANNELS.items()}
+
+    def _is_sent(self, channel: AlertChannel, text: str) -> bool:
+        try:
+            channel.send(text)
+        except Exception as fault:  # a stranger's code: the other channels are told
+            said = self.redact(f"{type(fault).__name__}: {fault}")
+            logger.error("alert channel %s failed (%s); it is told again", channel.name, said)
+            return False
+        return True
+
     def _post(self, text: str) -> bool:
         assert self._url is not None
         shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -111,7 +149,12 @@ class Alerts:
             known: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
             since = self._now() - REMEMBERED
             return {
-                key: {"text": "", **entry, "unsent": entry["unsent"]}
+                key: {
+                    "text": entry.get("text", ""),
+                    "told_at_utc": entry["told_at_utc"],
+                    # 1.0.0 had the text that the webhook had not taken.
+                    "owed": entry["owed"] if "owed" in entry else [WEBHOOK] * bool(entry["unsent"]),
+                }
                 for key, entry in known.items()
                 if datetime.fromisoformat(entry["told_at_utc"]) >= since
             }

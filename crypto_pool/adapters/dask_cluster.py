@@ -6,7 +6,7 @@ was doing is done again by another.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import islice
 from platform import python_version
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from packaging.requirements import Requirement
 from threadpoolctl import threadpool_limits
 
+from crypto_pool.adapters.extensions import Extensions, extension_codes, loaded_extensions
 from crypto_pool.errors import WorkersUnavailable
 
 Task = TypeVar("Task")
@@ -54,15 +55,16 @@ def map_on_cluster(
             "start one with `dask scheduler`, or unset CRYPTO_POOL_DASK_SCHEDULER to train here"
         ) from None
     with client:
-        expected = _identity(identify)
-        _check_workers(client, scheduler, identify, expected, connect_seconds)
+        same = partial(_identity, identify, loaded_extensions())
+        expected = same()
+        _check_workers(client, scheduler, same, expected, connect_seconds)
         waiting, running = iter(tasks), as_completed(loop=client.loop)
         handed_out: dict[Any, Task] = {}
 
         def hand_out() -> None:
             wanted = TASKS_A_THREAD * max(1, sum(client.nthreads().values())) - len(handed_out)
             for task in islice(waiting, max(0, wanted)):
-                future = client.submit(_run, expected, identify, function, task, pure=False)
+                future = client.submit(_run, expected, same, function, task, pure=False)
                 handed_out[future] = task
                 running.add(future)
 
@@ -89,7 +91,7 @@ def map_on_cluster(
 def _check_workers(
     client: Any,
     scheduler: str,
-    identify: Callable[[], str] | None,
+    same: Callable[[], Mapping[str, str]],
     expected: Mapping[str, str],
     seconds: float,
 ) -> None:
@@ -100,7 +102,7 @@ def _check_workers(
             f"the Dask scheduler {scheduler} has no worker after {seconds:g} s; start some with "
             f"`dask worker {scheduler} --nthreads 1`"
         ) from None
-    for worker, found in client.run(_identity, identify, on_error="return").items():
+    for worker, found in client.run(same, on_error="return").items():
         if isinstance(found, Exception):
             raise WorkersUnavailable(
                 f"Dask worker {worker} cannot run this pool's code ({found}); install {PACKAGE} "
@@ -124,27 +126,29 @@ def _refuse_others(expected: Mapping[str, str], found: Mapping[str, str], worker
 
 def _run(
     expected: Mapping[str, str],
-    identify: Callable[[], str] | None,
+    same: Callable[[], Mapping[str, str]],
     function: Callable[[Task], Result],
     task: Task,
 ) -> Result:
     """Runs in a worker."""
     from distributed import get_worker
 
-    _refuse_others(expected, _identity(identify), get_worker().address)
+    _refuse_others(expected, same(), get_worker().address)
     with threadpool_limits(limits=1):
         return function(task)
 
 
 @lru_cache(maxsize=1)
-def _identity(identify: Callable[[], str] | None) -> dict[str, str]:
+def _identity(identify: Callable[[], str] | None, extensions: Extensions) -> dict[str, str]:
     """What a fit depends on, by name: Python, the package's own requirements, its code."""
+    extensions.load()
     named = (Requirement(line) for line in requires(PACKAGE) or ())
     needed = [one.name for one in named if one.marker is None or one.marker.evaluate()]
     return {
         "python": python_version(),
         **{name: _version(name) for name in (PACKAGE, *needed)},
         **({} if identify is None else {"code": identify()}),
+        **extension_codes(),
     }
 
 

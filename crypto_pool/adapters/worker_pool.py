@@ -12,6 +12,7 @@ from typing import TypeVar
 import psutil
 from threadpoolctl import threadpool_limits
 
+from crypto_pool.adapters.extensions import Extensions, loaded_extensions
 from crypto_pool.errors import InvalidSetting, WorkersUnavailable
 
 KILLED = (
@@ -108,7 +109,7 @@ class WorkerPool:
             backend="loky",
             inner_max_num_threads=1,
             initializer=_begin_worker,
-            initargs=(self.prepare,),
+            initargs=(self.prepare, loaded_extensions()),
         ):
             parallel = joblib.Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
@@ -130,10 +131,11 @@ def _do(
     return number, function(task)
 
 
-def _begin_worker(prepare: Callable[[], None] | None) -> None:
+def _begin_worker(prepare: Callable[[], None] | None, extensions: Extensions) -> None:
     """Prepare a worker; what an initialiser raises the system tells as a segmentation fault."""
     _end_with_parent()
     try:
+        extensions.load()
         if prepare is not None:
             prepare()
     except Exception as fault:

@@ -66,12 +66,23 @@ def doctor(
 def _findings(settings: "Settings", coin: str) -> Iterator[Finding]:
     yield Finding("versions", None, _versions())
     yield Finding("home", None, f"{settings.dagster_home.resolve()}, data {settings.state_dir}")
+    yield from _extensions(settings)
     yield _tried("disk", lambda: _disk(settings))
     yield _tried("ports", lambda: _ports(settings))
     yield from _source(settings, coin)
     yield _tried("MLflow", lambda: _mlflow(settings))
     yield _tried("Dagster", lambda: _dagster(settings))
     yield _tried("DuckDB", lambda: _duckdb(settings))
+
+
+def _extensions(settings: "Settings") -> Iterator[Finding]:
+    from crypto_pool.adapters.extensions import extension_codes
+    from crypto_pool.setting_checks import load_extensions
+
+    for name, fault in load_extensions(settings).items():
+        yield Finding(f"extension {name}", False, fault)
+    for name, code in extension_codes().items():
+        yield Finding(f"extension {name}", True, f"code {code}")
 
 
 def _tried(name: str, look: Callable[[], str]) -> Finding:

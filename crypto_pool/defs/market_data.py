@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.adapters.providers import PROVIDERS, MarketDataProvider
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.request_plans import UNLIMITED, read_plan
 from crypto_pool.errors import InvalidSetting
@@ -24,6 +24,8 @@ def build_provider(settings: Settings) -> MarketDataProvider:
         "alpha_vantage": _alpha_vantage,
         "exchange": _exchange,
     }
+    if settings.provider in PROVIDERS:
+        return PROVIDERS[settings.provider].build(settings)
     return builders[settings.provider](settings)
 
 

@@ -4,14 +4,13 @@ Every library is imported where an algorithm is built, so that whoever only need
 names pays for none of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from crypto_pool.errors import UnscoredCandidate
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
 Explainer = Literal["forest", "sampled"]
 
@@ -58,13 +57,25 @@ Builder = Callable[[ClassBalance, int], Any]
 class Candidate:
     """One algorithm; `build` gives an unfitted estimator with `predict_proba`.
 
-    `trusted_types` are the types beyond skops' own list that its artefact may hold.
+    `trusted_types` are the types beyond skops' own list that its artefact may hold. `code` is the
+    digest of an extension's code, empty for the pool's own.
     """
 
     name: str
     build: Builder
-    explainer: Explainer
+    explainer: Explainer = "sampled"
     trusted_types: tuple[str, ...] = ()
+    code: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidSetting for what is no candidate."""
+        if not callable(self.build) or self.explainer not in get_args(Explainer):
+            raise InvalidSetting(
+                f"candidate {self.name}: build must be a function and explainer one of "
+                f"{', '.join(get_args(Explainer))}"
+            )
+        if not all(isinstance(name, str) for name in self.trusted_types):
+            raise InvalidSetting(f"candidate {self.name}: trusted_types are names of types")
 
 
 def _random_forest(balance: ClassBalance, seed: int) -> Any:
@@ -175,6 +186,5 @@ _ALL = (
     Candidate("NeuralNet", _neural_net, "sampled", (_NET,)),
 )
 
-CANDIDATES: Mapping[str, Candidate] = MappingProxyType(
-    {candidate.name: candidate for candidate in _ALL}
-)
+CANDIDATES: dict[str, Candidate] = {candidate.name: candidate for candidate in _ALL}
+"""All that are trained, by name; extensions are added as they are loaded."""

@@ -1,11 +1,16 @@
-"""The indicator table to the 19 features: a public contract by name and order."""
+"""The indicator table to the 19 features: a public contract by name and order.
 
+Features of extensions come behind them.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.indicators import PROVIDER_DECIMALS
+from crypto_pool.domain.breaks import by_segment
+from crypto_pool.domain.indicators import PROVIDER_DECIMALS, compute_indicators
 from crypto_pool.domain.market import missing_days
 from crypto_pool.errors import InvalidFeatures
 
@@ -23,8 +28,51 @@ class FeatureBuild:
     """Features that have no finite value on any day."""
 
 
+@dataclass(frozen=True)
+class Feature:
+    """A feature of an extension: `compute(bars, indicators)` gives its values, by bar date.
+
+    Both frames hold the same days of one coin, ascending, with no break or long gap among them. A
+    value at t rests on rows up to t; where it is missing, the row is dropped.
+    """
+
+    name: str
+    compute: Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
+    code: str = ""
+
+    def of(self, bars: pd.DataFrame, indicators: pd.DataFrame) -> pd.Series:
+        """Return its values; raises InvalidFeatures with its name, whatever goes wrong in it."""
+        try:
+            values = pd.Series(self.compute(bars, indicators)).astype(np.float64)
+        except Exception as fault:
+            said = f"{type(fault).__name__}: {fault}"
+            raise InvalidFeatures(f"feature {self.name}: {said}") from fault
+        if not values.index.equals(bars.index):
+            raise InvalidFeatures(f"feature {self.name}: it must give one value for each bar")
+        return values
+
+    def check(self) -> None:
+        """Raise InvalidFeatures if it fails on made-up bars, or sees what comes later."""
+        random, days = np.random.default_rng(7), pd.date_range("2020-01-01", periods=200)
+        close = np.exp(np.cumsum(random.normal(0, 0.04, len(days))))
+        wide = np.exp(np.abs(random.normal(0, 0.02, len(days))))
+        prices = {"open": close, "high": close * wide, "low": close / wide, "close": close}
+        bars = pd.DataFrame({**prices, "volume": 1000 * wide}, index=days.rename("date"))
+        whole = self.of(bars, compute_indicators(bars))
+        for other in (bars.iloc[:150], pd.concat([bars.iloc[:150], 3 * bars.iloc[150:]])):
+            values = self.of(other, compute_indicators(other))
+            if not np.allclose(whole.iloc[:150], values.iloc[:150], equal_nan=True):
+                raise InvalidFeatures(f"feature {self.name}: it changes with what comes later")
+        if not np.isfinite(whole.iloc[-1]):
+            raise InvalidFeatures(f"feature {self.name}: it has no value after 200 bars")
+
+
+FEATURES: dict[str, Feature] = {}
+"""Features of extensions, by name, as they are loaded."""
+
+
 def feature_names(time_period: int = 7) -> tuple[str, ...]:
-    """Name the 19 features in their order."""
+    """Name the 19 features in their order, and those of extensions behind them."""
     return (
         f"{time_period}_day_ADX",
         "AroonDown",
@@ -45,21 +93,28 @@ def feature_names(time_period: int = 7) -> tuple[str, ...]:
         "2_day_SMA_10_day_SMA_pct_diff",
         "2_day_SMA_20_day_SMA_pct_diff",
         "10_day_SMA_20_day_SMA_pct_diff",
+        *FEATURES,
     )
 
 
-def build_features(indicators: pd.DataFrame, *, time_period: int = 7) -> pd.DataFrame:
+def build_features(
+    indicators: pd.DataFrame, *, time_period: int = 7, bars: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Give the clean feature rows alone; see `assemble_features` for what was dropped."""
-    return assemble_features(indicators, time_period).features
+    return assemble_features(indicators, time_period, bars).features
 
 
-def assemble_features(indicators: pd.DataFrame, time_period: int = 7) -> FeatureBuild:
+def assemble_features(
+    indicators: pd.DataFrame, time_period: int = 7, bars: pd.DataFrame | None = None
+) -> FeatureBuild:
     """Derive the features and drop, with a count, the rows that are not usable.
 
     A row is counted under the first reason that holds: a missing value, an infinite
-    one, a missing day less than 20 days before it.
+    one, a missing day less than 20 days before it. Features of extensions need the bars too.
     """
-    derived = _derive(indicators, time_period).loc[:, list(feature_names(time_period))]
+    own = _of_extensions(indicators, bars)
+    derived = _derive(indicators, time_period).assign(**own)
+    derived = derived.loc[:, list(feature_names(time_period))]
     values = derived.to_numpy(dtype=np.float64)
     missing = np.isnan(values).any(axis=1)
     infinite = ~missing & np.isinf(values).any(axis=1)
@@ -115,6 +170,20 @@ def _derive(indicators: pd.DataFrame, time_period: int) -> pd.DataFrame:
             "10_day_SMA_20_day_SMA_pct_diff": (sma[10] - sma[20]) / sma[20] * 100,
         }
     )
+
+
+def _of_extensions(indicators: pd.DataFrame, bars: pd.DataFrame | None) -> dict[str, pd.Series]:
+    if not FEATURES:
+        return {}
+    if bars is None:
+        raise InvalidFeatures(f"{', '.join(FEATURES)}: features of extensions need bars=")
+    given = bars.loc[bars.index.isin(indicators.index)]
+
+    def compute(part: pd.DataFrame) -> pd.DataFrame:
+        rows = indicators.loc[part.index]
+        return pd.DataFrame({name: one.of(part, rows) for name, one in FEATURES.items()})
+
+    return {str(name): values for name, values in by_segment(given, compute).items()}
 
 
 def _is_after_gap(index: pd.DatetimeIndex) -> np.ndarray:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from crypto_pool.adapters.extensions import extension_codes
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
@@ -220,6 +221,7 @@ def prepare_lives(
     lives = {}
     for name, recipe in recipes.items():
         made_of = [recipe.to_settings(), provider.source, code_version(*TRAINING, "features")]
+        made_of += sorted(extension_codes().items())
         fits = folder / sha256(json.dumps(made_of, default=str).encode()).hexdigest()[:16]
         pool = WorkerPool(workers, prepare=warm_up_worker)
         lives[name] = PoolLife(plan, market, recipe, fits, pool, provider.synthetic)

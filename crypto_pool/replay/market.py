@@ -51,6 +51,7 @@ class Market:
                     frame, time_period=recipe.time_period, series_type=recipe.series_type
                 ),
                 time_period=recipe.time_period,
+                bars=frame,
             )
             for symbol, frame in bars.items()
         }

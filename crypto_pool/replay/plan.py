@@ -51,7 +51,7 @@ class Life:
 class ReplayPlan(Life):
     """A life by the rules of a pool, of which nothing is read from its settings."""
 
-    algorithms: tuple[str, ...] = tuple(CANDIDATES)
+    algorithms: tuple[str, ...] = field(default_factory=lambda: tuple(CANDIDATES))
     min_history_bars: int = 365
     recipe: Recipe = DEFAULT_RECIPE
     promotion: PromotionRules = field(default_factory=PromotionRules)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import CodeType
 
 import crypto_pool.domain
+from crypto_pool.domain.candidates import CANDIDATES
 
 PACKAGE = crypto_pool.domain.__name__
 FOLDER = Path(crypto_pool.domain.__file__).parent
@@ -21,6 +22,17 @@ def code_version(*roots: str) -> str:
     for name in reached_modules(*(roots or TRAINING)):
         digest.update(name.encode() + _source(name).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def training_version() -> str:
+    """Digest what a member's training runs: the code of training, and of candidates of extensions.
+
+    A candidate of the pool's own is trained anew for its own code alone.
+    """
+    codes = [f"{name} {one.code}" for name, one in sorted(CANDIDATES.items()) if one.code]
+    if not codes:
+        return code_version()
+    return hashlib.sha256("\n".join([code_version(), *codes]).encode()).hexdigest()[:16]
 
 
 def domain_version() -> str:

@@ -25,7 +25,7 @@ from crypto_pool.domain.review import record_of
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PROMOTIONS
-from crypto_pool.workflow.code_version import code_version
+from crypto_pool.workflow.code_version import code_version, training_version
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import (
     Champion,
@@ -86,7 +86,7 @@ class Observer:
             fault=serving.fault
             or (champion and self.recipe.terms(features.columns).difference(champion.tags))
             or "",
-            code_changed=trained_by is not None and trained_by != code_version(),
+            code_changed=trained_by is not None and trained_by != training_version(),
         )
 
     def _drift(
@@ -122,7 +122,7 @@ def observe_members(
     A state that nothing has touched since is as it was observed then. Of the others `at_most`
     so many are observed, if that is given, and the rest are in neither.
     """
-    rules = code_version(*RULES), code_version()
+    rules = code_version(*RULES), training_version()
     marks = _marks(store, members, [as_of, window_days, now.date(), recipe, rules])
     kept = Derived(store, "member_states")
     states = _unchanged(store, registry, kept.current(marks))

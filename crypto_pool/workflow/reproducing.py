@@ -9,7 +9,9 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.training import served_rows
+from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.snapshots import load_snapshot
 
@@ -45,6 +47,8 @@ def reproduce(
     """
     run = registry.runs.get(registry.versions.get(member.name, version).run_id)
     table = load_snapshot(store, run.data_hash)
+    if run.algorithm not in {*CANDIDATES, *BASELINES}:
+        raise ModelUnavailable(f"{run.algorithm} is of an extension that is not loaded")
     again = policy_of(run.recipe).evaluate(CANDIDATES.get(run.algorithm), table).served
     registered = registry.versions.load(member.name, version)
     rows = served_rows(table).dropna(subset=[registered.anchor])

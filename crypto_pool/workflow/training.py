@@ -15,6 +15,7 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.artifact import model_files
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
@@ -127,6 +128,8 @@ def training_key(task: MemberTask, algorithm: str) -> str:
         code_version(),
         task.recipe.fit_settings(),
     ]
+    if algorithm in CANDIDATES and CANDIDATES[algorithm].code:
+        parts.append(CANDIDATES[algorithm].code)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -162,11 +165,18 @@ def reuse_candidate(task: TrainingTask) -> TrainedCandidate | None:
 
 def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
     """Fit, score and log one candidate; one that cannot be scored is a result with its reason."""
-    begun = perf_counter()
+    begun, candidate = perf_counter(), CANDIDATES[task.algorithm]
     try:
-        fitted = policy_of(task.recipe).evaluate(CANDIDATES[task.algorithm], task.table)
+        fitted = policy_of(task.recipe).evaluate(candidate, task.table)
+        if candidate.code:
+            model_files(fitted.served)  # it can be stored, by the types it declares
     except UnscoredCandidate as error:
         return Unscored(str(error))
+    except Exception as error:
+        if not candidate.code:
+            raise
+        # A stranger's code: it is named, and nothing else waits for it.
+        return Unscored(f"the extension {candidate.name} failed: {type(error).__name__}: {error}")
     return log_candidate(task, fitted, perf_counter() - begun)
 
 

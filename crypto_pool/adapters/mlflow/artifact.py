@@ -12,13 +12,14 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from select import select
 from threading import Lock
 from typing import IO, Any, cast
 
+from crypto_pool.adapters.extensions import Extensions, loaded_extensions
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
 from crypto_pool.domain.calibrations import calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES
@@ -46,6 +47,8 @@ def model_files(model: ServedModel) -> dict[str, bytes]:
     files = {CALIBRATION_FILE: json.dumps(description, indent=2, sort_keys=True).encode()}
     if model.estimator is not None:
         files[SKOPS_FILE] = bytes(skops.io.dumps(model.estimator))
+        if CANDIDATES[model.algorithm].code:
+            _require_trusted(files[SKOPS_FILE], CANDIDATES[model.algorithm].trusted_types)
     return files
 
 
@@ -111,7 +114,8 @@ def try_in_child(folder: Path) -> None:
 @cache
 def _child(parent: int) -> "subprocess.Popen[str]":
     """Return the process that tries models for this one; it ends with its input."""
-    command = [sys.executable, "-P", "-m", __name__]
+    own = loaded_extensions()
+    command = [sys.executable, "-P", "-m", __name__, own.home, *own.modules]
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -187,13 +191,19 @@ def _read_estimator(algorithm: str, form: str, contents: Mapping[str, bytes]) ->
         raise UntrustedModel(
             "The stored estimator is not a skops archive; train and log the model again."
         )
+    _require_trusted(data, trusted)
+    return skops.io.loads(data, trusted=list(trusted))
+
+
+def _require_trusted(data: bytes, trusted: Sequence[str]) -> None:
+    import skops.io
+
     foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
     if foreign:
         raise UntrustedModel(
             f"The stored estimator contains types nobody vouches for: {', '.join(foreign)}; train "
-            "and log the model again."
+            "and log the model again, an extension with them among its trusted_types."
         )
-    return skops.io.loads(data, trusted=list(trusted))
 
 
 def _read_description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
@@ -208,6 +218,8 @@ def _read_description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, 
     if not complete or anchor not in (REFERENCE_LOGIT, PANEL_LOGIT):
         raise UntrustedModel(f"{folder}: {CALIBRATION_FILE} is incomplete.")
     if algorithm not in {*CANDIDATES, *BASELINES}:
+        loaded_extensions().load()  # whoever reads models alone has loaded none
+    if algorithm not in {*CANDIDATES, *BASELINES}:
         raise UntrustedModel(f"{folder}: unknown algorithm {algorithm!r}.")
     files = {"none": ""} if algorithm in BASELINES else {"skops": SKOPS_FILE}
     files |= {key: one.file for key, one in NATIVE_FORMATS.items() if one.algorithm == algorithm}
@@ -217,4 +229,5 @@ def _read_description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, 
 
 
 if __name__ == "__main__":
+    Extensions(tuple(sys.argv[2:]), sys.argv[1]).load()
     _answer()

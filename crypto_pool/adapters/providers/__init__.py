@@ -1,13 +1,18 @@
 """Sources of daily bars, behind one protocol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pandas as pd
 
+from crypto_pool.errors import InvalidSetting
+
 if TYPE_CHECKING:
     from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget
+
+BUILT_IN = ("sandbox", "directory", "alpha_vantage", "exchange")
 
 
 class MarketDataProvider(Protocol):
@@ -46,3 +51,21 @@ class MeteredProvider(MarketDataProvider, Protocol):
         self, symbols: Sequence[str], last_bars: Mapping[str, date], with_indicators: bool
     ) -> "PullPlan":
         """What can be pulled today, most stale first."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider of an extension: `build(settings)` makes it, by the setting `provider`."""
+
+    name: str
+    build: Callable[[Any], MarketDataProvider]
+    code: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidSetting for what is no provider."""
+        if not callable(self.build):
+            raise InvalidSetting(f"provider {self.name}: build must be a function of the settings")
+
+
+PROVIDERS: dict[str, Provider] = {}
+"""Providers of extensions, by name, as they are loaded."""

@@ -12,11 +12,12 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
 from crypto_pool.domain.features import (
     assemble_features,
+    feature_names,
     require_digits,
     require_rows,
 )
 from crypto_pool.domain.table_schemas import require_sane_features
-from crypto_pool.domain.tables import FEATURE_TABLES
+from crypto_pool.domain.tables import with_features
 
 
 @batched_asset(
@@ -24,14 +25,18 @@ from crypto_pool.domain.tables import FEATURE_TABLES
     symbols,
     deps=[raw_indicators],
     kinds={"pandas", "parquet"},
-    metadata={"dagster/column_schema": column_schema(FEATURE_TABLES.columns[1:])},
+    metadata={"dagster/column_schema": column_schema(with_features(feature_names()).columns[1:])},
 )
 def feature_table(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """The 19 features by bar date; rows that are not clean are dropped and counted."""
     store, settings = pool.store, pool.settings
 
     def build(symbol: str) -> Mapping[str, Any]:
-        built = assemble_features(store.read("raw_indicators", symbol), settings.time_period)
+        built = assemble_features(
+            store.read("raw_indicators", symbol),
+            settings.time_period,
+            store.read("daily_bars", symbol),
+        )
         require_digits(store.read("daily_bars", symbol), symbol, settings.indicator_source)
         require_rows(built, symbol)
         require_sane_features(built.features, symbol, settings.time_period)

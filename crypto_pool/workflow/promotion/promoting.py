@@ -17,15 +17,16 @@ from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import HoldoutPolicy, policy_of
 from crypto_pool.domain.selection import Selection, choose_champion
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS
 from crypto_pool.domain.training import data_hash
 from crypto_pool.errors import UnscoredCandidate
-from crypto_pool.workflow.code_version import code_version
+from crypto_pool.workflow.code_version import code_version, training_version
 from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.promotion.deciding import fault_of, judge
 from crypto_pool.workflow.promotion.reconciling import Champion, reconcile
 from crypto_pool.workflow.promotion.registering import PromotionTask, measured, register
-from crypto_pool.workflow.training import log_candidate
+from crypto_pool.workflow.training import log_candidate, training_key
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def promote(task: PromotionTask) -> PromotionResult:
 def _choose(task: PromotionTask) -> Choice:
     champion = reconcile(task.store, task.registry, task.member)
     key = data_hash(task.table)
-    candidates = task.registry.runs.latest(task.member.name, key, task.recipe, code_version())
+    latest = task.registry.runs.latest(task.member.name, key, task.recipe, code_version())
+    candidates = {name: one for name, one in latest.items() if not _is_of_other_code(name)}
+    candidates |= {name: one for name in CANDIDATES if (one := _of_extension(task, name))}
     if not candidates and not _were_unscored(task, key):
         raise UnscoredCandidate(
             f"{task.member.name}: nothing was trained on its rows of {task.as_of}; train it with "
@@ -106,6 +109,20 @@ def _choose(task: PromotionTask) -> Choice:
         candidates |= _with_baseline(task, candidates)
     selection = choose_champion(list(candidates.values()), Gates(), policy_of(task.recipe))
     return Choice(candidates, selection, champion)
+
+
+def _is_of_other_code(algorithm: str) -> bool:
+    """Whether the pool's own code does not say all of how an algorithm was trained."""
+    return algorithm not in BASELINES and (
+        algorithm not in CANDIDATES or CANDIDATES[algorithm].code != ""
+    )
+
+
+def _of_extension(task: PromotionTask, algorithm: str) -> TrainedCandidate | None:
+    """Return the run of an extension's candidate by the code it has now."""
+    if not CANDIDATES[algorithm].code:
+        return None
+    return task.registry.runs.find(task.member.name, training_key(task, algorithm))
 
 
 def _with_baseline(
@@ -159,7 +176,7 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
                 else measured(registry, registry.versions.get(task.member.name, version)),
             ),
             data_hash=data_hash(task.table),
-            code_version=code_version(),
+            code_version=training_version(),
             dagster_run_id=task.dagster_run_id,
             replaced_version=before,
             model_sha256={} if winner is None or version is None else dict(winner.model_hashes),

@@ -1,0 +1,156 @@
+"""Candidates, features, providers and alert channels from modules of a user's own.
+
+They are found by entry points of installed packages and by the modules a pool names, which lie in
+its home or are installed. A broken one is named and left out, and nothing else is.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from crypto_pool.errors import InvalidSetting
+
+GROUPS = ("candidates", "features", "providers", "alerts")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+Offer = Callable[[], Iterator[tuple[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """The modules that a pool names, and its home; entry points come with them."""
+
+    modules: tuple[str, ...] = ()
+    home: str = ""
+
+    def load(self) -> Mapping[str, str]:
+        """Register all of them, once a process; return why what is broken was left out, by name."""
+        global _loaded
+        _loaded = self
+        return _load(self)
+
+
+_loaded = Extensions()
+
+
+def loaded_extensions() -> Extensions:
+    """Return what this process loaded last, for a process that must have the same."""
+    return _loaded
+
+
+def extension_codes() -> dict[str, str]:
+    """Return the digest of the code of each extension that is registered, by its name."""
+    return {
+        f"{group} {name}": thing.code
+        for group, registry in _registries().items()
+        for name, thing in registry.items()
+        if thing.code
+    }
+
+
+@cache
+def _load(asked: Extensions) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    for origin, offer in _offers(asked):
+        try:
+            offered = list(offer())
+        except (Exception, SystemExit) as fault:  # a stranger's code: it is named, and left out
+            faults[origin] = f"{type(fault).__name__}: {fault}"
+            continue
+        for group, thing in offered:
+            try:
+                _register(group, thing, _code_of(origin))
+            except Exception as fault:
+                name = getattr(thing, "name", type(thing).__name__)
+                faults[f"{origin}, {name}"] = f"{type(fault).__name__}: {fault}"
+    return faults
+
+
+def _offers(asked: Extensions) -> Iterator[tuple[str, Offer]]:
+    """Yield each module with what gives the things it offers, by their group."""
+    for group in GROUPS:
+        for point in entry_points(group=f"crypto_pool.{group}"):
+            yield point.module, partial(_thing_of, group, point)
+    for name in asked.modules:
+        yield name, partial(_things_in, name, asked.home)
+
+
+def _thing_of(group: str, point: EntryPoint) -> Iterator[tuple[str, Any]]:
+    yield group, point.load()
+
+
+def _things_in(name: str, home: str) -> Iterator[tuple[str, Any]]:
+    """Yield whatever a module has of the four kinds; one in the home is found after all others."""
+    if home and home not in sys.path:
+        sys.path.append(home)
+    kinds = {kind: group for group, kind in _kinds().items()}
+    found = {id(thing): thing for thing in vars(import_module(name)).values()}
+    offered = [(kinds[type(thing)], thing) for thing in found.values() if type(thing) in kinds]
+    if not offered:
+        raise InvalidSetting(f"it offers nothing: {', '.join(one.__name__ for one in kinds)}")
+    yield from offered
+
+
+def _register(group: str, thing: Any, code: str) -> None:
+    kind, registry = _kinds()[group], _registries()[group]
+    if type(thing) is not kind:
+        raise InvalidSetting(f"a {kind.__name__} is wanted, it is a {type(thing).__name__}")
+    if not isinstance(thing.name, str) or not _NAME.fullmatch(thing.name):
+        raise InvalidSetting(f"{thing.name!r} is no name: letters, digits and _ make one")
+    made = replace(thing, code=code)
+    if registry.get(thing.name) == made:
+        return
+    if thing.name in registry or thing.name in _reserved(group):
+        raise InvalidSetting(f"the name {thing.name} is taken; choose another")
+    made.check()
+    registry[thing.name] = made
+
+
+def _kinds() -> dict[str, type[Any]]:
+    from crypto_pool.adapters.alerts import AlertChannel
+    from crypto_pool.adapters.providers import Provider
+    from crypto_pool.domain.candidates import Candidate
+    from crypto_pool.domain.features import Feature
+
+    return dict(zip(GROUPS, (Candidate, Feature, Provider, AlertChannel), strict=True))
+
+
+def _registries() -> dict[str, dict[str, Any]]:
+    from crypto_pool.adapters.alerts import CHANNELS
+    from crypto_pool.adapters.providers import PROVIDERS
+    from crypto_pool.domain.candidates import CANDIDATES
+    from crypto_pool.domain.features import FEATURES
+
+    registries: tuple[dict[str, Any], ...] = (CANDIDATES, FEATURES, PROVIDERS, CHANNELS)
+    return dict(zip(GROUPS, registries, strict=True))
+
+
+def _reserved(group: str) -> set[str]:
+    """Names that tables, models or settings have for something else."""
+    from crypto_pool.adapters.alerts import WEBHOOK
+    from crypto_pool.adapters.providers import BUILT_IN
+    from crypto_pool.domain.features import feature_names
+    from crypto_pool.domain.served_model import BASELINES, PANEL_LOGIT, REFERENCE_LOGIT
+    from crypto_pool.domain.tables import TABLES
+
+    if group == "features":
+        columns = {name for table in TABLES.values() for name in table.names}
+        return {*feature_names(), PANEL_LOGIT, REFERENCE_LOGIT, *columns}
+    return {"candidates": {*BASELINES}, "providers": {*BUILT_IN}, "alerts": {WEBHOOK}}[group]
+
+
+def _code_of(module: str) -> str:
+    """Digest the file of a module, or where it is in a package all files of that."""
+    top = sys.modules[module.partition(".")[0]]
+    file = Path(str(getattr(top, "__file__", None) or sys.modules[module].__file__))
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    digest = sha256()
+    for one in files:
+        digest.update(one.name.encode() + one.read_bytes())
+    return digest.hexdigest()[:16]
