@@ -15,6 +15,7 @@ from crypto_pool.commands.alert import alert
 from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, live, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
+from crypto_pool.commands.compare import compare
 from crypto_pool.commands.doctor import doctor
 from crypto_pool.commands.exit_codes import exit_code
 from crypto_pool.commands.history import accept_break, restart_history, retire
@@ -48,6 +49,7 @@ for command in (
     explain,
     reproduce,
     replay,
+    compare,
     doctor,
     accept_break,
     restart_history,

@@ -1,6 +1,8 @@
 """The examples of docs/extending.md work with the real parts, and broken ones stop nothing."""
 
+import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -32,6 +34,8 @@ from crypto_pool.workflow.training import (
     train_candidate,
     training_key,
 )
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
+from crypto_pool_tests.wheel import build_wheel, install_wheel
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "extensions"
@@ -344,6 +348,7 @@ print([key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_
 def test_an_installed_wheel_builds_replays_and_serves_with_all_of_them(new_pool, tmp_path):
     """A candidate and a channel by entry points, a feature and a provider from the home."""
     site = tmp_path / "site"
+    (tmp_path / "source").mkdir()
     install_wheel(build_wheel(tmp_path / "source"), site)
     info = site / "my_package-1.0.dist-info"
     info.mkdir()

@@ -20,8 +20,13 @@ from crypto_pool.commands.printing import messages, print_json, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
+    from crypto_pool.adapters.providers import MarketDataProvider
     from crypto_pool.replay.life import PoolLife
+    from crypto_pool.replay.market import Market
+    from crypto_pool.replay.plan import ReplayPlan
+    from crypto_pool.settings import Settings
 
 
 def replay(
@@ -60,37 +65,18 @@ def replay(
 
     Run again with the same dates, it goes on where it was stopped.
     """
-    from crypto_pool.defs.market_data import build_provider
-    from crypto_pool.domain.candidates import CANDIDATES
     from crypto_pool.replay.account import Costs
     from crypto_pool.replay.life import prepare_lives
-    from crypto_pool.replay.market import pull_market
     from crypto_pool.replay.page import render_page
-    from crypto_pool.replay.plan import ReplayPlan
     from crypto_pool.replay.report import build_report
 
     require_writable("--output", output)
     require_writable("--html", html_file)
     settings = chosen_settings(symbols, provider)
-    plan = ReplayPlan(
-        start=read_date("--from", start),
-        end=read_date("--to", end),
-        retrain_every_days=retrain_every_days,
-        algorithms=read_names(algorithms) if algorithms else tuple(CANDIDATES),
-        min_history_bars=settings.min_history_bars,
-        recipe=settings.recipe,
-        promotion=settings.promotion_rules,
-        review=settings.review_rules,
-        retrain=settings.retrain_rules,
-        abstain_beyond_widths=settings.abstain_beyond_widths,
-    )
+    plan = plan_of(settings, start, end, retrain_every_days, algorithms)
     recipes = {name: plan.recipe_of(name) for name in read_names(policies)}
-    console, source = messages(as_json), build_provider(settings)
-    market, skipped = pull_market(source, settings.symbols, plan, settings.last_closed())
-    for reason in skipped:
-        console.print(f"left out: {reason}", markup=False)
-    if source.synthetic:
-        console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
+    console = messages(as_json)
+    source, market, skipped = pulled(settings, plan, console)
     folder = settings.state_dir / "replays"
     console.print(f"Fits, with which a stopped replay goes on: {folder}", markup=False)
     lives = prepare_lives(plan, market, recipes, source, folder, workers or settings.workers)
@@ -109,21 +95,67 @@ def replay(
         raise typer.Exit(1)
 
 
-def _live_through(lives: "Mapping[str, PoolLife]", console: "Console") -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def plan_of(
+    settings: "Settings",
+    start: str,
+    end: str,
+    retrain_every_days: int | None,
+    algorithms: str | None,
+) -> "ReplayPlan":
+    """Return the plan that options and settings ask for; raises InvalidSetting."""
+    from crypto_pool.domain.candidates import CANDIDATES
+    from crypto_pool.replay.plan import ReplayPlan
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
+    return ReplayPlan(
+        start=read_date("--from", start),
+        end=read_date("--to", end),
+        retrain_every_days=retrain_every_days,
+        algorithms=read_names(algorithms) if algorithms else tuple(CANDIDATES),
+        min_history_bars=settings.min_history_bars,
+        recipe=settings.recipe,
+        promotion=settings.promotion_rules,
+        review=settings.review_rules,
+        retrain=settings.retrain_rules,
+        abstain_beyond_widths=settings.abstain_beyond_widths,
+    )
+
+
+def pulled(
+    settings: "Settings", plan: "ReplayPlan", console: "Console"
+) -> "tuple[MarketDataProvider, Market, list[str]]":
+    """Return the source, its coins, and why some are left out, which is said."""
+    from crypto_pool.defs.market_data import build_provider
+    from crypto_pool.replay.market import pull_market
+
+    source = build_provider(settings)
+    market, skipped = pull_market(source, settings.symbols, plan, settings.last_closed())
+    for reason in skipped:
+        console.print(f"left out: {reason}", markup=False)
+    if source.synthetic:
+        console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
+    return source, market, skipped
+
+
+def _live_through(lives: "Mapping[str, PoolLife]", console: "Console") -> None:
+    with day_progress(console) as progress:
         for name, life in lives.items():
             bar = progress.add_task(f"{name}, days", total=len(life.plan.days))
             for _ in life.live():
                 progress.advance(bar)
             life.score_rest()
+
+
+def day_progress(console: "Console") -> "Progress":
+    """Return bars of the days that are lived."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
 
 
 def _print_summary(document: "dict[str, object]", console: "Console") -> None:

@@ -48,7 +48,8 @@ RUN_ID = "replay"
 class PoolLife:
     """One pool that lives through a market; its store then holds what a live one's would.
 
-    `folder` keeps the fits, so that a replay which was stopped makes none of them again.
+    `folder` keeps the fits, so that a replay which was stopped makes none of them again. Models
+    that no version has are removed, unless another life is to go by the same fits.
     """
 
     plan: ReplayPlan
@@ -59,6 +60,7 @@ class PoolLife:
     synthetic: bool = False
     store: MemoryStore = field(default_factory=MemoryStore)
     failures: dict[str, date] = field(default_factory=dict)
+    keeps_models: bool = False
 
     def __post_init__(self) -> None:
         """Open the registry."""
@@ -179,6 +181,8 @@ class PoolLife:
         for task, result in promote_members(WorkerPool(), tasks):
             if isinstance(result, Failure):
                 self._fail(day, f"{task.member.name}: {result.reason}")
+                continue
+            if self.keeps_models:
                 continue
             name, runs = task.member.name, self.registry.runs
             for one in runs.latest(name, data_hash(task.table), self.recipe, "").values():

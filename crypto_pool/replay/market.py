@@ -45,16 +45,7 @@ class Market:
         for symbol, frame in bars.items():
             store.write("daily_bars", symbol, frame)
         panel = update_panel(store, recipe.target, through, coin_breaks(store))
-        features = {
-            symbol: build_features(
-                compute_indicators(
-                    frame, time_period=recipe.time_period, series_type=recipe.series_type
-                ),
-                time_period=recipe.time_period,
-                bars=frame,
-            )
-            for symbol, frame in bars.items()
-        }
+        features = build_market_features(bars, recipe)
         forecasts = {key: store.read(FORECASTS, key) for key in store.keys(FORECASTS)}
         return cls(bars, features, forecasts, panel, notes)
 
@@ -68,6 +59,21 @@ class Market:
                 is_new = len(known) and _last_day(known) == today
                 if is_new or (len(known) and not store.exists(table, key)):
                     store.write(table, key, known)
+
+
+def build_market_features(
+    bars: Mapping[str, pd.DataFrame], recipe: Recipe
+) -> dict[str, pd.DataFrame]:
+    """Return the features of each coin by the whole of its bars."""
+    period, series = recipe.time_period, recipe.series_type
+    return {
+        symbol: build_features(
+            compute_indicators(frame, time_period=period, series_type=series),
+            time_period=period,
+            bars=frame,
+        )
+        for symbol, frame in bars.items()
+    }
 
 
 def pull_market(

@@ -1,0 +1,94 @@
+"""The command that says whether a candidate or a feature adds anything."""
+
+from typing import Annotated, Any
+
+import typer
+
+from crypto_pool.commands.options import (
+    JsonOption,
+    ProviderOption,
+    SymbolsOption,
+    chosen_settings,
+)
+from crypto_pool.commands.printing import console, messages, print_json
+from crypto_pool.commands.replay import day_progress, plan_of, pulled
+from crypto_pool.errors import InvalidSetting
+
+
+def compare(
+    start: Annotated[
+        str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")
+    ],
+    end: Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")],
+    candidate: Annotated[str | None, typer.Option(help="The candidate in question.")] = None,
+    feature: Annotated[
+        str | None, typer.Option(help="The feature of an extension in question.")
+    ] = None,
+    retrain_every_days: Annotated[
+        int, typer.Option(help="Days from one training to the next.")
+    ] = 60,
+    symbols: SymbolsOption = None,
+    provider: ProviderOption = None,
+    algorithms: Annotated[
+        str | None, typer.Option(help="Candidates beside it, comma-separated; default: all.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Training processes; default: CRYPTO_POOL_WORKERS.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay the pool with and without a candidate or a feature: does it add anything?
+
+    Run again with the same dates, it goes on where it was stopped.
+    """
+    if (candidate is None) == (feature is None):
+        raise InvalidSetting("name one thing to compare: --candidate NAME or --feature NAME")
+    settings = chosen_settings(symbols, provider)
+    from crypto_pool.replay.comparison import Comparison
+
+    plan = plan_of(settings, start, end, retrain_every_days, algorithms)
+    speak = messages(as_json)
+    source, market, _ = pulled(settings, plan, speak)
+    kind, name = ("candidate", candidate) if candidate else ("feature", feature)
+    folder = settings.state_dir / "comparisons"
+    found = Comparison(kind, str(name), plan, market, source, folder, workers or settings.workers)
+    with day_progress(speak) as progress:
+        bars: dict[str, Any] = {}
+        for label, days in found.live():
+            if label not in bars:
+                bars[label] = progress.add_task(f"{label} it, days", total=days)
+            progress.advance(bars[label])
+    document = found.report()
+    if as_json:
+        print_json(document)
+    else:
+        for line in _lines(document):
+            console.print(line, markup=False, soft_wrap=True)
+    for failure in document["failures"]:
+        speak.print(f"failed: {failure}", markup=False)
+    if document["failures"]:
+        raise typer.Exit(1)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    """Return the comparison in words."""
+    from crypto_pool.replay.page import show_figure
+
+    interval = found["gain_interval"]
+    certain = (
+        f"[{interval[0]:+.4f}, {interval[1]:+.4f}], 90 %"
+        if interval
+        else f"no interval: {found['days']} days, {found['days_needed']} are needed"
+    )
+    gain = "none" if found["gain"] is None else f"{found['gain']:+.4f} Brier ({certain})"
+    lines = [
+        f"{found['compared']}: {found['verdict']}",
+        f"Gain: {gain}",
+        f"Skill over the reference: {show_figure(found['skill_with'])} with it, "
+        f"{show_figure(found['skill_without'])} without",
+        f"Won {found['champions_won']} of {found['trainings']} decisions on a champion, and served "
+        f"{found['forecasts_served']} forecasts",
+        f"Paper account, total return: {show_figure(found['account_with'])} with it, "
+        f"{show_figure(found['account_without'])} without",
+    ]
+    return [*lines, f"Unscored: {found['unscored']}"] if found["unscored"] else lines
