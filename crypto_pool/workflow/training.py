@@ -15,7 +15,6 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.artifact import model_files
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
@@ -169,6 +168,8 @@ def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
     try:
         fitted = policy_of(task.recipe).evaluate(candidate, task.table)
         if candidate.code:
+            from crypto_pool.adapters.mlflow.artifact import model_files
+
             model_files(fitted.served)  # it can be stored, by the types it declares
     except UnscoredCandidate as error:
         return Unscored(str(error))
