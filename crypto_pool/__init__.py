@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
 CODE_LOCATION = "crypto_pool.definitions"  # of Dagster: the module, and what it is known by
 
 # Read by libraries when they are first imported, in this process and in every worker.

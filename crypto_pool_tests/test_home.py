@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from crypto_pool import __version__
 from crypto_pool.cli import app
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.home import DAGSTER_YAML, prepare_home, render_pool_file, write_pool_file
@@ -182,7 +183,7 @@ def test_a_file_is_written_anew_until_somebody_has_changed_it(tmp_path):
 
 
 def test_the_version_is_said_and_no_help_speaks_of_types_of_flags(run):
-    assert run("--version") == "crypto-pool 1.0.0\n"
+    assert run("--version") == f"crypto-pool {__version__}\n"
     for command in ("", "query", "status", "build"):
         said = run(*command.split(), "--help")
         assert "bool" not in said

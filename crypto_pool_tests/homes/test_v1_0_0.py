@@ -5,8 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from crypto_pool_tests.conftest import PoolFolder
+from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool_tests.conftest import ROOT, PoolFolder
+from crypto_pool_tests.forking import run_forked
 from crypto_pool_tests.homes import unpack_v1_0_0
+from drills._pool import ALGORITHMS_VARIABLE
 
 LAST = "2023-07-31"
 VERSION = ["symbol", "trend", "model_version"]
@@ -90,3 +93,43 @@ def test_all_that_was_recorded_is_still_there(forecast, table, key):
     assert {*map(tuple, before[key].astype(str).to_numpy())} <= {
         *map(tuple, now[key].astype(str).to_numpy())
     }
+
+
+@pytest.fixture(scope="module")
+def trained(forecast: PoolFolder) -> PoolFolder:
+    """The pool after the training that its members are due for, with one algorithm, and a day."""
+    environment = {**forecast.environment, ALGORITHMS_VARIABLE: "KNeighbors"}
+    done = run_forked(
+        ("module", "drills._pool"), ["build,predict,publish", LAST], environment, ROOT, 900
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return forecast
+
+
+@pytest.mark.long
+def test_a_training_decides_anew_and_keeps_ledger_forecasts_and_models(trained):
+    before, now = trained.before["promotions"], trained.table("promotions")
+    assert len(now) == len(before) + len(CHAMPIONS)
+    key = ["prediction_date", "symbol", "trend", "probability"]
+    kept = trained.before["daily_predictions"]
+    kept = kept[kept["prediction_date"].astype(str).str[:10] < LAST]
+    assert len(kept) > 0
+    assert {*map(tuple, kept[key].astype(str).to_numpy())} <= {
+        *map(tuple, trained.table("predictions")[key].astype(str).to_numpy())
+    }
+    registry = ModelRegistry(
+        f"sqlite:///{trained.data / 'mlflow' / 'mlflow.db'}", str(trained.data / "mlflow/artifacts")
+    )
+    for (symbol, trend), (algorithm, version) in CHAMPIONS.items():
+        assert registry.versions.load(f"{symbol}_{trend}", str(version)).algorithm == algorithm
+    today = trained.table("predictions")
+    assert len(today[today["prediction_date"].astype(str).str[:10] == LAST]) == len(CHAMPIONS)
+
+
+@pytest.mark.long
+def test_a_version_of_1_0_0_can_serve_again(trained):
+    algorithm, version = CHAMPIONS["BTC", "uptrend"]
+    done = trained.run("rollback", "BTC_uptrend", "--to", str(version))
+    served = json.loads(trained.run("status", "--json").stdout)["members"]
+    now = next(m for m in served if (m["symbol"], m["trend"]) == ("BTC", "uptrend"))
+    assert (now["algorithm"], str(now["version"])) == (algorithm, str(version)), done.stderr
