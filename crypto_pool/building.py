@@ -234,10 +234,10 @@ def partitions_of(stage: Stage, settings: Settings, bar_date: date) -> list[str]
         return [bar_date.isoformat()]
     if stage == OUTCOMES:
         first, reach = settings.first_prediction_date, settings.review_window_days
-        owed = days_to_score(
+        pending = days_to_score(
             FrameStore(settings.frames_root), CatchUpWindow(bar_date, first, reach)
         )
-        return [day.isoformat() for day in owed]
+        return [day.isoformat() for day in pending]
     return []
 
 

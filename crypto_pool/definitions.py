@@ -5,7 +5,7 @@ import dagster as dg
 import crypto_pool.defs.assets
 from crypto_pool.adapters.sqlite_files import commit_without_waiting
 from crypto_pool.defs.alerting import alert_sensors
-from crypto_pool.defs.batches import SurvivorsIOManager
+from crypto_pool.defs.batches import SucceededIOManager
 from crypto_pool.defs.console import plain_console
 from crypto_pool.defs.jobs import jobs
 from crypto_pool.defs.resources import PoolResource, mlflow_parent_run
@@ -24,7 +24,7 @@ defs = dg.Definitions(
     resources={
         "pool": PoolResource(bar_date="", only=[], as_then=False, train_anew=False),
         "mlflow": mlflow_parent_run,
-        "survivors": SurvivorsIOManager(),
+        "succeeded": SucceededIOManager(),
     },
     loggers={"console": plain_console},
     # Process start and imports cost more than one member's training: a run is one process,

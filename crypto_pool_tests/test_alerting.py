@@ -289,7 +289,7 @@ def test_the_command_shows_what_was_told_and_tries_the_webhook(settings, webhook
     monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", (NOW + timedelta(minutes=1)).isoformat())
     assert run("--test").exit_code == ExitCode.PROVIDER
     (first, second) = json.loads(run("--json").output)
-    assert (first["is_owed"], second["is_owed"]) == (False, True)
+    assert (first["is_pending"], second["is_pending"]) == (False, True)
     monkeypatch.setenv("CRYPTO_POOL_ALERT_WEBHOOK_URL", "")
     assert "set CRYPTO_POOL_ALERT_WEBHOOK_URL" in str(run("--test").exception)
 

@@ -140,7 +140,7 @@ def days(*numbers):
     return tuple(datetime(2023, 5, number).date() for number in numbers)
 
 
-def test_what_is_owed_is_pulled_scored_and_forecast_in_this_order(pool):
+def test_what_is_pending_is_pulled_scored_and_forecast_in_this_order(pool):
     plan = DayPlan(
         behind=("ETH",),
         forecast=dict.fromkeys(days(3, 5), frozenset({"BTC_uptrend"})),

@@ -7,7 +7,7 @@ import pytest
 
 from crypto_pool.defs.batches import (
     PartitionFailure,
-    SurvivorsIOManager,
+    SucceededIOManager,
     batched_asset,
     first_causes,
     record_failure,
@@ -54,7 +54,7 @@ def algorithms() -> dg.Definitions:
 
     def spec(name: str) -> dg.AssetSpec:
         made = dg.AssetSpec(dg.AssetKey(["candidates", name]), skippable=True)
-        return made.with_io_manager_key("survivors")
+        return made.with_io_manager_key("succeeded")
 
     keys = [dg.AssetKey(["candidates", name]) for name in ("bad", "good")]
 
@@ -81,7 +81,7 @@ def algorithms() -> dg.Definitions:
         every,
         asset_checks=[every_partition_processed(key) for key in (*keys, champion.key)],
         jobs=[job],
-        resources={"survivors": SurvivorsIOManager()},
+        resources={"succeeded": SucceededIOManager()},
         executor=dg.in_process_executor,
     )
 

@@ -193,12 +193,12 @@ def test_the_channel_is_told_and_one_that_raises_is_told_again(tmp_path, monkeyp
     monkeypatch.delenv("MY_ALERTS", raising=False)
     alerts.tell([Alert("a", "first s3cret")])
     assert "alert channel my_file failed (KeyError: 'MY_ALERTS')" in caplog.text
-    assert alerts.recent()[0].is_owed
+    assert alerts.recent()[0].is_pending
     monkeypatch.setenv("MY_ALERTS", str(tmp_path / "told"))
     alerts.tell([Alert("b", "second")])
     alerts.tell([])
     assert (tmp_path / "told").read_text() == "first ***\nsecond\n"
-    assert not any(one.is_owed for one in alerts.recent())
+    assert not any(one.is_pending for one in alerts.recent())
 
 
 BROKEN = {

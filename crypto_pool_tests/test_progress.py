@@ -9,7 +9,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.models import candidate_key, candidates, champion
-from crypto_pool.defs.batches import SurvivorsIOManager
+from crypto_pool.defs.batches import SucceededIOManager
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
@@ -48,7 +48,7 @@ def test_a_failed_candidate_and_every_champion_count(pool):
         "mlflow": dg.ResourceDefinition.hardcoded_resource(
             SimpleNamespace(active_run=lambda: parent)
         ),
-        "survivors": SurvivorsIOManager(),
+        "succeeded": SucceededIOManager(),
     }
     chosen = [candidate_key("LightGBM"), candidate_key("KNeighbors")]
     progress = []

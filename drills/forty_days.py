@@ -154,7 +154,7 @@ def _figures(plan: Plan, life: Life) -> dict[str, Any]:
         "days_of_outcomes": count("SELECT DISTINCT prediction_date FROM prediction_outcomes"),
         "members_with_champion": count("SELECT DISTINCT symbol, trend FROM champions"),
         "predictions": count("SELECT * FROM predictions"),
-        "gaps": len(_owed(plan.days)),
+        "gaps": len(_pending(plan.days)),
         "duplicates": count(f"SELECT {key} FROM predictions GROUP BY ALL HAVING count(*) > 1"),
         "late": count("SELECT * FROM predictions WHERE late"),
         "training_runs": life.asked["training"],
@@ -191,7 +191,7 @@ def _checks(instance: dg.DagsterInstance) -> dict[str, int]:
     return dict(counts)
 
 
-def _owed(days: int) -> tuple[date, ...]:
+def _pending(days: int) -> tuple[date, ...]:
     """Days that lack the forecast of a member."""
     from crypto_pool.defs.resources import PoolResource
     from crypto_pool.workflow.day_plan import CatchUpWindow, plan_days

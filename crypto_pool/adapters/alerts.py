@@ -38,10 +38,10 @@ class Alert:
 
 @dataclass(frozen=True)
 class ToldAlert(Alert):
-    """An incident that was told; `is_owed` while the webhook has not taken it."""
+    """An incident that was told; `is_pending` while the webhook has not taken it."""
 
     told_at_utc: str
-    is_owed: bool
+    is_pending: bool
 
 
 @dataclass(frozen=True)
@@ -93,23 +93,23 @@ class Alerts:
                 known[alert.key] = {
                     "told_at_utc": self._now().astimezone(UTC).isoformat(),
                     "text": text,
-                    "owed": list(channels),
+                    "pending": list(channels),
                 }
             if new:
                 self._write(known)
             for name, is_taken_by in channels.items():
                 for entry in known.values():
-                    if name in entry["owed"]:
+                    if name in entry["pending"]:
                         if not is_taken_by(entry["text"]):
                             break
-                        entry["owed"].remove(name)
+                        entry["pending"].remove(name)
                         self._write(known)
         return new
 
     def recent(self) -> list[ToldAlert]:
         """Return what was told within the time that is remembered, the oldest first."""
         return [
-            ToldAlert(key, entry["text"], entry["told_at_utc"], bool(entry["owed"]))
+            ToldAlert(key, entry["text"], entry["told_at_utc"], bool(entry["pending"]))
             for key, entry in self._read().items()
         ]
 
@@ -153,7 +153,9 @@ class Alerts:
                     "text": entry.get("text", ""),
                     "told_at_utc": entry["told_at_utc"],
                     # 1.0.0 had the text that the webhook had not taken.
-                    "owed": entry["owed"] if "owed" in entry else [WEBHOOK] * bool(entry["unsent"]),
+                    "pending": entry["pending"]
+                    if "pending" in entry
+                    else [WEBHOOK] * bool(entry["unsent"]),
                 }
                 for key, entry in known.items()
                 if datetime.fromisoformat(entry["told_at_utc"]) >= since

@@ -33,9 +33,9 @@ def alert(
         text = f"test of the alerts of the pool {home}: whoever reads this is told of incidents"
         alerts.tell([Alert(f"test:{settings.now().isoformat()}", text)])
     told = alerts.recent()[-LATEST:]
-    is_refused = test and told[-1].is_owed
+    is_refused = test and told[-1].is_pending
     rows = [
-        {"told_at_utc": one.told_at_utc[:16], "sent": not one.is_owed, "text": one.text}
+        {"told_at_utc": one.told_at_utc[:16], "sent": not one.is_pending, "text": one.text}
         for one in told
     ]
     answer = (

@@ -12,7 +12,7 @@ from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.batches import first_causes, recorded_failures
 from crypto_pool.defs.heartbeat import tell_failed, tell_published
 from crypto_pool.defs.jobs import publish_tables
-from crypto_pool.defs.requests import owed_days
+from crypto_pool.defs.requests import pending_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.settings import Settings, load_settings
@@ -84,16 +84,16 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
     description="Tells quarantined champions, forecasts missing when they are due, and the digest.",
 )
 def alert_incidents(pool: PoolResource) -> dg.SkipReason:
-    """Look at the ledger and at what is owed."""
+    """Look at the ledger and at what is pending."""
     settings, now = pool.settings, pool.now().astimezone(UTC)
     alerts = quarantines(Ledger(pool.store).by_member(), now)
     last_closed = settings.last_closed()
-    owed = owed_days(pool, last_closed).forecast
-    alerts += late_forecasts(owed, last_closed, partial(forecasts_due_at, settings), now)
+    pending = pending_days(pool, last_closed).forecast
+    alerts += late_forecasts(pending, last_closed, partial(forecasts_due_at, settings), now)
     coins = active_symbols(pool.store, settings.symbols, last_closed)
     last_bars = {symbol: span.last for symbol, span in bar_spans(pool.store, coins).items()}
     alerts += silent_coins(last_bars, last_closed)
-    if settings.alert_daily_digest and last_closed not in owed:
+    if settings.alert_daily_digest and last_closed not in pending:
         alerts += daily_digest(pool.store, last_closed, settings.prediction_window_days)
     told = pool_alerts(settings).tell(alerts)
     tell_published(settings)  # again, where its host was dead

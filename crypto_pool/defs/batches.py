@@ -29,14 +29,14 @@ def batched_asset(
         group_name=group,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        io_manager_key="survivors",
+        io_manager_key="succeeded",
         owners=OWNERS,
         **options,
     )
     return declared
 
 
-class SurvivorsIOManager(dg.IOManager):
+class SucceededIOManager(dg.IOManager):
     """Narrows a step's materialised partitions to the keys it returned; stores nothing."""
 
     def handle_output(self, context: dg.OutputContext, obj: Sequence[str]) -> None:
@@ -189,7 +189,7 @@ def process_partitions(
     Raises:
         MembersFailed: no partition came through.
     """
-    survivors, reasons = [], []
+    succeeded, reasons = [], []
     keys = batch_keys(context)
     first = [key for key in order if key in keys]
     for key in [*first, *(key for key in keys if key not in first)]:
@@ -201,14 +201,14 @@ def process_partitions(
             record_failure(context, context.asset_key, key, reason)
             continue
         context.add_asset_metadata(dict(metadata), partition_key=key)
-        survivors.append(key)
-    require_survivors(context, survivors, reasons)
-    return survivors
+        succeeded.append(key)
+    require_success(context, succeeded, reasons)
+    return succeeded
 
 
-def require_survivors(
-    context: dg.AssetExecutionContext, survivors: Sequence[str], reasons: Sequence[str]
+def require_success(
+    context: dg.AssetExecutionContext, succeeded: Sequence[str], reasons: Sequence[str]
 ) -> None:
     """Fail the step if part of the batch failed and nothing came through."""
-    if reasons and not survivors:
+    if reasons and not succeeded:
         raise MembersFailed("nothing in this batch came through:\n" + "\n".join(reasons))

@@ -17,7 +17,7 @@ from crypto_pool.defs.assets.raw import daily_bars
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.drift import per_price, unseen_share
 from crypto_pool.domain.market import missing_days
-from crypto_pool.domain.table_schemas import require_sane_bars, require_sane_features
+from crypto_pool.domain.table_schemas import check_bars, check_features
 from crypto_pool.errors import CryptoPoolError
 from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.incidents import SILENT_DAYS
@@ -49,7 +49,7 @@ def unbroken(store: FrameStore, symbol: str, pool: PoolResource) -> str:
 
 def sane_bars(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     """Bars are in order and possible. Else: mend the source, then `crypto-pool restart-history`."""
-    return _refusal(lambda: require_sane_bars(store.read("daily_bars", symbol), symbol))
+    return _refusal(lambda: check_bars(store.read("daily_bars", symbol), symbol))
 
 
 def steady_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
@@ -68,7 +68,7 @@ def steady_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
 def sane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     """Features are finite and within their definition. Else: materialise feature_table again."""
     features = store.read("feature_table", symbol)
-    return _refusal(lambda: require_sane_features(features, symbol, pool.settings.time_period))
+    return _refusal(lambda: check_features(features, symbol, pool.settings.time_period))
 
 
 def undrifted(store: FrameStore, symbol: str, pool: PoolResource) -> str:

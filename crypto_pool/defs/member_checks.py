@@ -105,9 +105,9 @@ sound_outcomes = sound(
 def covered(pool: PoolResource) -> dg.AssetCheckResult:
     """Whether every member has its forecast of the last closed day, or cannot have one."""
     settled, day = settled_members(pool.store, pool.as_of), pool.as_of
-    owed = {member.name: f"no forecast for {day}" for member in pool.members}
-    missing = {name: why for name, why in owed.items() if name not in settled}
-    return _finding(missing, len(owed))
+    pending = {member.name: f"no forecast for {day}" for member in pool.members}
+    missing = {name: why for name, why in pending.items() if name not in settled}
+    return _finding(missing, len(pending))
 
 
 @dg.asset_check(

@@ -14,7 +14,7 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
 
 
-def owed_days(pool: PoolResource, through: date) -> DayPlan:
+def pending_days(pool: PoolResource, through: date) -> DayPlan:
     """What the pool owes of the days through a closed one."""
     settings = pool.settings
     return plan_days(
@@ -25,7 +25,7 @@ def owed_days(pool: PoolResource, through: date) -> DayPlan:
 
 
 def day_requests(pool: PoolResource, plan: DayPlan, asked_by: str, key: str) -> list[dg.RunRequest]:
-    """The runs that pay what is owed: bars and features, outcomes, then forecasts and tables.
+    """The runs that pay what is pending: bars and features, outcomes, then forecasts and tables.
 
     The queue runs one at a time by priority, so each finds what the one before it left; and
     since each is a run of its own, bars that fail to come hold up no outcome.

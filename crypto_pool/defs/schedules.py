@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from crypto_pool.defs.requests import day_requests, owed_days
+from crypto_pool.defs.requests import day_requests, pending_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, Stage
 from crypto_pool.settings import load_settings
@@ -35,11 +35,11 @@ def _daily(
         context: dg.ScheduleEvaluationContext, pool: PoolResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
         last_closed = pool.settings.last_closed()
-        plan = owed_days(pool, last_closed)
+        plan = pending_days(pool, last_closed)
         asked = day_requests(pool, plan, DAILY, last_closed.isoformat())
         keys = {stage.key for stage in stages}
         wanted = [one for one in asked if str(one.run_key).rpartition(":")[2] in keys]
-        return wanted or dg.SkipReason(f"nothing of this is owed through {last_closed}")
+        return wanted or dg.SkipReason(f"nothing of this is pending through {last_closed}")
 
     return ask
 

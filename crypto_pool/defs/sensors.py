@@ -10,7 +10,7 @@ from crypto_pool.defs.jobs import predict_day, refresh_features, score_days, tra
 from crypto_pool.defs.requests import (
     day_requests,
     is_running,
-    owed_days,
+    pending_days,
     training_request,
 )
 from crypto_pool.defs.resources import PoolResource
@@ -99,9 +99,9 @@ def catch_up(
     if attempt == 0:
         return dg.SkipReason("the first attempt is due an hour after the daily run")
     through = pool.settings.daily_begun().date() - timedelta(days=1)
-    plan = owed_days(pool, through)
+    plan = pending_days(pool, through)
     if plan.is_empty:
-        return dg.SkipReason(f"nothing is owed through {through}")
+        return dg.SkipReason(f"nothing is pending through {through}")
     return day_requests(pool, plan, CATCH_UP, f"{through}:{attempt}")
 
 

@@ -32,7 +32,7 @@ FEWEST_COMPARED_DAYS = 20
 REPLACEABLE_DAYS = 2
 """Latest stored days that the next pull may replace."""
 
-Verdict = Literal["first", "unchanged", "replaced", "extended", "restated", "refused"]
+MergeStatus = Literal["first", "unchanged", "replaced", "extended", "restated", "refused"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Merge:
     """
 
     bars: pd.DataFrame
-    verdict: Verdict
+    verdict: MergeStatus
     added: int = 0
     restated: tuple[date, ...] = ()
     replaced: tuple[date, ...] = ()
@@ -115,7 +115,7 @@ def merge_bars(stored: pd.DataFrame | None, pulled: pd.DataFrame) -> Merge:
     )
 
 
-def _verdict(restated: Sequence[date], new: pd.Index, replaced: pd.Index) -> Verdict:
+def _verdict(restated: Sequence[date], new: pd.Index, replaced: pd.Index) -> MergeStatus:
     if restated:
         return "restated"
     if len(new):

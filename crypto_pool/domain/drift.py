@@ -35,7 +35,7 @@ def shock_sigmas(closes: pd.Series) -> float:
 class Distance:
     """Of the input furthest outside its training span: by how many widths, and which it is."""
 
-    widths: float
+    ood_distance: float
     feature: str
 
 
@@ -80,10 +80,10 @@ def abstention_reason(distance: Distance, closes: pd.Series, limit: float | None
     shock = shock_sigmas(closes)
     if shock >= SHOCK_SIGMAS:
         return f"the price moved by {shock:.1f} of its daily sigmas, {SHOCK_SIGMAS:g} is the limit"
-    if limit is not None and distance.widths > limit:
+    if limit is not None and distance.ood_distance > limit:
         return (
-            f"{distance.feature} lies {distance.widths:.1f} widths of its training span outside, "
-            f"{limit:g} is the limit"
+            f"{distance.feature} lies {distance.ood_distance:.1f} widths of its training span "
+            f"outside, {limit:g} is the limit"
         )
     return ""
 

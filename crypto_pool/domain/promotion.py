@@ -73,7 +73,7 @@ class Incumbent:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionDecision:
     """What was decided, why, and what the comparison on unseen rows found."""
 
     decision: Decision
@@ -96,7 +96,7 @@ def decide(
     *,
     out_of_fold: pd.DataFrame | None = None,
     incomparable: str = "",
-) -> Verdict:
+) -> PromotionDecision:
     """Decide between the champion and the challenger of a training as of a bar date.
 
     Both frames hold label, champion_probability and challenger_probability by bar date:
@@ -107,21 +107,23 @@ def decide(
     """
     if champion is None:
         if challenger is None:
-            return Verdict("rejected", "nobody serves")
-        return Verdict("promoted", f"{challenger.algorithm} passed the gates, and nobody served")
+            return PromotionDecision("rejected", "nobody serves")
+        return PromotionDecision(
+            "promoted", f"{challenger.algorithm} passed the gates, and nobody served"
+        )
     age = (as_of - champion.trained_as_of).days
     is_old = age >= rules.refresh_after_days
     aged = f"{age} days old (refresh_after_days is {rules.refresh_after_days})"
     serving = f"version {champion.version}"
     if challenger is None:
         if champion.fault:
-            return Verdict("stood down", f"{serving} cannot serve: {champion.fault}")
+            return PromotionDecision("stood down", f"{serving} cannot serve: {champion.fault}")
         if is_old:
-            return Verdict("stood down", f"{serving} stands down: it is {aged}")
-        return Verdict("rejected", f"{serving} stays: it is {aged}")
+            return PromotionDecision("stood down", f"{serving} stands down: it is {aged}")
+        return PromotionDecision("rejected", f"{serving} stays: it is {aged}")
     name = challenger.algorithm
     if champion.fault:
-        return Verdict(
+        return PromotionDecision(
             "replaced", f"{name} replaces {serving}, which cannot serve: {champion.fault}"
         )
     metrics = (
@@ -137,22 +139,28 @@ def decide(
         excess = _excess_loss(unseen, rules, student=True)
         found = f"{_difference(name, excess)} on {new}"
         if excess.high is not None and excess.high < 0:
-            return Verdict("promoted", f"{name} is better than {serving}: {found}", *metrics)
+            return PromotionDecision(
+                "promoted", f"{name} is better than {serving}: {found}", *metrics
+            )
     if not is_old:
-        return Verdict("kept", f"{serving} stays, {aged}: {found}", *metrics)
+        return PromotionDecision("kept", f"{serving} stays, {aged}: {found}", *metrics)
     judged, where = unseen, new
     if unseen is None or rows < rules.rows_to_refresh:
         judged = out_of_fold
         where = f"{0 if judged is None else len(judged)} out-of-fold rows of this training"
     if judged is None or judged.empty:
-        return Verdict(
+        return PromotionDecision(
             "refreshed", f"{name} takes over from {serving}, {aged}: no rows compare them", *metrics
         )
     excess = _excess_loss(judged, rules)
     found = f"{_difference(name, excess)} on {where}, and {rules.tolerance:g} is the limit"
     if excess.high is not None and excess.high >= rules.tolerance:
-        return Verdict("kept", f"{serving} stays, {aged}: {name} may be worse, {found}", *metrics)
-    return Verdict("refreshed", f"{name} takes over from {serving}, {aged}: {found}", *metrics)
+        return PromotionDecision(
+            "kept", f"{serving} stays, {aged}: {name} may be worse, {found}", *metrics
+        )
+    return PromotionDecision(
+        "refreshed", f"{name} takes over from {serving}, {aged}: {found}", *metrics
+    )
 
 
 def compare(

@@ -19,7 +19,7 @@ PERCENTAGES = ("AroonDown", "AroonUp", "SlowK", "SlowD")
 PERIOD_PERCENTAGES = ("ADX", "RSI", "MFI", "DX")
 
 
-def require_sane_bars(bars: pd.DataFrame, symbol: str) -> None:
+def check_bars(bars: pd.DataFrame, symbol: str) -> None:
     """Raise InvalidBars unless the bars are unique, ascending days with possible prices."""
     faults = _faults(_bar_schema(), bars)
     if faults:
@@ -29,7 +29,7 @@ def require_sane_bars(bars: pd.DataFrame, symbol: str) -> None:
         )
 
 
-def require_sane_features(features: pd.DataFrame, symbol: str, time_period: int = 7) -> None:
+def check_features(features: pd.DataFrame, symbol: str, time_period: int = 7) -> None:
     """Raise InvalidFeatures unless all values are finite and within their definition."""
     faults = _faults(_feature_schema(time_period), features)
     if faults:

@@ -6,7 +6,7 @@ from cachetools import LRUCache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_pool.errors import QueryError
-from crypto_pool.serving.board import Board
+from crypto_pool.serving.publication_reader import PublicationReader
 
 CACHED_PATHS = frozenset({"/", "/models", "/prediction", "/members", "/pool"})
 MAX_ANSWERS = 2048
@@ -19,9 +19,9 @@ class AnswerCache:
     Of more than fit, those that were asked for last.
     """
 
-    def __init__(self, app: ASGIApp, board: Board) -> None:
+    def __init__(self, app: ASGIApp, reader: PublicationReader) -> None:
         self._app = app
-        self._board = board
+        self._reader = reader
         self._shown: tuple[object, str | None] = None, None
         self._answers = _no_answers()
 
@@ -30,10 +30,10 @@ class AnswerCache:
         if scope["type"] != "http" or scope["method"] != "GET" or not _is_kept(scope["path"]):
             return await self._app(scope, receive, send)
         try:
-            state: Any = self._board.state()
+            state: Any = self._reader.state()
         except QueryError:
             return await self._app(scope, receive, send)
-        shown = state, self._board.fault
+        shown = state, self._reader.fault
         if shown[0] is not self._shown[0] or shown[1] != self._shown[1]:
             self._shown = shown
             self._answers = _no_answers()

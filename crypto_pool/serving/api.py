@@ -17,8 +17,8 @@ from crypto_pool.domain.odds import Odds, odds_of, why_no_odds
 from crypto_pool.domain.symbols import SYMBOL_PATTERN, parse_symbol
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.serving import queries
-from crypto_pool.serving.board import Board
-from crypto_pool.serving.errors import Refusal
+from crypto_pool.serving.errors import ApiError
+from crypto_pool.serving.publication_reader import PublicationReader
 from crypto_pool.serving.schemas import (
     ErrorAnswer,
     Health,
@@ -37,25 +37,25 @@ SHOWN_PREDICTIONS = 365
 MAX_PAGE = 5000
 
 
-def board_of(request: Request) -> Board:
-    """Return the board of the app that answers."""
-    board: Board = request.app.state.board
-    return board
+def reader_of(request: Request) -> PublicationReader:
+    """Return the reader of the app that answers."""
+    reader: PublicationReader = request.app.state.reader
+    return reader
 
 
-def find_member(board: Board, name: str) -> MemberState:
+def find_member(reader: PublicationReader, name: str) -> MemberState:
     """Return the state of a member of the pool; refuses an unknown one with 404."""
-    for state in board.state().members:
+    for state in reader.state().members:
         if state.member == name:
             return state
-    raise Refusal(404, "unknown_member", f"{name} is no member of the pool; /members lists them")
+    raise ApiError(404, "unknown_member", f"{name} is no member of the pool; /members lists them")
 
 
-def describe_member(board: Board, name: str, limit: int) -> MemberDetail:
+def describe_member(reader: PublicationReader, name: str, limit: int) -> MemberDetail:
     """Return a member with its ledger, candidates and latest forecasts."""
-    state = find_member(board, name)
+    state = find_member(reader, name)
     symbol, trend = state.symbol, state.trend_type.value
-    with board.cursor() as cursor:
+    with reader.cursor() as cursor:
         _, past = queries.past_predictions(cursor, symbol=symbol, trend=trend, limit=limit)
         return MemberDetail(
             state=state,
@@ -74,7 +74,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-TheBoard = Annotated[Board, Depends(board_of)]
+Reader = Annotated[PublicationReader, Depends(reader_of)]
 
 
 def _by_rule(parse: Callable[[str], str]) -> Callable[[str], str]:
@@ -126,23 +126,23 @@ probes = APIRouter()
 
 
 @router.get("/models", tags=["answers"])
-async def models(board: TheBoard) -> list[Model]:
+async def models(reader: Reader) -> list[Model]:
     """List the champions, with what they promised and what moves them."""
-    return [state.champion for state in board.state().members if state.champion is not None]
+    return [state.champion for state in reader.state().members if state.champion is not None]
 
 
 @router.get("/prediction", tags=["answers"], responses=_errors(404, 422))
-async def prediction(board: TheBoard, symbol: SymbolText, trend_type: Trend) -> Prediction:
+async def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> Prediction:
     """Give the latest stored forecast of one member, the reference beside it.
 
     Without a champion it is the baseline's, with the status `baseline`.
     """
     name = Member(symbol, trend_type).name
-    state = next((state for state in board.state().members if state.member == name), None)
+    state = next((state for state in reader.state().members if state.member == name), None)
     if state is None or (state.champion is None and state.forecast is None):
-        raise Refusal(404, "no_champion", _without_champion(name, state))
+        raise ApiError(404, "no_champion", _without_champion(name, state))
     if state.forecast is None:
-        raise Refusal(
+        raise ApiError(
             404,
             "no_forecast",
             f"the champion of {name} has made no forecast yet; run `crypto-pool predict`",
@@ -152,17 +152,17 @@ async def prediction(board: TheBoard, symbol: SymbolText, trend_type: Trend) -> 
 
 @router.get("/odds", tags=["answers"], responses=_errors(404, 422))
 def odds(
-    board: TheBoard,
+    reader: Reader,
     symbol: SymbolText,
     move_pct: Annotated[
         float, Query(gt=-100, lt=10_000, description="Change in percent.", examples=[8])
     ],
 ) -> Odds:
     """Give the probability that a coin's target changes by at least `move_pct` percent."""
-    with board.cursor() as cursor:
+    with reader.cursor() as cursor:
         rows = {row["symbol"]: row for row in queries.latest_panel(cursor)}
         if symbol not in rows:
-            raise Refusal(404, "no_odds", why_no_odds(symbol, queries.stored_symbols(cursor)))
+            raise ApiError(404, "no_odds", why_no_odds(symbol, queries.stored_symbols(cursor)))
     return odds_of(rows[symbol], move_pct / 100)
 
 
@@ -176,7 +176,7 @@ def odds(
     },
 )
 def predictions(
-    board: TheBoard,
+    reader: Reader,
     symbol: SymbolText | None = None,
     trend_type: Trend | None = None,
     start: Annotated[date | None, Query(description="First bar date, included.")] = None,
@@ -186,7 +186,7 @@ def predictions(
     format: Annotated[Format, Query(description="json, or csv with the same page.")] = Format.JSON,
 ) -> Any:
     """List stored forecasts with what came of them, the newest first."""
-    with board.cursor() as cursor:
+    with reader.cursor() as cursor:
         total, rows = queries.past_predictions(
             cursor,
             symbol=symbol,
@@ -207,21 +207,21 @@ def predictions(
 
 
 @router.get("/members", tags=["answers"])
-async def members(board: TheBoard) -> list[MemberState]:
+async def members(reader: Reader) -> list[MemberState]:
     """List every member of the pool: who serves it, what it says, and what came of it."""
-    return board.state().members
+    return reader.state().members
 
 
 @router.get("/members/{member}", tags=["answers"], responses=_errors(404, 422))
-def member(board: TheBoard, member: MemberName) -> MemberDetail:
+def member(reader: Reader, member: MemberName) -> MemberDetail:
     """Give a member with its ledger, its candidates, and its latest forecasts and outcomes."""
-    return describe_member(board, member, SHOWN_PREDICTIONS)
+    return describe_member(reader, member, SHOWN_PREDICTIONS)
 
 
 @router.get("/pool", tags=["answers"])
-async def pool(board: TheBoard) -> PoolState:
+async def pool(reader: Reader) -> PoolState:
     """Give the whole pool: what it says today, and whether it kept its word."""
-    return board.state()
+    return reader.state()
 
 
 @probes.get("/health", tags=["operation"])
@@ -231,14 +231,14 @@ async def health() -> Health:
 
 
 @router.get("/ready", tags=["operation"])
-async def ready(board: TheBoard) -> Readiness:
+async def ready(reader: Reader) -> Readiness:
     """Say whether something has been published and can be read."""
-    state = board.state()
+    state = reader.state()
     return Readiness(
         ready=True,
         publication=state.publication,
         published_at_utc=state.published_at_utc,
-        fault=board.fault,
+        fault=reader.fault,
     )
 
 

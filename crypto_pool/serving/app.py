@@ -1,4 +1,4 @@
-"""The web application: routes, protection, and the board they answer from."""
+"""The web application: routes, protection, and the reader they answer from."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,6 @@ from crypto_pool import __version__
 from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.serving import api, pages
 from crypto_pool.serving.answer_cache import AnswerCache
-from crypto_pool.serving.board import Board
 from crypto_pool.serving.errors import handle_errors
 from crypto_pool.serving.foreign_pages import ForeignPages
 from crypto_pool.serving.metrics import Measured, PoolMetrics
@@ -27,6 +26,7 @@ from crypto_pool.serving.protection import (
     check_exposure,
     parse_limit,
 )
+from crypto_pool.serving.publication_reader import PublicationReader
 from crypto_pool.settings import Settings
 
 LOOPBACK_LIMIT = "50000/second"
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Build the app over the pool of `settings`; raises InvalidSetting if it would be exposed."""
     check_exposure(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    board = Board(
+    reader = PublicationReader(
         settings.state_dir,
         settings.asked_symbols,
         settings.last_closed,
@@ -51,13 +51,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def follow_publications(_: FastAPI) -> AsyncIterator[None]:
-        await anyio.to_thread.run_sync(board.refresh)
+        await anyio.to_thread.run_sync(reader.refresh)
         async with anyio.create_task_group() as tasks:
             stop = anyio.Event()
-            tasks.start_soon(board.follow, stop)
+            tasks.start_soon(reader.follow, stop)
             yield
             stop.set()
-        board.close()
+        reader.close()
 
     app = FastAPI(
         title="crypto_pool",
@@ -67,24 +67,24 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # its page loads its scripts from elsewhere; /docs is one of the pages
         redoc_url=None,
     )
-    app.state.board = board
+    app.state.reader = reader
     app.state.tools = {"Dagster": settings.dagster_url, "MLflow": settings.mlflow_url}
     app.state.alerts = Alerts(settings.state_dir / "alerts.json", None, (), settings.now)
     app.state.metrics = CollectorRegistry()
-    app.state.metrics.register(PoolMetrics(board))
+    app.state.metrics.register(PoolMetrics(reader))
     secured = [] if settings.serving_token is None else [Depends(HTTPBearer(auto_error=False))]
     app.include_router(api.probes)
     app.include_router(pages.router)  # first: /members/NAME.html is no member of that name
     app.include_router(api.router, dependencies=secured)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     handle_errors(app, pages.error_page)
-    _protect(app, settings, board)
+    _protect(app, settings, reader)
     return app
 
 
-def _protect(app: FastAPI, settings: Settings, board: Board) -> None:
+def _protect(app: FastAPI, settings: Settings, reader: PublicationReader) -> None:
     """Wrap the routes; what is added last sees a request first."""
-    app.add_middleware(AnswerCache, board=board)
+    app.add_middleware(AnswerCache, reader=reader)
     if settings.serving_token is not None:
         app.add_middleware(TokenGate, token=settings.serving_token.get_secret_value())
     app.add_middleware(

@@ -13,7 +13,7 @@ from crypto_pool.serving.schemas import ErrorAnswer
 ErrorPage = Callable[[Request, int, str], Response]
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """A request that cannot be answered, with its status and a stable code."""
 
     def __init__(self, status: int, error: str, message: str) -> None:
@@ -44,8 +44,8 @@ def handle_errors(app: FastAPI, error_page: ErrorPage) -> None:
             return error_page(request, status, message)
         return error_response(status, error, message, details)
 
-    @app.exception_handler(Refusal)
-    async def refused(request: Request, fault: Refusal) -> Response:
+    @app.exception_handler(ApiError)
+    async def refused(request: Request, fault: ApiError) -> Response:
         return answer(request, fault.status, fault.error, str(fault))
 
     @app.exception_handler(QueryError)

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_pool.errors import QueryError
-from crypto_pool.serving.board import Board
+from crypto_pool.serving.publication_reader import PublicationReader
 from crypto_pool.serving.schemas import MemberState
 
 PREFIX = "crypto_pool_"
@@ -39,16 +39,16 @@ GAUGES: tuple[tuple[str, str, Callable[[MemberState], float | None]], ...] = (
 class PoolMetrics(Collector):
     """Gauges of the latest publication, read when they are scraped."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, reader: PublicationReader) -> None:
+        self._reader = reader
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; none of the pool's while nothing is published."""
-        fault = float(self._board.fault is not None)
+        fault = float(self._reader.fault is not None)
         text = "1 if the newest publication could not be read."
         yield GaugeMetricFamily(f"{PREFIX}publication_fault", text, value=fault)
         try:
-            state = self._board.state()
+            state = self._reader.state()
         except QueryError:
             return
         published = state.published_at_utc.timestamp()

@@ -15,7 +15,7 @@ from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.domain.market import Trend
 from crypto_pool.serving import queries
 from crypto_pool.serving.account import live_account
-from crypto_pool.serving.api import MemberName, TheBoard, board_of, describe_member
+from crypto_pool.serving.api import MemberName, Reader, describe_member, reader_of
 from crypto_pool.serving.changes import latest_changes
 from crypto_pool.serving.chart_data import (
     MIN_CALIBRATION_ROWS,
@@ -71,7 +71,7 @@ def _of_forecast(name: str) -> Callable[[MemberState], Any]:
 
 
 _KEYS: dict[str, Callable[[MemberState], Any]] = {
-    "member": lambda state: None,  # as the board has them
+    "member": lambda state: None,  # as the reader has them
     "probability": _of_forecast("prediction_probabilities"),
     "reference": _of_forecast("reference_probability"),
     "difference": difference,
@@ -88,7 +88,7 @@ SortKey = Annotated[str, Query(pattern=f"^({'|'.join(_KEYS)})$")]
 @router.get("/")
 def pool_page(
     request: Request,
-    board: TheBoard,
+    reader: Reader,
     sort: SortKey = "member",
     descending: bool = False,
     coin: Annotated[str, Query(max_length=20)] = "",
@@ -96,7 +96,7 @@ def pool_page(
     signals: bool = False,
 ) -> Response:
     """Show what the pool says today, and whether it may be believed."""
-    state = board.state()
+    state = reader.state()
     shown = [
         member
         for member in state.members
@@ -108,7 +108,7 @@ def pool_page(
     known = [member for member in shown if key(member) is not None]
     unknown = [member for member in shown if key(member) is None]
     known.sort(key=key, reverse=descending)
-    with board.cursor() as cursor:
+    with reader.cursor() as cursor:
         account, changes = live_account(cursor), latest_changes(cursor)
     coins: dict[str, dict[str, MemberState]] = {}
     for member in state.members:
@@ -135,7 +135,7 @@ def pool_page(
             "trend": trend.value if trend else "",
             "signals": signals,
         },
-        "fault": board.fault,
+        "fault": reader.fault,
     }
     return templates.TemplateResponse(request, "pool.html", context)
 
@@ -162,13 +162,13 @@ def api_page_asset(asset: ApiPageAsset) -> Response:
 @router.get("/members/{member}.html")
 def member_page(request: Request, member: MemberName) -> Response:
     """Show one member: its forecasts, what came of them, its champion, its ledger."""
-    board = board_of(request)
-    detail = describe_member(board, member, PAGE_PREDICTIONS)
+    reader = reader_of(request)
+    detail = describe_member(reader, member, PAGE_PREDICTIONS)
     forecast = detail.state.forecast
-    with board.cursor() as cursor:
+    with reader.cursor() as cursor:
         closes = queries.closes(cursor, detail.state.symbol, CHART_DAYS)
     context = {
-        "pool": board.state(),
+        "pool": reader.state(),
         "detail": detail,
         "state": detail.state,
         "difference": difference,
@@ -180,26 +180,26 @@ def member_page(request: Request, member: MemberName) -> Response:
         "calibrated_on": len(calibration_rows(detail.predictions)),
         "calibration_needs": MIN_CALIBRATION_ROWS,
         "importance": _importance(detail.state.champion),
-        "fault": board.fault,
+        "fault": reader.fault,
     }
     return templates.TemplateResponse(request, "member.html", context)
 
 
 @router.get("/problems.html")
-def problems_page(request: Request, board: TheBoard) -> Response:
+def problems_page(request: Request, reader: Reader) -> Response:
     """Show which members have no forecast and why, and which runs failed lately."""
-    state = board.state()
+    state = reader.state()
     since = state.last_closed - timedelta(days=TOLD_DAYS)
     alerts: Alerts = request.app.state.alerts
     told = [one for one in alerts.recent() if one.told_at_utc >= since.isoformat()]
-    with board.cursor() as cursor:
+    with reader.cursor() as cursor:
         missing = queries.missing_forecasts(cursor)
     context = {
         "pool": state,
         "since": since,
         "missing": missing,
         "alerts": [one for one in reversed(told) if not one.key.startswith("digest:")],
-        "fault": board.fault,
+        "fault": reader.fault,
     }
     return templates.TemplateResponse(request, "problems.html", context)
 

@@ -29,7 +29,7 @@ from crypto_pool.errors import MissingFeatures, MissingPartition, ModelUnavailab
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.forecasting import (
     TOP_CONTRIBUTIONS,
-    Forecaster,
+    ServingVersion,
     choose_forecaster,
     forecast,
     score_predictions,
@@ -127,7 +127,7 @@ class DayForecaster:
         self._fall_back(serving, bar_date, result)
         served = {one.member: one.version.version for one in serving}
         shadows = [
-            Forecaster(member, version)
+            ServingVersion(member, version)
             for member, versions in self.shadows.items()
             for version in versions
             if version.version != served.get(member) and was_trained_by(version, bar_date)
@@ -139,7 +139,7 @@ class DayForecaster:
             raise MissingFeatures(f"no forecast for {bar_date}: {reasons}")
         return result
 
-    def _serving(self, bar_date: date, result: DayResult) -> list[Forecaster]:
+    def _serving(self, bar_date: date, result: DayResult) -> list[ServingVersion]:
         late, there = is_late(self.now, bar_date), self._made_in_time(bar_date)
         serving = []
         for member in self.members:
@@ -167,7 +167,7 @@ class DayForecaster:
 
     def _forecast(
         self,
-        forecasters: Iterable[Forecaster],
+        forecasters: Iterable[ServingVersion],
         bar_date: date,
         rows: list[Row],
         result: DayResult,
@@ -192,7 +192,9 @@ class DayForecaster:
             else:
                 rows.append({**row, **self.stamp})
 
-    def _fall_back(self, serving: Iterable[Forecaster], bar_date: date, result: DayResult) -> None:
+    def _fall_back(
+        self, serving: Iterable[ServingVersion], bar_date: date, result: DayResult
+    ) -> None:
         """Forecast by the baseline, without a signal, where nobody serves or who does cannot.
 
         Where not even the reference exists the member stays without a row, and one that failed

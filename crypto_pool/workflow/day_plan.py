@@ -25,7 +25,7 @@ class DayPlan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is owed."""
+        """Whether nothing is pending."""
         return not (self.behind or self.forecast or self.score)
 
 
@@ -60,21 +60,21 @@ class CatchUpWindow:
 
 
 def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindow) -> DayPlan:
-    """Find what is owed; reads the store and changes nothing.
+    """Find what is pending; reads the store and changes nothing.
 
     A day owes a forecast of each member, from the pool's first forecast on.
     """
     symbols = list(dict.fromkeys(member.symbol for member in members))
     spans = bar_spans(store, symbols)
     begun = min(store.keys(PREDICTIONS.store_name), default=window.last_closed.isoformat())
-    owed = {
+    pending = {
         day: frozenset({member.name for member in members} - settled_members(store, day))
         for day in window.forecast_days
         if day.isoformat() >= begun
     }
     return DayPlan(
         behind=tuple(s for s in symbols if s not in spans or spans[s].last < window.last_closed),
-        forecast={day: missing for day, missing in owed.items() if missing},
+        forecast={day: missing for day, missing in pending.items() if missing},
         score=days_to_score(store, window),
     )
 

@@ -31,7 +31,7 @@ TOP_CONTRIBUTIONS = 3
 
 
 @dataclass(frozen=True)
-class Forecaster:
+class ServingVersion:
     """A version that forecasts; `fault` says why it abstains, empty for one that may speak."""
 
     member: Member
@@ -45,7 +45,7 @@ def choose_forecaster(
     decisions: pd.DataFrame,
     bar_date: date,
     terms: Terms,
-) -> Forecaster | None:
+) -> ServingVersion | None:
     """Return who served when the bar date had closed, by the ledger.
 
     Where nobody did yet, today's champion forecasts if it was trained on no later bar. One on
@@ -62,7 +62,7 @@ def choose_forecaster(
         known = registry.versions.get(champion.member.name, standing.serving)
     changed = terms.difference(known.tags)
     fault = f"its terms are not the pool's: {changed}" if changed else standing.quarantine
-    return Forecaster(champion.member, known, fault)
+    return ServingVersion(champion.member, known, fault)
 
 
 def was_trained_by(version: Version, bar_date: date) -> bool:
@@ -73,7 +73,7 @@ def was_trained_by(version: Version, bar_date: date) -> bool:
 def forecast(
     frames: FrameCache,
     registry: ModelRegistry,
-    forecaster: Forecaster,
+    forecaster: ServingVersion,
     bar_date: date,
     now: datetime,
     seed: int,
@@ -142,7 +142,7 @@ def forecast(
         "status": "abstain" if abstains else "active",
         "late": is_late(now, bar_date),
         "abstain_reason": abstains,
-        "input_distance": distance.widths,
+        "input_distance": distance.ood_distance,
         "furthest_input": distance.feature,
         "reference_probability": float(reference.iloc[0]),
         "panel_probability": panel,

@@ -30,16 +30,16 @@ def quarantines(decisions: Mapping[Member, pd.DataFrame], now: datetime) -> list
 
 
 def late_forecasts(
-    owed: Mapping[date, Iterable[str]],
+    pending: Mapping[date, Iterable[str]],
     last_closed: date,
     due_at: Callable[[date], datetime],
     now: datetime,
 ) -> list[Alert]:
-    """The forecasts of the last two closed days that are owed although they were due, by member.
+    """The forecasts of the last two closed days that are pending though they were due, by member.
 
     Two, since those of a late daily run fall due only once the next day has closed.
     """
-    recent = {d: names for d, names in owed.items() if d >= last_closed - timedelta(days=1)}
+    recent = {d: names for d, names in pending.items() if d >= last_closed - timedelta(days=1)}
     return [
         Alert(
             f"late forecast:{day}",

@@ -9,7 +9,7 @@ import pytest
 from crypto_pool.domain.drift import unseen_share
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.table_schemas import require_sane_bars, require_sane_features
+from crypto_pool.domain.table_schemas import check_bars, check_features
 from crypto_pool.errors import InvalidBars, InvalidFeatures
 from crypto_pool.sandbox.market import SyntheticMarket
 
@@ -23,8 +23,8 @@ PERCENTAGES = (
 
 
 def test_good_tables_pass():
-    require_sane_bars(BARS, "BTC")
-    require_sane_features(FEATURES, "BTC")
+    check_bars(BARS, "BTC")
+    check_features(FEATURES, "BTC")
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_good_tables_pass():
 )
 def test_each_insane_bar_table_is_refused(spoil, named):
     with pytest.raises(InvalidBars, match=f"(?s)BTC: .*({named}).*restart-history BTC"):
-        require_sane_bars(spoil(BARS), "BTC")
+        check_bars(spoil(BARS), "BTC")
 
 
 def test_a_faulty_bar_is_told_by_its_column_first_and_once_by_the_table():
     spoilt = BARS.copy()
     spoilt.loc[spoilt.index[5], "close"] = 0.0
     with pytest.raises(InvalidBars) as refused:
-        require_sane_bars(spoilt, "BTC")
+        check_bars(spoilt, "BTC")
     assert (
         ": close fails greater_than(0) on 2020-01-06 (1 values); "
         "table fails low bounds the prices on 2020-01-06 (1 rows); "
@@ -75,7 +75,7 @@ def test_each_feature_outside_its_definition_is_refused_by_day(column, value, na
     spoilt = FEATURES.copy()
     spoilt.loc[spoilt.index[5], column] = value
     with pytest.raises(InvalidFeatures, match=named):
-        require_sane_features(spoilt, "BTC")
+        check_features(spoilt, "BTC")
 
 
 def test_a_price_that_soared_has_sane_features_below_a_negative_band():
@@ -84,17 +84,17 @@ def test_a_price_that_soared_has_sane_features_below_a_negative_band():
     soared.loc[soared.index[-5] :, prices] *= 8
     # It soars within the day, from an open as of old: an open beyond three times is a level break.
     soared.loc[soared.index[-5], ["open", "low"]] = BARS.loc[BARS.index[-5], ["open", "low"]]
-    require_sane_bars(soared, "BTC")
+    check_bars(soared, "BTC")
     features = build_features(compute_indicators(soared))
     assert features["BBANDS_distance_pct"].min() < -200
-    require_sane_features(features, "BTC")
+    check_features(features, "BTC")
 
 
 @pytest.mark.parametrize("distance", [0.0, -200.5])
 def test_a_distance_of_bands_around_a_positive_mean_is_sane(distance):
     features = FEATURES.copy()
     features.loc[features.index[5], "BBANDS_distance_pct"] = distance
-    require_sane_features(features, "BTC")
+    check_features(features, "BTC")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_distance_of_bands_around_a_positive_mean_is_sane(distance):
 )
 def test_other_columns_than_the_features_are_refused(spoilt, named):
     with pytest.raises(InvalidFeatures, match=f"BTC: .*{named}"):
-        require_sane_features(spoilt, "BTC")
+        check_features(spoilt, "BTC")
 
 
 def test_features_beyond_anything_seen_are_drift():

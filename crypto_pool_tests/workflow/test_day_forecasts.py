@@ -28,7 +28,7 @@ from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster, join_rows, score_day, stored_rows
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score, plan_days
-from crypto_pool.workflow.forecasting import Forecaster
+from crypto_pool.workflow.forecasting import ServingVersion
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import Champion
@@ -77,7 +77,7 @@ def quick_models(monkeypatch):
         day_forecasts,
         "choose_forecaster",
         lambda registry, champion, *_: (
-            champion.version and Forecaster(champion.member, champion.version)
+            champion.version and ServingVersion(champion.member, champion.version)
         ),
     )
 
@@ -153,7 +153,7 @@ def test_shadows_are_of_versions_that_then_were_trained_and_do_not_serve(store):
 
 
 def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(store):
-    """Asking again changes nothing for one whose bar is there; the day is not owed for it."""
+    """Asking again changes nothing for one whose bar is there; the day is not pending for it."""
     faults = {"BBB": MissingFeatures("a gap within 60 days"), "CCC": ValueError("broken")}
     result = forecaster(store, "AAA", "BBB", "CCC", faults=faults).forecast_day(DAY)
     assert result.without_row == {"BBB_uptrend": "a gap within 60 days"}
@@ -162,25 +162,25 @@ def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(sto
     assert (missing["symbol"], missing["reason"], missing["has_bar"]) == (
         *("BBB", "a gap within 60 days"), True,
     )  # fmt: skip
-    assert owed(store, DAY, "AAA", "BBB") == {}
-    assert owed(store, DAY, "AAA", "CCC") == {DAY: {"CCC_uptrend"}}
+    assert pending(store, DAY, "AAA", "BBB") == {}
+    assert pending(store, DAY, "AAA", "CCC") == {DAY: {"CCC_uptrend"}}
     forecaster(store, "BBB").forecast_day(DAY)
     assert stored_rows(store, MISSING_FORECASTS, DAY.isoformat()) == []
 
 
-def owed(store, last_closed: date, *coins: str) -> dict[date, frozenset[str]]:
+def pending(store, last_closed: date, *coins: str) -> dict[date, frozenset[str]]:
     members = [Member(coin, Trend.UPTREND) for coin in coins]
     return plan_days(store, members, CatchUpWindow(last_closed, date(2020, 1, 1), 7)).forecast
 
 
-def test_every_member_is_owed_each_day_from_the_pools_first_forecast_on(store):
+def test_every_member_is_pending_each_day_from_the_pools_first_forecast_on(store):
     """Also those that no champion serves: the baseline does."""
-    assert list(owed(store, DAY, "AAA")) == [DAY]
+    assert list(pending(store, DAY, "AAA")) == [DAY]
     write_walk(store, "AAA")
     forecaster(store, "AAA", version="").forecast_day(DAY)
     later = DAY + timedelta(days=2)
     missed = [DAY + timedelta(days=1), later]
-    assert owed(store, later, "AAA") == {day: {"AAA_uptrend"} for day in missed}
+    assert pending(store, later, "AAA") == {day: {"AAA_uptrend"} for day in missed}
 
 
 def write_walk(store: FrameStore, coin: str) -> pd.Series:
@@ -280,7 +280,7 @@ def test_two_that_write_a_day_at_once_lose_nothing(store, repetition):
 
 def _write_as_a_process(root: str, coin: str, times: int, together: Barrier) -> None:
     day_forecasts.forecast = say
-    day_forecasts.choose_forecaster = lambda registry, champion, *_: Forecaster(
+    day_forecasts.choose_forecaster = lambda registry, champion, *_: ServingVersion(
         champion.member, champion.version
     )
     together.wait(timeout=120)
@@ -312,15 +312,15 @@ def test_a_horizon_that_was_lowered_leaves_no_forecast_unscored(store):
     store.write("daily_predictions", f"{day}", PREDICTIONS.frame([made]))
     matured = day + timedelta(days=horizon)
 
-    def owed(last_closed, catch_up_days=7):
+    def pending(last_closed, catch_up_days=7):
         window = CatchUpWindow(last_closed, date(2020, 1, 1), catch_up_days)
         return days_to_score(store, window)
 
-    assert owed(matured - timedelta(days=1)) == ()
-    assert owed(matured) == owed(matured + timedelta(days=6)) == (day,)
-    assert owed(matured + timedelta(days=7)) == ()
+    assert pending(matured - timedelta(days=1)) == ()
+    assert pending(matured) == pending(matured + timedelta(days=6)) == (day,)
+    assert pending(matured + timedelta(days=7)) == ()
     assert score_day(store, f"{day}", LATE, NO_PANEL) == (1, 0, {})
-    assert owed(matured) == ()
+    assert pending(matured) == ()
 
 
 @pytest.mark.parametrize(("widest", "inside"), [(0.5, True), (-0.4, False)])

@@ -10,7 +10,7 @@ import pytest
 from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.forecasting import (
-    Forecaster,
+    ServingVersion,
     choose_forecaster,
     forecast,
     was_trained_by,
@@ -26,7 +26,7 @@ def choose(pool, bar_date):
 def predict(pool, bar_date):
     chosen = choose(pool, bar_date)
     if chosen is None:  # its inputs are asked for all the same
-        chosen = Forecaster(MEMBER, pool.champion.version)
+        chosen = ServingVersion(MEMBER, pool.champion.version)
     frames = FrameCache(pool.store)
     return forecast(frames, pool.registry, chosen, bar_date, noon_after(bar_date), 7)
 
@@ -106,7 +106,7 @@ def test_a_day_whose_label_the_version_knew_is_in_sample(pool):
 def test_a_day_the_version_was_chosen_on_is_in_sample(pool):
     champion = pool.champion.version
     version = replace(champion, tags={**champion.tags, "chosen_through": "2022-07-01"})
-    chosen, frames = Forecaster(MEMBER, version), FrameCache(pool.store)
+    chosen, frames = ServingVersion(MEMBER, version), FrameCache(pool.store)
     first_unknown = date(2022, 7, 11)
     for day, is_known in ((first_unknown - timedelta(days=1), True), (first_unknown, False)):
         row = forecast(frames, pool.registry, chosen, day, noon_after(day), 7)

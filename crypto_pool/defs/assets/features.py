@@ -16,7 +16,7 @@ from crypto_pool.domain.features import (
     require_digits,
     require_rows,
 )
-from crypto_pool.domain.table_schemas import require_sane_features
+from crypto_pool.domain.table_schemas import check_features
 from crypto_pool.domain.tables import with_features
 
 
@@ -39,7 +39,7 @@ def feature_table(context: dg.AssetExecutionContext, pool: PoolResource) -> list
         )
         require_digits(store.read("daily_bars", symbol), symbol, settings.indicator_source)
         require_rows(built, symbol)
-        require_sane_features(built.features, symbol, settings.time_period)
+        check_features(built.features, symbol, settings.time_period)
         store.write("feature_table", symbol, built.features)
         return {
             "dagster/partition_row_count": len(built.features),

@@ -11,7 +11,7 @@ from crypto_pool.defs.batches import (
     batch_keys,
     batched_asset,
     record_failure,
-    require_survivors,
+    require_success,
 )
 from crypto_pool.defs.partitions import members
 from crypto_pool.defs.pictures import judgement_picture, price_picture
@@ -71,7 +71,7 @@ def training_tables(
                 record_failure(context, asset_key, key, reason)
     if young:
         context.log.info(f"left to the panel, with fewer than {needed} bars: {', '.join(young)}")
-    require_survivors(context, list(tables), reasons)
+    require_success(context, list(tables), reasons)
     return tables, reasons
 
 
@@ -86,7 +86,7 @@ def training_tables(
             owners=OWNERS,
             kinds={"scikitlearn", "mlflow"},
             description=f"{name} of each member: trained, scored beside the reference, logged.",
-        ).with_io_manager_key("survivors")
+        ).with_io_manager_key("succeeded")
         for name in CANDIDATES
     ],
     partitions_def=members,
@@ -114,7 +114,7 @@ def candidates(
         for key, table in tables.items()
         for name in algorithms
     ]
-    survivors: dict[str, list[str]] = {name: [] for name in algorithms}
+    succeeded: dict[str, list[str]] = {name: [] for name in algorithms}
     trained = train_candidates(pool.workers, tasks, anew=pool.train_anew)
     for done, (task, result, is_reused) in enumerate(trained, 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
@@ -136,10 +136,10 @@ def candidates(
             asset_key=asset_key,
             partition_key=key,
         )
-        survivors[task.algorithm].append(key)
-    require_survivors(context, [k for keys in survivors.values() for k in keys], reasons)
+        succeeded[task.algorithm].append(key)
+    require_success(context, [k for keys in succeeded.values() for k in keys], reasons)
     for name in algorithms:
-        yield dg.Output(survivors[name], output_name=candidate_key(name).to_python_identifier())
+        yield dg.Output(succeeded[name], output_name=candidate_key(name).to_python_identifier())
 
 
 def _run_metadata(pool: PoolResource, result: TrainedCandidate | Unscored) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
         )
         for key, table in tables.items()
     ]
-    survivors = []
+    succeeded = []
     for done, (task, decision) in enumerate(promote_members(pool.workers, tasks), 1):
         key = task.member.partition_key
         outcome = "failed" if isinstance(decision, Failure) else decision.decision
@@ -187,9 +187,9 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             record_failure(context, context.asset_key, key, decision.reason)
             continue
         context.add_asset_metadata(shown_champion(pool, decision), partition_key=key)
-        survivors.append(key)
-    require_survivors(context, survivors, reasons)
-    return survivors
+        succeeded.append(key)
+    require_success(context, succeeded, reasons)
+    return succeeded
 
 
 def shown_champion(pool: PoolResource, decision: PromotionResult) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.policies import policy_of
-from crypto_pool.domain.promotion import Incumbent, Verdict, compare, decide
+from crypto_pool.domain.promotion import Incumbent, PromotionDecision, compare, decide
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
 from crypto_pool.workflow.promotion.reconciling import Champion
@@ -23,20 +23,20 @@ def judge(
     version: str | None,
     selection_reason: str,
     candidates: Mapping[str, TrainedCandidate],
-) -> Verdict:
+) -> PromotionDecision:
     """Say whether the winner's version replaces the one that serves, and why.
 
     `candidates` are those of the training by algorithm, the baseline among them.
     """
     serving, name = champion.standing.serving, task.member.name
     if serving is not None and is_older(task):
-        return Verdict(
+        return PromotionDecision(
             "rejected" if version is None else "kept",
             f"version {serving} keeps serving: a decision later than {task.as_of} "
             "stands, and a build for an older date moves no alias back",
         )
     if serving is not None and version in champion.standing.left:
-        return Verdict(
+        return PromotionDecision(
             "kept",
             f"version {serving} stays: version {version} was rolled back by hand; "
             f"`crypto-pool rollback {name} --to {version}` lets it serve again",
@@ -44,7 +44,7 @@ def judge(
     incumbent = _incumbent(task, champion)
     if winner is None:
         verdict = decide(incumbent, None, None, task.as_of, task.rules)
-        return Verdict(verdict.decision, f"{selection_reason}; {verdict.reason}")
+        return PromotionDecision(verdict.decision, f"{selection_reason}; {verdict.reason}")
     unseen, incomparable = None, ""
     if incumbent is not None and not incumbent.fault:
         try:

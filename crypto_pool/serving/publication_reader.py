@@ -60,7 +60,7 @@ class Publication:
 
 
 @dataclass(eq=False)
-class Board:
+class PublicationReader:
     """Answers from the latest publication and follows the link to the next one.
 
     It speaks of `symbols`, or of the coins that are published if nobody asked for any.
