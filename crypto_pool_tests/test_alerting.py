@@ -258,7 +258,9 @@ def test_the_watch_tells_a_quarantine_and_a_missing_forecast_once(settings, webh
         with dg.build_sensor_context(resources={"pool": pool}) as context:
             alert_incidents(context)
 
-    rows = pd.DataFrame({"symbol": "BTC", "trend": ["downtrend", "uptrend"]})
+    rows = pd.DataFrame(
+        {"symbol": "BTC", "trend": ["downtrend", "uptrend"], "prediction_window_days": 10}
+    )
     forecasts = FrameStore(settings.frames_root)
     forecasts.write("daily_predictions", "2023-05-31", rows)
     look()
