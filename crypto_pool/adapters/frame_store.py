@@ -251,8 +251,9 @@ class FrameStore:
         try:
             # Of small files `read_table` takes ten times as long, most of it by its threads.
             file = pq.ParquetFile(pa.BufferReader(content))
-            return file.read(columns and list(columns), use_threads=False)
-        except (pa.ArrowException, ValueError, OSError) as fault:
+            found = file.read(columns and list(columns), use_threads=False)
+            return found.select(list(columns)) if columns else found
+        except (pa.ArrowException, ValueError, OSError, KeyError) as fault:  # a column it lacks
             raise CorruptPartition(
                 f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
             ) from fault

@@ -1,6 +1,7 @@
 """The frame store: whole files or none, reversible keys, one source a store."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -332,3 +333,9 @@ def test_marks_tell_a_file_from_all_it_was(store: FrameStore) -> None:
     assert after["BTC"] != before["BTC"]
     assert store.marks("daily_bars", "B").keys() == {"BTC"}
     assert store.marks("none") == {}
+
+
+def test_a_file_without_a_column_that_is_asked_for_is_named(store: FrameStore) -> None:
+    path = store.write("daily_bars", "BTC", make_frame(1))
+    with pytest.raises(CorruptPartition, match=re.escape(path)):
+        store.read("daily_bars", "BTC", ["close", "volume"])
