@@ -95,5 +95,5 @@ def test_without_a_grid_the_stale_alone_are_trained_and_each_day_is_reviewed(new
     for days in trained:
         waits = {(after - before).days for before, after in pairwise(days)}
         assert waits <= {7, 8}  # without a champion once the cooldown is over, else by age
-        assert f"{days[0]}" == "2024-02-18"
+        assert f"{days[0]:%Y-%m-%d}" == "2024-02-18"
         assert len(days) == 2
