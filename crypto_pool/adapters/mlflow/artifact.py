@@ -5,6 +5,7 @@ files, their hashes (kept outside the folder) agree, and every type inside is on
 vouches for.
 """
 
+import atexit
 import hashlib
 import io
 import json
@@ -116,13 +117,22 @@ def _child(parent: int) -> "subprocess.Popen[str]":
     """Return the process that tries models for this one; it ends with its input."""
     own = loaded_extensions()
     command = [sys.executable, "-P", "-m", __name__, own.home, *own.modules]
-    return subprocess.Popen(
+    child = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    atexit.register(_end, child, parent)
+    return child
+
+
+def _end(child: "subprocess.Popen[str]", parent: int) -> None:
+    """Close the pipes and wait, in the process that began it."""
+    if os.getpid() == parent:
+        with child:
+            pass
 
 
 def _answer() -> None:
