@@ -37,7 +37,9 @@ def compare(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay the pool with and without a candidate or a feature: does it add anything?
+    """Replay with and without a candidate or feature.
+
+    The interval of their paired losses says whether it adds anything.
 
     Run again with the same dates, it goes on where it was stopped.
     """

@@ -143,7 +143,7 @@ def test_what_is_not_known_is_refused_with_what_is(tmp_path):
         made("feature", "mine", tmp_path, 2, FEW)
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 def test_the_command_tells_skill_from_noise(new_pool: Callable[..., PoolFolder]) -> None:
     """A candidate that finds what the market has planted, and one of noise."""
     pool = new_pool(
