@@ -21,8 +21,9 @@ from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import FEW, PATIENCE_SECONDS
 
 BAR_DATE = "2023-06-30"
-# Locks, what databases keep beside them, and the one file that is the package's.
-PASSING = (".lock", "-wal", "-shm", ".jsonl", "dagster.yaml")
+# Locks, what databases keep beside them, what a publication was made of, and the one file that is
+# the package's.
+PASSING = (".lock", "-wal", "-shm", ".jsonl", ".published.json", "dagster.yaml")
 LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
 
 

@@ -20,11 +20,11 @@ LONGEST_PAUSE_SECONDS = 60.0
 STEADY_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1
 LAST_WORDS = 3000
-# Reads from a pipe that only the supervisor holds open, the groups of the moment in each line:
-# its end means that the supervisor is gone, however it went.
+# Begun with the groups of the moment, it reads them anew, in each line, from a pipe that only the
+# supervisor holds open: its end means that the supervisor is gone, however it went.
 GUARD = """
 import os, signal, sys
-groups = ""
+groups = sys.argv[1]
 for groups in sys.stdin:
     pass
 for group in groups.split():
@@ -119,7 +119,7 @@ def supervise(
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
     running: list[Running] = []
-    guard = _begin_guard()
+    guard = _begin_guard(running)
     try:
         for service in services:
             while not (service.can_start() or _has_any_ended()):
@@ -129,8 +129,7 @@ def supervise(
         while True:
             pid, status = os.wait()
             if pid == guard.pid:
-                guard = _begin_guard()
-                _tell_guard(guard, running)
+                guard = _begin_guard(running)
                 continue
             ended = next((one for one in running if one.process.pid == pid), None)
             if ended is None:
@@ -168,17 +167,24 @@ def _has_any_ended() -> bool:
     return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _begin_guard() -> "subprocess.Popen[str]":
+def _begin_guard(running: Sequence[Running]) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", GUARD], stdin=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", GUARD, _groups(running)],
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
 def _tell_guard(guard: "subprocess.Popen[str]", running: Sequence[Running]) -> None:
     assert guard.stdin is not None
     with suppress(BrokenPipeError):  # it has just died; its end is waited for, and mended, next
-        guard.stdin.write(" ".join(str(one.process.pid) for one in running) + "\n")
+        guard.stdin.write(_groups(running) + "\n")
         guard.stdin.flush()
+
+
+def _groups(running: Sequence[Running]) -> str:
+    return " ".join(str(one.process.pid) for one in running)
 
 
 def _stop(running: Sequence[Running]) -> None:

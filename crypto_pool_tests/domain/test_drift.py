@@ -23,19 +23,19 @@ INSIDE = pd.Series({"RSI": 50.0, "PPO": 0.5, "flat": 5.0})
 
 
 def test_a_row_inside_is_at_no_distance():
-    assert SPAN.distance(INSIDE).widths == 0.0
+    assert SPAN.distance(INSIDE).ood_distance == 0.0
     assert SPAN.distance(INSIDE).feature == ""
 
 
 def test_the_furthest_feature_counts_in_widths_of_its_own_span():
     found = SPAN.distance(pd.Series({"flat": 5.0, "PPO": 0.99 + 1.98, "RSI": -1.0}))
-    assert found.widths == pytest.approx(1.0)
+    assert found.ood_distance == pytest.approx(1.0)
     assert found.feature == "PPO"
 
 
 def test_another_value_of_what_was_constant_is_infinitely_far():
     found = SPAN.distance(INSIDE.replace(5.0, 5.1))
-    assert (found.widths, found.feature) == (np.inf, "flat")
+    assert (found.ood_distance, found.feature) == (np.inf, "flat")
 
 
 def test_the_share_outside_is_small_without_drift_and_large_with_it():
@@ -54,8 +54,8 @@ def test_inputs_in_price_units_are_no_further_away_when_the_price_has_grown():
     span = InputSpan.of(per_price(features.iloc[:500], bars["close"]))
     plain = InputSpan.of(features.iloc[:500])
     row = late.iloc[[-1]]
-    assert plain.distance(row.iloc[0]).widths > 2
-    assert span.distance(per_price(row, grown["close"]).iloc[0]).widths < 2
+    assert plain.distance(row.iloc[0]).ood_distance > 2
+    assert span.distance(per_price(row, grown["close"]).iloc[0]).ood_distance < 2
 
 
 @pytest.mark.parametrize(("sigmas", "abstains"), [(9.9, False), (10.1, True), (-10.1, True)])

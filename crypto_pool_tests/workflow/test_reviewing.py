@@ -214,13 +214,14 @@ def test_what_is_kept_of_a_member_equals_what_is_found_anew(pool, monkeypatch):
     assert look(pool, TODAY + timedelta(days=1))
     assert "target_pct was" in look(pool, TODAY, recipe=Recipe(Target(pct=0.1)))[0].fault
 
-    before = look(pool, TODAY)[0]
+    later = pool.store.read("daily_bars", MEMBER.symbol).index.max().date() + timedelta(days=120)
+    before = look(pool, later)[0]
     for table in ("daily_bars", "feature_table"):
         later_rows(pool, table)
-    assert look(pool, TODAY)[0].new_labelled_rows == before.new_labelled_rows + 80
+    assert look(pool, later)[0].new_labelled_rows == before.new_labelled_rows + 80
     later_rows(pool, "daily_bars", 40)
     later_rows(pool, "feature_table", 40, MACD=1e6)
-    assert look(pool, TODAY)[0].drifted_feature == "MACD"
+    assert look(pool, later)[0].drifted_feature == "MACD"
 
     write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
     assert look(pool, TODAY)[0].performance.rows == 200
@@ -229,7 +230,7 @@ def test_what_is_kept_of_a_member_equals_what_is_found_anew(pool, monkeypatch):
     assert "worse than the reference" in found.quarantine
 
     with monkeypatch.context() as patch:
-        patch.setattr(monitoring, "code_version", lambda *_: "another")
+        patch.setattr(monitoring, "training_version", lambda: "another")
         assert look(pool, TODAY)[0].code_changed
     assert not look(pool, TODAY)[0].code_changed
 
