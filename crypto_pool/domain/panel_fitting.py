@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.panel import (
     PanelFit,
     event_distances,
@@ -140,6 +141,6 @@ def _skill(rows: pd.DataFrame, target: Target, sigma: np.ndarray) -> float:
     """Return the Brier skill over the reference on the rows themselves."""
     events = realised_events(rows, target)
     ours = trend_probabilities(rows["position"].to_numpy(), sigma, target)
-    errors = np.sum((np.asarray(ours) - events) ** 2)
-    reference = np.sum((reference_probabilities(rows, target) - events) ** 2)
-    return float(1 - errors / reference)
+    errors = np.sum((np.asarray(ours) - events) ** 2, keepdims=True)
+    reference = np.sum((reference_probabilities(rows, target) - events) ** 2, keepdims=True)
+    return float(brier_skill(errors, reference).item())

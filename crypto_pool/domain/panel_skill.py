@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, Estimate, resampled_sums
 from crypto_pool.domain.panel import (
     exceedance_probability,
@@ -66,13 +67,13 @@ def skill_by_move(
     """Return for each size of move the Brier skill of P(change >= move) over the reference's."""
     rows = forecasts.join(table[["change", "s60", "mechanical_position"]].dropna(), how="inner")
     position, sigma = rows["position"].to_numpy(), rows["sigma"].to_numpy()
-    skills = {}
-    for move in moves:
+    losses = np.zeros((len(moves), 2))
+    for place, move in enumerate(moves):
         came = rows["change"].to_numpy() >= np.log1p(move)
         ours = exceedance_probability(position, sigma, move, target)
         reference = reference_exceedance(rows, move, target)
-        skills[move] = 1 - float(np.sum((ours - came) ** 2) / np.sum((reference - came) ** 2))
-    return skills
+        losses[place] = np.sum((ours - came) ** 2), np.sum((reference - came) ** 2)
+    return dict(zip(moves, map(float, brier_skill(losses[:, 0], losses[:, 1])), strict=True))
 
 
 def _ratio(scored: pd.DataFrame, part: str, whole: str) -> Estimate:
