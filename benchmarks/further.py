@@ -7,11 +7,15 @@ candidates that are fast (Ridge and nearest neighbours). A change is kept only i
 present recipe exceeds its standard error, and its skill over the panel is above 0.
 
 Run `python -m benchmarks further` with CRYPTO_POOL_MARKET_DATA_DIR naming a folder of daily bars;
-without it a synthetic market stands in.
+without it a synthetic market stands in. The mean of all ten is judged on the fits that a replay
+left: `python -m benchmarks.further FOLDER`, a policy's folder in that which `crypto-pool replay`
+names. Of each training the last 60 out-of-fold days count, so each day of a member counts once.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -36,6 +40,7 @@ COINS = tuple(SYMBOLS[:6])
 FAST = ("RidgeClassifier", "KNeighbors")
 IN_USD = ["MACD", "MACD_Signal", "MACD_Hist"]
 NORMAL_90 = 1.645
+ROUND_DAYS = 60
 
 
 @dataclass
@@ -129,6 +134,37 @@ def _tables(
             yield table, replace(table, features=scaled), replace(table, features=beside)
 
 
+def mean_of_ten(replayed: Path) -> dict[str, float]:
+    """Return what the mean of all candidates' logits gains over the panel, in percent."""
+    judged = map(_mean_losses, sorted(replayed.glob("*/*/")))
+    rows = pd.concat([one for one in judged if one is not None])
+    rows = rows[~rows.set_index("member", append=True).index.duplicated()]
+    gain, unit = paired_difference(rows["panel"] - rows["mean"], BLOCK_DAYS), rows["panel"].mean()
+    ends = zip(("gain", "gain_low", "gain_high"), gain, strict=True)
+    told = {f"mean_of_ten_{name}_pct": 100 * float(end) / unit for name, end in ends if end}
+    return {"mean_of_ten_rows": len(rows), **told}
+
+
+def _mean_losses(training: Path) -> pd.DataFrame | None:
+    """Return a training's squared errors by bar date; None where one of the ten is missing."""
+    files = {path.parent.name.partition("-")[0]: path for path in training.glob("*/evaluation.*")}
+    if not files.keys() >= CANDIDATES.keys():
+        return None
+    frames = {name: pd.read_parquet(files[name]) for name in CANDIDATES}
+    own = pd.DataFrame({name: frame["probability"] for name, frame in frames.items()})
+    own = own.dropna().tail(ROUND_DAYS)
+    rows = next(iter(frames.values())).loc[own.index]
+    mean = expit(clipped_logit(own.to_numpy()).mean(axis=1))
+    return pd.DataFrame(
+        {
+            "member": training.parent.name,
+            "mean": (mean - rows["label"]) ** 2,
+            "panel": (rows["baseline_probability"] - rows["label"]) ** 2,
+        }
+    )
+
+
 if __name__ == "__main__":
-    for name, value in figures().items():
+    found = mean_of_ten(Path(sys.argv[1])) if sys.argv[1:] else figures()
+    for name, value in found.items():
         print(f"{name}: {value:.3f}")
