@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crypto_pool import __version__
 from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore
 
 if TYPE_CHECKING:
@@ -160,8 +161,11 @@ def register_version(
 
 @cache
 def _pins(packages: tuple[str, ...]) -> list[str]:
-    """Pin packages as they are installed; one that is not here is another's name for the same."""
-    pins = []
+    """Pin packages as they are installed; one that is not here is another's name for the same.
+
+    This one by its own word: an editable checkout that was pulled is installed as what it was.
+    """
+    pins = [f"crypto-pool=={__version__}"]
     for package in packages:
         with suppress(PackageNotFoundError):
             pins.append(f"{package}=={version(package)}")
