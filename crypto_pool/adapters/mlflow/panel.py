@@ -32,7 +32,7 @@ ABOUT = (
     "One model of all coins: the volatility of the days ahead, and both trends from it. A version "
     "for each origin; the pool forecasts by the same coefficients, stored beside its rows."
 )
-PACKAGES = ("mlflow", "numpy", "pandas", "scipy")
+PACKAGES = ("crypto-pool", "mlflow", "numpy", "pandas", "scipy")
 
 
 class PanelModels:

@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crypto_pool import __version__
 from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore
 
 if TYPE_CHECKING:
@@ -161,11 +160,8 @@ def register_version(
 
 @cache
 def _pins(packages: tuple[str, ...]) -> list[str]:
-    """Pin packages as they are installed; one that is not here is another's name for the same.
-
-    This one by its own word: an editable checkout that was pulled is installed as what it was.
-    """
-    pins = [f"crypto-pool=={__version__}"]
+    """Pin packages as they are installed; one that is not here is another's name for the same."""
+    pins = []
     for package in packages:
         with suppress(PackageNotFoundError):
             pins.append(f"{package}=={version(package)}")
