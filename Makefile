@@ -57,8 +57,9 @@ lint: $(VENV)/developing ## ruff, mypy and the layer contracts
 up: $(VENV)/installed ## the pool's page, Dagster, its daemon and MLflow on loopback, until Ctrl-C
 	$(BIN)/crypto-pool up
 
-pictures: $(VENV)/developing ## take the pictures of the pool's pages in docs/images, after `make demo`
+pictures: $(VENV)/developing ## take the pictures in docs/images, after `make demo` and beside `make up`
 	$(BIN)/python -m crypto_pool_tests.serving.pictures
+	$(BIN)/python -m crypto_pool_tests.tool_pictures
 
 bench: $(VENV)/developing ## measure everything, for hours; keep the figures
 	$(BIN)/python -m benchmarks

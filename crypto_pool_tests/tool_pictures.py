@@ -13,7 +13,7 @@ from crypto_pool_tests.serving.pictures import IMAGES
 from drills.foreign_pages import NAMES
 
 WIDE = {"width": 1700, "height": 1110}
-GRAPH = {"x": 70, "y": 110, "width": 1630, "height": 1000}  # without the header and the side bars
+GRAPH = {"x": 480, "y": 140, "width": 810, "height": 880}  # where the groups lie, far enough out
 LOOK_MS = 2000  # both UIs glide into place
 
 
@@ -31,13 +31,15 @@ def take_graph(page: Page, dagster: str) -> None:
     page.get_by_role("button", name="panel_show_right").click()
     page.keyboard.press("Alt+e")
     expect(page.locator("svg").get_by_text("champion", exact=True)).to_be_visible()
+    page.wait_for_timeout(LOOK_MS)
+    page.get_by_role("button", name="zoom_out").click(click_count=4)  # until all groups are in it
     save(page, "asset-graph.png", clip=GRAPH)
 
 
 def take_champion(page: Page, dagster: str) -> None:
     """A champion's judgement in the metadata of its asset."""
     page.goto(f"{dagster}/assets/champion?view=partitions&partition=BTC%7Cdowntrend")
-    page.get_by_text("[Show Markdown]").first.click()
+    page.get_by_text("[Show Markdown]").last.click()
     expect(page.get_by_role("img", name="BTC_downtrend: version")).to_be_visible()
     save(page, "champion-in-dagster.png")
 
