@@ -14,6 +14,7 @@ from drills.foreign_pages import NAMES
 
 WIDE = {"width": 1700, "height": 1110}
 GRAPH = {"x": 480, "y": 140, "width": 810, "height": 880}  # where the groups lie, far enough out
+DIALOG = {"x": 480, "y": 150, "width": 740, "height": 640}
 LOOK_MS = 2000  # both UIs glide into place
 
 
@@ -44,6 +45,18 @@ def take_champion(page: Page, dagster: str) -> None:
     save(page, "champion-in-dagster.png")
 
 
+def take_subset(page: Page, dagster: str) -> None:
+    """Two partitions of one candidate, chosen to be materialised; the dialog is left as it is."""
+    page.goto(f"{dagster}/assets/candidates/RidgeClassifier")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Select a partition or create one").first.click()
+    page.locator("label", has_text="BTC").click()
+    page.get_by_text("Launch runs to materialize").click()
+    page.get_by_role("button", name="All", exact=True).last.click()
+    expect(page.get_by_text("2 partitions", exact=True)).to_be_visible()
+    save(page, "materialise-a-subset.png", clip=DIALOG)
+
+
 def take_run(page: Page, mlflow: str) -> None:
     """A candidate's run with its metrics."""
     page.goto(f"{mlflow}/#/experiments")
@@ -60,7 +73,8 @@ def main(dagster: str = "http://127.0.0.1:3000", mlflow: str = "http://127.0.0.1
     executable = next(filter(None, map(shutil.which, NAMES)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        for take, address in ((take_graph, dagster), (take_champion, dagster), (take_run, mlflow)):
+        of_dagster = [(take, dagster) for take in (take_graph, take_champion, take_subset)]
+        for take, address in (*of_dagster, (take_run, mlflow)):
             page = browser.new_page(viewport=WIDE)
             page.set_default_timeout(60_000)
             take(page, address)
