@@ -53,6 +53,10 @@ def legend(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+def grey(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+
+
 def is_small_picture(png):
     return Image.open(io.BytesIO(png)).width > 500 and len(png) < 40_000
 
@@ -132,5 +136,6 @@ def test_an_explanation_names_member_algorithm_unit_and_origin(explanation, draw
 
 def test_pictures_of_an_explanation_show_something_and_leave_no_figure_open(explanation):
     files = draw_explanation(explanation, "BTC_uptrend", "LightGBM", synthetic=False)
-    assert all(np.asarray(Image.open(io.BytesIO(data))).std() > 5 for data in files.values())
+    # Of grey values, since a palette has its colours in any order; of axes with nothing in them 11.
+    assert all(grey(data).std() > 15 for data in files.values())
     assert pyplot.get_fignums() == []
