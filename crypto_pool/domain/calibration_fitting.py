@@ -16,10 +16,13 @@ from crypto_pool.domain.calibrations import (
 from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
-# How far, in standard deviations of a normal prior, each coefficient is expected to be from
-# the anchor: its weight from 1, the candidate's from 0, the intercept from 0. The intercept is
-# held hardest: a base rate learned from some thirty independent windows is mostly luck.
-PRIOR_DEVIATIONS = (0.2, 0.2, 0.1)
+# How far, in standard deviations of a normal prior, the anchor's weight is expected from 1 and the
+# intercept from 0. The intercept is held hardest: a base rate learned from some thirty independent
+# windows is mostly luck.
+ANCHOR_DEVIATION, INTERCEPT_DEVIATION = 0.1, 0.05
+# And the candidate's weight from 0: hardly, or as far as one that knows something. Of ten
+# candidates some win by luck alone; one that the rows do not tell from noise then costs little.
+CANDIDATE_DEVIATIONS = (0.03, 0.2)
 REFERENCE_ITSELF = (1.0, 0.0, 0.0)
 
 
@@ -31,13 +34,25 @@ def fit_anchored(
     Neighbouring labels share most of their window: `overlap` of them count as one
     observation, so rows are weighted by 1 / overlap against the prior. Neither weight is
     ever negative: a candidate that was wrong so far is ignored, not believed in reverse.
-    Without rows it is the reference.
+    Without rows it is the reference. How far a candidate may move it is learned too: of two
+    ridge penalties that serves under which the labels are likelier (marginal likelihood by
+    Laplace's approximation; MacKay, "Bayesian interpolation", 1992).
     """
     inputs = np.column_stack(
         [reference_logit, clipped_logit(probability), np.ones(len(reference_logit))]
     )
     target = np.asarray(labels, dtype=np.float64)
-    centre, precision = np.array(REFERENCE_ITSELF), np.array(PRIOR_DEVIATIONS) ** -2.0
+    fits = [_ridge_fit(inputs, target, overlap, one) for one in CANDIDATE_DEVIATIONS]
+    _, coefficients = max(fits, key=lambda fit: fit[0])
+    return AnchoredCalibration(*map(float, coefficients))
+
+
+def _ridge_fit(
+    inputs: np.ndarray, target: np.ndarray, overlap: int, candidate_deviation: float
+) -> tuple[float, np.ndarray]:
+    """Return the log of the marginal likelihood, up to a constant, and the coefficients."""
+    deviations = np.array([ANCHOR_DEVIATION, candidate_deviation, INTERCEPT_DEVIATION])
+    centre, precision = np.array(REFERENCE_ITSELF), deviations**-2
 
     def penalised_loss(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
         scores, shift = inputs @ coefficients, coefficients - centre
@@ -52,7 +67,12 @@ def fit_anchored(
         method="L-BFGS-B",
         bounds=[(0, None), (0, None), (None, None)],
     )
-    return AnchoredCalibration(*map(float, found.x))
+    chance = expit(inputs @ found.x)
+    curvature = inputs.T @ (inputs * (chance * (1 - chance) / overlap)[:, None]) + np.diag(
+        precision
+    )
+    occam = np.linalg.slogdet(curvature)[1] - np.log(precision).sum()
+    return float(-found.fun - 0.5 * occam), found.x
 
 
 def fit_platt(

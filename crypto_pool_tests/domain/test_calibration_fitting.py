@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from crypto_pool.domain.calibration_fitting import (
+    ANCHOR_DEVIATION,
     CALIBRATION_FITTERS,
-    PRIOR_DEVIATIONS,
+    CANDIDATE_DEVIATIONS,
+    INTERCEPT_DEVIATION,
     fit_anchored,
 )
 from crypto_pool.domain.calibrations import calibration_from_dict
@@ -107,9 +110,24 @@ def test_anchored_is_where_likelihood_and_prior_balance():
     served = fitted.apply(expit(better), logit)
     inputs = np.column_stack([logit, clipped_logit(expit(better)), np.ones(600)])
     moved = np.array([fitted.reference_weight - 1, fitted.candidate_weight, fitted.intercept])
+    deviations = np.array([ANCHOR_DEVIATION, CANDIDATE_DEVIATIONS[1], INTERCEPT_DEVIATION])
     np.testing.assert_allclose(
-        inputs.T @ (label - served) / 20, moved / np.square(PRIOR_DEVIATIONS), atol=0.001
+        inputs.T @ (label - served) / 20, moved / np.square(deviations), atol=0.001
     )
+
+
+def test_a_candidate_that_the_rows_do_not_tell_from_noise_hardly_moves_the_anchor():
+    """Of 200 that know nothing, 190 and more move a forecast by less than a point."""
+    moved = []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        logit, noise = random.normal(size=800), random.normal(size=800)
+        label = (random.uniform(size=800) < expit(logit)).astype(int)
+        fitted = fit_anchored(expit(noise), logit, label, 1)
+        alone = replace(fitted, candidate_weight=0.0)
+        gap = fitted.apply(expit(noise), logit) - alone.apply(expit(noise), logit)
+        moved.append(np.abs(gap).mean())
+    assert np.quantile(moved, 0.95) < 0.01
 
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
