@@ -146,7 +146,7 @@ def run_layer(instance: dg.DagsterInstance, work: Work, report: BuildReport) -> 
     """Do one run's work in this process and put it into the report; false if any of it failed."""
     from crypto_pool.definitions import defs
 
-    with _at_home(instance, work.stage.job), stopping_when_told():
+    with _at_home(instance, work.stage.job), stopping_on_signal():
         result = defs.resolve_job_def(work.stage.job).execute_in_process(
             instance=instance,
             run_config=work.config,
@@ -183,18 +183,18 @@ def _at_home(instance: dg.DagsterInstance, job_name: str) -> Iterator[None]:
 
 
 @contextmanager
-def stopping_when_told() -> Iterator[None]:
+def stopping_on_signal() -> Iterator[None]:
     """Raise KeyboardInterrupt at the end of a Dagster run during which a signal told us to stop.
 
     Dagster handles the signals itself while it runs: it cancels the run and returns as from a
     failed one, or, for a signal between two steps that are its last, forgets it. The wakeup
     descriptor is told of each signal whoever handles it.
     """
-    ours, told = socket.socketpair()
-    with ours, told:
+    ours, sender = socket.socketpair()
+    with ours, sender:
         ours.setblocking(False)
-        told.setblocking(False)
-        before = signal.set_wakeup_fd(told.fileno())
+        sender.setblocking(False)
+        before = signal.set_wakeup_fd(sender.fileno())
         try:
             yield
         finally:
@@ -246,13 +246,13 @@ def errors_of(result: dg.ExecuteInProcessResult) -> list[str]:
     messages = []
     for event in result.all_events:
         if event.is_step_failure:
-            messages.append(f"{event.step_key}: {_told(event.step_failure_data.error)}")
+            messages.append(f"{event.step_key}: {_reason_of(event.step_failure_data.error)}")
         elif event.is_job_failure and not messages:
-            messages.append(_told(event.job_failure_data.error))
+            messages.append(_reason_of(event.job_failure_data.error))
     return messages or [UNEXPLAINED]
 
 
-def _told(error: Any) -> str:
+def _reason_of(error: Any) -> str:
     """The message of the pool's own error among the causes, or of the first cause."""
     while error is not None and error.cause is not None and not _is_ours(error):
         error = error.cause

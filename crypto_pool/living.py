@@ -56,14 +56,14 @@ def live(
     coins = partitions_of(FEATURES, settings, life.end)
     run_layer(instance, Work(FEATURES, life.end, coins, coins), lived.report)
     for days in stretches(life):
-        told = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        label = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
         keys = [day.isoformat() for day in days]
         forecasts = Work(PREDICTIONS, days[-1], keys, assets=["daily_predictions"], as_then=True)
         if lived.is_done(forecasts):
             continue
         lived.review(days[0])
         lived.train(days[0], life)
-        lived.do(forecasts, settings.daily_run_of(days[-1]), f"forecast {told}")
+        lived.do(forecasts, settings.daily_run_of(days[-1]), f"forecast {label}")
     lived.review(life.end)
     run_layer(instance, Work(PUBLICATION, life.end), lived.report)
     lived.report.close(settings.symbols)
@@ -96,8 +96,8 @@ class _Lived:
         else:
             due = members if life.is_training_day(day) else []
         if due:
-            told = f"trained {len(due)} of {len(members)} members as of {day}"
-            self.do(Work(TRAINING, day, members, only=due), at, told)
+            label = f"trained {len(due)} of {len(members)} members as of {day}"
+            self.do(Work(TRAINING, day, members, only=due), at, label)
 
     def _stale(self, members: list[Member], day: date, at: datetime) -> list[str]:
         settings, store = self.settings, FrameStore(self.settings.frames_root)
@@ -112,14 +112,14 @@ class _Lived:
             self.say(f"{name} {fault}")
         return [one.partition_key for one in members_due(states, day, settings.retrain_rules)]
 
-    def do(self, work: Work, at: datetime, told: str) -> None:
+    def do(self, work: Work, at: datetime, label: str) -> None:
         """Do the work at its time, unless a run that succeeded did it before."""
         if self.is_done(work):
             return
         begun = monotonic()
         with _clock_at(at):
             is_whole = run_layer(self.instance, self._own(work), self.report)
-        self.say(f"{told}: {monotonic() - begun:.1f} s{'' if is_whole else ', with failures'}")
+        self.say(f"{label}: {monotonic() - begun:.1f} s{'' if is_whole else ', with failures'}")
 
     def is_done(self, work: Work) -> bool:
         """Whether a run that succeeded has done the work."""

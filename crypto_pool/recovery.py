@@ -109,12 +109,12 @@ def end_lost_runs(instance: dg.DagsterInstance, *, is_up: bool = False) -> list[
         if not _is_alive(instance, run_id):
             storage.free_concurrency_slots_for_run(run_id)
     for pool in storage.get_concurrency_keys():
-        found = storage.get_concurrency_info(pool)
-        if found.limit is not None and found.slot_count < found.limit:  # as after a wipe
-            if found.using_default_limit:
+        slots = storage.get_concurrency_info(pool)
+        if slots.limit is not None and slots.slot_count < slots.limit:  # as after a wipe
+            if slots.using_default_limit:
                 storage.initialize_concurrency_limit_to_default(pool)
             else:
-                storage.set_concurrency_slots(pool, found.limit)
+                storage.set_concurrency_slots(pool, slots.limit)
     return ended
 
 
@@ -128,11 +128,11 @@ def await_slots(
 
     A step of Dagster waits without a word, and hears no signal.
     """
-    said = ""
+    shown = ""
     while text := taken_slots(instance, pools):
-        if text != said:
+        if text != shown:
             say(f"waiting for slots that are held: {text}; Ctrl-C ends this")
-        said = text
+        shown = text
         wait(LOOK_AGAIN_SECONDS)
 
 
@@ -145,10 +145,10 @@ def taken_slots(instance: dg.DagsterInstance, pools: Collection[str]) -> str:
         for pool in sorted(storage.get_concurrency_keys() & set(pools))
     ]
     return ", ".join(
-        f"{found.concurrency_key} by {_holder(instance, run_id)}"
-        for found in infos
-        if found.active_slot_count >= found.slot_count > 0
-        for run_id in sorted(found.active_run_ids)
+        f"{info.concurrency_key} by {_holder(instance, run_id)}"
+        for info in infos
+        if info.active_slot_count >= info.slot_count > 0
+        for run_id in sorted(info.active_run_ids)
     )
 
 
@@ -195,8 +195,8 @@ def up_lock(home: Path) -> Path:
 
 
 def _code_server(run: dg.DagsterRun) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run.tags.get(CODE_SERVER_TAG, "{}"))
-    return found
+    server: dict[str, Any] = json.loads(run.tags.get(CODE_SERVER_TAG, "{}"))
+    return server
 
 
 def _owner_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Owner | None:

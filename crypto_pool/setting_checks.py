@@ -136,10 +136,10 @@ def _unfit_for_addresses(settings: Groups) -> Iterator[str]:
     """Folders whose names MLflow and Dagster would read otherwise in the addresses of files."""
     for name in ("dagster_home", "data_dir"):
         folder = getattr(settings, name)
-        found = set("?#%") & set(str(folder.resolve())) if folder is not None else set()
-        if found:
+        unfit = set("?#%") & set(str(folder.resolve())) if folder is not None else set()
+        if unfit:
             yield (
-                f"{variable_name(name)}={folder.resolve()} holds {' '.join(sorted(found))}, which "
+                f"{variable_name(name)}={folder.resolve()} holds {' '.join(sorted(unfit))}, which "
                 "is read otherwise in addresses of files: choose a folder without"
             )
 

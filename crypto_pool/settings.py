@@ -125,9 +125,9 @@ class Settings(Groups, BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
-        found = list(conflicts(self))
-        if found:
-            raise ValueError("; ".join(found))
+        faults = list(conflicts(self))
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     @property
@@ -276,8 +276,8 @@ def wrong_settings(
     error: ValidationError | None, sources: Sequence[Source], faults: Sequence[str] = ()
 ) -> InvalidSetting:
     """Return one error that lists every fault by the variable, or the file, it is of."""
-    found = [] if error is None else [_told(fault, sources) for fault in error.errors()]
-    return InvalidSetting("\n  ".join(["These settings are wrong:", *faults, *found]))
+    wrong = [] if error is None else [_fault_text(fault, sources) for fault in error.errors()]
+    return InvalidSetting("\n  ".join(["These settings are wrong:", *faults, *wrong]))
 
 
 def setting_sources() -> list[Source]:
@@ -295,14 +295,14 @@ def _time_in(clock: Path) -> datetime:
         ) from fault
 
 
-def _told(fault: "ErrorDetails", sources: Sequence[Source]) -> str:
+def _fault_text(fault: "ErrorDetails", sources: Sequence[Source]) -> str:
     """One fault by the variable or the file it is of; what does not go together names its own."""
     text = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:
         return f"settings: {text}"
     name = str(fault["loc"][0]).lower()
     given = next((source.place for source in sources if name in source.values), "")
-    told = f"{given}: {name}" if given.endswith(POOL_FILE) else variable_name(name)
+    place = f"{given}: {name}" if given.endswith(POOL_FILE) else variable_name(name)
     secret = name in Settings.model_fields and is_secret(Settings.model_fields[name])
     shown = without_credentials(repr(fault["input"]))
-    return f"{told}: {text} (got {'a secret, not shown' if secret else shown})"
+    return f"{place}: {text} (got {'a secret, not shown' if secret else shown})"

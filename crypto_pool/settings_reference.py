@@ -101,11 +101,11 @@ def _allowed(name: str) -> list[str]:
     given = _schema()[name]
     kinds = given.get("anyOf", [given])
     values = [value for kind in kinds for value in kind.get("enum", [kind.get("const")]) if value]
-    said = [f"One of {', '.join(f'`{value}`' for value in values)}."] if values else []
+    parts = [f"One of {', '.join(f'`{value}`' for value in values)}."] if values else []
     bounds = [
         f"{word} {kind[limit]}" for kind in kinds for limit, word in WORDS.items() if limit in kind
     ]
-    return [*said, f"({', '.join(bounds)})"] if bounds else said
+    return [*parts, f"({', '.join(bounds)})"] if bounds else parts
 
 
 @cache

@@ -14,7 +14,7 @@ import pytest
 
 from crypto_pool.adapters.charts import JUDGEMENT_FILE
 from crypto_pool.adapters.prediction_tables import LINK_NAME
-from crypto_pool.building import stopping_when_told
+from crypto_pool.building import stopping_on_signal
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -266,9 +266,9 @@ def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new
 def test_a_signal_that_another_handler_forgets_still_stops_the_build():
     before = signal.signal(signal.SIGINT, lambda number, frame: None)
     try:
-        with pytest.raises(KeyboardInterrupt), stopping_when_told():
+        with pytest.raises(KeyboardInterrupt), stopping_on_signal():
             signal.raise_signal(signal.SIGINT)
-        with stopping_when_told():
+        with stopping_on_signal():
             pass
     finally:
         signal.signal(signal.SIGINT, before)

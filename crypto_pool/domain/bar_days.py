@@ -93,9 +93,9 @@ def _from_number(text: str) -> int:
 
 
 def _from_text(text: str) -> int:
-    found = _YEAR_FIRST.fullmatch(text)
-    if found:
-        year, _, month, day, other_month, other_day, rest = found.groups()
+    match = _YEAR_FIRST.fullmatch(text)
+    if match:
+        year, _, month, day, other_month, other_day, rest = match.groups()
         whole = _day(int(year), int(month or other_month), int(day or other_day))
         return whole + _within_day(rest)
     if _TWO_DIGITS.fullmatch(text):
@@ -112,10 +112,10 @@ def _within_day(clock: str | None) -> int:
     """Return the ns since the day's begin that a clock with its zone adds."""
     if clock is None or _ZONE_ALONE.fullmatch(clock.strip()):
         return 0
-    found = _CLOCK.fullmatch(clock.strip())
-    if not found:
+    match = _CLOCK.fullmatch(clock.strip())
+    if not match:
         raise ValueError("is not a date")
-    hours, minutes, seconds, fraction, zone = found.groups()
+    hours, minutes, seconds, fraction, zone = match.groups()
     if int(hours) > 23 or int(minutes) > 59 or int(seconds or 0) > 59:
         raise ValueError("is not a date")
     within = (int(hours) * 3600 + int(minutes) * 60 + int(seconds or 0)) * SECOND

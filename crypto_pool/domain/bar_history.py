@@ -61,7 +61,7 @@ class Merge:
 
     def notes(self, symbol: str) -> list[str]:
         """Say by day how the pull differs from what was stored."""
-        told = {
+        differences = {
             "restated by the source; the stored values stay": self.restated,
             "among the latest two stored days: replaced by what the source gives now": (
                 self.replaced
@@ -69,7 +69,9 @@ class Merge:
             "no longer given by the source; the stored bars stay": self.missing,
             "missing until now: filled": self.filled,
         }
-        notes = [f"{symbol}: {name_days(days)} {what}" for what, days in told.items() if days]
+        notes = [
+            f"{symbol}: {name_days(days)} {what}" for what, days in differences.items() if days
+        ]
         if self.older:
             notes.append(
                 f"{symbol}: {self.older} older days, {self.older_span}, are "

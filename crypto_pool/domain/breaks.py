@@ -86,13 +86,13 @@ def volume_breaks(bars: pd.DataFrame) -> tuple[LevelBreak, ...]:
 
 def first_break(bars: pd.DataFrame, accepted: Collection[date]) -> LevelBreak | None:
     """Return the first level break that nobody has accepted; from its day the coin is blocked."""
-    return next((found for found in level_breaks(bars) if found.day not in accepted), None)
+    return next((one for one in level_breaks(bars) if one.day not in accepted), None)
 
 
 def segment_begins(bars: pd.DataFrame) -> list[int]:
     """Return the positions at which indicators start anew, after the first bar's."""
     index = pd.DatetimeIndex(bars.index)
-    broken = index[1:].isin([pd.Timestamp(found.day) for found in level_breaks(bars)])
+    broken = index[1:].isin([pd.Timestamp(one.day) for one in level_breaks(bars)])
     parted: np.ndarray = broken | (_days_between(index) > LONGEST_GAP_DAYS + 1)
     return [int(at) + 1 for at in np.flatnonzero(parted)]
 

@@ -60,19 +60,19 @@ def _ridge_fit(
         gradient = inputs.T @ (expit(scores) - target) / overlap
         return float(loss + 0.5 * precision @ shift**2), gradient + precision * shift
 
-    found = minimize(
+    fit = minimize(
         penalised_loss,
         centre,
         jac=True,
         method="L-BFGS-B",
         bounds=[(0, None), (0, None), (None, None)],
     )
-    chance = expit(inputs @ found.x)
+    chance = expit(inputs @ fit.x)
     curvature = inputs.T @ (inputs * (chance * (1 - chance) / overlap)[:, None]) + np.diag(
         precision
     )
     occam = np.linalg.slogdet(curvature)[1] - np.log(precision).sum()
-    return float(-found.fun - 0.5 * occam), found.x
+    return float(-fit.fun - 0.5 * occam), fit.x
 
 
 def fit_platt(

@@ -108,8 +108,8 @@ class Gates:
         for word, name, limit in limits:
             value = metrics.get(name)
             if value is None or not value > limit:
-                found = "is undefined" if value is None else f"{value:.3g}"
-                failed.append(f"{word} {found}, more than {limit:g} is needed")
+                shown = "is undefined" if value is None else f"{value:.3g}"
+                failed.append(f"{word} {shown}, more than {limit:g} is needed")
         return tuple(failed)
 
 

@@ -104,11 +104,11 @@ def explain(
         # Each background row has its own pair of orders, so their spread is never less than
         # what the orders cause.
         variance[number] = pairs.var(axis=0, ddof=1) / len(pairs)
-    found = pd.DataFrame(values, index=rows.index, columns=rows.columns)
+    contributions = pd.DataFrame(values, index=rows.index, columns=rows.columns)
     if np.count_nonzero((values != 0).any(axis=0)) <= 1:
-        return Explanation(found, rows, ALONE, 0.0)
+        return Explanation(contributions, rows, ALONE, 0.0)
     error = float(np.sqrt(variance.sum(axis=0)).max() / len(rows))
-    return Explanation(found, rows, SAMPLED, error)
+    return Explanation(contributions, rows, SAMPLED, error)
 
 
 def contributions(

@@ -45,8 +45,8 @@ class Feature:
         try:
             values = pd.Series(self.compute(bars, indicators)).astype(np.float64)
         except Exception as fault:
-            said = f"{type(fault).__name__}: {fault}"
-            raise InvalidFeatures(f"feature {self.name}: {said}") from fault
+            reason = f"{type(fault).__name__}: {fault}"
+            raise InvalidFeatures(f"feature {self.name}: {reason}") from fault
         if not values.index.equals(bars.index):
             raise InvalidFeatures(f"feature {self.name}: it must give one value for each bar")
         return values

@@ -187,13 +187,13 @@ def _promised(
     from scipy.special import ndtri, stdtrit
 
     label = rows["label"].to_numpy(dtype=np.float64)
-    flagged, found = (
+    flagged, caught = (
         (rows["probability"] > rows[name]).to_numpy(dtype=np.float64)
         for name in ("decision_threshold", "serves_at")
     )
     error = (rows["probability"].to_numpy() - label) ** 2
     parts = np.column_stack(
-        [flagged * label, flagged, label, error, reference, found * label, gains]
+        [flagged * label, flagged, label, error, reference, caught * label, gains]
     )
     measured = _figures(parts.sum(axis=0)[None, :], len(rows))[0]
     blocks = len(rows) / block
@@ -241,9 +241,9 @@ def _moved_by(deviation: np.ndarray, gain: np.ndarray, reference: np.ndarray) ->
 
 def _figures(sums: np.ndarray, rows: int) -> np.ndarray:
     """Return the promised figures of sums of rows, NaN where one is undefined."""
-    hits, flagged, positives, errors, reference, found = sums[:, :6].T
+    hits, flagged, positives, errors, reference, caught = sums[:, :6].T
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision, recall = hits / flagged, found / positives
+        precision, recall = hits / flagged, caught / positives
     return np.column_stack([precision, recall, errors / rows, brier_skill(errors, reference)])
 
 

@@ -142,14 +142,14 @@ class _Grid:
             ).astype(np.float64)
             for column in BAR_COLUMNS
         }
-        for symbol, found in breaks.items():
-            if found.blocked_from is not None and symbol in symbols:
+        for symbol, breaks_of_coin in breaks.items():
+            if breaks_of_coin.blocked_from is not None and symbol in symbols:
                 for frame in wide.values():
-                    frame.loc[pd.Timestamp(found.blocked_from) :, symbol] = np.nan
+                    frame.loc[pd.Timestamp(breaks_of_coin.blocked_from) :, symbol] = np.nan
         returns = _log(wide["close"]).diff()
-        for symbol, found in breaks.items():
+        for symbol, breaks_of_coin in breaks.items():
             if symbol in symbols:
-                returns.loc[returns.index.isin(_stamps(found.accepted)), symbol] = np.nan
+                returns.loc[returns.index.isin(_stamps(breaks_of_coin.accepted)), symbol] = np.nan
         # Garman and Klass 1980: the variance of a day from its open, high, low and close.
         variance = (
             0.5 * _log(wide["high"] / wide["low"]) ** 2

@@ -128,8 +128,8 @@ def _fit_sigma(
         gradient = np.array([slope.mean(), (slope * gap).mean() + 2 * ridge])
         return float(np.mean(errors**2) + ridge * parameters[1]), gradient
 
-    found = minimize(loss, np.zeros(2), jac=True, method="BFGS", options={"gtol": 1e-7})
-    return float(found.x[0]), float(found.x[1])
+    fit = minimize(loss, np.zeros(2), jac=True, method="BFGS", options={"gtol": 1e-7})
+    return float(fit.x[0]), float(fit.x[1])
 
 
 def _density(scaled: np.ndarray) -> np.ndarray:

@@ -161,8 +161,8 @@ def skill_of(rows: pd.DataFrame, horizon: int) -> Estimate:
 
 def excess_p_value(excess: np.ndarray, days: pd.DatetimeIndex, block_days: int) -> float | None:
     """Return how likely so large a mean excess loss is if there is none; None below five blocks."""
-    found = block_ratio(excess, np.ones(len(excess)), days, block_days)
-    return None if found is None or found.blocks < MIN_BLOCKS else found.p_value()
+    ratio = block_ratio(excess, np.ones(len(excess)), days, block_days)
+    return None if ratio is None or ratio.blocks < MIN_BLOCKS else ratio.p_value()
 
 
 def verdict_of(skill: Estimate) -> Verdict:
@@ -180,9 +180,14 @@ def promised_verdict(figures: Mapping[str, Any]) -> Verdict:
 
 def count_luck(verdicts: Iterable[Verdict]) -> Luck:
     """Count verdicts on members, beside how many of each side 90 % intervals give by chance."""
-    found = list(verdicts)
-    chance = len(found) * (1 - CONFIDENCE) / 2
-    return Luck(len(found), found.count(Verdict.BETTER), found.count(Verdict.WORSE), chance)
+    counted = list(verdicts)
+    chance = len(counted) * (1 - CONFIDENCE) / 2
+    return Luck(
+        len(counted),
+        counted.count(Verdict.BETTER),
+        counted.count(Verdict.WORSE),
+        chance,
+    )
 
 
 class _Scores:
@@ -198,12 +203,12 @@ class _Scores:
         self.block = block_rows(purge_gap(horizon))
 
     def mean(self, values: np.ndarray) -> Estimate:
-        found = block_ratio(values, np.ones(len(values)), self.days, self.block)
-        return _UNDEFINED if found is None else found.interval()
+        ratio = block_ratio(values, np.ones(len(values)), self.days, self.block)
+        return _UNDEFINED if ratio is None else ratio.interval()
 
     def share(self, part: np.ndarray, whole: np.ndarray) -> Estimate:
-        found = block_ratio(part, whole.astype(np.float64), self.days, self.block)
-        return _UNDEFINED if found is None else found.share_interval(int(whole.sum()))
+        ratio = block_ratio(part, whole.astype(np.float64), self.days, self.block)
+        return _UNDEFINED if ratio is None else ratio.share_interval(int(whole.sum()))
 
     def skill(self) -> Estimate:
         if not len(self.loss):

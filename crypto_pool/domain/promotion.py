@@ -132,18 +132,18 @@ def decide(
     )
     rows = 0 if unseen is None else len(unseen)
     new = f"{rows} rows that neither has seen"
-    found = (
+    evidence = (
         incomparable or f"the two met on {new}, {rules.rows_to_be_better} are needed to be better"
     )
     if unseen is not None and rows >= rules.rows_to_be_better:
         excess = _excess_loss(unseen, rules, student=True)
-        found = f"{_difference(name, excess)} on {new}"
+        evidence = f"{_difference(name, excess)} on {new}"
         if excess.high is not None and excess.high < 0:
             return PromotionDecision(
-                "promoted", f"{name} is better than {serving}: {found}", *metrics
+                "promoted", f"{name} is better than {serving}: {evidence}", *metrics
             )
     if not is_old:
-        return PromotionDecision("kept", f"{serving} stays, {aged}: {found}", *metrics)
+        return PromotionDecision("kept", f"{serving} stays, {aged}: {evidence}", *metrics)
     judged, where = unseen, new
     if unseen is None or rows < rules.rows_to_refresh:
         judged = out_of_fold
@@ -153,13 +153,13 @@ def decide(
             "refreshed", f"{name} takes over from {serving}, {aged}: no rows compare them", *metrics
         )
     excess = _excess_loss(judged, rules)
-    found = f"{_difference(name, excess)} on {where}, and {rules.tolerance:g} is the limit"
+    evidence = f"{_difference(name, excess)} on {where}, and {rules.tolerance:g} is the limit"
     if excess.high is not None and excess.high >= rules.tolerance:
         return PromotionDecision(
-            "kept", f"{serving} stays, {aged}: {name} may be worse, {found}", *metrics
+            "kept", f"{serving} stays, {aged}: {name} may be worse, {evidence}", *metrics
         )
     return PromotionDecision(
-        "refreshed", f"{name} takes over from {serving}, {aged}: {found}", *metrics
+        "refreshed", f"{name} takes over from {serving}, {aged}: {evidence}", *metrics
     )
 
 

@@ -53,8 +53,10 @@ class PurgedWalkForwardPolicy:
         calibration, threshold = self._learn(candidate, scored)
         estimator = None
         if candidate is not None:
-            estimator, said = fit_candidate(candidate, table.features, table.labels, self.recipe)
-            notes += said
+            estimator, warnings = fit_candidate(
+                candidate, table.features, table.labels, self.recipe
+            )
+            notes += warnings
         model = ServedModel(name, calibration, table.feature_names, estimator, table.anchor)
         return measure_candidate(
             model,
@@ -104,8 +106,10 @@ class PurgedWalkForwardPolicy:
         own = table.anchor_probability[test]
         if candidate is not None:
             rows = table.features.iloc[fold.train]
-            estimator, said = fit_candidate(candidate, rows, table.labels[fold.train], self.recipe)
-            notes.extend(said)
+            estimator, warnings = fit_candidate(
+                candidate, rows, table.labels[fold.train], self.recipe
+            )
+            notes.extend(warnings)
             own = positive_probability(candidate, estimator, table.features.iloc[test])
         return evaluation_rows(
             table, test, candidate=own, anchor_logit=table.anchor_logit[test], fold=fold.number

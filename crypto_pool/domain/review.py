@@ -117,14 +117,14 @@ def review_champion(record: pd.DataFrame, previous: pd.DataFrame, rules: ReviewR
     if p_value is None:
         return Review("keep", f"too few to tell: {windows}, {MIN_BLOCKS} needed", performance)
     level = rules.level(_span(record))
-    found = (
+    evidence = (
         f"Brier score {performance.brier_score.value:.4f} against the reference's "
         f"{performance.reference_brier_score:.4f} on {performance.rows} live forecasts "
         f"({windows}), p-value {p_value:.2g}, limit {level:.2g}"
     )
     if p_value < level and skill is not None and skill < 0:
-        return Review("quarantine", f"worse than the reference: {found}", performance)
-    return Review("keep", found, performance)
+        return Review("quarantine", f"worse than the reference: {evidence}", performance)
+    return Review("keep", evidence, performance)
 
 
 def _span(rows: pd.DataFrame) -> int:

@@ -121,10 +121,12 @@ def choose_winner(
     weighs = np.array([name not in weightless for name in names])
     allowed = np.flatnonzero((test.gain > limit) & weighs)
     best = int(max(allowed if len(allowed) else range(len(names)), key=test.gain.__getitem__))
-    told = f"Brier loss lower by {test.gain[best]:.4f}" if test.gain[best] > 0 else "no lower loss"
+    evidence = (
+        f"Brier loss lower by {test.gain[best]:.4f}" if test.gain[best] > 0 else "no lower loss"
+    )
     if selection == "one_standard_error":
-        told += f", {limit[best]:.4f} is needed ({test.critical:.2f} standard errors)"
-    told += f", on {len(dates)} rows"
+        evidence += f", {limit[best]:.4f} is needed ({test.critical:.2f} standard errors)"
+    evidence += f", on {len(dates)} rows"
     if not len(allowed):
-        return baseline, f"{baseline} wins: {names[best]}, the best of {len(names)}, has {told}"
-    return names[best], f"{names[best]} is the best of {len(allowed)} above {baseline}: {told}"
+        return baseline, f"{baseline} wins: {names[best]}, the best of {len(names)}, has {evidence}"
+    return names[best], f"{names[best]} is the best of {len(allowed)} above {baseline}: {evidence}"

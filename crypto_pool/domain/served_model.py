@@ -47,8 +47,8 @@ class ServedModel:
         An estimator to which the calibration gives no weight is not asked.
         """
         weight = getattr(self.calibration, "candidate_weight", 1.0)
-        asked = self.estimator is not None and weight != 0
-        own = self.predict_raw(rows) if asked else np.full(len(rows), 0.5)
+        is_needed = self.estimator is not None and weight != 0
+        own = self.predict_raw(rows) if is_needed else np.full(len(rows), 0.5)
         odds = rows[self.anchor].to_numpy(dtype=np.float64)
         return np.asarray(self.calibration.apply(own, odds), dtype=np.float64)
 

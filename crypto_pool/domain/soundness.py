@@ -23,17 +23,17 @@ def forecast_faults(forecasts: pd.DataFrame) -> dict[str, str]:
 
 def outcome_faults(outcomes: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, str]:
     """Name each member whose outcome is there twice, is none, or is of another forecast."""
-    said = _by_member(forecasts)
+    by_member = _by_member(forecasts)
     faults: dict[str, str] = {}
     for name, rows in _by_member(outcomes).items():
         if len(rows) > 1:
             faults[name] = f"{len(rows)} rows"
-        elif name not in said:
+        elif name not in by_member:
             faults[name] = "no forecast"
         elif not rows["outcome"].isin((0.0, 1.0)).all():
             faults[name] = f"outcome {rows['outcome'].iloc[0]}"
         else:
-            forecast, outcome = said[name].iloc[0], rows.iloc[0]
+            forecast, outcome = by_member[name].iloc[0], rows.iloc[0]
             other = [column for column in _SAME if str(outcome[column]) != str(forecast[column])]
             if other:
                 faults[name] = f"another {other[0]} than its forecast"

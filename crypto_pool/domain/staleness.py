@@ -148,9 +148,9 @@ def plan_training(
     waiting: dict[Member, str] = {}
     for staleness in sorted(stale, key=lambda one: (one.rank, one.member)):
         member = staleness.member
-        asked = last_asked.get(member)
-        if asked is not None and (today - asked).days < rules.cooldown_days:
-            waiting[member] = f"asked on {asked}, {rules.cooldown_days} days must pass"
+        requested = last_asked.get(member)
+        if requested is not None and (today - requested).days < rules.cooldown_days:
+            waiting[member] = f"asked on {requested}, {rules.cooldown_days} days must pass"
         elif asked_today + len(chosen) >= rules.daily_members:
             waiting[member] = f"retrain_daily_members is {rules.daily_members}"
         else:

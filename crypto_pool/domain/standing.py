@@ -42,9 +42,9 @@ class Standing:
         """Read the decisions about one member, oldest first, as far as they were taken by then."""
         end = None if moment is None else naive_utc(moment)
         standing, latest = cls(), None
-        told = [name for name in _TOLD if name in decisions]
-        for values in zip(*(decisions[name].tolist() for name in told), strict=True):
-            row = dict(zip(told, values, strict=True))
+        columns = [name for name in _TOLD if name in decisions]
+        for values in zip(*(decisions[name].tolist() for name in columns), strict=True):
+            row = dict(zip(columns, values, strict=True))
             if end is not None and row["decided_at_utc"] > end:
                 continue
             standing = standing._after(row, is_latest=latest is None or row["as_of"] >= latest)
@@ -63,9 +63,11 @@ class Standing:
         decision, serving = str(row["decision"]), _text(row["serving_version"])
         about, targets, left = _text(row["model_version"]), self.targets, self.left
         challenger, quarantine = self.challenger, self.quarantine
-        told = _text(row.get("model_sha256"))
+        model_hashes = _text(row.get("model_sha256"))
         hashes = (
-            self.hashes if about is None or told in (None, "{}") else {**self.hashes, about: told}
+            self.hashes
+            if about is None or model_hashes in (None, "{}")
+            else {**self.hashes, about: model_hashes}
         )
         if decision in APPOINTMENTS and serving is not None:
             if decision == ROLLED_BACK:

@@ -136,8 +136,8 @@ class Comparison:
         }
         forecasts = life.store.read_all(PREDICTIONS.store_name)
         returns = follow_signals(forecasts, bars, life.recipe.horizon, Costs())
-        found: float | None = account_statistics(returns)["total_return"]
-        return found
+        total: float | None = account_statistics(returns)["total_return"]
+        return total
 
 
 def gain_of(

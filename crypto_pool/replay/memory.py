@@ -132,15 +132,15 @@ class FolderRuns(Runs):
 
     def find(self, member_name: str, training_key: str) -> TrainedCandidate | None:
         """Return the candidate of a training, None if it is not stored."""
-        found = self.folder.glob(f"{member_name}/*/*-{training_key[:16]}")
-        return next((self.get(self._id(path)) for path in found), None)
+        paths = self.folder.glob(f"{member_name}/*/*-{training_key[:16]}")
+        return next((self.get(self._id(path)) for path in paths), None)
 
     def latest(
         self, member_name: str, data_hash: str, recipe: Recipe, code_version: str
     ) -> dict[str, TrainedCandidate]:
         """Return the candidates on these data by algorithm, which are of one recipe and code."""
-        found = sorted(self.folder.glob(f"{member_name}/{data_hash[:16]}/*"))
-        candidates = [self.get(self._id(path)) for path in found]
+        paths = sorted(self.folder.glob(f"{member_name}/{data_hash[:16]}/*"))
+        candidates = [self.get(self._id(path)) for path in paths]
         return {one.algorithm: one for one in candidates}
 
     def load_model(self, run_id: str, title: str = "") -> ServedModel:

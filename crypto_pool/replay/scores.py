@@ -31,27 +31,27 @@ BINS = 10
 
 def summarise(rows: pd.DataFrame, horizon: int) -> dict[str, Any]:
     """Give the figures of the module's docstring for live rows, outcomes beside predictions."""
-    found = measure(rows, horizon)
+    performance = measure(rows, horizon)
     gap = None
-    if found.promised_precision is not None and found.precision.value is not None:
-        gap = abs(found.promised_precision - found.precision.value)
-    whole = found.skill_with_baseline
+    if performance.promised_precision is not None and performance.precision.value is not None:
+        gap = abs(performance.promised_precision - performance.precision.value)
+    whole = performance.skill_with_baseline
     figures: dict[str, Any] = {
-        "promised_precision": found.promised_precision,
-        **_told("realised_precision", found.precision),
+        "promised_precision": performance.promised_precision,
+        **_with_interval("realised_precision", performance.precision),
         "precision_gap": gap,
-        "promised_recall": found.promised_recall,
-        **_told("realised_recall", found.recall),
-        "promised_brier": found.promised_brier_score,
-        **_told("realised_brier", found.brier_score),
-        "reference_brier": found.reference_brier_score,
-        **_told("skill_over_reference", found.skill_over_reference),
-        "verdict": str(found.verdict),
-        **_told("skill_with_baseline", whole),
+        "promised_recall": performance.promised_recall,
+        **_with_interval("realised_recall", performance.recall),
+        "promised_brier": performance.promised_brier_score,
+        **_with_interval("realised_brier", performance.brier_score),
+        "reference_brier": performance.reference_brier_score,
+        **_with_interval("skill_over_reference", performance.skill_over_reference),
+        "verdict": str(performance.verdict),
+        **_with_interval("skill_with_baseline", whole),
         "pool_verdict": str(verdict_of(whole)),
-        "n_predictions": found.rows,
-        "n_flagged": found.signals,
-        "n_baseline_forecasts": found.baseline_rows,
+        "n_predictions": performance.rows,
+        "n_flagged": performance.signals,
+        "n_baseline_forecasts": performance.baseline_rows,
     }
     return figures | _side_by_side(rows, horizon)
 
@@ -60,15 +60,15 @@ def _side_by_side(rows: pd.DataFrame, horizon: int) -> dict[str, Any]:
     """Compare the candidates, the panel and the pool on the same rows."""
     if rows.empty:
         names = ("candidates_skill", "panel_skill", "pool_over_panel")
-        return {key: None for name in names for key in _told(name, Estimate())}
+        return {key: None for name in names for key in _with_interval(name, Estimate())}
     ours = rows[~rows["algorithm"].isin(list(BASELINES))]
     known = rows[rows["panel_probability"].notna()]
     panel = known.assign(probability=known["panel_probability"])
     over = known.assign(reference_probability=known["panel_probability"])
     return {
-        **_told("candidates_skill", skill_of(ours, horizon)),
-        **_told("panel_skill", skill_of(panel, horizon)),
-        **_told("pool_over_panel", skill_of(over, horizon)),
+        **_with_interval("candidates_skill", skill_of(ours, horizon)),
+        **_with_interval("panel_skill", skill_of(panel, horizon)),
+        **_with_interval("pool_over_panel", skill_of(over, horizon)),
     }
 
 
@@ -88,6 +88,6 @@ def calibration_curve(rows: pd.DataFrame, column: str = "probability") -> list[d
     ]
 
 
-def _told(name: str, found: Estimate) -> dict[str, Any]:
-    ends = None if found.low is None or found.high is None else [found.low, found.high]
-    return {name: found.value, f"{name}_interval": ends}
+def _with_interval(name: str, estimate: Estimate) -> dict[str, Any]:
+    ends = None if estimate.low is None or estimate.high is None else [estimate.low, estimate.high]
+    return {name: estimate.value, f"{name}_interval": ends}

@@ -167,11 +167,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Switch a fault on, or set the clock."""
         market = self.server.market
         try:
-            asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             if self.path == "/sandbox/faults":
-                market.switched.append(SwitchedFault(**{**asked, "fault": Fault(asked["fault"])}))
+                market.switched.append(SwitchedFault(**{**body, "fault": Fault(body["fault"])}))
             elif self.path == "/sandbox/clock":
-                moment = datetime.fromisoformat(asked["now"])
+                moment = datetime.fromisoformat(body["now"])
                 market.now = running_clock(moment.replace(tzinfo=moment.tzinfo or UTC))
             else:
                 raise KeyError(self.path)

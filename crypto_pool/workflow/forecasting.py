@@ -125,8 +125,8 @@ def forecast(
         distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
         if most:
             background = subsample(trained.dropna(subset=[model.anchor]), BACKGROUND_ROWS)
-            found = contributions(model, background, row, seed, most)
-            explained = [asdict(largest) for largest in found]
+            largest_contributions = contributions(model, background, row, seed, most)
+            explained = [asdict(largest) for largest in largest_contributions]
         inputs = features.loc[day].to_dict()
     abstains = forecaster.fault or abstention_reason(
         distance, closes.loc[:day], abstain_beyond_widths
@@ -193,10 +193,10 @@ def score_predictions(
             faults[row["symbol"]] = f"{type(fault).__name__}: {fault}"
             continue
         target, day = Target.from_settings(row), pd.Timestamp(row["prediction_date"])
-        asked = row["symbol"], target
-        if asked not in moves:
-            moves[asked] = realised_change(bars, target)
-        changes = moves[asked].reindex([day])
+        key = row["symbol"], target
+        if key not in moves:
+            moves[key] = realised_change(bars, target)
+        changes = moves[key].reindex([day])
         if changes.notna().all():
             own = {
                 "outcome": label_change(changes, row["trend"], target).iloc[0],

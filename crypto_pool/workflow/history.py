@@ -53,7 +53,7 @@ def decisions_of(store: FrameStore, symbol: str) -> HistoryDecisions:
 
 def coin_breaks(store: FrameStore) -> dict[str, CoinBreaks]:
     """Return the breaks of each stored coin that has any, as the panel takes them."""
-    found = {}
+    breaks = {}
     for symbol in store.keys("daily_bars"):
         try:
             bars = store.read("daily_bars", symbol)
@@ -62,8 +62,8 @@ def coin_breaks(store: FrameStore) -> dict[str, CoinBreaks]:
         days = tuple(one.day for one in level_breaks(bars))
         if days:
             blocked = first_break(bars, decisions_of(store, symbol).accepted)
-            found[symbol] = CoinBreaks(days, blocked.day if blocked else None)
-    return found
+            breaks[symbol] = CoinBreaks(days, blocked.day if blocked else None)
+    return breaks
 
 
 def why_blocked(store: FrameStore, symbol: str, bars: pd.DataFrame, as_of: date) -> str:
@@ -71,13 +71,13 @@ def why_blocked(store: FrameStore, symbol: str, bars: pd.DataFrame, as_of: date)
     known = bars.loc[: pd.Timestamp(as_of)]
     if not level_breaks(known):
         return ""
-    found = first_break(known, decisions_of(store, symbol).accepted)
-    if found is None:
+    first = first_break(known, decisions_of(store, symbol).accepted)
+    if first is None:
         return ""
     return (
-        f"{symbol} is blocked from {found.day} on: {found}, a redenomination, another unit or "
-        f"another coin. If they are one history, `crypto-pool accept-break {symbol} {found.day}`; "
-        f"if not, `crypto-pool restart-history {symbol} --from {found.day}`"
+        f"{symbol} is blocked from {first.day} on: {first}, a redenomination, another unit or "
+        f"another coin. If they are one history, `crypto-pool accept-break {symbol} {first.day}`; "
+        f"if not, `crypto-pool restart-history {symbol} --from {first.day}`"
     )
 
 
@@ -93,9 +93,9 @@ def accept_break(store: FrameStore, symbol: str, day: date, now: datetime) -> No
 
     Indicators, labels and volatility start anew there all the same.
     """
-    found = [one.day for one in level_breaks(store.read("daily_bars", symbol))]
-    if day not in found:
-        known = ", ".join(map(str, found)) or "none"
+    days = [one.day for one in level_breaks(store.read("daily_bars", symbol))]
+    if day not in days:
+        known = ", ".join(map(str, days)) or "none"
         raise InvalidSetting(f"{symbol} has no level break on {day}; its breaks: {known}")
     if day not in decisions_of(store, symbol).accepted:
         _decide(store, symbol, "accept_break", day, now)

@@ -69,14 +69,14 @@ def failed_run(
     run_id: str, job: str, bar_date: str, reasons: Iterable[str], today: date
 ) -> list[Alert]:
     """A failed run with its reasons; an exhausted quota is one incident a day."""
-    told = list(dict.fromkeys(reasons))
-    exhausted = [reason for reason in told if QUOTA in reason]
+    causes = list(dict.fromkeys(reasons))
+    exhausted = [reason for reason in causes if QUOTA in reason]
     alerts = []
     if exhausted:
         alerts.append(
             Alert(f"quota:{today}", f"the provider's quota of {today} is used up: {exhausted[0]}")
         )
-    others = [reason for reason in told if QUOTA not in reason]
+    others = [reason for reason in causes if QUOTA not in reason]
     if others or not exhausted:
         shown = "\n".join(others) or "its log in the Dagster UI says why"
         about = f" for {bar_date}" if bar_date else ""
@@ -100,14 +100,14 @@ def daily_digest(store: FrameStore, day: date, horizon: int) -> list[Alert]:
     names = ", ".join(
         f"{row['symbol']}_{row['trend']} {row['probability']:.2f}" for _, row in signals.iterrows()
     )
-    told = [f"{day}: {len(signals)} signals of {len(forecasts)} members"]
-    told[0] += f": {names}" if names else ""
+    lines = [f"{day}: {len(signals)} signals of {len(forecasts)} members"]
+    lines[0] += f": {names}" if names else ""
     due_day = day - timedelta(days=horizon)
     due = _rows(store, "prediction_outcomes", due_day)
     if not due.empty:
         due = due[due["signal"].astype("boolean").fillna(False) & due["outcome"].notna()]
-        told.append(f"of {due_day}, {int(due['outcome'].sum())} of {len(due)} signals came true")
-    return [Alert(f"digest:{day}", "; ".join([*told, *_promise_so_far(store, day)]))]
+        lines.append(f"of {due_day}, {int(due['outcome'].sum())} of {len(due)} signals came true")
+    return [Alert(f"digest:{day}", "; ".join([*lines, *_promise_so_far(store, day)]))]
 
 
 def _promise_so_far(store: FrameStore, day: date) -> list[str]:

@@ -156,7 +156,7 @@ def observe_members(
                 lasting[member.name] = {
                     "state": STATE.dump_python(state, mode="json"),
                     "serving": champion.standing.serving,
-                    "version": _told(champion.version),
+                    "version": _mark_of(champion.version),
                     "data_hash": champion.version and champion.version.tags["data_hash"],
                 }
     kept.keep(marks, lasting)
@@ -192,11 +192,11 @@ def _unchanged(
         name: STATE.validate_python(one["state"])
         for name, one in kept.items()
         if name not in pairs
-        or (one["version"] == _told(there.get(pairs[name])) and one["data_hash"] in snapshots)
+        or (one["version"] == _mark_of(there.get(pairs[name])) and one["data_hash"] in snapshots)
     }
 
 
-def _told(version: Version | None) -> str:
+def _mark_of(version: Version | None) -> str:
     if version is None:
         return ""
     return digest(version.run_id, version.location, sorted(version.tags.items()))

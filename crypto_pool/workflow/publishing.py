@@ -102,8 +102,8 @@ class _Update:
         if not by_coin and not frame.empty:
             names = self.table.partitioned_by
             texts = (frame.reset_index()[name].astype(str) for name in names)
-            told = zip(*(text.str.removesuffix(" 00:00:00") for text in texts), strict=True)
-            self.is_orderly &= list(told) == list(map(self._group, frame.pop(STORED_IN)))
+            keys_of_rows = zip(*(text.str.removesuffix(" 00:00:00") for text in texts), strict=True)
+            self.is_orderly &= list(keys_of_rows) == list(map(self._group, frame.pop(STORED_IN)))
         if self.table is CHAMPIONS and not frame.empty:
             faults = map(self._fault, frame.to_dict("records"))
             return frame.assign(fault=pd.Series(list(faults), dtype=object))

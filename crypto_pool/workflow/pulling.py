@@ -86,13 +86,13 @@ class Puller:
 
     def _silence(self, symbol: str, merge: Merge) -> list[str]:
         """Name a coin without a new bar for a week, once for each last bar."""
-        told = silent_coins({symbol: merge.bars.index.max().date()}, self.last_closed)
-        if told and self.store.exists(REPORTS, symbol):
+        silent = silent_coins({symbol: merge.bars.index.max().date()}, self.last_closed)
+        if silent and self.store.exists(REPORTS, symbol):
             before = self.store.read(REPORTS, symbol).iloc[0]
             pulled_late = before["pulled_at_utc"] - before.get("last_bar", pd.NaT)
             if before.get("last_bar") == merge.bars.index.max() and pulled_late > _SILENCE:
                 return []
-        return [alert.text for alert in told]
+        return [alert.text for alert in silent]
 
     def provider_indicators(
         self, symbol: str, *, time_period: int, series_type: SeriesType
@@ -145,9 +145,9 @@ def _volume_notes(symbol: str, merge: Merge) -> list[str]:
     """Name where the unit of volume seems to change, while that is news."""
     known = merge.bars if merge.verdict == "first" else merge.bars.tail(3 * VOLUME_BARS)
     return [
-        f"{symbol}: {found}, each of {VOLUME_BARS} bars: another unit, or another venue; if so "
-        f"correct the source, or `crypto-pool restart-history {symbol} --from {found.day}`"
-        for found in volume_breaks(known)
+        f"{symbol}: {step}, each of {VOLUME_BARS} bars: another unit, or another venue; if so "
+        f"correct the source, or `crypto-pool restart-history {symbol} --from {step.day}`"
+        for step in volume_breaks(known)
     ]
 
 
@@ -207,9 +207,9 @@ def require_fits(plan: PullPlan | None, symbol: str) -> None:
 
 def pull_notes(store: FrameStore, symbols: Sequence[str]) -> list[str]:
     """Say of coins how their latest pull differed from what was stored."""
-    told = []
+    notes = []
     for symbol in symbols:
         if store.exists(REPORTS, symbol):
             report = store.read(REPORTS, symbol).iloc[0]
-            told += str(report.get("notes") or "").splitlines()
-    return told
+            notes += str(report.get("notes") or "").splitlines()
+    return notes

@@ -85,15 +85,15 @@ class Reviewer:
         Raises:
             ModelUnavailable: the previous version is to return and does not load.
         """
-        found = outcomes.of(member)
-        performance = measure(found.served, self.rules.horizon)
+        own = outcomes.of(member)
+        performance = measure(own.served, self.rules.horizon)
         serving = champion_of(self.registry, member, decisions, known)
         champion, standing = serving.version, serving.standing
         if champion is None:
             return self._row(member, None, performance)
-        record = record_of(decisions, champion.version).rows(found.served)
+        record = record_of(decisions, champion.version).rows(own.served)
         review = review_champion(
-            record, _rows_of_version(found.shadow, standing.previous), self.rules
+            record, _rows_of_version(own.shadow, standing.previous), self.rules
         )
         if review.action == "roll back":
             roll_back(self.store, self.registry, member, None, self.as_of, self.now, review.reason)
@@ -155,7 +155,7 @@ class Reviewer:
 
 def _promises(ledger: Mapping[Member, pd.DataFrame]) -> pd.DataFrame:
     """Return what each version promised when it was decided about, by the ledger."""
-    found = [
+    rows = [
         {"symbol": member.symbol, "trend": str(member.trend), "model_version": str(version)}
         | {column: promised.get(column, promised.get(name)) for column, name in _PROMISES.items()}
         for member, decisions in ledger.items()
@@ -164,7 +164,7 @@ def _promises(ledger: Mapping[Member, pd.DataFrame]) -> pd.DataFrame:
         )
         if (promised := json.loads(text or "{}").get("promised"))
     ]
-    frame = pd.DataFrame(found, columns=[*_VERSION, *_PROMISES])
+    frame = pd.DataFrame(rows, columns=[*_VERSION, *_PROMISES])
     return frame.drop_duplicates(_VERSION, keep="last")
 
 

@@ -98,12 +98,12 @@ def as_named(version: Version, standing: Standing) -> Version:
 def shadows_of(registry: ModelRegistry, champion: Champion) -> list[Version]:
     """Return the versions that forecast in a champion's shadow, as far as MLflow has them."""
     standing = champion.standing
-    found = []
+    shadows = []
     for version in dict.fromkeys((standing.challenger, standing.previous)):
         if version is not None and _exists(registry, champion.member, version):
             known = registry.versions.get(champion.member.name, version)
-            found.append(as_named(known, standing))
-    return found
+            shadows.append(as_named(known, standing))
+    return shadows
 
 
 def reconcile(store: FrameStore, registry: ModelRegistry, member: Member) -> Champion:

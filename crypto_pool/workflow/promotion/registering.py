@@ -75,8 +75,10 @@ def register(
             importance, member.name, winner.algorithm, synthetic=winner.synthetic
         )
         judgement = {JUDGEMENT_FILE: draw_judgement(winner.evaluation, title)}
-        told = promise_tags(winner, promise)
-        registry.runs.describe(winner.run_id, importance.mean, {**plots, **judgement}, **told)
+        tags_of_promise = promise_tags(winner, promise)
+        registry.runs.describe(
+            winner.run_id, importance.mean, {**plots, **judgement}, **tags_of_promise
+        )
     tags = version_tags(task, winner, importance, promise)
     return registry.versions.register(member.name, winner, tags)
 
@@ -84,8 +86,8 @@ def register(
 def promise_tags(winner: TrainedCandidate, promise: CorrectedPromise) -> dict[str, str]:
     """Return what a winner adds to its baseline and promises, as its run and version tell it."""
     figures = {"added_points": winner.metrics.get("added_points"), **promise.figures}
-    told = {name: json.dumps(value) for name, value in figures.items()}
-    return {**told, "promised_verdict": str(promised_verdict(figures))}
+    tags = {name: json.dumps(value) for name, value in figures.items()}
+    return {**tags, "promised_verdict": str(promised_verdict(figures))}
 
 
 def version_tags(
