@@ -36,12 +36,12 @@ RESULTS = FOLDER / "results" / "latest.json"
 PAGE = DOCS / "benchmarks.md"
 # The most a figure may be; below 0, the least.
 GOALS = {
-    "pool_build_ratio": 1.25,
-    "classic_speedup": -30.0,
-    "classic_speedup_without_explanations": -7.0,
+    "pool_build_ratio": 1.4,
+    "classic_speedup": -80.0,
+    "classic_speedup_without_explanations": -25.0,
     "daily_job_s": 15.0,
     "code_location_load_s": 3.0,
-    "cli_start_s": 0.5,
+    "cli_start_s": 0.4,
     "demo_s": 180.0,
     "demo_mib": 3072.0,
     "demo_of_all_s": 720.0,
