@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from time import sleep
 from typing import Any, NamedTuple
@@ -25,6 +26,10 @@ CODE_SERVER_TAG = ".dagster/grpc_info"
 DAEMON_HOST = "crypto_pool/daemon_host"
 SOCKET_NAME = "code_server.sock"
 LOOK_AGAIN_SECONDS = 1.0
+LEFT_BY_DEV = (
+    "a `dagster dev` or `dg dev` of {home} was killed and left processes behind, whose daemon "
+    "fails the runs that are queued: end them with `kill {pids}`"
+)
 _HELD: dict[Path, FileLock | None] = {}
 
 
@@ -116,6 +121,24 @@ def end_lost_runs(instance: dg.DagsterInstance, *, is_up: bool = False) -> list[
             else:
                 storage.set_concurrency_slots(pool, slots.limit)
     return ended
+
+
+def left_by_dev(home: Path) -> str:
+    """Say which processes a `dagster dev` or `dg dev` of a home left when it was killed, if any.
+
+    Its daemon goes on without a code server, and fails the runs that are queued. What it begins is
+    of its process group, and of all that begin one, it alone gives `--shutdown-pipe`.
+    """
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):  # of other users, or gone meanwhile
+            if (
+                "--shutdown-pipe" in process.cmdline()
+                and Path(process.environ().get("DAGSTER_HOME", "")).resolve() == home.resolve()
+                and os.getpgid(process.ppid()) != os.getpgid(process.pid)
+            ):
+                left.append(str(process.pid))
+    return LEFT_BY_DEV.format(home=home, pids=" ".join(left)) if left else ""
 
 
 def await_slots(

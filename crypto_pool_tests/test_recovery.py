@@ -4,8 +4,12 @@ import json
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from itertools import permutations
+from time import monotonic
 
 import dagster as dg
+import psutil
 import pytest
 from dagster._core.events import EngineEventData
 
@@ -19,6 +23,7 @@ from crypto_pool.recovery import (
     Owner,
     await_slots,
     end_lost_runs,
+    left_by_dev,
     record_daemon_host,
     recover,
     this_process,
@@ -27,6 +32,8 @@ from crypto_pool.recovery import (
 )
 from crypto_pool.settings import Settings
 from crypto_pool_tests.adapters.conftest import empty_store  # a fixture
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
+from drills._engines import free_port
 
 __all__ = ["empty_store"]
 GONE = str(Owner(socket.gethostname(), 999_999_999, 1))
@@ -230,7 +237,7 @@ def test_who_holds_a_slot_is_said_and_waiting_can_be_ended(settings, holding, tm
         other = instance.create_run_for_job(training, status=dg.DagsterRunStatus.STARTED)
         storage.claim_concurrency_slot("member_training", other.run_id, "waits")
         happenings = Happenings(settings)  # as `up` follows them: the daemon's steps wait too
-        told = [list(happenings.wait_for_slots(instance)) for _ in range(2)]
+        told = [list(happenings.troubles(instance)) for _ in range(2)]
         assert told == [[f"a run waits for slots that are held: {holder}"], []]
         storage.free_concurrency_slots_for_run(other.run_id)
         await_slots(instance, {"member_training", "unknown"}, said.append, look)
@@ -240,3 +247,39 @@ def test_who_holds_a_slot_is_said_and_waiting_can_be_ended(settings, holding, tm
 def test_what_takes_a_slot_is_known():
     assert pools_of("train_members") == {"member_training"}
     assert pools_of("predict_day") == {"panel"}
+
+
+@pytest.mark.long
+def test_what_a_killed_dagster_dev_leaves_is_named_and_up_begins_without_it(settings, tmp_path):
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "dagster", "dev", "--empty-workspace", "--port", f"{free_port()}"],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    dev, children = psutil.Process(begun.pid), []
+    deadline = monotonic() + PATIENCE_SECONDS
+    while len(children) < 2 and monotonic() < deadline:
+        children = [one for one in dev.children() if "--shutdown-pipe" in one.cmdline()]
+    try:
+        assert left_by_dev(tmp_path) == ""  # it lives, beside an `up`
+        dev.kill()
+        begun.wait()
+        named = {f"kill {one.pid} {two.pid}" for one, two in permutations(children)}
+        said = left_by_dev(tmp_path)
+        assert any(command in said for command in named)
+        assert left_by_dev(tmp_path / "another") == ""
+        refused = PoolFolder(tmp_path).run("up", timeout=PATIENCE_SECONDS)
+        assert (refused.returncode, refused.stderr) == (2, f"{said}\n")
+        with open_instance(settings) as instance:
+            happenings = Happenings(settings)
+            assert [list(happenings.troubles(instance)) for _ in range(2)] == [[said], []]
+        for child in children:
+            child.terminate()  # as the command does that is named
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
+        assert alive == []
+        assert left_by_dev(tmp_path) == ""
+    finally:
+        for one in (dev, *children):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()

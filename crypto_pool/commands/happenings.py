@@ -32,7 +32,8 @@ class Happenings:
     def __init__(self, settings: "Settings") -> None:
         from crypto_pool.defs.alerting import pool_alerts
 
-        self._settings, self._folder, self._held = settings, settings.state_dir, ""
+        self._settings, self._folder = settings, settings.state_dir
+        self._troubles: set[str] = set()
         self._alerts = pool_alerts(settings)
         self._publication = self._latest()
         begun = datetime.now(UTC) if not settings.is_clock_simulated else settings.now()
@@ -45,18 +46,22 @@ class Happenings:
 
         with open_instance(self._settings) as instance:
             while not ending.wait(LOOK_AGAIN_SECONDS):
-                for line in (*self.look(), *self.wait_for_slots(instance)):
+                for line in (*self.look(), *self.troubles(instance)):
                     console.print(f"{datetime.now(UTC):%H:%M} {line}", markup=False, soft_wrap=True)
 
-    def wait_for_slots(self, instance: "DagsterInstance") -> Iterator[str]:
-        """Say once who holds the slots for which steps wait; what is gone holds none any more."""
-        from crypto_pool.recovery import pools_waited_for, taken_slots
+    def troubles(self, instance: "DagsterInstance") -> Iterator[str]:
+        """Say once who holds the slots for which steps wait, and what a killed `dg dev` left.
+
+        What is gone holds none any more.
+        """
+        from crypto_pool.recovery import left_by_dev, pools_waited_for, taken_slots
 
         pools = pools_waited_for(instance)
         held = taken_slots(instance, pools) if pools else ""
-        if held and held != self._held:
-            yield f"a run waits for slots that are held: {held}"
-        self._held = held
+        waiting = f"a run waits for slots that are held: {held}" if held else ""
+        now = {line for line in (waiting, left_by_dev(self._settings.dagster_home)) if line}
+        yield from now - self._troubles
+        self._troubles = now
 
     def look(self) -> Iterator[str]:
         """Give what has happened since the last look."""

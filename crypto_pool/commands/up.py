@@ -47,11 +47,13 @@ def up(
 ) -> None:
     """Serve the pool's pages, Dagster and MLflow, until Ctrl-C."""
     from crypto_pool.building import open_instance
-    from crypto_pool.recovery import record_daemon_host, recover
+    from crypto_pool.recovery import left_by_dev, record_daemon_host, recover
     from crypto_pool.serving.protection import check_exposure
 
     settings = chosen_settings()
     check_exposure(settings)
+    if left := left_by_dev(settings.dagster_home):
+        raise InvalidSetting(left)
     folder = settings.dagster_home.resolve() / "up"
     lock = hold_alone(folder)
     wanted = settings.serving_port if pool_port is None else pool_port
