@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from crypto_pool.cli import app
 from crypto_pool.commands.exit_codes import exit_code
-from crypto_pool.commands.options import chosen_date, read_date, read_names
+from crypto_pool.commands.options import chosen_date, chosen_settings, read_date, read_names
 from crypto_pool.errors import ExitCode, InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 
@@ -134,3 +134,15 @@ def test_a_symbol_is_refused_by_the_one_rule_from_the_option_to_the_file(tmp_pat
     load_settings.cache_clear()
     with pytest.raises(InvalidSetting, match=why):
         load_settings()
+
+
+def test_options_win_though_an_import_has_read_the_settings_before(tmp_path, monkeypatch):
+    for name, value in (("DAGSTER_HOME", str(tmp_path)), ("CRYPTO_POOL_SYMBOLS", "ETH,ADA")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CRYPTO_POOL_PROVIDER", "sandbox")
+    load_settings.cache_clear()
+    assert load_settings().symbols == ("ETH", "ADA")
+    chosen = chosen_settings("BTC", "exchange")
+    assert (chosen.symbols, chosen.provider) == (("BTC",), "exchange")
+    assert chosen_settings() is chosen
+    load_settings.cache_clear()

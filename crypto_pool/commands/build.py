@@ -55,7 +55,6 @@ def demo(
 
     settings = chosen_settings(symbols, "sandbox")
     if settings.asked_symbols is None:
-        load_settings.cache_clear()
         settings = chosen_settings(DEMO_SYMBOLS, "sandbox")
     first = _write_demo_home(settings, days)
     load_settings.cache_clear()

@@ -36,6 +36,8 @@ def chosen_settings(symbols: str | None = None, provider: str | None = None) -> 
         os.environ["CRYPTO_POOL_SYMBOLS"] = ",".join(read_symbols(symbols))
     if provider:
         os.environ["CRYPTO_POOL_PROVIDER"] = provider
+    if symbols or provider:
+        load_settings.cache_clear()  # an import may have read them before these were known
     return load_settings()
 
 
