@@ -21,6 +21,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from yaml import YAMLError
 
 from crypto_pool import CODE_LOCATION, errors
 from crypto_pool.adapters.frame_store import FrameStore
@@ -30,7 +31,7 @@ from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, TRAINING, Stage, asset_keys
 from crypto_pool.domain.market import Trend
-from crypto_pool.home import prepare_home
+from crypto_pool.home import DAGSTER_YAML, prepare_home
 from crypto_pool.recovery import await_slots, this_process
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
@@ -63,7 +64,13 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     open_data_folder(settings.state_dir, settings.frames_root)
     home = prepare_home(settings.dagster_home)
     os.environ["DAGSTER_HOME"] = str(home)
-    return dg.DagsterInstance.from_config(str(home))
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except (YAMLError, dg.DagsterInvalidConfigError) as fault:
+        raise errors.InvalidSetting(
+            f"{home / DAGSTER_YAML.name} is not as Dagster wants it: {fault}; mend it, or take it "
+            "away: the pool writes its own"
+        ) from None
 
 
 def run_layers(

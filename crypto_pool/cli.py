@@ -110,7 +110,8 @@ def main() -> None:
             traceback.print_exc()
         else:
             Console(stderr=True).print(
-                f"{error}; make room or mend the rights, then run the command again", markup=False
+                f"{error}; mend the path, its rights or its room, then run the command again",
+                markup=False,
             )
         sys.exit(code)
 

@@ -1,6 +1,8 @@
 """A pool's home: the folder with its `pool.toml`, its `dagster.yaml` and all its state."""
 
+import errno
 import json
+import os
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -19,9 +21,21 @@ HEAD = f"""\
 
 
 def prepare_home(home: Path) -> Path:
-    """Make a home if it is not there, give it the pool's `dagster.yaml`; return its full path."""
+    """Make a home if it is not there, give it the pool's `dagster.yaml`; return its full path.
+
+    Raises:
+        PermissionError: this user may not write it, or a database in it.
+    """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
+    for part in (
+        home,
+        *home.glob("*/*.db"),
+        *home.glob("history/runs/index.db"),
+        *home.glob("data/mlflow/mlflow.db"),
+    ):
+        if not os.access(part, os.W_OK):  # which SQLite would say without its name
+            raise PermissionError(errno.EACCES, "this user may not write it", f"{part}")
     config = home / DAGSTER_YAML.name
     if not config.exists():
         with replacing(config) as beside:

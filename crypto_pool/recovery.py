@@ -212,6 +212,12 @@ def _why_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, home: Path, *, i
     return ""
 
 
+def runs_in(instance: dg.DagsterInstance, socket_path: Path) -> list[dg.DagsterRun]:
+    """Return the runs that have begun in the code server of a socket; what others run is not."""
+    begun = instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES))
+    return [run for run in begun if _code_server(run).get("socket") == str(socket_path)]
+
+
 def up_lock(home: Path) -> Path:
     """Return the file that the `up` of a home holds."""
     return home / "up" / "up.lock"

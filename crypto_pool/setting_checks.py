@@ -1,8 +1,10 @@
 """Settings that do not go together, and names of the environment that are no settings."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from crypto_pool.domain.addresses import without_credentials
@@ -52,7 +54,7 @@ def conflicts(settings: Groups) -> Iterator[str]:
     yield from _unknown_provider(settings)
     yield from _too_short(settings)
     yield from _with_credentials(settings)
-    yield from _unfit_for_addresses(settings)
+    yield from _unfit_folders(settings)
     yield from _out_of_reach(settings)
 
 
@@ -132,15 +134,23 @@ def _too_short(settings: Groups) -> Iterator[str]:
         )
 
 
-def _unfit_for_addresses(settings: Groups) -> Iterator[str]:
-    """Folders whose names MLflow and Dagster would read otherwise in the addresses of files."""
+def _unfit_folders(settings: Groups) -> Iterator[str]:
+    """Paths of no folder, and those that MLflow, Dagster or DuckDB would read otherwise."""
     for name in ("dagster_home", "data_dir"):
-        folder = getattr(settings, name)
-        unfit = set("?#%") & set(str(folder.resolve())) if folder is not None else set()
-        if unfit:
+        if (folder := getattr(settings, name)) is None:
+            continue
+        path = Path(os.path.realpath(folder))
+        shown = os.fsencode(path).decode(errors="replace")
+        there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+        if unfit := sorted(set("?#%\\\N{REPLACEMENT CHARACTER}") & set(shown)):
             yield (
-                f"{variable_name(name)}={folder.resolve()} holds {' '.join(sorted(unfit))}, which "
-                "is read otherwise in addresses of files: choose a folder without"
+                f"{variable_name(name)}={shown} holds {' '.join(unfit)}, which is read otherwise "
+                "in addresses of files: choose a folder without"
+            )
+        elif not there.is_dir():
+            yield (
+                f"{variable_name(name)}={shown}: {there} is no folder; choose another, or move it "
+                "away"
             )
 
 

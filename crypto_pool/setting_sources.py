@@ -57,7 +57,7 @@ class PoolFile(TomlConfigSettingsSource):
 
 def chosen_home(given: Mapping[str, Any], default: Path) -> Path:
     """Return the home that arguments, the environment or `./.env` name, or else the default."""
-    here = DotEnvSettingsSource(BaseSettings, env_file=SECRETS_FILE).env_vars
+    here = _of_env_files(BaseSettings, SECRETS_FILE)
     named = given.get(HOME) or os.environ.get(HOME) or here.get(HOME.lower())
     return Path(os.path.expanduser(named or default))
 
@@ -77,10 +77,7 @@ def read_sources(settings: type[BaseSettings], home: Path) -> list[Source]:
     files = dict.fromkeys(reversed(secrets_files(home)))
     return [
         Source(ENVIRONMENT, by_field(EnvSettingsSource(settings).env_vars)),
-        *(
-            Source(str(file), by_field(DotEnvSettingsSource(settings, env_file=file).env_vars))
-            for file in files
-        ),
+        *(Source(str(file), by_field(_of_env_files(settings, file))) for file in files),
         Source(str(home / POOL_FILE), PoolFile(settings, home).init_kwargs),
     ]
 
@@ -88,7 +85,7 @@ def read_sources(settings: type[BaseSettings], home: Path) -> list[Source]:
 def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
     """Say which names are no settings, and what a `pool.toml` must not hold."""
     fields = settings.model_fields
-    files = DotEnvSettingsSource(settings, env_file=secrets_files(home)).env_vars
+    files = _of_env_files(settings, *secrets_files(home))
     yield from unknown_names({**files, **EnvSettingsSource(settings).env_vars}, fields)
     pool = PoolFile(settings, home)
     yield from unknown_keys(str(pool.file), set(pool.init_kwargs) - {HOME}, fields)
@@ -104,7 +101,7 @@ def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
 
 def removed(settings: type[BaseSettings], home: Path) -> list[str]:
     """Return which settings of earlier releases are given somewhere, with what holds."""
-    files = DotEnvSettingsSource(settings, env_file=secrets_files(home)).env_vars
+    files = _of_env_files(settings, *secrets_files(home))
     given = {*files, *EnvSettingsSource(settings).env_vars}
     given |= {variable_name(name).lower() for name in PoolFile(settings, home).init_kwargs}
     return [
@@ -115,6 +112,13 @@ def removed(settings: type[BaseSettings], home: Path) -> list[str]:
 def is_secret(field: FieldInfo) -> bool:
     """Return whether a setting's value must not be shown."""
     return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _of_env_files(settings: type[BaseSettings], *files: str | Path) -> Mapping[str, str | None]:
+    try:
+        return DotEnvSettingsSource(settings, env_file=files).env_vars
+    except UnicodeDecodeError as fault:
+        raise InvalidSetting(f"{' or '.join(map(str, files))} is not UTF-8: {fault}") from None
 
 
 def _is_path(name: str, value: str, fields: Mapping[str, FieldInfo]) -> bool:

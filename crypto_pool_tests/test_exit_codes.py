@@ -53,6 +53,9 @@ def test_every_error_of_the_tree_has_a_code_of_a_known_cause():
 
 def test_a_full_disk_is_storage_and_an_unknown_error_a_defect():
     assert exit_code(OSError(28, "No space left on device")) == ExitCode.STORAGE
+    assert exit_code(NotADirectoryError(20, "Not a directory")) == ExitCode.STORAGE
+    assert exit_code(OSError(36, "File name too long")) == ExitCode.STORAGE
+    assert exit_code(OSError(24, "Too many open files")) == ExitCode.STORAGE
     assert exit_code(OSError(2, "No such file")) == ExitCode.DEFECT
     assert exit_code(ZeroDivisionError()) == ExitCode.DEFECT
 

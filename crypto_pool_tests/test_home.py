@@ -1,6 +1,7 @@
 """A home of a pool's own: what `new` and `demo` write, and that every process reads it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from crypto_pool import __version__
+from crypto_pool.building import open_instance
 from crypto_pool.cli import app
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.commands.exit_codes import exit_code
+from crypto_pool.errors import ExitCode, InvalidSetting
 from crypto_pool.home import DAGSTER_YAML, prepare_home, render_pool_file, write_pool_file
 from crypto_pool.settings import Settings, load_settings
 
@@ -75,6 +78,35 @@ def test_a_home_that_was_removed_is_made_again_from_the_package(tmp_path):
     made = prepare_home(tmp_path / "dagster_home") / DAGSTER_YAML.name
     assert made.read_text() == DAGSTER_YAML.read_text()
     assert not made.is_symlink()
+
+
+@pytest.mark.parametrize("part", ["", "history/runs.db", "data/mlflow/mlflow.db"])
+def test_a_home_that_this_user_may_not_write_is_named(tmp_path, monkeypatch, part):
+    prepare_home(tmp_path)
+    (tmp_path / "history").mkdir()
+    (tmp_path / "data" / "mlflow").mkdir(parents=True)
+    (tmp_path / part).touch()
+    another = str((tmp_path / part).resolve())
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != another)  # who is root may
+    with pytest.raises(PermissionError, match="this user may not write it") as refused:
+        prepare_home(tmp_path)
+    assert refused.value.filename == another
+    assert exit_code(refused.value) == ExitCode.STORAGE
+
+
+@pytest.mark.parametrize("text", ["{{{", "no_such_key: 1"])
+def test_a_dagster_yaml_that_dagster_refuses_is_named(tmp_path, text):
+    (tmp_path / DAGSTER_YAML.name).write_text(text)
+    with pytest.raises(InvalidSetting, match=r"dagster\.yaml is not as Dagster wants it"):
+        open_instance(Settings(_env_file=None, dagster_home=tmp_path))
+
+
+@pytest.mark.parametrize("place", ["", "home"])
+def test_an_env_file_that_is_no_text_is_named(run, tmp_path, place):
+    (tmp_path / "home").mkdir()
+    (tmp_path / place / ".env").write_bytes(b"CRYPTO_POOL_SYMBOLS=BTC # \xe4\n")
+    with pytest.raises(InvalidSetting, match=r"\.env is not UTF-8"):
+        run("--home", tmp_path / "home", "settings")
 
 
 def test_the_coins_of_a_folder_are_those_with_a_file(run, bars):

@@ -243,13 +243,36 @@ def test_case_31_one_rule_says_what_a_symbol_is(monkeypatch):
         load_settings()
 
 
-@pytest.mark.parametrize("name", ["a%20b", "what?pool", "Pool e 100% #1"])
+@pytest.mark.parametrize(
+    "name", ["a%20b", "what?pool", "Pool e 100% #1", "back\\slash", os.fsdecode(b"l\xe4tin")]
+)
 def test_a_home_whose_name_addresses_read_otherwise_is_refused_by_name(tmp_path, name):
     with pytest.raises(ValidationError, match="is read otherwise in addresses of files"):
         Settings(_env_file=None, dagster_home=tmp_path / name)
     with pytest.raises(ValidationError, match="CRYPTO_POOL_DATA_DIR"):
         Settings(_env_file=None, data_dir=tmp_path / name)
-    assert Settings(_env_file=None, dagster_home=tmp_path / "a home").state_dir.name == "data"
+    for right in (
+        "a home",
+        "it's",
+        'a "home"',
+        "a;b",
+        "new\nline",
+        "trailing ",
+        "üml\N{GRINNING FACE}",
+    ):
+        assert Settings(_env_file=None, dagster_home=tmp_path / right).state_dir.name == "data"
+
+
+def test_a_home_that_is_no_folder_is_refused_by_name(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("file", "file/below", "loop", "loop/below"):
+        with pytest.raises(ValidationError, match="is no folder; choose another, or move it away"):
+            Settings(_env_file=None, dagster_home=tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "not yet")
+    (tmp_path / "right").symlink_to(tmp_path)
+    for name in ("right", "right/below", "link"):
+        assert Settings(_env_file=None, dagster_home=tmp_path / name).dagster_home.name
 
 
 def test_paths_are_read_as_a_shell_has_them(tmp_path, monkeypatch):

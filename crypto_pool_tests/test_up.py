@@ -29,13 +29,12 @@ from crypto_pool.commands.up import (
     ADDRESS_FILE,
     CODE_SERVER,
     DAEMON,
-    _runs_of_the_services,
     hold_alone,
     say_when_ready,
     services,
 )
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.recovery import CODE_SERVER_TAG
+from crypto_pool.recovery import CODE_SERVER_TAG, runs_in
 from crypto_pool.settings import Settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
@@ -236,7 +235,7 @@ def test_up_ends_the_runs_of_its_own_code_server_only(tmp_path):
             instance.create_run_for_job(idle, status=dg.DagsterRunStatus.STARTED, tags=one)
             for one in tags
         ]
-        mine = _runs_of_the_services(instance, CodeServer(own, tmp_path / "workspace.yaml"))
+        mine = runs_in(instance, own)
     assert [run.run_id for run in mine] == [begun[0].run_id]
 
 

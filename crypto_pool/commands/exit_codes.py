@@ -14,7 +14,10 @@ MEANING = {
     ExitCode.DEFECT: "a defect of the pool itself; the trace is what to report",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C; the same command goes on where it stopped",
 }
-_DISK_FAULTS = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT}
+_DISK_FAULTS = {
+    *(errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
+}
 
 
 def exit_code(error: BaseException) -> ExitCode:

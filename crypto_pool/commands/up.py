@@ -1,6 +1,5 @@
 """The command `up`: the pool's pages, the Dagster UI, its daemon and MLflow, kept running."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -22,8 +21,6 @@ from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import variable_name
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, DagsterRun
-
     from crypto_pool.settings import Settings
 
 DAEMON, CODE_SERVER = "dagster-daemon", "the code server"
@@ -47,7 +44,7 @@ def up(
 ) -> None:
     """Serve the pool's pages, Dagster and MLflow, until Ctrl-C."""
     from crypto_pool.building import open_instance
-    from crypto_pool.recovery import left_by_dev, record_daemon_host, recover
+    from crypto_pool.recovery import left_by_dev, record_daemon_host, recover, runs_in
     from crypto_pool.serving.protection import check_exposure
 
     settings = chosen_settings()
@@ -86,7 +83,7 @@ def up(
         logs=folder,
     )
     with open_instance(settings) as instance:
-        for run in _runs_of_the_services(instance, code_server):
+        for run in runs_in(instance, code_server.address):
             instance.report_run_canceled(run, "stopped with `crypto-pool up`")
             console.print(f"canceled run {run.run_id}")
         recover(instance, settings)
@@ -160,31 +157,15 @@ def mend(settings: "Settings", service: Service, how: str, code_server: CodeServ
     """
     from crypto_pool.building import open_instance
     from crypto_pool.defs.alerting import pool_alerts
-    from crypto_pool.recovery import recover
+    from crypto_pool.recovery import recover, runs_in
     from crypto_pool.workflow.incidents import ended_service
 
     try:
         with open_instance(settings) as instance:
             if service.name == CODE_SERVER:
-                for run in _runs_of_the_services(instance, code_server):
+                for run in runs_in(instance, code_server.address):
                     instance.report_run_failed(run, f"the code server that ran it {how}")
             recover(instance, settings)
         pool_alerts(settings).tell(ended_service(service.name, how, settings.now()))
     except Exception as fault:  # what cannot be mended now must not keep the service from running
         console.print(f"not mended after {service.name} {how}: {fault}")
-
-
-def _runs_of_the_services(
-    instance: "DagsterInstance", code_server: CodeServer
-) -> "list[DagsterRun]":
-    """Runs that have begun in this code server; a command's and a `dagster dev`'s have others."""
-    from dagster import RunsFilter
-    from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
-
-    from crypto_pool.recovery import CODE_SERVER_TAG
-
-    return [
-        run
-        for run in instance.get_runs(RunsFilter(statuses=ACTIVE_RUN_STATUSES))
-        if json.loads(run.tags.get(CODE_SERVER_TAG, "{}")).get("socket") == str(code_server.address)
-    ]
