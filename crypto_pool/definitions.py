@@ -3,7 +3,6 @@
 import dagster as dg
 
 import crypto_pool.defs.assets
-from crypto_pool.adapters.sqlite_files import commit_without_waiting
 from crypto_pool.defs.alerting import alert_sensors
 from crypto_pool.defs.batches import SucceededIOManager
 from crypto_pool.defs.console import plain_console
@@ -13,8 +12,6 @@ from crypto_pool.defs.retention import clean_up, clean_up_daily
 from crypto_pool.defs.schedules import schedules
 from crypto_pool.defs.sensors import sensors
 
-# Dagster writes some ten events a member: whoever loads this is about to write them.
-commit_without_waiting()
 defs = dg.Definitions(
     assets=dg.load_assets_from_package_module(crypto_pool.defs.assets),
     asset_checks=dg.load_asset_checks_from_package_module(crypto_pool.defs),

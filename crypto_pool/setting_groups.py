@@ -25,7 +25,11 @@ DEFAULT_HOME = Path("dagster_home")
 Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
-class Scope(BaseModel):
+class Group(BaseModel, defer_build=True):
+    """Settings of one topic; what checks them is built for all together."""
+
+
+class Scope(Group):
     """What the pool is about."""
 
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
@@ -43,7 +47,7 @@ class Scope(BaseModel):
     channels."""
 
 
-class MarketData(BaseModel):
+class MarketData(Group):
     """Where bars come from."""
 
     provider: str = "sandbox"
@@ -71,7 +75,7 @@ class MarketData(BaseModel):
     """Another address that answers as the exchange does, such as a sandbox."""
 
 
-class Target(BaseModel):
+class Target(Group):
     """What is forecast."""
 
     prediction_window_days: int = Field(10, ge=10, le=LONGEST_HORIZON)
@@ -84,7 +88,7 @@ class Target(BaseModel):
     """First day of the daily partitions."""
 
 
-class Training(BaseModel):
+class Training(Group):
     """Training and judging."""
 
     training_rows: int = Field(1000, ge=100)
@@ -109,7 +113,7 @@ class Training(BaseModel):
     """Latest evaluation rows a champion's importance is measured on."""
 
 
-class ChampionLife(BaseModel):
+class ChampionLife(Group):
     """The life of a champion."""
 
     refresh_after_days: int = Field(30, ge=1)
@@ -121,7 +125,7 @@ class ChampionLife(BaseModel):
     its training span than this many widths of it; empty: however far."""
 
 
-class Automation(BaseModel):
+class Automation(Group):
     """Schedule and staleness."""
 
     automation_on: bool = False
@@ -134,7 +138,7 @@ class Automation(BaseModel):
     """Stale members trained a day, the worst first."""
 
 
-class State(BaseModel):
+class State(Group):
     """Where state lives."""
 
     dagster_home: Path = Field(
@@ -156,7 +160,7 @@ class State(BaseModel):
     crypto_pool.duckdb; empty: none."""
 
 
-class Upkeep(BaseModel):
+class Upkeep(Group):
     """Alerts and retention."""
 
     alert_webhook_url: SecretStr | None = None
@@ -172,7 +176,7 @@ class Upkeep(BaseModel):
     """Days the artifacts of candidates without a registered version are kept; empty: for ever."""
 
 
-class Serving(BaseModel):
+class Serving(Group):
     """The API and the pages."""
 
     serving_host: str = "127.0.0.1"
@@ -196,7 +200,7 @@ class Serving(BaseModel):
     """Requests one remote address may make, for example 600/minute."""
 
 
-class Simulation(BaseModel):
+class Simulation(Group):
     """The synthetic market and the clock, all of them seams."""
 
     sandbox_url: Url | None = Field(None, json_schema_extra=HIDDEN)

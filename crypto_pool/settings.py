@@ -29,7 +29,6 @@ from pydantic_settings import (
 
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import PREFIX, conflicts, load_extensions, variable_name
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
 
     from crypto_pool.domain.promotion import PromotionRules
     from crypto_pool.domain.review import ReviewRules
+    from crypto_pool.domain.staleness import RetrainRules
     from crypto_pool.sandbox.market import SyntheticMarket
 
 logger = logging.getLogger(__name__)
@@ -150,8 +150,10 @@ class Settings(Groups, BaseSettings):
         return ReviewRules(self.prediction_window_days, self.review_window_days)
 
     @property
-    def retrain_rules(self) -> RetrainRules:
+    def retrain_rules(self) -> "RetrainRules":
         """When a member is to be trained again."""
+        from crypto_pool.domain.staleness import RetrainRules
+
         return RetrainRules(self.retrain_after_days, daily_members=self.retrain_daily_members)
 
     def synthetic_market(self) -> "SyntheticMarket":

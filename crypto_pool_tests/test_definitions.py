@@ -5,21 +5,30 @@ from pathlib import Path
 
 import pytest
 
+from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.settings import load_settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.forking import run_forked
+from crypto_pool_tests.serving.pool_frames import pool_frames
 
-# Each costs a part of the three seconds in which the code location has to load.
+# Each costs a part of the second that the code location may take beyond Dagster's own import.
 HEAVY = (
     *("keras", "jax", "shap", "xgboost", "lightgbm", "mlflow", "dagster_mlflow", "skops"),
     *("sklearn", "scipy", "statsmodels", "matplotlib", "plotly", "pandera", "ccxt"),
     *("fastapi", "uvicorn", "typer", "httpx", "aiohttp"),
-    *("dask", "distributed", "s3fs", "boto3", "psycopg2"),
+    *("dask", "distributed", "s3fs", "boto3", "psycopg2", "sqlalchemy", "duckdb", "rich"),
 )
+FOR_A_COMMAND = ("dagster", "pandas", "numpy", "pydantic", "sqlalchemy")
+STATUS = """
+import sys
+from crypto_pool.cli import app
+app(["--home", sys.argv[1], "status"], standalone_mode=False)
+"""
 
 
-def run_python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def run_python(code: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -80,6 +89,16 @@ def test_code_location_imports_no_heavy_library():
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     assert loaded.strip() == "[]"
+
+
+def test_commands_that_only_show_load_little(tmp_path):
+    shown = "print([name for name in {!r} if name in sys.modules])"
+    helped = run_python(f"import sys, crypto_pool.cli; {shown.format(FOR_A_COMMAND)}")
+    assert helped == "[]\n"
+    publish(tmp_path / "data", pool_frames())
+    status = run_python(STATUS + shown.format(("dagster", "pandas")), str(tmp_path))
+    assert "members have a champion" in status
+    assert status.endswith("[]\n")
 
 
 def test_domain_imports_no_outside_system():

@@ -16,7 +16,7 @@ from crypto_pool.domain.request_plans import RequestPlan, read_plan
 from crypto_pool.domain.review import review_days_needed
 from crypto_pool.domain.splits import purge_gap, rows_needed, walk_forward_folds
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
-from crypto_pool.setting_checks import REMOVED
+from crypto_pool.setting_checks import DAYS, REMOVED
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
 from crypto_pool.settings import Settings, _warn, load_settings
 
@@ -148,6 +148,14 @@ def test_a_review_window_without_room_for_a_verdict_is_refused(monkeypatch, hori
     assert f"{enough} does: raise it, or lower CRYPTO_POOL_PREDICTION_WINDOW_DAYS={horizon}" in said
     monkeypatch.setenv("CRYPTO_POOL_REVIEW_WINDOW_DAYS", str(enough))
     assert load_settings().review_window_days == enough
+
+
+def test_the_defaults_of_days_and_rows_go_together(monkeypatch):
+    """Left out, they are not looked at; so they must pass where they are given."""
+    given = {name: str(Settings.model_fields[name].default) for name in DAYS}
+    for name, value in given.items():
+        monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", value)
+    assert load_settings().model_fields_set >= DAYS
 
 
 @pytest.mark.parametrize("horizon", [10, 90])

@@ -74,8 +74,9 @@ def _load(asked: Extensions) -> dict[str, str]:
 
 def _offers(asked: Extensions) -> Iterator[tuple[str, Offer]]:
     """Yield each module with what gives the things it offers, by their group."""
+    installed = entry_points()  # reads a file of each installed package
     for group in GROUPS:
-        for point in entry_points(group=f"crypto_pool.{group}"):
+        for point in installed.select(group=f"crypto_pool.{group}"):
             yield point.module, partial(_thing_of, group, point)
     for name in asked.modules:
         yield name, partial(_things_in, name, asked.home)

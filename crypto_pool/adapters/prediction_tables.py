@@ -15,17 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import pandas as pd
 import pyarrow as pa
 from filelock import FileLock
 
-from crypto_pool.adapters.publication_rows import Change, write_tables
 from crypto_pool.adapters.unfinished_files import remove_abandoned, replacing
-from crypto_pool.domain.tables import TABLES
 from crypto_pool.errors import NothingPublished, QueryError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # whoever only asks loads no pandas
     import duckdb
+    import pandas as pd
+
+    from crypto_pool.adapters.publication_rows import Change
 
 T = TypeVar("T")
 LINK_NAME = "crypto_pool.duckdb"
@@ -45,7 +45,7 @@ def publishing(data_dir: Path) -> Iterator[None]:
 
 
 def publish(
-    data_dir: Path, changes: Mapping[str, Change | pd.DataFrame], *, keep: int = KEPT
+    data_dir: Path, changes: "Mapping[str, Change | pd.DataFrame]", *, keep: int = KEPT
 ) -> Path:
     """Write a new file, point the link at it and return the file.
 
@@ -56,6 +56,9 @@ def publish(
     repeated key or a column the schema lacks; the link then still points at the
     last publication.
     """
+    from crypto_pool.adapters.publication_rows import Change, write_tables
+    from crypto_pool.domain.tables import TABLES
+
     unknown = sorted(set(changes) - set(TABLES))
     if unknown:
         raise QueryError(f"no table {', '.join(unknown)}; tables are {', '.join(TABLES)}")
@@ -109,7 +112,7 @@ def remove_old_publications(data_dir: Path, keep: int = KEPT) -> int:
     return len(old)
 
 
-def query(data_dir: Path, sql: str) -> pd.DataFrame:
+def query(data_dir: Path, sql: str) -> "pd.DataFrame":
     """Return the answer of the latest publication to `sql`; reading only.
 
     Raises NothingPublished, or QueryError with the database's own message.
@@ -141,6 +144,8 @@ def _ask(data_dir: Path, sql: str, fetch: "Callable[[duckdb.DuckDBPyRelation], T
             # Some statements answer nothing; an empty answer is false too.
             return fetch(connection.sql("SELECT 'done' AS answer") if answer is None else answer)
     except duckdb.Error as fault:
+        from crypto_pool.domain.tables import TABLES
+
         raise QueryError(
             f"{LINK_NAME} refused the query: {fault}; the file is for reading only and has "
             f"the tables {', '.join(TABLES)}; `DESCRIBE table` lists a table's columns"

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-import psutil
 from threadpoolctl import threadpool_limits
 
 from crypto_pool.adapters.extensions import Extensions, loaded_extensions
@@ -147,6 +146,8 @@ def _end_with_parent() -> None:
 
     A worker that outlives a killed parent would go on writing beside the next run.
     """
+    import psutil
+
     parent = psutil.Process(os.getppid())
 
     def wait() -> None:

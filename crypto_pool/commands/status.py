@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from crypto_pool.settings import Settings
 
 SIGNAL, ABSTAINS, OLD, LATE = "▲", "~", "!", "late"
+# By name: `domain.market` loads pandas, which takes as long as all else of this.
+TRENDS = ("uptrend", "downtrend")
 MEMBERS = """
     WITH known AS (
         -- A file of 1.0.0 lacks the column.
@@ -104,14 +106,9 @@ def _require_known(symbols: Iterable[str], known: set[str]) -> None:
 
 
 def _without_champion(symbols: tuple[str, ...], members: list[dict[str, Any]]) -> list[str]:
-    from crypto_pool.domain.market import Trend
-
     have = {(row["symbol"], row["trend"]) for row in members if row["has_champion"]}
     return [
-        f"{symbol}_{trend}"
-        for symbol in symbols
-        for trend in Trend
-        if (symbol, str(trend)) not in have
+        f"{symbol}_{trend}" for symbol in symbols for trend in TRENDS if (symbol, trend) not in have
     ]
 
 
@@ -181,18 +178,16 @@ def _grid(symbols: list[str], members: list[dict[str, Any]], latest: str | None)
     """One row a coin, both trends side by side: twenty coins on a screen of 80 columns."""
     from rich.table import Table
 
-    from crypto_pool.domain.market import Trend
-
     grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     grid.add_column("coin", style="bold", overflow="fold")
-    for trend in Trend:
+    for trend in TRENDS:
         grid.add_column("p", justify="right", no_wrap=True)
         grid.add_column("ref", justify="right", no_wrap=True)
         grid.add_column("", no_wrap=True)
         grid.add_column(f"{trend} by", overflow="fold")
     of = {(row["symbol"], row["trend"]): row for row in members}
     for symbol in symbols:
-        cells = (_cells(of.get((symbol, str(trend))), latest) for trend in Trend)
+        cells = (_cells(of.get((symbol, trend)), latest) for trend in TRENDS)
         grid.add_row(symbol, *(cell for four in cells for cell in four))
     return grid
 

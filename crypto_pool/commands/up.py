@@ -18,7 +18,6 @@ from crypto_pool.commands.ports import LOOPBACK, Place, await_answers, port_opti
 from crypto_pool.commands.printing import console
 from crypto_pool.commands.supervising import Service, supervise
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.setting_checks import variable_name
 
 if TYPE_CHECKING:
     from crypto_pool.settings import Settings
@@ -46,6 +45,7 @@ def up(
     from crypto_pool.building import open_instance
     from crypto_pool.recovery import left_by_dev, record_daemon_host, recover, runs_in
     from crypto_pool.serving.protection import check_exposure
+    from crypto_pool.setting_checks import variable_name
 
     settings = chosen_settings()
     check_exposure(settings)

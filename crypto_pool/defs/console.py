@@ -7,10 +7,13 @@ it is a plain line like the others.
 import atexit
 import logging
 import re
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 STEP = re.compile(r"(\d+)/(\d+) (.*)")
 FAILURE = re.compile(r"\S+ \[(.+?)\]: (.+)", re.DOTALL)  # as record_failure says it
@@ -22,6 +25,8 @@ FAILURE = re.compile(r"\S+ \[(.+?)\]: (.+)", re.DOTALL)  # as record_failure say
 )
 def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
     """Build a logger that prints messages of assets and leaves Dagster's events out."""
+    from rich.console import Console
+
     logger = logging.Logger("crypto_pool", level=context.logger_config["log_level"])
     handler = ProgressHandler(Console(stderr=True))
     handler.addFilter(lambda record: not getattr(record, "dagster_meta", {}).get("dagster_event"))
@@ -57,7 +62,7 @@ class CauseFilter(logging.Filter):
 class ProgressHandler(logging.Handler):
     """Prints messages as lines; on a terminal, steps of a series move a bar instead."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         super().__init__()
         self._console = console
         self._progress: Progress | None = None
@@ -71,11 +76,13 @@ class ProgressHandler(logging.Handler):
             return
         done, total, text = int(step[1]), int(step[2]), step[3]
         if self._progress is None:
-            self._progress = Progress(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}", markup=False),
+            from rich import progress
+
+            self._progress = progress.Progress(
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TimeRemainingColumn(),
+                progress.TextColumn("{task.description}", markup=False),
                 console=self._console,
             )
             self._progress.add_task(text, total=total)

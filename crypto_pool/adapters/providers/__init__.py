@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import pandas as pd
-
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget
 
 BUILT_IN = ("sandbox", "directory", "alpha_vantage", "exchange")
@@ -26,7 +26,7 @@ class MarketDataProvider(Protocol):
     def synthetic(self) -> bool:
         """Whether the bars are made up, which is said wherever they show."""
 
-    def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
+    def daily_bars(self, symbol: str, last_closed: date) -> "pd.DataFrame":
         """Bars as the source has them, not validated, at least through `last_closed`.
 
         Float columns open, high, low, close, volume; naive DatetimeIndex named
@@ -41,7 +41,7 @@ class MeteredProvider(MarketDataProvider, Protocol):
 
     budget: "RequestBudget"
 
-    def indicators(self, symbol: str) -> pd.DataFrame:
+    def indicators(self, symbol: str) -> "pd.DataFrame":
         """The columns of `compute_indicators(match_provider=True)`; raises ProviderError."""
 
     def requests_needed(self, symbol: str, with_indicators: bool) -> int:
