@@ -1,8 +1,9 @@
 """A pool in a folder of its own, driven through its command line as a user does.
 
-`new_pool(symbols="BTC", ...)` makes an empty one; `.run("status")` runs a command and
-`.run_code(text)` a script in its environment, each in a process that is forked from one which has
-imported the libraries (`forking.py`). What tests how a process starts begins `.command("status")`.
+`new_pool(symbols="BTC", ...)` makes an empty one. `.ask("status")` runs a command in this process,
+`.run("build")` one that works with Dagster, and `.run_code(text)` a script, in a process that is
+forked from one which has imported the libraries (`forking.py`). What tests how a process starts
+begins `.command("status")`.
 `built_once("name", build)` gives a folder that is built once for all workers of a session.
 """
 
@@ -12,10 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -25,6 +28,8 @@ from crypto_pool_tests.forking import ADDRESS, COMMAND, fork_server, run_forked
 from drills._pool import ALGORITHMS_VARIABLE, STAGES
 
 FEW = ("LightGBM", "RidgeClassifier", "RandomForest")
+# For what asks that something is trained, stored and serves, and not what.
+ONE = ("LightGBM",)
 ROOT = Path(__file__).parent.parent
 # What ends a test that hangs; even with ten processes to a core nothing that comes takes as long.
 PATIENCE_SECONDS = 240
@@ -94,12 +99,30 @@ class PoolFolder:
     def command(self, *arguments: str) -> list[str]:
         return [str(Path(sys.executable).parent / "crypto-pool"), *arguments]
 
-    def run(
-        self, *arguments: str, timeout: float = 900, environment: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `crypto-pool` in this process: a command that looks, decides or refuses."""
+        from crypto_pool.cli import main
+        from crypto_pool.settings import load_settings
+
+        code, out, err = 0, StringIO(), StringIO()
+        with (
+            patch.dict(os.environ, self.environment, clear=True),
+            patch.object(sys, "argv", self.command(*arguments)),
+            contextlib.chdir(self.home),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            load_settings.cache_clear()
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        load_settings.cache_clear()
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """Run `crypto-pool` to its end, in a forked process."""
-        asked = {**self.environment, **(environment or {})}
-        return run_forked(COMMAND, arguments, asked, self.home, timeout)
+        return run_forked(COMMAND, arguments, self.environment, self.home, timeout)
 
     def run_code(
         self, code: str, *arguments: str, timeout: float = 900
@@ -120,10 +143,10 @@ class PoolFolder:
         )
 
     def build_few(
-        self, day: date | str, stages: Sequence[str] = STAGES
+        self, day: date | str, stages: Sequence[str] = STAGES, algorithms: Sequence[str] = FEW
     ) -> subprocess.CompletedProcess[str]:
-        """Build and forecast a day with FEW of the algorithms, as the drills do."""
-        environment = {**self.environment, ALGORITHMS_VARIABLE: ",".join(FEW)}
+        """Build and forecast a day with some of the algorithms, as the drills do."""
+        environment = {**self.environment, ALGORITHMS_VARIABLE: ",".join(algorithms)}
         arguments = [",".join(stages), f"{day}"]
         return run_forked(("module", "drills._pool"), arguments, environment, ROOT, 900)
 

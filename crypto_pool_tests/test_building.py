@@ -171,7 +171,7 @@ def test_candidates_hang_below_the_run_of_dagster_mlflow(built):
 
 
 def test_another_source_is_refused_with_the_way_out(built):
-    refused = built.run("build", "--provider", "sandbox", "--date", BAR_DATE)
+    refused = built.ask("build", "--provider", "sandbox", "--date", BAR_DATE)
     assert refused.returncode != 0
     assert "CRYPTO_POOL_DATA_DIR" in refused.stdout + refused.stderr
     assert set(built.table("predictions")["synthetic"]) == {False}
@@ -196,9 +196,9 @@ def test_no_algorithm_serves_without_adding_anything_and_no_chart_is_of_zeros(bu
 
 
 def test_query_refuses_to_write_and_a_wrong_date_is_one_message(built):
-    refused = built.run("query", "DROP TABLE predictions")
+    refused = built.ask("query", "DROP TABLE predictions")
     assert refused.returncode == 2
-    wrong = built.run("predict", "--date", "30.6.2023")
+    wrong = built.ask("predict", "--date", "30.6.2023")
     assert wrong.returncode == 2
     assert "YYYY-MM-DD" in wrong.stderr
     assert "Traceback" not in refused.stderr + wrong.stderr
@@ -275,7 +275,7 @@ def test_a_signal_that_another_handler_forgets_still_stops_the_build():
 
 
 def test_status_names_the_members_without_a_champion(built):
-    shown = built.run("status")
+    shown = built.ask("status")
     assert shown.returncode == 0
     assert "SHORT_uptrend" in shown.stdout
     assert "AAA" in shown.stdout
@@ -288,7 +288,7 @@ def test_a_day_without_bars_is_a_named_failure(built):
 
 
 def test_a_build_on_old_files_asks_for_their_last_day_before_it_trains(built):
-    asked = built.run("build")
+    asked = built.ask("build")
     assert asked.returncode == ExitCode.WRONG_INPUT, asked.stdout + asked.stderr
     assert "give `--date 2023-07-31`" in " ".join(asked.stderr.split())
     assert "bars and features" not in asked.stdout
@@ -296,12 +296,12 @@ def test_a_build_on_old_files_asks_for_their_last_day_before_it_trains(built):
 
 def test_a_backup_holds_all_that_a_pool_wrote_and_its_settings(built, new_pool, tmp_path):
     (built.home / "pool.toml").write_text("retrain_after_days = 44\n")
-    saved = built.run("backup", str(tmp_path / "pool.tar.gz"))
+    saved = built.ask("backup", str(tmp_path / "pool.tar.gz"))
     assert saved.returncode == 0, saved.stderr
     with tarfile.open(tmp_path / "pool.tar.gz") as archive:
         held = set(archive.getnames())
     left_out = {name for name in written(built.home) if name not in held}
     assert {name for name in left_out if not name.endswith(PASSING)} == set()
     other = new_pool()
-    assert other.run("restore", str(tmp_path / "pool.tar.gz")).returncode == 0
+    assert other.ask("restore", str(tmp_path / "pool.tar.gz")).returncode == 0
     assert (other.home / "pool.toml").read_text() == "retrain_after_days = 44\n"

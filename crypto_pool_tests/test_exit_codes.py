@@ -92,7 +92,7 @@ def test_a_defect_keeps_its_trace_and_has_a_code_of_its_own(monkeypatch, capsys)
 
 
 def test_nothing_published_is_a_message_with_the_way_out(new_pool):
-    done = new_pool().run("query", "SELECT 1")
+    done = new_pool().ask("query", "SELECT 1")
     assert done.returncode == 4
     assert "crypto-pool build" in done.stderr
     assert "Traceback" not in done.stderr

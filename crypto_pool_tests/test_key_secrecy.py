@@ -17,7 +17,7 @@ from crypto_pool.domain.request_plans import UNLIMITED
 from crypto_pool.sandbox.faults import Fault, SwitchedFault
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.sandbox.server import SandboxMarketServer, serving
-from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
+from crypto_pool_tests.conftest import ONE, PATIENCE_SECONDS, PoolFolder
 
 KEY = "CANARY+KEY/0123456789="
 PASSWORD = "CANARY-of-an-address"
@@ -25,7 +25,8 @@ SPELLINGS = (KEY.encode(), quote(KEY, safe="").encode(), quote(KEY).encode(), PA
 MARKET = SyntheticMarket(seed=3, predictability=0.5, epoch=date(2020, 6, 1))
 FIRST_DAY = date(2022, 7, 1)
 
-# These two end the day for every coin, so a day without fault comes before them.
+# These two end the day for all that are not pulled by then: they strike the coin that comes last,
+# and no other one is staler.
 OF_THE_KEY = {"quota": "DailyQuotaExhausted", "wrong-key": "InvalidApiKey"}
 OF_A_COIN = {
     "burst": "BurstLimit",
@@ -40,33 +41,49 @@ OF_A_COIN = {
     "429": "BurstLimit",
     "notice": "ProviderUnavailable",
 }
-DAYS = ("", *OF_A_COIN, "", "quota", "", "wrong-key", "")
+COINS = ("AAA", "BBB", "CCC", "DDD", "EEE")
+STRUCK = COINS[1:]
+# A fault for each coin but the first, day after day; what was missed is made up for at last.
+DAYS: tuple[dict[str, str], ...] = (
+    {},
+    *(
+        dict(zip(STRUCK, list(OF_A_COIN)[first:], strict=False))
+        for first in range(0, len(OF_A_COIN), len(STRUCK))
+    ),
+    {STRUCK[-1]: "quota"},
+    {},
+    {STRUCK[-1]: "wrong-key"},
+    {},
+)
 
 PULL_EACH_DAY = """
 import json, os, sys
 from datetime import datetime, timedelta
 import requests
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.providers.alpha_vantage import AlphaVantage
+from crypto_pool.adapters.providers import alpha_vantage
 from crypto_pool.building import BuildReport, Work, open_instance, run_layer
+from crypto_pool.defs.assets import raw
 from crypto_pool.defs.stages import FEATURES
 from crypto_pool.settings import load_settings
 
-AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
-AlphaVantage.__init__.__kwdefaults__["silence_seconds"] = 1.5
-faults, noon = sys.argv[2:], datetime.fromisoformat(sys.argv[1])
+alpha_vantage.ATTEMPTS = 2
+alpha_vantage.AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
+alpha_vantage.AlphaVantage.__init__.__kwdefaults__["silence_seconds"] = 1.5
+raw.price_picture = lambda *_: {}  # drawn from bars alone
+noon, days = datetime.fromisoformat(sys.argv[1]), json.loads(sys.argv[2])
 server = load_settings().alpha_vantage_base_url.removesuffix("/query") + "/sandbox"
 http = requests.Session()
 http.trust_env = False
 with open_instance(load_settings()) as instance:
-    for number, fault in enumerate(faults):
+    for number, faults in enumerate(days):
         now = (noon + timedelta(days=number)).isoformat()
         os.environ["CRYPTO_POOL_SIMULATED_NOW"] = now
         load_settings.cache_clear()
         settings = load_settings()
         http.post(f"{server}/clock", json={"now": now}, timeout=240).raise_for_status()
-        if fault:
-            http.post(f"{server}/faults", json={"fault": fault, "symbol": "BBB"}, timeout=240)
+        for symbol, fault in faults.items():
+            http.post(f"{server}/faults", json={"fault": fault, "symbol": symbol}, timeout=240)
         report, day, symbols = BuildReport(), settings.last_closed(), settings.symbols
         work = Work(FEATURES, day, symbols, symbols, assets=["daily_bars"])
         run_layer(instance, work, report)
@@ -77,7 +94,7 @@ with open_instance(load_settings()) as instance:
             symbol: [f"{day:%Y-%m-%d}" for day in store.read("daily_bars", symbol).index]
             for symbol in settings.symbols
         }
-        print("DAY" + json.dumps([fault, report.failures, stored]))
+        print("DAY" + json.dumps([report.failures, stored]))
 """
 
 
@@ -102,16 +119,16 @@ def places_of_the_key(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
-    """Two coins from a server that knows the key; the budget lies in the searched folder."""
+def metered_pool(new_pool, *coins: str) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
+    """Coins from a server that knows the key; the budget lies in the searched folder."""
     last = FIRST_DAY + timedelta(days=len(DAYS))
-    for symbol in ("AAA", "BBB"):
+    for symbol in coins:
         MARKET.bars(symbol, last)  # made before anything waits for it
     noon = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, 12, tzinfo=UTC)
     market = SandboxMarketServer(MARKET.bars, UNLIMITED, lambda: noon, api_key=KEY)
     with serving(market) as url:
         pool = new_pool(
-            symbols="AAA,BBB",
+            symbols=",".join(coins),
             provider="alpha_vantage",
             alpha_vantage_api_key=KEY,
             alpha_vantage_base_url=url.replace("://", f"://user:{PASSWORD}@"),
@@ -126,10 +143,9 @@ def metered_pool(new_pool) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
 
 @pytest.fixture(scope="module")
 def lived(new_pool):
-    """A day for each fault, in one process with a Dagster instance of its own."""
-    with metered_pool(new_pool) as (_, pool):
-        noon = f"{FIRST_DAY}T12:00:00+00:00"
-        done = pool.run_code(PULL_EACH_DAY, noon, *DAYS)
+    """The days, in one process with a Dagster instance of its own."""
+    with metered_pool(new_pool, *COINS) as (_, pool):
+        done = pool.run_code(PULL_EACH_DAY, f"{FIRST_DAY}T12:00:00+00:00", json.dumps(DAYS))
     assert done.returncode == 0, done.stdout + done.stderr
     pool.said = done.stdout + done.stderr
     pool.days = [
@@ -142,23 +158,21 @@ def lived(new_pool):
 
 def test_every_fault_has_its_day():
     assert {*OF_A_COIN, *OF_THE_KEY} == set(Fault)
+    assert [fault for day in DAYS for fault in day.values()] == [*OF_A_COIN, *OF_THE_KEY]
 
 
 def test_each_fault_fails_its_coin_alone_and_loses_nothing(lived):
-    assert [day[0] for day in lived.days] == list(DAYS)
-    before: dict[str, list[str]] = {"AAA": [], "BBB": []}
-    for number, (fault, failures, stored) in enumerate(lived.days):
+    errors = {**OF_A_COIN, **OF_THE_KEY}
+    before: dict[str, list[str]] = {coin: [] for coin in COINS}
+    assert len(lived.days) == len(DAYS)
+    for number, (faults, (failures, stored)) in enumerate(zip(DAYS, lived.days, strict=True)):
         closed = str(FIRST_DAY + timedelta(days=number - 1))
-        assert stored["AAA"][-1] == closed, fault
-        assert stored["BBB"][-1] == (before["BBB"][-1] if fault else closed), fault
-        for symbol, days in stored.items():
-            assert days[: len(before[symbol])] == before[symbol], fault
-        if fault:
-            error = {**OF_A_COIN, **OF_THE_KEY}[fault]
-            (failure,) = failures
-            assert failure.startswith(f"daily_bars [BBB]: {error}: "), failure
-        else:
-            assert failures == []
+        for coin, days in stored.items():
+            assert days[-1] == (before[coin][-1] if coin in faults else closed), coin
+            assert days[: len(before[coin])] == before[coin], coin
+        told = dict(text.split(": ", 2)[:2] for text in failures)
+        assert len(told) == len(failures)
+        assert told == {f"daily_bars [{coin}]": errors[fault] for coin, fault in faults.items()}
         before = stored
 
 
@@ -166,23 +180,23 @@ def test_the_key_is_nowhere_after_any_fault(lived):
     assert not key_found(lived.said.encode())
     assert places_of_the_key(lived.home) == []
     answers = list((lived.data / "raw_answers").rglob("*.json.gz"))
-    assert len(answers) >= len(DAYS)
+    assert len(answers) >= len(DAYS) * len(COINS) - len(Fault)
     assert (lived.home / "request_budget").is_dir()
 
 
 def test_the_key_is_nowhere_after_a_whole_build(new_pool):
-    with metered_pool(new_pool) as (market, pool):
+    with metered_pool(new_pool, "AAA", "BBB") as (market, pool):
         market.switched.append(SwitchedFault(Fault.QUOTA, symbol="BBB"))
         # The clock of a drill's day is the noon after it.
-        built = pool.build_few(FIRST_DAY - timedelta(days=1))
-        told = pool.run("status", "--json")
+        built = pool.build_few(FIRST_DAY - timedelta(days=1), algorithms=ONE)
+        told = pool.ask("status", "--json")
     said = built.stdout + built.stderr
     assert built.returncode == 1, said
     assert "daily_bars [BBB]: DailyQuotaExhausted" in said
     assert set(pool.table("candidate_scores")["symbol"]) == {"AAA"}
     requests_of_the_day = json.loads(told.stdout)["requests"]
     assert requests_of_the_day == {"plan": "premium_1200", "spent_today": 2, "left_today": 0}
-    shown = pool.run("status").stdout
+    shown = pool.ask("status").stdout
     assert "Requests in the last 24 hours: 2, 0 left (plan: premium_1200)" in shown
     assert not key_found(f"{said}{told.stdout}{told.stderr}{shown}".encode())
     assert (pool.data / "mlflow" / "mlflow.db").exists()
@@ -198,7 +212,7 @@ def test_the_search_would_find_a_key(tmp_path):
 
 def test_a_missing_key_names_the_setting(new_pool):
     pool = new_pool(symbols="AAA", provider="alpha_vantage")
-    refused = pool.run("build")
+    refused = pool.ask("build")
     assert refused.returncode == 2
     assert "CRYPTO_POOL_ALPHA_VANTAGE_API_KEY" in refused.stderr
     assert not pool.data.exists()
@@ -232,6 +246,6 @@ def test_the_sandbox_serves_with_the_faults_asked_for(new_pool):
 
 
 def test_an_unknown_fault_is_refused_with_the_known_ones(new_pool):
-    refused = new_pool().run("sandbox", "--fault", "earthquake")
+    refused = new_pool().ask("sandbox", "--fault", "earthquake")
     assert refused.returncode == 2
     assert "slow-drip" in refused.stderr

@@ -19,7 +19,7 @@ def pool(new_pool):
 
 
 def test_query_gives_json_with_null_for_what_is_undefined(pool):
-    asked = pool.run("query", "--json", f"SELECT DATE '{LAST}' AS day, NULL::DOUBLE AS nothing")
+    asked = pool.ask("query", "--json", f"SELECT DATE '{LAST}' AS day, NULL::DOUBLE AS nothing")
     assert asked.returncode == 0, asked.stderr
     (row,) = json.loads(asked.stdout)
     assert row["day"].startswith(LAST.isoformat())
@@ -27,7 +27,7 @@ def test_query_gives_json_with_null_for_what_is_undefined(pool):
 
 
 def test_status_is_one_document(pool):
-    said = json.loads(pool.run("status", "--json").stdout)
+    said = json.loads(pool.ask("status", "--json").stdout)
     assert said["without_champion"] == ["ETH_downtrend"]
     assert len(said["members"]) == 3
     (btc,) = (m for m in said["members"] if (m["symbol"], m["trend"]) == ("BTC", "uptrend"))
@@ -37,7 +37,7 @@ def test_status_is_one_document(pool):
 
 
 def test_status_is_one_screen_with_both_trends_of_a_coin_on_a_line(pool):
-    shown = pool.run("status").stdout
+    shown = pool.ask("status").stdout
     assert len(shown.splitlines()) < 20
     (btc,) = (line for line in shown.splitlines() if line.split()[:1] == ["BTC"])
     assert btc.split() == [
@@ -59,7 +59,7 @@ def test_status_names_who_made_a_forecast_and_who_serves_now(new_pool):
     forecasts.loc[forecasts["symbol"] == "ETH", "late"] = True
     forecasts.loc[forecasts["trend"] == "downtrend", "status"] = "abstain"
     publish(made.data, frames)
-    shown = made.run("status").stdout
+    shown = made.ask("status").stdout
     rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
     assert rows["ETH"] == ["0.62", "0.55", "▲", "late", "AdaBoost", "v3", "none"]
     assert rows["BTC"] == [
@@ -70,7 +70,7 @@ def test_status_names_who_made_a_forecast_and_who_serves_now(new_pool):
     assert "late: made after the day that follows" in shown
     assert "ETH_uptrend: version 1 serves now" in shown
     assert "BTC_uptrend: version" not in shown
-    told = json.loads(made.run("status", "--json").stdout)["members"]
+    told = json.loads(made.ask("status", "--json").stdout)["members"]
     (eth,) = (member for member in told if member["symbol"] == "ETH")
     assert (eth["algorithm"], eth["version"]) == ("XGBoost", 1)
     assert (eth["forecast_algorithm"], eth["forecast_version"]) == ("AdaBoost", 3)
@@ -86,14 +86,14 @@ def test_status_says_what_a_version_adds_and_which_baseline_forecasts(new_pool):
     own = latest.assign(symbol="ETH", trend="downtrend", **of_panel)
     frames["predictions"] = pd.concat([forecasts, own])
     publish(made.data, frames)
-    shown = made.run("status").stdout
+    shown = made.ask("status").stdout
     rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
     assert rows["BTC"][3:6] == ["RidgeClassifier", "v3", "±1.8"]
     assert rows["ETH"][6:] == ["0.62", "0.55", "Panel"]
     assert "3 of 4 members have a champion" in shown
     assert "Without a champion: ETH_downtrend" in shown
     assert "Skill over the reference" in shown
-    told = json.loads(made.run("status", "--json").stdout)
+    told = json.loads(made.ask("status", "--json").stdout)
     assert told["without_champion"] == ["ETH_downtrend"]
     by = {(row["symbol"], row["trend"]): row for row in told["members"]}
     assert by["BTC", "uptrend"]["added_points"] == 1.84
@@ -104,8 +104,8 @@ def test_status_says_what_a_version_adds_and_which_baseline_forecasts(new_pool):
 def test_status_speaks_of_the_coins_that_are_stored_unless_others_are_asked_for(pool):
     kept = pool.settings.pop("symbols")
     try:
-        assert json.loads(pool.run("status", "--json").stdout)["symbols"] == ["BTC", "ETH"]
-        asked = json.loads(pool.run("status", "--symbols", "SOL,BTC", "--json").stdout)
+        assert json.loads(pool.ask("status", "--json").stdout)["symbols"] == ["BTC", "ETH"]
+        asked = json.loads(pool.ask("status", "--symbols", "SOL,BTC", "--json").stdout)
     finally:
         pool.settings["symbols"] = kept
     assert asked["symbols"] == ["SOL", "BTC"]
@@ -114,18 +114,19 @@ def test_status_speaks_of_the_coins_that_are_stored_unless_others_are_asked_for(
 
 
 def test_a_wrong_option_is_a_usage_message(pool):
-    wrong = pool.run("query", "--jsn", "SELECT 1")
+    wrong = pool.ask("query", "--jsn", "SELECT 1")
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
 
 
-def test_completion_is_offered_and_completes_commands_and_options(pool):
+def test_completion_is_offered_and_completes_commands_and_options(pool, monkeypatch):
     # The shell is looked for among the processes above, and one with a single command makes way.
     within = ["bash", "-c", f"{' '.join(pool.command('--show-completion'))}; exit $?"]
     offered = subprocess.run(
         within, env=pool.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert "_CRYPTO_POOL_COMPLETE" in offered.stdout, offered.stderr
-    asked = {"_CRYPTO_POOL_COMPLETE": "complete_bash", "COMP_WORDS": "crypto-pool pre"}
-    completed = pool.run(environment={**asked, "COMP_CWORD": "1"})
-    assert completed.stdout.split() == ["predict"]
+    monkeypatch.setenv("_CRYPTO_POOL_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "crypto-pool pre")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert pool.ask().stdout.split() == ["predict"]

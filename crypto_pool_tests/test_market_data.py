@@ -3,30 +3,38 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.request_plans import UNLIMITED
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.sandbox.server import SandboxMarketServer, serving
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
-from crypto_pool_tests.conftest import FEW
+from crypto_pool.settings import load_settings
+from crypto_pool_tests.conftest import ONE
 from crypto_pool_tests.exchange_server import ExchangeSandbox, serve_exchange
 
 LAST = date(2022, 6, 30)
+NOON = datetime(2022, 7, 1, 12, tzinfo=UTC)
 MARKET = SyntheticMarket(seed=6, predictability=0.5, epoch=date(2020, 6, 1))
 
 REFRESH = """
 import json
-from crypto_pool.building import open_instance, run_layers
+from crypto_pool.building import BuildReport, Work, open_instance, partitions_of, run_layer
 from crypto_pool.defs.stages import FEATURES
 from crypto_pool.settings import load_settings
 settings = load_settings()
+assets = ["daily_bars", "raw_indicators", "feature_table"]  # without the panel
 with open_instance(settings) as instance:
-    report = run_layers(instance, settings, settings.last_closed(), (FEATURES,), print)
+    report, day = BuildReport(), settings.last_closed()
+    symbols = partitions_of(FEATURES, settings, day)
+    run_layer(instance, Work(FEATURES, day, symbols, symbols, assets), report)
+    report.close(symbols)
     records = instance.get_records_for_run(report.runs[FEATURES.job]).records
     events = [record.event_log_entry.dagster_event for record in records]
     checks = {
@@ -78,9 +86,9 @@ def open_exchange(new_pool, *coins: str) -> Iterator[tuple[ExchangeSandbox, obje
 
 @pytest.fixture(scope="module")
 def built(new_pool):
-    """Two coins of an exchange, and one it lacks, built with some of the algorithms."""
+    """Two coins of an exchange, and one it lacks, built with one of the algorithms."""
     with open_exchange(new_pool, "AAA", "EEE") as (sandbox, pool):
-        pool.first = pool.build_few(LAST)
+        pool.first = pool.build_few(LAST, algorithms=ONE)
         pool.sandbox = sandbox
         yield pool
 
@@ -89,7 +97,7 @@ def test_an_exchange_is_built_end_to_end_and_a_coin_it_lacks_is_named(built):
     said = built.first.stdout + built.first.stderr
     assert "daily_bars [GONE]: UnknownSymbol: GONE: binance has no GONE/USDT" in said
     assert built.first.returncode == 1, said
-    assert len(built.table("candidate_scores")) == 2 * 2 * len(FEW)
+    assert len(built.table("candidate_scores")) == 2 * 2 * len(ONE)
     predictions, champions = built.table("predictions"), built.table("champions")
     assert len(predictions) == 2 * 2 >= len(champions) > 0  # by the baseline where none passed
     assert predictions["synthetic"].all()
@@ -170,7 +178,7 @@ def test_a_changed_past_is_refused_and_checked_and_taken_only_on_request(built):
     assert not refreshed.checks["recent"][0]
     assert refreshed.checks["sane_bars"][0]
 
-    restarted = built.run("restart-history", "aaa")
+    restarted = built.ask("restart-history", "aaa")
     assert restarted.returncode == 0, restarted.stderr
     refreshed = Refreshed(built)
     assert refreshed.failures == []
@@ -220,9 +228,9 @@ def test_a_break_blocks_its_coin_until_it_is_accepted_and_a_retired_coin_is_left
     assert stored_bars(built, "AAA").index[-1] == pd.Timestamp(day)
     assert not refreshed.checks["steady_past"][0]
 
-    accepted = built.run("accept-break", "aaa", day.isoformat())
+    accepted = built.ask("accept-break", "aaa", day.isoformat())
     assert accepted.returncode == 0, accepted.stderr
-    retired = built.run("retire", "EEE", "--from", day.isoformat(), "--json")
+    retired = built.ask("retire", "EEE", "--from", day.isoformat(), "--json")
     assert json.loads(retired.stdout) == {"symbol": "EEE", "retired_from": day.isoformat()}
     history = stored_bars(built, "EEE")
     asked = len(built.sandbox.requests)
@@ -234,54 +242,62 @@ def test_a_break_blocks_its_coin_until_it_is_accepted_and_a_retired_coin_is_left
     pd.testing.assert_frame_equal(stored_bars(built, "EEE"), history)
 
 
-@contextmanager
-def metered_pool(new_pool, folder, **settings: str) -> Iterator[tuple[SandboxMarketServer, object]]:
-    """A pool on Alpha Vantage's stand-in, with the free plan's day and no limit a second."""
-    market = SandboxMarketServer(MARKET.bars, UNLIMITED)
-    with serving(market) as url:
-        yield (
-            market,
-            new_pool(
-                provider="alpha_vantage",
-                alpha_vantage_api_key="CANARYKEY0123456",
-                alpha_vantage_base_url=url,
-                alpha_vantage_plan="25/day",
-                request_budget_dir=str(folder / "budget"),
-                **settings,
-            ),
-        )
+def metered(url: str, folder: Path) -> dict[str, str]:
+    """The settings of a pool on Alpha Vantage's stand-in, with the free plan's day."""
+    return {
+        "provider": "alpha_vantage",
+        "alpha_vantage_api_key": "CANARYKEY0123456",
+        "alpha_vantage_base_url": url,
+        "alpha_vantage_plan": "25/day",
+        "request_budget_dir": str(folder / "budget"),
+        "simulated_now": NOON.isoformat(),
+    }
 
 
 def pulled(market: SandboxMarketServer) -> list[str]:
     return [arrival.symbol for arrival in market.arrivals]
 
 
-def test_twenty_coins_fit_the_free_day_and_a_second_run_asks_nothing(new_pool, tmp_path):
-    with metered_pool(new_pool, tmp_path) as (market, pool):
-        first = Refreshed(pool)
-        assert first.failures == []
-        assert sorted(pulled(market)) == sorted(DEFAULT_SYMBOLS)
-        assert "20 requests needed, 25 left of 25 today" in first.said
-        assert max(made["requests_spent_today"] for made in first.made.values()) == 20
-        pool.settings["symbols"] = "BTC,ETH"
-        second = Refreshed(pool)
-        assert second.failures == []
-        assert "0 requests needed, 5 left of 25 today" in second.said
-        assert len(market.arrivals) == 20
+def test_twenty_coins_fit_the_free_day_and_a_second_run_asks_nothing(tmp_path, monkeypatch):
+    """As many as a pool has unless its settings say otherwise."""
+    market = SandboxMarketServer(MARKET.bars, UNLIMITED, lambda: NOON)
+    with serving(market) as url:
+        for name, value in metered(url, tmp_path).items():
+            monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", value)
+        monkeypatch.setenv("CRYPTO_POOL_DATA_DIR", str(tmp_path / "data"))
+
+        def pull(*symbols: str) -> tuple[str, int]:
+            """Pull coins in a new process's stead: what was to be asked, and has been by now."""
+            load_settings.cache_clear()
+            pool = PoolResource(bar_date="", only=[])
+            plan = pool.puller.plan(symbols or pool.settings.symbols, with_indicators=False)
+            assert plan.deferred == ()
+            for symbol in plan.fits:
+                merge, _ = pool.puller.pull(symbol)
+                pd.testing.assert_frame_equal(merge.bars, MARKET.bars(symbol, LAST))
+            return plan.message, len(market.arrivals)
+
+        first = pull()
+        second = pull("BTC", "ETH")
+    load_settings.cache_clear()
+    assert first == ("20 requests needed, 25 left of 25 today", 20)
+    assert sorted(pulled(market)) == sorted(DEFAULT_SYMBOLS)
+    assert second == ("0 requests needed, 5 left of 25 today", 20)
 
 
 def test_provider_indicators_stop_at_the_quota_and_go_on_the_next_day(new_pool, tmp_path):
     """16 requests a coin, whole coins only; the one left out comes first the next day."""
-    now = pd.Timestamp.now("UTC").normalize() + pd.Timedelta(hours=1)
-    with metered_pool(
-        new_pool, tmp_path, symbols="AAA,EEE", indicator_source="provider"
-    ) as (market, pool):  # fmt: skip
-        for day, coin in enumerate(("AAA", "EEE")):
-            market.now = lambda day=day: (now + pd.Timedelta(hours=25 * day)).to_pydatetime()
-            pool.settings["simulated_now"] = (now + pd.Timedelta(hours=25 * day)).isoformat()
+    market = SandboxMarketServer(MARKET.bars, UNLIMITED)
+    with serving(market) as url:
+        settings = metered(url, tmp_path)
+        pool = new_pool(**settings, symbols="AAA,EEE", indicator_source="provider")
+        for now, coin in ((NOON, "AAA"), (NOON + timedelta(hours=25), "EEE")):
+            market.now = lambda now=now: now
+            pool.settings["simulated_now"] = now.isoformat()
             market.arrivals.clear()
             refreshed = Refreshed(pool)
             assert list(refreshed.made) == [coin]
+            assert refreshed.made[coin]["requests_spent_today"] == 1
             assert {symbol.removesuffix("USDT") for symbol in pulled(market)} == {coin}
             assert len(market.arrivals) == 16
             (waiting,) = refreshed.failures

@@ -78,6 +78,6 @@ def test_a_password_is_not_shown_where_a_store_does_not_answer():
 
 def test_a_backup_says_what_it_cannot_hold(new_pool):
     pool = new_pool(mlflow_artifact_root="s3://bucket/artifacts")
-    done = pool.run("backup", "pool.tar.gz")
+    done = pool.ask("backup", "pool.tar.gz")
     assert done.returncode == 4
     assert "CRYPTO_POOL_MLFLOW_ARTIFACT_ROOT" in " ".join(done.stderr.split())

@@ -264,10 +264,10 @@ def test_a_failed_backup_leaves_the_last_one_and_nothing_beside(pool, tmp_path, 
 def test_the_commands_say_what_they_did(pool, tmp_path, new_pool):
     other = new_pool()
     save_backup(pool, tmp_path / "pool.tar.gz", NOW)
-    done = other.run("restore", str(tmp_path / "pool.tar.gz"))
+    done = other.ask("restore", str(tmp_path / "pool.tar.gz"))
     assert done.returncode == 0, done.stderr
     assert "each of 1 champions loads" in done.stdout
-    kept = other.run("backup", str(tmp_path / "again.tar.gz"))
+    kept = other.ask("backup", str(tmp_path / "again.tar.gz"))
     assert kept.returncode == 0, kept.stderr
     assert "MB packed" in kept.stdout
 

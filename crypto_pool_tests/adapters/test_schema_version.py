@@ -71,7 +71,7 @@ def test_a_build_refuses_a_later_folder(new_pool):
     pool = new_pool()
     pool.data.mkdir()
     (pool.data / FILE_NAME).write_text("9\n")
-    done = pool.run("build")
+    done = pool.ask("build")
     assert done.returncode == 4
     assert "schema version 9" in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr

@@ -50,13 +50,13 @@ def forecast(opened: PoolFolder) -> PoolFolder:
 
 
 def test_status_reads_its_publication_and_its_env_file(opened):
-    done = opened.run("status", "--json")
+    done = opened.ask("status", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["symbols"] == ["BTC", "ETH"]
     serving = {(m["symbol"], m["trend"]): (m["algorithm"], m["version"]) for m in said["members"]}
     assert {member: (name, int(number)) for member, (name, number) in serving.items()} == CHAMPIONS
-    shown = opened.run("status")
+    shown = opened.ask("status")
     assert shown.returncode == 0, shown.stderr
     assert "4 of 4 members have a champion" in shown.stdout
 

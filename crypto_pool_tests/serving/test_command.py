@@ -43,7 +43,7 @@ def test_a_port_that_is_taken_is_refused_with_the_way_out(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        refused = new_pool(serving_port=str(port)).run("serve")
+        refused = new_pool(serving_port=str(port)).ask("serve")
     assert refused.returncode == 2
     assert refused.stderr == (
         f"port {port} is taken: choose another with --port N or CRYPTO_POOL_SERVING_PORT\n"
@@ -51,7 +51,7 @@ def test_a_port_that_is_taken_is_refused_with_the_way_out(
 
 
 def test_the_command_refuses_to_be_exposed(new_pool: Callable[..., PoolFolder]) -> None:
-    refused = new_pool().run("serve", "--host", "0.0.0.0")
+    refused = new_pool().ask("serve", "--host", "0.0.0.0")
     assert refused.returncode == 2
     assert "CRYPTO_POOL_SERVING_TOKEN" in refused.stderr
     assert "Traceback" not in refused.stderr

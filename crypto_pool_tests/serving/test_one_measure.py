@@ -97,7 +97,7 @@ def test_the_same_number_stands_everywhere(pool, serve: Callable[..., Served]) -
     member = served.get("/members/BTC_uptrend").json()["state"]["record"]
     whole = served.get("/pool").json()["record"]
     review = query(data, "SELECT * FROM track_record WHERE symbol = 'BTC'").iloc[0]
-    said = json.loads(pool.run("status", "--json").stdout)
+    said = json.loads(pool.ask("status", "--json").stdout)
     btc = next(row for row in said["members"] if row["trend"] == "uptrend")
     found = {
         "API, member": (member["signals"], member["realised_precision"]),
