@@ -25,6 +25,17 @@ BAR_DATE = "2023-06-30"
 # the package's.
 PASSING = (".lock", "-wal", "-shm", ".jsonl", ".published.json", "dagster.yaml")
 LEFT_OUT = ["predicted_at_utc", "dagster_run_id"]
+# What a shell may hold that means other pools, runs and machines.
+ANOTHERS = {
+    "MLFLOW_RUN_ID": "0" * 32,
+    "MLFLOW_EXPERIMENT_NAME": "my own",
+    "KERAS_BACKEND": "tensorflow",
+    "JAX_PLATFORMS": "cuda",
+    "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    "MLFLOW_REGISTRY_URI": "http://127.0.0.1:9",
+    "MPLBACKEND": "TkAgg",
+    "TZ": "Mars/Olympus",
+}
 
 
 def write_market(folder, symbols, through=date(2023, 7, 31)):
@@ -71,7 +82,10 @@ def built(new_pool, tmp_path_factory):
         market_data_dir=str(market),
         simulated_now="2024-01-01T12:00:00+00:00",
     )
-    pool.first = pool.build_few(BAR_DATE)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ANOTHERS.items():
+            patch.setenv(name, value)
+        pool.first = pool.build_few(BAR_DATE)
     return pool
 
 
@@ -166,6 +180,8 @@ def test_candidates_hang_below_the_run_of_dagster_mlflow(built):
             "SELECT run_uuid FROM tags WHERE key = 'dagster_run_id'")}  # fmt: skip
         named = {row[0] for row in store.execute(
             "SELECT value FROM tags WHERE key = 'mlflow.parentRunId'")}  # fmt: skip
+        experiments = {row[0] for row in store.execute("SELECT name FROM experiments")}
+    assert ANOTHERS["MLFLOW_EXPERIMENT_NAME"] not in experiments
     assert named
     assert named <= parents
 

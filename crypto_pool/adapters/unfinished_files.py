@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from crypto_pool.adapters.durability import make_folder, sync
 
 _MARK = ".unfinished-"
@@ -58,21 +60,9 @@ def remove_abandoned(folder: Path, name: str | None = None) -> None:
         if not mark or (name is not None and wanted != f".{name}"):
             continue
         writer = rest.partition(".")[0]
-        if writer.isdigit() and not _is_alive(int(writer)):
+        if writer.isdigit() and not psutil.pid_exists(int(writer)):
             path.unlink(missing_ok=True)
 
 
 def _machine_mark() -> str:
     return f"{_MARK}{socket.gethostname()}."
-
-
-def _is_alive(process_id: int) -> bool:
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
