@@ -17,7 +17,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.building import BuildReport, Work, partitions_of, run_layer
 from crypto_pool.defs.run_tags import ASKED_BY_TAG
-from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, TRAINING
+from crypto_pool.defs.stages import FEATURES, OUTCOMES, PANEL, PREDICTIONS, PUBLICATION, TRAINING
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.staleness import members_due
 from crypto_pool.replay.plan import Life
@@ -65,7 +65,8 @@ def live(
         lived.train(days[0], life)
         lived.do(forecasts, settings.daily_run_of(days[-1]), f"forecast {label}")
     lived.review(life.end)
-    run_layer(instance, Work(PUBLICATION, life.end), lived.report)
+    for stage in (PUBLICATION, PANEL):
+        run_layer(instance, Work(stage, life.end), lived.report)
     lived.report.close(settings.symbols)
     return lived.report
 

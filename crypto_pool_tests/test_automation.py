@@ -156,7 +156,7 @@ def test_what_is_pending_is_pulled_scored_and_forecast_in_this_order(pool):
     assert assets == [
         {"daily_bars", "raw_indicators", "feature_table", "panel_forecasts"},
         {"prediction_outcomes", "realised_performance"},
-        {"daily_predictions", "prediction_tables", "panel_model"},
+        {"daily_predictions", "prediction_tables"},
     ]
     priorities = [int(request.tags["dagster/priority"]) for request in requests]
     assert priorities == sorted(priorities, reverse=True)
@@ -168,10 +168,7 @@ def test_what_is_pending_is_pulled_scored_and_forecast_in_this_order(pool):
 def test_outcomes_alone_are_published_too(pool):
     plan = DayPlan(behind=(), forecast={}, score=days(1))
     *_, last = day_requests(pool, plan, "catch_up", "x")
-    assert [key.to_user_string() for key in last.asset_selection] == [
-        "prediction_tables",
-        "panel_model",
-    ]
+    assert [key.to_user_string() for key in last.asset_selection] == ["prediction_tables"]
 
 
 def test_no_day_fails_because_mlflow_takes_no_fit_of_the_panel(tmp_path, monkeypatch):

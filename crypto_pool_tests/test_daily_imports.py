@@ -25,7 +25,7 @@ print(json.dumps([report.failures, sorted(sys.modules)]))
 @pytest.fixture(scope="module")
 def pool(new_pool):
     """A pool that has had a day: its stores are there."""
-    pool = new_pool(symbols="AAA,EEE", simulated_now="2022-07-01T12:00:00+00:00")
+    pool = new_pool(symbols="AAA,CCC,EEE", simulated_now="2022-07-01T12:00:00+00:00")
     done = pool.run_code(DAY)
     assert done.returncode == 0, done.stderr
     return pool
@@ -39,5 +39,6 @@ def test_a_day_of_the_baseline_loads_no_model_library(pool):
     assert failures == []
     assert [name for name in UNNEEDED if name in loaded] == []
     forecasts = pool.table("predictions")
+    assert list((pool.data / "parquet/panel_fits").iterdir())  # none of which is in MLflow yet
     assert set(forecasts["status"]) == {"baseline"}
     assert set(forecasts["prediction_date"].astype(str)) == {"2022-06-30", "2022-07-01"}

@@ -135,7 +135,9 @@ build = _running(
     "Bars after it are kept as they are stored, and not used.",
 )
 train = _running(
-    "train", "Train candidates on stored features, choose champions.", "training", "tables"
+    "train",
+    "Train candidates on stored features, choose champions.",
+    *("training", "tables", "panel"),
 )
 predict = _running(
     "predict",

@@ -12,4 +12,4 @@ jobs = [
     )
     for stage in STAGES
 ]
-refresh_features, train_members, predict_day, score_days, publish_tables = jobs
+refresh_features, train_members, predict_day, score_days, publish_tables, log_panel = jobs

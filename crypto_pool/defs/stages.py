@@ -35,6 +35,7 @@ TRAINING = Stage(
     "candidates and champions",
     "Train the candidates of a batch of members and choose their champions.",
     (*(f"candidates/{name}" for name in CANDIDATES), "champion"),
+    ("panel_model",),
 )
 PREDICTIONS = Stage(
     "forecasts",
@@ -42,7 +43,7 @@ PREDICTIONS = Stage(
     "forecasts",
     "Forecast a batch of closed days, score what has matured of them, and publish.",
     ("daily_predictions", "prediction_outcomes"),
-    ("prediction_tables", "panel_model"),
+    ("prediction_tables",),
 )
 OUTCOMES = Stage(
     "outcomes",
@@ -59,7 +60,14 @@ PUBLICATION = Stage(
     "Hold the champions to their outcomes, and publish the DuckDB file.",
     (*OUTCOMES.ending, *PREDICTIONS.ending),
 )
-STAGES = (FEATURES, TRAINING, PREDICTIONS, OUTCOMES, PUBLICATION)
+PANEL = Stage(
+    "panel",
+    "log_panel",
+    "the panel in MLflow",
+    "Give MLflow the fits of the panel that it lacks; where members are trained, that does it too.",
+    TRAINING.ending,
+)
+STAGES = (FEATURES, TRAINING, PREDICTIONS, OUTCOMES, PUBLICATION, PANEL)
 
 
 def asset_keys(names: Iterable[str]) -> list[dg.AssetKey]:

@@ -17,7 +17,7 @@ from crypto_pool.workflow.history import coin_breaks
 from crypto_pool.workflow.panel import panel_terms, read_bars, stored_fits, stored_forecasts
 
 SKILL_FILE = "skill_by_half_year.png"
-FITS_A_RUN = 3
+FITS_A_RUN = 10
 
 
 def log_missing_fits(
