@@ -22,6 +22,7 @@ FORECAST_DAYS = 30
 CHUNK = 50
 TRAINED_A_DAY = 40
 BY_COIN = ("daily_bars", "feature_table")
+BY_MEMBER = ("candidate_scores", "champions", "promotions")
 # Tables of MLflow's database, the column that says whose a row is, and others that do.
 COPIED = {
     "experiments": "experiment_id",
@@ -68,13 +69,10 @@ class Template:
         if record is None:
             raise RuntimeError(f"{member.name} got no champion, so there is nothing to copy")
         store = pool.store
-        [promotion] = [name for name in store.keys("promotions") if name.startswith(key)]
         tables = {
             "daily_bars": store.read("daily_bars", member.symbol),
             "feature_table": store.read("feature_table", member.symbol),
-            "candidate_scores": store.read("candidate_scores", f"{key}|{ALGORITHMS[0]}"),
-            "champions": store.read("champions", key),
-            "promotions": store.read("promotions", promotion),
+            **{name: store.read(name, key) for name in BY_MEMBER},
             "daily_predictions": store.read("daily_predictions", DAY.isoformat()),
         }
         events = [
@@ -197,10 +195,7 @@ def copy_tables(task: tuple["FrameStore", Template, Sequence["Member"]]) -> int:
     for member in members:
         key = member.partition_key
         rows = {name: frame.assign(**_owner(member)) for name, frame in template.tables.items()}
-        for algorithm in ALGORITHMS:
-            scores = rows["candidate_scores"].assign(algorithm=algorithm)
-            store.write("candidate_scores", f"{key}|{algorithm}", scores)
-        for table in ("champions", "promotions"):
+        for table in BY_MEMBER:
             store.write(table, key, rows[table])
         if member.trend != template.member.trend:
             for table in BY_COIN:

@@ -71,4 +71,5 @@ def test_a_failed_candidate_and_every_champion_count(pool):
     ]
     assert [line.split(":")[0] for line in progress[2:]] == ["1/1 BTC_uptrend champion"]
     store = FrameStore(pool.settings.frames_root)
-    assert store.keys("candidate_scores") == ["BTC|uptrend|LightGBM"]
+    assert store.keys("candidate_scores") == ["BTC|uptrend"]
+    assert list(store.read("candidate_scores", "BTC|uptrend")["algorithm"]) == ["LightGBM"]

@@ -46,8 +46,7 @@ KEYS = {
     **dict.fromkeys(("daily_bars", "feature_tables"), ("BTC", "ETH")),
     # Those of the pool's own members are derived from the ledger before each publication.
     "champions": GONE,
-    "candidate_scores": [f"{member}|RandomForest" for member in MEMBERS],
-    "promotions": [f"{member}|0123" for member in MEMBERS],
+    **dict.fromkeys(("candidate_scores", "promotions"), MEMBERS),
     "panel_forecasts": [f"{TERMS}|{day}" for day in DAYS],
 }
 BY_COIN = ("daily_bars", "feature_tables")

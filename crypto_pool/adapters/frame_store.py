@@ -66,6 +66,15 @@ class FrameStore:
         self._put(path, buffer.getvalue())
         return path
 
+    def put_rows(self, table: str, key: str, rows: pd.DataFrame, by: Iterable[str]) -> None:
+        """Add rows to a partition, in place of those with the same values `by` some columns."""
+        parts = {"added": pa.Table.from_pandas(rows)}
+        with suppress(MissingPartition):
+            parts = {"stored": self._read_table(table, key), **parts}
+        joined = self._join(table, parts, None)
+        kept = joined.drop_duplicates(list(by), keep="last", ignore_index=True)
+        self.write(table, key, kept)
+
     def read(self, table: str, key: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the frame as it was written, its index included, or some of its columns.
 

@@ -1,10 +1,8 @@
-"""The ledger of promotions: every decision about who serves, one small file each, append-only."""
+"""The ledger of promotions: every decision about who serves, one file a member, append-only."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
 
 import pandas as pd
 
@@ -39,33 +37,23 @@ class Promotion:
     data_hash: str
     code_version: str
     dagster_run_id: str
-    replaced_version: str | None = None
     model_sha256: Mapping[str, str] = field(default_factory=dict)
 
     def repeats(self, decisions: pd.DataFrame) -> bool:
-        """Whether it is the latest decision over again; a rollback is an act of its own."""
+        """Whether it is the latest over again, or stands since a version was last appointed.
+
+        A rollback is an act of its own.
+        """
         if decisions.empty or self.decision == "rolled back":
             return False
-        names, latest = ("as_of", "data_hash", "model_version", "decision"), decisions.iloc[-1]
-        return all(
-            getattr(self, name) == (None if pd.isna(latest[name]) else latest[name])
-            for name in names
+        appointed = decisions["decision"].isin(APPOINTMENTS).to_numpy().nonzero()[0]
+        first = min(appointed.max(initial=-1) + 1, len(decisions) - 1)
+        names = ("as_of", "data_hash", "model_version", "decision")
+        own = [getattr(self, name) for name in names]
+        recent = decisions.iloc[first:].to_dict("records")
+        return any(
+            own == [None if pd.isna(row[name]) else row[name] for name in names] for row in recent
         )
-
-    def key(self, appointments: int = 0) -> str:
-        """Its partition, among a number of earlier appointments of its member.
-
-        The same decision on the same data, while the same version serves, has the same key.
-        """
-        what: list[str] = [
-            self.as_of.isoformat(),
-            self.data_hash,
-            str(self.replaced_version),
-            str(self.model_version),
-            self.decision,
-            str(appointments),
-        ]
-        return f"{self.member.partition_key}|{sha256(json.dumps(what).encode()).hexdigest()[:20]}"
 
 
 class Ledger:
@@ -81,25 +69,25 @@ class Ledger:
         It is dated after all that stands about its member: a batch is given its time when it is
         laid out, and somebody may have decided since.
         """
-        with self.store.lock(TABLE, promotion.member.partition_key):
-            last = self.of_member(promotion.member)
-            appointed = last["decision"].isin(APPOINTMENTS).sum() if len(last) else 0
-            key = promotion.key(int(appointed))
-            if self.store.exists(TABLE, key) or promotion.repeats(last):
+        member = promotion.member
+        with self.store.lock(TABLE, member.partition_key):
+            last = self.of_member(member)
+            if promotion.repeats(last):
                 return False
             if not last.empty:
                 after = last["decided_at_utc"].iloc[-1].tz_localize(UTC) + timedelta(microseconds=1)
                 decided = max(promotion.decided_at_utc, after.to_pydatetime())
                 promotion = replace(promotion, decided_at_utc=decided)
-            member = promotion.member
             about = {**vars(member), "model_name": model_name(member.name)}
             row = PROMOTIONS.row(about, vars(promotion))
-            self.store.write(TABLE, key, PROMOTIONS.frame([row]))
+            self.store.put_rows(
+                TABLE, member.partition_key, PROMOTIONS.frame([row]), PROMOTIONS.key
+            )
         return True
 
     def of_member(self, member: Member) -> pd.DataFrame:
         """Give all decisions about a member, oldest first; empty without columns if none."""
-        rows = self.store.read_all(TABLE, prefix=f"{member.partition_key}|")
+        rows = self.store.read_all(TABLE, prefix=member.partition_key)
         return rows if rows.empty else _oldest_first(rows).reset_index(drop=True)
 
     def by_member(self) -> "Decisions":

@@ -6,6 +6,7 @@ Each is given the data folder and the root of the Parquet files, which may lie e
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +15,10 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.moments import deadline_of, naive_utc
 from crypto_pool.domain.tables import (
+    CANDIDATE_SCORES,
     OUTCOMES,
     PREDICTIONS,
+    PROMOTIONS,
     REALISED_PERFORMANCE,
     SHADOW_OUTCOMES,
     SHADOW_PREDICTIONS,
@@ -60,5 +63,23 @@ def _tell_late(store: FrameStore, day: str, said: Table, came: Table) -> None:
     store.write(said.store_name, day, forecasts)
 
 
+def gather_rows(data_dir: Path, frames_root: str) -> None:
+    """Put decisions and scores, which had a file each, into one file a member.
+
+    A file goes once its rows are in the other; one that is damaged stays, and is named.
+    """
+    store = FrameStore(frames_root)
+    for table in (PROMOTIONS, CANDIDATE_SCORES):
+        name = table.store_name
+        single = [key for key in store.keys(name) if key.count("|") > 1]
+        for member, group in groupby(single, lambda key: key.rpartition("|")[0]):
+            keys = list(group)
+            rows, damaged = store.read_sound(name, keys=keys)
+            if len(rows):
+                store.put_rows(name, member, rows, table.key)
+            for key in sorted(set(keys) - damaged.keys()):
+                store.remove(name, key)
+
+
 # From a version to the next; 1.0.0 wrote the second.
-MIGRATIONS: Migrations = {2: rename_and_tell_late}
+MIGRATIONS: Migrations = {2: rename_and_tell_late, 3: gather_rows}

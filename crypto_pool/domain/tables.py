@@ -265,7 +265,7 @@ CANDIDATE_SCORES = Table(
         _DATA_HASH,
     ),
     key=(*MEMBER, "algorithm"),
-    partitioned_by=(*MEMBER, "algorithm"),
+    partitioned_by=MEMBER,
     remedy="run `crypto-pool train`",
 )
 PROMOTIONS = Table(

@@ -148,7 +148,6 @@ class Reviewer:
                 data_hash=champion.tags["data_hash"],
                 code_version=code_version(),
                 dagster_run_id=self.dagster_run_id,
-                replaced_version=champion.version,
             )
         )
 

@@ -35,7 +35,7 @@ def test_a_member_s_decisions_are_read_from_its_own_files(ledger):
     ledger.record(promotion("1", Member.parse("BTC_downtrend")))
     ledger.record(promotion("1", Member.parse("XBTC_uptrend")))
     store = ledger.store
-    with open(store.path(TABLE, promotion("1", ETH).key()), "wb") as file:
+    with open(store.path(TABLE, ETH.partition_key), "wb") as file:
         file.write(b"half a file")
     rows = ledger.of_member(BTC)
     assert list(map(tuple, rows[["symbol", "trend"]].to_numpy())) == [("BTC", "uptrend")]
@@ -70,6 +70,15 @@ def test_a_decision_stands_after_those_written_before_it(ledger):
     )
     assert Standing.of(rows, NOON + 2 * hour).serving == "2"
     assert not ledger.record(promotion("2", at=NOON + 3 * hour))
+
+
+def test_what_was_decided_since_a_version_was_appointed_is_decided_once(ledger):
+    """A build of an older date, done again, adds nothing; after another appointment it does."""
+    made = [promotion("1"), promotion("2", decision="kept"), promotion("3", decision="rejected")]
+    assert [ledger.record(one) for one in (*made, *made[1:])] == [True] * 3 + [False] * 2
+    assert ledger.record(promotion("9"))
+    assert [ledger.record(one) for one in made[1:]] == [True, True]
+    assert ledger.store.keys(TABLE) == [BTC.partition_key]
 
 
 def test_decisions_under_a_clock_that_stands_still_do_not_tie(ledger):
@@ -125,7 +134,7 @@ def test_a_damaged_decision_leaves_its_member_alone_without_a_ledger(ledger):
     ledger.record(promotion("1"))
     for version, hour in (("1", 0), ("2", 1)):
         ledger.record(promotion(version, ETH, at=NOON + timedelta(hours=hour)))
-    path = Path(ledger.store.path(TABLE, promotion("2", ETH, at=NOON).key(1)))
+    path = Path(ledger.store.path(TABLE, ETH.partition_key))
     path.write_bytes(path.read_bytes()[:-20])
     decisions = ledger.by_member()
     assert list(decisions) == [BTC]

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.migrations import gather_rows
 from crypto_pool.adapters.schema_version import known_version, open_data_folder, stored_version
 
 DAYS = ("2023-01-01", "2023-01-02", "2023-01-03")
@@ -21,6 +22,35 @@ def forecast(day: str, trend: str, status: str, made: str) -> dict:
         "status": status,
         "predicted_at_utc": pd.Timestamp(made),
     }
+
+
+ALGORITHMS = ("LightGBM", "RidgeClassifier")
+SINGLE = {
+    "promotions": [f"{number:020x}" for number in range(3)],
+    "candidate_scores": ALGORITHMS,
+}
+
+
+def single_files(store: FrameStore) -> None:
+    """Decisions and scores in a file each, as 1.0.0 left them; a column may hold nothing yet."""
+    for symbol in ("BTC", "ETH"):
+        own = {"symbol": symbol, "trend": "uptrend"}
+        for number, name in enumerate(SINGLE["promotions"]):
+            moment = pd.Timestamp(2023, 6, 1 + number)
+            row = {
+                **own,
+                "decided_at_utc": moment,
+                "model_version": str(number) if number else None,
+            }
+            store.write("promotions", f"{symbol}|uptrend|{name}", pd.DataFrame([row]))
+        for name in ALGORITHMS:
+            row = {**own, "algorithm": name, "brier_score": 0.2}
+            store.write("candidate_scores", f"{symbol}|uptrend|{name}", pd.DataFrame([row]))
+
+
+def rows_of(store: FrameStore, table: str) -> list[tuple]:
+    frame = store.read_all(table)
+    return sorted(map(tuple, frame.astype(object).where(frame.notna(), None).to_numpy()))
 
 
 @pytest.fixture(params=["below the data folder", "elsewhere"])
@@ -52,7 +82,7 @@ def store(frames_root, tmp_path) -> FrameStore:
 def test_a_late_forecast_of_1_0_0_is_late_in_a_column_of_its_own(store, frames_root, tmp_path):
     """Its status was late, or it was made after the day that follows its bar date."""
     open_data_folder(tmp_path, frames_root)
-    assert stored_version(tmp_path) == known_version() == 3
+    assert stored_version(tmp_path) == known_version() == 4
     rows = store.read_all("daily_predictions").set_index(["trend", "prediction_date"])
     assert set(rows["status"]) == {"active"}
     assert rows.loc["uptrend", "late"].tolist() == [True] * 3
@@ -69,5 +99,53 @@ def test_a_damaged_day_keeps_no_folder_closed(store, frames_root, tmp_path):
         pytest.skip("cut off on the disk")
     Path(store.path("daily_predictions", DAYS[0])).write_bytes(b"half")
     open_data_folder(tmp_path, frames_root)
-    assert stored_version(tmp_path) == 3
+    assert stored_version(tmp_path) == 4
     assert "late" in store.read("daily_predictions", DAYS[1])
+
+
+def test_decisions_and_scores_lie_in_one_file_a_member_as_they_were(store, frames_root, tmp_path):
+    single_files(store)
+    before = {table: rows_of(store, table) for table in SINGLE}
+    open_data_folder(tmp_path, frames_root)
+    for table, rows in before.items():
+        assert store.keys(table) == ["BTC|uptrend", "ETH|uptrend"]
+        assert rows_of(store, table) == rows
+
+
+@pytest.mark.parametrize("writes", range(14))
+def test_a_kill_while_files_are_gathered_loses_and_doubles_nothing(tmp_path, monkeypatch, writes):
+    """Done again it goes on, whichever write or removal was the last."""
+    (tmp_path / "schema_version").write_text("3\n")
+    store, done = FrameStore(str(tmp_path / "parquet")), []
+    single_files(store)
+    before = {table: rows_of(store, table) for table in SINGLE}
+    with monkeypatch.context() as dying:
+        for name in ("write", "remove"):
+            dying.setattr(FrameStore, name, dies_after(done, writes, getattr(FrameStore, name)))
+        with pytest.raises(KeyboardInterrupt):
+            gather_rows(tmp_path, str(tmp_path / "parquet"))
+    assert {table: sorted(set(rows_of(store, table))) for table in SINGLE} == before
+    open_data_folder(tmp_path, str(tmp_path / "parquet"))
+    for table, rows in before.items():
+        assert store.keys(table) == ["BTC|uptrend", "ETH|uptrend"]
+        assert rows_of(store, table) == rows
+
+
+def dies_after(done: list, writes: int, act):
+    def acts(*given):
+        if len(done) == writes:
+            raise KeyboardInterrupt
+        done.append(given[1:])
+        return act(*given)
+
+    return acts
+
+
+def test_a_damaged_decision_stays_where_it_is_and_is_named(store, frames_root, tmp_path):
+    single_files(store)
+    damaged = store.path("promotions", f"ETH|uptrend|{SINGLE['promotions'][1]}")
+    store._files.pipe_file(damaged, b"half")
+    open_data_folder(tmp_path, frames_root)
+    kept, faults = store.read_sound("promotions")
+    assert list(faults) == [f"ETH|uptrend|{SINGLE['promotions'][1]}"]
+    assert len(kept) == 5

@@ -326,15 +326,15 @@ def test_a_version_is_reproduced_from_its_stored_rows(pool):
     [
         ("picture", "calibration_roc_confusion", "ModelUnavailable"),
         ("run", "calibration_roc_confusion", "ModelUnavailable"),
-        ("score", "no score of LightGBM", "cannot be read as Parquet"),
+        ("scores", "leaderboard", "cannot be read as Parquet"),
         ("bars", "price_with_labels", "CorruptPartition"),
     ],
 )
 def test_what_is_shown_of_a_champion_bears_the_loss_of_a_part(pool, lost, part, fault):
     decision = pool.appoint(FIRST)
     store, registry, key = pool.store, pool.registry, MEMBER.partition_key
-    for name in ("LightGBM", "RidgeClassifier"):
-        store.write("candidate_scores", f"{key}|{name}", CANDIDATE_SCORES.frame([SCORE]))
+    scores = [{**SCORE, "algorithm": name} for name in ("LightGBM", "RidgeClassifier")]
+    store.write("candidate_scores", key, CANDIDATE_SCORES.frame(scores))
     resource = SimpleNamespace(
         store=store,
         registry=registry,
@@ -352,7 +352,7 @@ def test_what_is_shown_of_a_champion_bears_the_loss_of_a_part(pool, lost, part, 
     else:
         victim = {
             "picture": str(next(pool.folder.rglob(JUDGEMENT_FILE))),
-            "score": store.path("candidate_scores", f"{key}|LightGBM"),
+            "scores": store.path("candidate_scores", key),
             "bars": store.path("daily_bars", "AAA"),
         }[lost]
         Path(victim).unlink() if lost == "picture" else Path(victim).write_text("?")

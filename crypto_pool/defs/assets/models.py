@@ -126,7 +126,7 @@ def candidates(
             continue
         row = score_row(task, result)
         scores = CANDIDATE_SCORES.frame([row])
-        pool.store.write("candidate_scores", f"{key}|{task.algorithm}", scores)
+        pool.store.put_rows(CANDIDATE_SCORES.store_name, key, scores, CANDIDATE_SCORES.key)
         context.add_asset_metadata(
             {
                 **{k: value for k, value in row.items() if isinstance(value, str | float | int)},
@@ -210,14 +210,11 @@ def shown_champion(pool: PoolResource, decision: PromotionResult) -> dict[str, A
 
 
 def _leaderboard(pool: PoolResource, member: Member) -> dict[str, Any]:
-    prefix = f"{member.partition_key}|"
-    scores, damaged = pool.store.read_sound(CANDIDATE_SCORES.store_name, prefix=prefix)
+    scores = pool.store.read_all(CANDIDATE_SCORES.store_name, prefix=member.partition_key)
     if scores.empty:
         return {}
     rows = scores.sort_values("brier_score").to_dict("records")
-    table = shown_table(CANDIDATE_SCORES, rows, first=TELLING, without=MEMBER)
-    faults = {f"no score of {key.removeprefix(prefix)}": str(why) for key, why in damaged.items()}
-    return {"leaderboard": table, **faults}
+    return {"leaderboard": shown_table(CANDIDATE_SCORES, rows, first=TELLING, without=MEMBER)}
 
 
 def _serving_metadata(pool: PoolResource, decision: PromotionResult) -> dict[str, Any]:

@@ -137,10 +137,9 @@ def _with_baseline(
 
 def _were_unscored(task: PromotionTask, key: str) -> bool:
     """Whether algorithms were tried on these rows and none could be scored, which is a result."""
-    name = CANDIDATE_SCORES.store_name
-    keys = task.store.keys(name, prefix=f"{task.member.partition_key}|")
-    rows = [task.store.read(name, known).iloc[0] for known in keys]
-    return any(row["data_hash"] == key and row["status"] == "unscored" for row in rows)
+    rows = task.store.read_all(CANDIDATE_SCORES.store_name, prefix=task.member.partition_key)
+    found = rows.to_dict("records")
+    return any(row["data_hash"] == key and row["status"] == "unscored" for row in found)
 
 
 def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
@@ -178,7 +177,6 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
             data_hash=data_hash(task.table),
             code_version=training_version(),
             dagster_run_id=task.dagster_run_id,
-            replaced_version=before,
             model_sha256={} if winner is None or version is None else dict(winner.model_hashes),
         )
     )
