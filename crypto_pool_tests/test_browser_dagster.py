@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 import psutil
@@ -16,12 +17,13 @@ from playwright.sync_api import Browser, Page, expect
 from crypto_pool.defs.assets.models import candidate_key
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool_tests.browser import PATIENCE_MS, browser
-from crypto_pool_tests.conftest import PATIENCE_SECONDS
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 from crypto_pool_tests.running_pool import Services, materialised
 from drills import foreign_pages, loopback
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.long
+DAY = date(2023, 6, 30)
 LOCATION = {
     "repositoryName": "__repository__",
     "repositoryLocationName": "crypto_pool.definitions",
@@ -43,7 +45,7 @@ query Repository($selector: RepositorySelector!) {
 
 @pytest.fixture(scope="module")
 def services(new_pool) -> Iterator[Services]:
-    running = Services(new_pool(symbols="BTC,ETH", workers="2"))
+    running = Services(new_pool(symbols="BTC,ETH", workers="2", sandbox_predictability="0.5"))
     running.wait_for(f"http://127.0.0.1:{running.dagster}/server_info")
     running.wait_for(f"http://127.0.0.1:{running.mlflow}/health")
     yield running
@@ -162,6 +164,46 @@ def test_any_partitions_of_any_algorithms_are_built(services: Services, corners:
     assert {key: partitions for key, partitions in made.items() if partitions} == {
         key.to_user_string(): CORNERS for key in CHOSEN
     }, services.log()
+
+
+@pytest.fixture(scope="module")
+def trained(services: Services, corners: str) -> PoolFolder:
+    """The pool, once a command has trained and forecast in it in a process of its own."""
+    services.wait_until(lambda: services.is_done(corners), f"{CHOSEN} of {CORNERS}")
+    links = {"page_url": "pool", "mlflow_url": "mlflow"}
+    at = {link: f"http://127.0.0.1:{services.ports[name]}" for link, name in links.items()}
+    pool = PoolFolder(services.pool.home, {**services.pool.settings, **at})
+    built = pool.build_few(DAY)
+    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    return pool
+
+
+def test_the_home_page_shows_the_runs_of_a_command(
+    services: Services, trained: PoolFolder, page: Page
+) -> None:
+    page.goto(f"http://127.0.0.1:{services.dagster}/")
+    expect(page).to_have_url(re.compile("/overview"))
+    page.get_by_role("link", name="predict_day").click()
+    page.locator("a[href$='/jobs/predict_day/runs']").click()
+    expect(page.get_by_text("Success").first).to_be_visible()
+
+
+def test_a_champion_leads_to_its_version_and_to_its_page(
+    services: Services, trained: PoolFolder, page: Page
+) -> None:
+    serving = trained.table("champions").iloc[0]
+    symbol, trend = serving["symbol"], serving["trend"]
+    name, version = f"{symbol}_{trend}", serving["model_version"]
+    partition = f"view=partitions&partition={symbol}%7C{trend}"
+    page.goto(f"http://127.0.0.1:{services.dagster}/assets/champion?{partition}")
+    for address, heading in (
+        (f":{services.mlflow}/#/models/{name}_model/versions/{version}", f"{name}_model"),
+        (f":{services.ports['pool']}/members/{name}.html", "Price, forecasts"),
+    ):
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name=address).click()
+        expect(opened.value.get_by_text(heading).first).to_be_visible()
+        opened.value.close()
 
 
 def test_up_listens_on_loopback_only_and_answers_to_no_foreign_name(services: Services):

@@ -14,10 +14,12 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.prediction_tables import query
 from crypto_pool.domain.standing import Standing
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.running_pool import Services
+from crypto_pool_tests.test_sql_cookbook import QUERIES
 from crypto_pool_tests.wheel import build_wheel, install_wheel
 
 COMMANDS = [
@@ -145,6 +147,9 @@ def test_every_command_runs_in_the_order_of_the_page(pool):
     assert "predictions are equal" in said["crypto-pool reproduce ETH_uptrend 1"]
     scored = "SELECT 'scored' FROM prediction_outcomes WHERE prediction_date = '2021-08-31'"
     assert run(f'crypto-pool query "{scored}"', scored).count("scored") > 1
+    for sql in QUERIES:
+        found = query(pool.home / "dagster_home" / "data", sql.replace("BTC", ONE))
+        assert len(found) > 0, sql
     made = pool.home / "dagster_home" / "dagster.yaml"
     assert made.read_text() == (ROOT / "dagster_home" / "dagster.yaml").read_text()
 
