@@ -80,6 +80,7 @@ def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
     expect(page.get_by_label("Synthetic data")).to_be_visible()
     expect(page.get_by_text("the reference says 55 %")).to_be_visible()
     move = page.get_by_role("region", name="Expected move in 10 days")
+    expect(move).to_contain_text("Of SMA10, the mean of the last ten closes")
     expect(move).to_contain_text("+2 % (\N{MINUS SIGN}7 to +12 %)")
     latest = page.get_by_role("region", name="Latest forecasts").locator("tbody tr")
     expect(latest.first).to_contain_text("2026-11-23")
