@@ -22,7 +22,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import members_due
-from crypto_pool.domain.tables import CANDIDATE_SCORES, PREDICTIONS
+from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.domain.training import TrainingTable, data_hash
 from crypto_pool.errors import CryptoPoolError
 from crypto_pool.replay.market import Market
@@ -38,7 +38,7 @@ from crypto_pool.workflow.promotion.promoting import promote_members
 from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.pulling import has_bars
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
-from crypto_pool.workflow.training import TrainingTask, member_table, score_row, train_candidates
+from crypto_pool.workflow.training import TrainingTask, keep_score, member_table, train_candidates
 from crypto_pool.workflow.warm_up import warm_up_worker
 
 RUN_ID = "replay"
@@ -147,9 +147,7 @@ class PoolLife:
             if isinstance(result, Failure):
                 self._fail(day, f"{task.member.name} {task.algorithm}: {result.reason}")
                 continue
-            key = f"{task.member.partition_key}|{task.algorithm}"
-            scores = CANDIDATE_SCORES.frame([score_row(task, result)])
-            self.store.write(CANDIDATE_SCORES.store_name, key, scores)
+            keep_score(self.store, task, result)
         self._promote(tables, day, now)
 
     def _tables(self, members: list[Member], day: date) -> Mapping[Member, TrainingTable]:

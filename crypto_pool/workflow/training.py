@@ -24,7 +24,7 @@ from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, served_rows, training_table
-from crypto_pool.errors import MissingFeatures, UnscoredCandidate
+from crypto_pool.errors import CorruptPartition, MissingFeatures, UnscoredCandidate
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.history import require_unbroken
 from crypto_pool.workflow.isolation import Failure, map_isolated
@@ -76,6 +76,24 @@ def score_row(task: TrainingTask, outcome: TrainedCandidate | Unscored) -> dict[
     return CANDIDATE_SCORES.row(
         {"status": "scored", "run_id": outcome.run_id}, own, outcome.metrics
     )
+
+
+def keep_score(
+    store: FrameStore, task: TrainingTask, outcome: TrainedCandidate | Unscored
+) -> dict[str, Any]:
+    """Put a candidate's row beside its member's others, and return it.
+
+    A damaged file of scores is made anew: training is what mends it.
+    """
+    row = score_row(task, outcome)
+    name, key = CANDIDATE_SCORES.store_name, task.member.partition_key
+    scores = CANDIDATE_SCORES.frame([row])
+    with store.lock(name, key):
+        try:
+            store.put_rows(name, key, scores, CANDIDATE_SCORES.key)
+        except CorruptPartition:
+            store.write(name, key, scores)
+    return row
 
 
 def member_table(

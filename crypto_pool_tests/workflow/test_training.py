@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.features import build_features
@@ -18,6 +19,8 @@ from crypto_pool.domain.training import TrainingTable, prediction_input, trainin
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import (
     TrainingTask,
+    Unscored,
+    keep_score,
     reuse_candidate,
     score_row,
     train_candidate,
@@ -142,3 +145,18 @@ def test_what_is_forecast_and_how_it_is_calibrated_makes_another_training(table,
         for settings in ({}, {"calibration": "platt"}, {"target": "sma_shift"})
     }
     assert len(keys) == 3
+
+
+def test_a_damaged_file_of_scores_is_made_anew_by_the_next_training(
+    table: TrainingTable, tmp_path: Path
+) -> None:
+    store = FrameStore(str(tmp_path / "frames"))
+    task = task_of(table, ModelRegistry("", ""))
+    other = replace(task, algorithm="LightGBM")
+    for one in (task, other, task):
+        keep_score(store, one, Unscored("one class"))
+    kept = store.read("candidate_scores", "BTC|uptrend")
+    assert list(kept["algorithm"]) == ["LightGBM", "KNeighbors"]
+    Path(store.path("candidate_scores", "BTC|uptrend")).write_bytes(b"PAR1 cut off")
+    keep_score(store, other, Unscored("one class"))
+    assert list(store.read("candidate_scores", "BTC|uptrend")["algorithm"]) == ["LightGBM"]

@@ -31,8 +31,8 @@ from crypto_pool.workflow.pulling import is_too_young
 from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
+    keep_score,
     member_table,
-    score_row,
     train_candidates,
 )
 
@@ -124,9 +124,7 @@ def candidates(
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
             record_failure(context, asset_key, key, result.reason)
             continue
-        row = score_row(task, result)
-        scores = CANDIDATE_SCORES.frame([row])
-        pool.store.put_rows(CANDIDATE_SCORES.store_name, key, scores, CANDIDATE_SCORES.key)
+        row = keep_score(pool.store, task, result)
         context.add_asset_metadata(
             {
                 **{k: value for k, value in row.items() if isinstance(value, str | float | int)},
