@@ -144,11 +144,9 @@ def _ask(data_dir: Path, sql: str, fetch: "Callable[[duckdb.DuckDBPyRelation], T
             # Some statements answer nothing; an empty answer is false too.
             return fetch(connection.sql("SELECT 'done' AS answer") if answer is None else answer)
     except duckdb.Error as fault:
-        from crypto_pool.domain.tables import TABLES
-
         raise QueryError(
-            f"{LINK_NAME} refused the query: {fault}; the file is for reading only and has "
-            f"the tables {', '.join(TABLES)}; `DESCRIBE table` lists a table's columns"
+            f"{LINK_NAME} refused the query: {fault}; the file is for reading only: `SHOW TABLES` "
+            "lists its tables, `DESCRIBE table` a table's columns"
         ) from fault
 
 
