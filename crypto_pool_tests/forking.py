@@ -1,9 +1,9 @@
 """Processes forked from one that has imported the libraries, each with a fresh crypto_pool.
 
 To start Python and to import Dagster, MLflow and scikit-learn takes five processor seconds, more
-than most commands work. One server a test session does it once, when it is first asked. It never
-imports crypto_pool: what that reads of the environment, each process reads anew. What tests how a
-process starts, its imports or what they print takes a process of its own.
+than most commands work. One server a test session does it once, at the beginning or when it is
+first asked. It never imports crypto_pool: what that reads of the environment, each process reads
+anew. What tests how a process starts, its imports or what they print takes a process of its own.
 """
 
 import atexit
@@ -96,14 +96,17 @@ COMMAND: Target = ("script", str(Path(sys.executable).with_name("crypto-pool")))
 
 
 @contextlib.contextmanager
-def fork_server() -> Iterator[None]:
-    """Keep a server for this process and all below it, to be found by their environment."""
+def fork_server(*, at_once: bool = False) -> Iterator[None]:
+    """Keep a server for this process and all below it, to be found by their environment.
+
+    It imports the libraries `at_once`, or else when it is first asked.
+    """
     with tempfile.TemporaryDirectory() as folder, socket.socket(*_KIND) as listener:
         os.environ[ADDRESS] = f"{folder}/server"
         listener.bind(os.environ[ADDRESS])
         listener.listen(64)
         server = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(listener.fileno())],
+            [sys.executable, "-m", __name__, str(listener.fileno()), *["at once"] * at_once],
             cwd=Path(__file__).parents[1],
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
             stdin=subprocess.PIPE,  # its end tells the server that we are gone
@@ -172,15 +175,20 @@ def serve(listener: socket.socket) -> None:
         if sys.stdin in ready:
             return
         connection, _ = listener.accept()
-        for name in LIBRARIES:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+        import_libraries()
         gc.freeze()  # a collection in a forked process would copy what all share
         if os.fork() == 0:
             listener.close()
             look_after_one(connection)
             return
         connection.close()
+
+
+def import_libraries() -> None:
+    """Import what processes are forked to have; the second time costs nothing."""
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def look_after_one(connection: socket.socket) -> None:
@@ -242,4 +250,6 @@ def _end(code: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[2:]:
+        import_libraries()
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -77,6 +77,7 @@ def built(new_pool, tmp_path_factory):
         bars.loc[first:].to_csv(market / f"{symbol}.csv")
     (market / "BAD.csv").write_text("date,open\n2023-01-01,1\n")
     pool = new_pool(
+        with_stores=True,
         symbols="AAA,SHORT,BAD,YOUNG,EEE",
         provider="directory",
         market_data_dir=str(market),

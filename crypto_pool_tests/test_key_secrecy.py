@@ -128,6 +128,7 @@ def metered_pool(new_pool, *coins: str) -> Iterator[tuple[SandboxMarketServer, P
     market = SandboxMarketServer(MARKET.bars, UNLIMITED, lambda: noon, api_key=KEY)
     with serving(market) as url:
         pool = new_pool(
+            with_stores=True,
             symbols=",".join(coins),
             provider="alpha_vantage",
             alpha_vantage_api_key=KEY,

@@ -76,6 +76,7 @@ def open_exchange(new_pool, *coins: str) -> Iterator[tuple[ExchangeSandbox, obje
         yield (
             sandbox,
             new_pool(
+                with_stores=True,
                 symbols="AAA,EEE,GONE",
                 provider="exchange",
                 exchange_url=url,
@@ -290,7 +291,9 @@ def test_provider_indicators_stop_at_the_quota_and_go_on_the_next_day(new_pool, 
     market = SandboxMarketServer(MARKET.bars, UNLIMITED)
     with serving(market) as url:
         settings = metered(url, tmp_path)
-        pool = new_pool(**settings, symbols="AAA,EEE", indicator_source="provider")
+        pool = new_pool(
+            with_stores=True, **settings, symbols="AAA,EEE", indicator_source="provider"
+        )
         for now, coin in ((NOON, "AAA"), (NOON + timedelta(hours=25), "EEE")):
             market.now = lambda now=now: now
             pool.settings["simulated_now"] = now.isoformat()

@@ -31,11 +31,9 @@ from crypto_pool.recovery import (
     worker_of,
 )
 from crypto_pool.settings import Settings
-from crypto_pool_tests.adapters.conftest import empty_store  # a fixture
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 from drills._engines import free_port
 
-__all__ = ["empty_store"]
 GONE = str(Owner(socket.gethostname(), 999_999_999, 1))
 LAUNCHED = {CODE_SERVER_TAG: '{"host": "localhost", "socket": "/tmp/code-server"}'}
 

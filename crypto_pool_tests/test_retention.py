@@ -26,14 +26,13 @@ from crypto_pool.workflow.retention import (
 )
 from crypto_pool_tests.adapters.conftest import (  # fixtures
     candidate_fit,
-    empty_store,
     fitted,
     labels,
     registry,
     rows,
 )
 
-__all__ = ["candidate_fit", "empty_store", "fitted", "labels", "registry", "rows"]
+__all__ = ["candidate_fit", "fitted", "labels", "registry", "rows"]
 MEMBER = "BTC_uptrend"
 LATER = datetime.now(UTC) + timedelta(days=1)
 EARLIER = datetime.now(UTC) - timedelta(days=1)

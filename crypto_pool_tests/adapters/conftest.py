@@ -55,16 +55,6 @@ def fitted(rows: pd.DataFrame, labels: np.ndarray) -> Callable[[str], Any]:
     return fit
 
 
-@pytest.fixture(scope="session")
-def empty_store(built_once: Callable[..., Path]) -> bytes:
-    """Give the bytes of an SQLite store that `prepare` made, to spare each test its schema."""
-
-    def build(folder: Path) -> None:
-        ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts")).prepare()
-
-    return (built_once("store", build) / "mlflow.db").read_bytes()
-
-
 @pytest.fixture
 def registry(tmp_path: Path, empty_store: bytes) -> ModelRegistry:
     (tmp_path / "mlflow.db").write_bytes(empty_store)
