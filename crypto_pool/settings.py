@@ -168,7 +168,7 @@ class Settings(Groups, BaseSettings):
         )
 
     @property
-    def asked_symbols(self) -> tuple[str, ...] | None:
+    def chosen_symbols(self) -> tuple[str, ...] | None:
         """The coins somebody asked for; None where the default stands."""
         return self.symbols if "symbols" in self.model_fields_set else None
 

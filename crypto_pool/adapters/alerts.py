@@ -133,8 +133,8 @@ class Alerts:
         try:
             channel.send(text)
         except Exception as fault:  # a stranger's code: the other channels are told
-            said = self.redact(f"{type(fault).__name__}: {fault}")
-            logger.error("alert channel %s failed (%s); it is told again", channel.name, said)
+            reason = self.redact(f"{type(fault).__name__}: {fault}")
+            logger.error("alert channel %s failed (%s); it is told again", channel.name, reason)
             return False
         return True
 

@@ -102,20 +102,20 @@ def _check_workers(
             f"the Dask scheduler {scheduler} has no worker after {seconds:g} s; start some with "
             f"`dask worker {scheduler} --nthreads 1`"
         ) from None
-    for worker, found in client.run(same, on_error="return").items():
-        if isinstance(found, Exception):
+    for worker, versions in client.run(same, on_error="return").items():
+        if isinstance(versions, Exception):
             raise WorkersUnavailable(
-                f"Dask worker {worker} cannot run this pool's code ({found}); install {PACKAGE} "
+                f"Dask worker {worker} cannot run this pool's code ({versions}); install {PACKAGE} "
                 f"{expected[PACKAGE]} there"
             )
-        _refuse_others(expected, found, worker)
+        _refuse_others(expected, versions, worker)
 
 
-def _refuse_others(expected: Mapping[str, str], found: Mapping[str, str], worker: str) -> None:
+def _refuse_others(expected: Mapping[str, str], installed: Mapping[str, str], worker: str) -> None:
     differing = [
-        f"{name} {found.get(name, NOT_INSTALLED)} instead of {wanted}"
+        f"{name} {installed.get(name, NOT_INSTALLED)} instead of {wanted}"
         for name, wanted in expected.items()
-        if found.get(name, NOT_INSTALLED) != wanted
+        if installed.get(name, NOT_INSTALLED) != wanted
     ]
     if differing:
         raise WorkersUnavailable(

@@ -55,9 +55,9 @@ def extension_codes() -> dict[str, str]:
 
 
 @cache
-def _load(asked: Extensions) -> dict[str, str]:
+def _load(extensions: Extensions) -> dict[str, str]:
     faults: dict[str, str] = {}
-    for origin, offer in _offers(asked):
+    for origin, offer in _offers(extensions):
         try:
             offered = list(offer())
         except (Exception, SystemExit) as fault:  # a stranger's code: it is named, and left out
@@ -72,14 +72,14 @@ def _load(asked: Extensions) -> dict[str, str]:
     return faults
 
 
-def _offers(asked: Extensions) -> Iterator[tuple[str, Offer]]:
+def _offers(extensions: Extensions) -> Iterator[tuple[str, Offer]]:
     """Yield each module with what gives the things it offers, by their group."""
     installed = entry_points()  # reads a file of each installed package
     for group in GROUPS:
         for point in installed.select(group=f"crypto_pool.{group}"):
             yield point.module, partial(_thing_of, group, point)
-    for name in asked.modules:
-        yield name, partial(_things_in, name, asked.home)
+    for name in extensions.modules:
+        yield name, partial(_things_in, name, extensions.home)
 
 
 def _thing_of(group: str, point: EntryPoint) -> Iterator[tuple[str, Any]]:
@@ -91,8 +91,8 @@ def _things_in(name: str, home: str) -> Iterator[tuple[str, Any]]:
     if home and home not in sys.path:
         sys.path.append(home)
     kinds = {kind: group for group, kind in _kinds().items()}
-    found = {id(thing): thing for thing in vars(import_module(name)).values()}
-    offered = [(kinds[type(thing)], thing) for thing in found.values() if type(thing) in kinds]
+    things = {id(thing): thing for thing in vars(import_module(name)).values()}
+    offered = [(kinds[type(thing)], thing) for thing in things.values() if type(thing) in kinds]
     if not offered:
         raise InvalidSetting(f"it offers nothing: {', '.join(one.__name__ for one in kinds)}")
     yield from offered

@@ -104,9 +104,9 @@ class FrameStore:
     def marks(self, table: str, prefix: str = "") -> dict[str, str]:
         """Return by key what tells a partition, as it is now, from all it was; nothing is read."""
         return {
-            key: "-".join(str(told[name]) for name in _MARKS if name in told)
-            + ("" if "ino" in told else str(told.get("created")))
-            for key, told in self._list(table, prefix, detail=True)
+            key: "-".join(str(entry[name]) for name in _MARKS if name in entry)
+            + ("" if "ino" in entry else str(entry.get("created")))
+            for key, entry in self._list(table, prefix, detail=True)
         }
 
     def read_all(self, table: str, key_column: str | None = None, prefix: str = "") -> pd.DataFrame:
@@ -260,8 +260,8 @@ class FrameStore:
         try:
             # Of small files `read_table` takes ten times as long, most of it by its threads.
             file = pq.ParquetFile(pa.BufferReader(content))
-            found = file.read(columns and list(columns), use_threads=False)
-            return found.select(list(columns)) if columns else found
+            stored = file.read(columns and list(columns), use_threads=False)
+            return stored.select(list(columns)) if columns else stored
         except (pa.ArrowException, ValueError, OSError, KeyError) as fault:  # a column it lacks
             raise CorruptPartition(
                 f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
@@ -273,15 +273,15 @@ class FrameStore:
         self._files.invalidate_cache()
         try:
             with self._answering():
-                found = self._files.ls(f"{self._root}/{table}", detail=detail)
+                entries = self._files.ls(f"{self._root}/{table}", detail=detail)
         except FileNotFoundError:
             return
-        for one in found:
-            told = one if detail else {"name": one}
-            name = str(told["name"]).rstrip("/").rsplit("/", 1)[-1]
+        for one in entries:
+            details = one if detail else {"name": one}
+            name = str(details["name"]).rstrip("/").rsplit("/", 1)[-1]
             key = unquote(name.removesuffix(_SUFFIX))
             if name.endswith(_SUFFIX) and not name.startswith(".") and key.startswith(prefix):
-                yield key, told
+                yield key, details
 
     @contextmanager
     def _answering(self, *, may_lack: bool = True) -> Iterator[None]:

@@ -21,14 +21,14 @@ def tell_day(file: Path, url: str, what: Literal["published", "failed"], day: da
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
         try:
-            told: dict[str, str] = json.loads(file.read_text())
+            days: dict[str, str] = json.loads(file.read_text())
         except (FileNotFoundError, ValueError):  # at worst a day is told twice
-            told = {}
-        if f"{day}" <= max(told.get(what, ""), told.get("published", "")):
+            days = {}
+        if f"{day}" <= max(days.get(what, ""), days.get("published", "")):
             return
         if what == "failed":
             parts = urlsplit(url)
             url = parts._replace(path=f"{parts.path.rstrip('/')}/fail").geturl()
         if is_taken("GET", url, "CRYPTO_POOL_HEARTBEAT_URL"):
             with replacing(file) as beside:
-                beside.write_text(json.dumps({**told, what: f"{day}"}))
+                beside.write_text(json.dumps({**days, what: f"{day}"}))

@@ -39,14 +39,14 @@ def rename_and_tell_late(data_dir: Path, frames_root: str) -> None:
             rows = store.read(REALISED_PERFORMANCE.store_name, day)
             if set(RENAMED) & set(rows):
                 store.write(REALISED_PERFORMANCE.store_name, day, rows.rename(columns=RENAMED))
-    for said, came in ((PREDICTIONS, OUTCOMES), (SHADOW_PREDICTIONS, SHADOW_OUTCOMES)):
-        for day in store.keys(said.store_name):
+    for forecasts, outcomes in ((PREDICTIONS, OUTCOMES), (SHADOW_PREDICTIONS, SHADOW_OUTCOMES)):
+        for day in store.keys(forecasts.store_name):
             with suppress(CorruptPartition):
-                _tell_late(store, day, said, came)
+                _tell_late(store, day, forecasts, outcomes)
 
 
-def _tell_late(store: FrameStore, day: str, said: Table, came: Table) -> None:
-    forecasts = store.read(said.store_name, day)
+def _tell_late(store: FrameStore, day: str, forecast_table: Table, outcome_table: Table) -> None:
+    forecasts = store.read(forecast_table.store_name, day)
     if "late" in forecasts or not {"status", "predicted_at_utc"} <= set(forecasts):
         return
     made = pd.to_datetime(forecasts["predicted_at_utc"])
@@ -54,13 +54,15 @@ def _tell_late(store: FrameStore, day: str, said: Table, came: Table) -> None:
         forecasts["status"] == "late"
     )
     forecasts = forecasts.assign(late=late, status=forecasts["status"].replace("late", "active"))
-    if store.exists(came.store_name, day):
-        outcomes = store.read(came.store_name, day)
+    if store.exists(outcome_table.store_name, day):
+        outcomes = store.read(outcome_table.store_name, day)
         if not outcomes.empty and "late" not in outcomes:
-            told = forecasts[[*came.key, "late", "status"]]
-            joined = outcomes.drop(columns="status", errors="ignore").merge(told, "left", came.key)
-            store.write(came.store_name, day, joined)
-    store.write(said.store_name, day, forecasts)
+            columns = forecasts[[*outcome_table.key, "late", "status"]]
+            joined = outcomes.drop(columns="status", errors="ignore").merge(
+                columns, "left", outcome_table.key
+            )
+            store.write(outcome_table.store_name, day, joined)
+    store.write(forecast_table.store_name, day, forecasts)
 
 
 def gather_rows(data_dir: Path, frames_root: str) -> None:

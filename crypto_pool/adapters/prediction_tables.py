@@ -98,8 +98,8 @@ def noted_sources(data_dir: Path) -> Sources:
 
 
 def _mark(path: Path) -> list[str | int]:
-    told = path.stat()
-    return [path.name, told.st_mtime_ns, told.st_ino, told.st_size]
+    stat = path.stat()
+    return [path.name, stat.st_mtime_ns, stat.st_ino, stat.st_size]
 
 
 def remove_old_publications(data_dir: Path, keep: int = KEPT) -> int:

@@ -149,12 +149,12 @@ def _registered(
 
 
 def _columns(connection: "duckdb.DuckDBPyConnection", database: str, table: str) -> list[str]:
-    found = connection.execute(
+    result = connection.execute(
         "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND table_name = ? "
         "ORDER BY column_index",
         [database, table],
     )
-    return [str(name) for (name,) in found.fetchall()]
+    return [str(name) for (name,) in result.fetchall()]
 
 
 def create_statements(table: Table) -> list[str]:

@@ -171,16 +171,16 @@ class RequestBudget:
         """Who has to wait, and until when the first of them; who waits in vain."""
         daily = self.plan.per_day or _NO_LIMIT
         waiting = {item: requests for item, requests in deferred.items() if requests <= daily}
-        said = ""
+        text = ""
         if waiting:
             free_at = self._free_at(next(iter(waiting.values())), used)
-            said += f", these wait until {free_at:%Y-%m-%d %H:%M} UTC: {', '.join(waiting)}"
+            text += f", these wait until {free_at:%Y-%m-%d %H:%M} UTC: {', '.join(waiting)}"
         for item in deferred.keys() - waiting.keys():
-            said += (
+            text += (
                 f"; {item} needs {deferred[item]} requests, more than the plan allows in a day: "
                 "choose a larger plan or CRYPTO_POOL_INDICATOR_SOURCE=local"
             )
-        return said
+        return text
 
     def _free_at(self, requests: int, used: int) -> datetime:
         """When so many requests can be sent, if `used` others are sent now."""

@@ -81,7 +81,7 @@ def read_answer(path: Path) -> bytes:
         noted = json.loads(head)["sha256"]
     except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, TypeError) as fault:
         raise CorruptPartition(f"{path} is no stored answer ({fault}); delete it") from fault
-    found = hashlib.sha256(body).hexdigest()
-    if found != noted:
-        raise CorruptPartition(f"{path}: SHA-256 is {found}, noted {noted}; delete it")
+    digest = hashlib.sha256(body).hexdigest()
+    if digest != noted:
+        raise CorruptPartition(f"{path}: SHA-256 is {digest}, noted {noted}; delete it")
     return body

@@ -102,10 +102,10 @@ def restore_backup(source: Path, folders: PoolFolders, bounds: Bounds | None = N
 
 
 def _require_empty(folders: PoolFolders) -> None:
-    found = next(_state(folders), None)
-    if found is not None:
+    occupant = next(_state(folders), None)
+    if occupant is not None:
         raise BackupError(
-            f"{found} exists, and a backup is restored into an empty pool only: set "
+            f"{occupant} exists, and a backup is restored into an empty pool only: set "
             "DAGSTER_HOME and CRYPTO_POOL_DATA_DIR to new folders, or move the old ones away"
         )
 

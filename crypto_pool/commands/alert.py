@@ -32,17 +32,17 @@ def alert(
         home = settings.dagster_home.resolve().name
         text = f"test of the alerts of the pool {home}: whoever reads this is told of incidents"
         alerts.tell([Alert(f"test:{settings.now().isoformat()}", text)])
-    told = alerts.recent()[-LATEST:]
-    is_refused = test and told[-1].is_pending
+    latest = alerts.recent()[-LATEST:]
+    is_refused = test and latest[-1].is_pending
     rows = [
         {"told_at_utc": one.told_at_utc[:16], "sent": not one.is_pending, "text": one.text}
-        for one in told
+        for one in latest
     ]
     answer = (
         "The webhook did not take it; it is offered again with the next alert."
         if is_refused
         else "The webhook took it."
     )
-    show(as_json, [vars(one) for one in told], answer if test else rows)
+    show(as_json, [vars(one) for one in latest], answer if test else rows)
     if is_refused:
         raise typer.Exit(ExitCode.PROVIDER)

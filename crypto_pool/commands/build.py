@@ -54,7 +54,7 @@ def demo(
     from crypto_pool.settings import load_settings
 
     settings = chosen_settings(symbols, "sandbox")
-    if settings.asked_symbols is None:
+    if settings.chosen_symbols is None:
         settings = chosen_settings(DEMO_SYMBOLS, "sandbox")
     first = _write_demo_home(settings, days)
     load_settings.cache_clear()

@@ -36,16 +36,16 @@ def rollback(
     from crypto_pool.workflow.promotion.rolling_back import roll_back
 
     settings = chosen_settings()
-    found, store, registry = _open(settings, member)
+    one, store, registry = _open(settings, member)
     day = settings.last_closed()
-    done = roll_back(store, registry, found, to, day, settings.now())
+    done = roll_back(store, registry, one, to, day, settings.now())
     speak = messages(as_json).print
-    speak(done.told)
+    speak(done.summary)
     with open_instance(settings) as instance:
         report = run_layers(instance, settings, day, (PUBLICATION,), speak)
     if as_json:
-        told = {"member": found.name, "serves": done.after, "replaced": done.before}
-        print_json({**told, "failures": report.failures})
+        result = {"member": one.name, "serves": done.after, "replaced": done.before}
+        print_json({**result, "failures": report.failures})
     if report.failures:
         speak("\n".join(report.failures), markup=False)
         raise typer.Exit(ExitCode.MEMBERS_FAILED)
@@ -60,11 +60,11 @@ def explain(
 ) -> None:
     """Show what a champion, or one of its forecasts, rests on."""
     settings = chosen_settings()
-    found, store, registry = _open(settings, member)
+    one, store, registry = _open(settings, member)
     if date is not None:
-        _explain_day(store, found, chosen_date(date, settings).isoformat(), as_json)
+        _explain_day(store, one, chosen_date(date, settings).isoformat(), as_json)
     else:
-        _explain_champion(store, registry, found, as_json)
+        _explain_champion(store, registry, one, as_json)
 
 
 def reproduce(
@@ -79,14 +79,14 @@ def reproduce(
     from crypto_pool.workflow.reproducing import reproduce as train_again
 
     settings = chosen_settings()
-    found, store, registry = _open(settings, member)
-    done = train_again(store, registry, found, version)
-    said = "equal" if done.is_equal else "NOT equal"
+    one, store, registry = _open(settings, member)
+    done = train_again(store, registry, one, version)
+    verdict = "equal" if done.is_equal else "NOT equal"
     by_other = "The version was trained by other code than the code at hand."
     show(
         as_json,
-        {**vars(done), "member": found.name, "equal": done.is_equal},
-        f"{found.name} version {version}, {done.algorithm}: predictions are {said} on "
+        {**vars(done), "member": one.name, "equal": done.is_equal},
+        f"{one.name} version {version}, {done.algorithm}: predictions are {verdict} on "
         f"{done.rows} rows (largest difference {done.largest_difference:.2g})",
         *([by_other] if done.trained_by_other_code else []),
     )
@@ -110,31 +110,31 @@ def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRe
     return member, FrameStore(settings.frames_root), registry
 
 
-def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) -> None:
+def _explain_day(store: "FrameStore", member: "Member", day: str, as_json: bool) -> None:
     import pandas as pd
     import pyarrow as pa
 
     is_stored = store.exists("daily_predictions", day)
     rows = store.read("daily_predictions", day) if is_stored else pd.DataFrame()
     if not rows.empty:
-        rows = rows[(rows["symbol"] == found.symbol) & (rows["trend"] == str(found.trend))]
+        rows = rows[(rows["symbol"] == member.symbol) & (rows["trend"] == str(member.trend))]
     if rows.empty:
         raise ModelUnavailable(
-            f"{found.name} has no prediction for {day}: "
+            f"{member.name} has no prediction for {day}: "
             f"make it with `crypto-pool predict --date {day}`"
         )
     row = rows.iloc[0]
     contributions = json.loads(row["top_contributions"])
     shown = rows[["model_version", "algorithm", "probability", "reference_probability"]]
     (known,) = records(pa.Table.from_pandas(shown, preserve_index=False))
-    about = {"member": found.name, "prediction_date": day}
+    about = {"member": member.name, "prediction_date": day}
     maker = row["algorithm"]
     if known["model_version"] is not None:
         maker = f"{maker} version {known['model_version']}"
     show(
         as_json,
         {**about, **known, "top_contributions": contributions},
-        f"{found.name} on {day}: {maker}, probability "
+        f"{member.name} on {day}: {maker}, probability "
         f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
         "Largest contributions to the probability:",
         contributions,
@@ -142,17 +142,17 @@ def _explain_day(store: "FrameStore", found: "Member", day: str, as_json: bool) 
 
 
 def _explain_champion(
-    store: "FrameStore", registry: "ModelRegistry", found: "Member", as_json: bool
+    store: "FrameStore", registry: "ModelRegistry", member: "Member", as_json: bool
 ) -> None:
     from crypto_pool.adapters.ledger import Ledger
     from crypto_pool.domain.served_model import BASELINES
     from crypto_pool.workflow.promotion.reconciling import champion_of
 
-    served = champion_of(registry, found, Ledger(store).of_member(found))
+    served = champion_of(registry, member, Ledger(store).of_member(member))
     champion = served.version
     if champion is None:
         lacks = served.fault or "it has no champion; `crypto-pool status` lists who serves."
-        raise ModelUnavailable(f"{found.name}: {lacks}")
+        raise ModelUnavailable(f"{member.name}: {lacks}")
     tags = champion.tags
     mean = json.loads(tags["feature_importance"])
     absolute = json.loads(tags["feature_importance_absolute"])
@@ -162,16 +162,16 @@ def _explain_champion(
         for name in sorted(absolute, key=absolute.__getitem__, reverse=True)
     ]
     algorithm, method = tags["classifier"], tags["explanation_method"]
-    about = {"member": found.name, "version": champion.version, "algorithm": algorithm}
+    about = {"member": member.name, "version": champion.version, "algorithm": algorithm}
     values = {"method": method, "reference_logit": reference, "feature_importance": importance}
-    told = (
-        f"{found.name}: version {champion.version}, {algorithm}, SHAP values in units of "
+    heading = (
+        f"{member.name}: version {champion.version}, {algorithm}, SHAP values in units of "
         f"probability ({method}); reference_logit {reference:+.3f}"
     )
     shown = importance
     if algorithm in BASELINES:
-        told = (
-            f"{found.name}: version {champion.version}, {algorithm}: how far each part moves the "
+        heading = (
+            f"{member.name}: version {champion.version}, {algorithm}: how far each part moves the "
             "probability from even odds, in percentage points, and whichever way"
         )
         names = {"mean": "points", "mean_absolute": "absolute_points"}
@@ -182,4 +182,4 @@ def _explain_champion(
             }
             for one in importance
         ]
-    show(as_json, {**about, **values}, told, shown)
+    show(as_json, {**about, **values}, heading, shown)

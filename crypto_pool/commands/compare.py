@@ -53,14 +53,16 @@ def compare(
     source, market, _ = pulled(settings, plan, speak)
     kind, name = ("candidate", candidate) if candidate else ("feature", feature)
     folder = settings.state_dir / "comparisons"
-    found = Comparison(kind, str(name), plan, market, source, folder, workers or settings.workers)
+    comparison = Comparison(
+        kind, str(name), plan, market, source, folder, workers or settings.workers
+    )
     with day_progress(speak) as progress:
         bars: dict[str, Any] = {}
-        for label, days in found.live():
+        for label, days in comparison.live():
             if label not in bars:
                 bars[label] = progress.add_task(f"{label} it, days", total=days)
             progress.advance(bars[label])
-    document = found.report()
+    document = comparison.report()
     if as_json:
         print_json(document)
     else:
@@ -72,25 +74,25 @@ def compare(
         raise typer.Exit(1)
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(result: dict[str, Any]) -> list[str]:
     """Return the comparison in words."""
     from crypto_pool.replay.page import show_figure
 
-    interval = found["gain_interval"]
+    interval = result["gain_interval"]
     certain = (
         f"[{interval[0]:+.4f}, {interval[1]:+.4f}], 90 %"
         if interval
-        else f"no interval: {found['days']} days, {found['days_needed']} are needed"
+        else f"no interval: {result['days']} days, {result['days_needed']} are needed"
     )
-    gain = "none" if found["gain"] is None else f"{found['gain']:+.4f} Brier ({certain})"
+    gain = "none" if result["gain"] is None else f"{result['gain']:+.4f} Brier ({certain})"
     lines = [
-        f"{found['compared']}: {found['verdict']}",
+        f"{result['compared']}: {result['verdict']}",
         f"Gain: {gain}",
-        f"Skill over the reference: {show_figure(found['skill_with'])} with it, "
-        f"{show_figure(found['skill_without'])} without",
-        f"Won {found['champions_won']} of {found['trainings']} decisions on a champion, and served "
-        f"{found['forecasts_served']} forecasts",
-        f"Paper account, total return: {show_figure(found['account_with'])} with it, "
-        f"{show_figure(found['account_without'])} without",
+        f"Skill over the reference: {show_figure(result['skill_with'])} with it, "
+        f"{show_figure(result['skill_without'])} without",
+        f"Won {result['champions_won']} of {result['trainings']} decisions on a champion, and "
+        f"served {result['forecasts_served']} forecasts",
+        f"Paper account, total return: {show_figure(result['account_with'])} with it, "
+        f"{show_figure(result['account_without'])} without",
     ]
-    return [*lines, f"Unscored: {found['unscored']}"] if found["unscored"] else lines
+    return [*lines, f"Unscored: {result['unscored']}"] if result["unscored"] else lines

@@ -52,14 +52,14 @@ def doctor(
     settings = chosen_settings(None, provider)
     coin = parse_symbol(symbol) if symbol else settings.symbols[0]
     redact = pool_alerts(settings).redact
-    found = [Finding(f.name, f.is_ok, redact(f.text)) for f in _findings(settings, coin)]
+    findings = [Finding(f.name, f.is_ok, redact(f.text)) for f in _findings(settings, coin)]
     if as_json:
-        print_json([vars(finding) for finding in found])
+        print_json([vars(finding) for finding in findings])
     else:
-        for finding in found:
+        for finding in findings:
             mark = {True: "ok  ", False: "FAIL", None: "    "}[finding.is_ok]
             console.print(f"{mark} {finding.name}: {finding.text}", markup=False, soft_wrap=True)
-    if any(finding.is_ok is False for finding in found):
+    if any(finding.is_ok is False for finding in findings):
         raise typer.Exit(ExitCode.MEMBERS_FAILED)
 
 
@@ -126,9 +126,9 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     bars = checked.bars
     enough = why_too_young(bars, coin, settings.min_history_bars)
     panel_alone = [f"left to the panel, without candidates: {enough}"] if enough else []
-    told = f"{len(bars)} bars of {coin}, first {_shown(bars, 0)}, last {_shown(bars, -1)}"
+    text = f"{len(bars)} bars of {coin}, first {_shown(bars, 0)}, last {_shown(bars, -1)}"
     faults = (fault.message for fault in checked.faults)
-    yield Finding(doing, True, "; ".join([told, *faults, *panel_alone]))
+    yield Finding(doing, True, "; ".join([text, *faults, *panel_alone]))
     blocked = why_blocked(FrameStore(settings.frames_root), coin, bars, last)
     others = ", ".join(map(str, (*level_breaks(bars), *volume_breaks(bars)))) or "none"
     yield Finding("breaks", not blocked, blocked or others)
@@ -172,7 +172,7 @@ def _disk(settings: "Settings") -> str:
 def _ports(settings: "Settings") -> str:
     from crypto_pool.errors import InvalidSetting
 
-    told = []
+    places = []
     for place in (
         Place(settings.serving_host, settings.serving_port, "CRYPTO_POOL_SERVING_PORT"),
         Place(LOOPBACK, 3000, "up --dagster-port N"),
@@ -180,10 +180,10 @@ def _ports(settings: "Settings") -> str:
     ):
         try:
             try_ports(place)
-            told.append(f"{place.port} free")
+            places.append(f"{place.port} free")
         except InvalidSetting:  # by a running pool, as it should be, or by another program
-            told.append(f"{place.port} in use ({place.chosen_with} chooses another)")
-    return ", ".join(told)
+            places.append(f"{place.port} in use ({place.chosen_with} chooses another)")
+    return ", ".join(places)
 
 
 def _budget(budget: "RequestBudget") -> str:

@@ -70,7 +70,7 @@ class Happenings:
             self._publication = latest
             decisions = self._ask(DECISIONS)
             if len(decisions):
-                yield _told_decisions(decisions)
+                yield decisions_in_words(decisions)
             for row in self._ask(FORECASTS).to_dict("records"):
                 resting = f", {row['abstaining']} abstaining" if row["abstaining"] else ""
                 yield (
@@ -97,7 +97,7 @@ class Happenings:
         return rows
 
 
-def _told_decisions(rows: "pd.DataFrame") -> str:
+def decisions_in_words(rows: "pd.DataFrame") -> str:
     """Say in one line what a training decided, by name where another version serves now."""
     parts = []
     for decision, of_kind in rows.groupby("decision", sort=False):

@@ -87,13 +87,13 @@ def retire(
         day = history.decisions_of(store, coin).retired_from
         day = day or history.day_after_last_bar(store, coin)
     history.retire(store, coin, day, settings.now())
-    told = (
+    text = (
         f"{coin} is back: it is pulled and forecast again."
         if day is None
         else f"{coin} is retired from {day} on: no pull, check or forecast; its history, ledger "
         "and place in the panel's training stay."
     )
-    show(as_json, {"symbol": coin, "retired_from": None if day is None else day.isoformat()}, told)
+    show(as_json, {"symbol": coin, "retired_from": None if day is None else day.isoformat()}, text)
 
 
 def _open(symbol: str) -> "tuple[Settings, FrameStore, str]":

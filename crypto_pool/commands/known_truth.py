@@ -51,13 +51,13 @@ def known_truth(
         report,
         [
             {k: v for k, v in row.items() if not k.endswith(ends)}
-            | {name: _told(row, name) for name in SKILLS}
+            | {name: with_interval(row, name) for name in SKILLS}
             for row in planted
         ],
     )
 
 
-def _told(row: dict[str, float | None], name: str) -> str:
+def with_interval(row: dict[str, float | None], name: str) -> str:
     """Return a skill with its 90 % interval."""
     value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
     if value is None:

@@ -90,8 +90,8 @@ def _checked(home: Path, values: dict[str, Any]) -> dict[str, Any]:
         raise wrong_settings(error, ()) from None
     if settings.provider != "directory":
         return {"first_prediction_date": settings.last_closed()}
-    found, first = _look_into(settings)
-    return {"symbols": list(found), "first_prediction_date": first}
+    symbols, first = _look_into(settings)
+    return {"symbols": list(symbols), "first_prediction_date": first}
 
 
 def _look_into(settings: "Settings") -> tuple[tuple[str, ...], date]:
@@ -100,7 +100,7 @@ def _look_into(settings: "Settings") -> tuple[tuple[str, ...], date]:
 
     assert settings.market_data_dir is not None
     provider = DirectoryProvider(settings.market_data_dir)
-    symbols = settings.asked_symbols or provider.symbols()
+    symbols = settings.chosen_symbols or provider.symbols()
     if not symbols:
         raise InvalidSetting(
             f"{settings.market_data_dir} holds no bars: put a SYMBOL.csv or SYMBOL.parquet there."

@@ -55,12 +55,12 @@ def panel(
             bars[symbol] = validate_bars(source.daily_bars(symbol, through), symbol, through).bars
         except CryptoPoolError as error:  # one coin never stops the others
             messages(as_json).print(f"left out: {error}", markup=False)
-    found = replay_panel(bars, target, first, last, read_names(scored) if scored else None)
+    result = replay_panel(bars, target, first, last, read_names(scored) if scored else None)
     report = {
-        "figures": found.rows(),
+        "figures": result.rows(),
         "skill_by_move": [
             {"move_pct": round(100 * move, 1), "skill_over_reference": round(skill, 4)}
-            for move, skill in found.moves.items()
+            for move, skill in result.moves.items()
         ],
     }
     write_json(report, output)
@@ -93,16 +93,16 @@ def odds(
     if coin not in rows:
         coins = query(folder, "SELECT DISTINCT symbol FROM daily_bars")["symbol"]
         raise InvalidSetting(why_no_odds(coin, list(coins)))
-    found = odds_of({str(name): value for name, value in rows[coin].items()}, fraction)
-    show(as_json, json.loads(json.dumps(asdict(found), default=str)), describe_odds(found))
+    result = odds_of({str(name): value for name, value in rows[coin].items()}, fraction)
+    show(as_json, json.loads(json.dumps(asdict(result), default=str)), describe_odds(result))
 
 
-def describe_odds(found: "Odds") -> str:
+def describe_odds(odds: "Odds") -> str:
     """Say odds in words."""
-    move = found.expected
+    move = odds.expected
     return (
-        f"{move.symbol}, bar of {move.bar_date}: a change of {100 * found.move_pct:+g} % or more "
-        f"within {move.horizon} days has a probability of {found.probability:.4f}.\n"
+        f"{move.symbol}, bar of {move.bar_date}: a change of {100 * odds.move_pct:+g} % or more "
+        f"within {move.horizon} days has a probability of {odds.probability:.4f}.\n"
         f"Expected of {move.level_usd:,.6g} USD: {move.price_50_usd:,.6g} "
         f"({100 * move.change_50_pct:+.1f} %), with 80 % between {move.price_10_usd:,.6g} "
         f"({100 * move.change_10_pct:+.1f} %) and {move.price_90_usd:,.6g} "

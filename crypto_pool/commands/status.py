@@ -72,16 +72,16 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
     settings = chosen_settings()
     folder = settings.state_dir
     held = query_arrow(folder, HELD).column("symbol").to_pylist()
-    shown = settings.asked_symbols or held
+    shown = settings.chosen_symbols or held
     if symbols:
         shown = read_symbols(symbols)
         _require_known(shown, {*held, *settings.symbols})
     # A file of 1.0.0 has no such view, and is shown without what it tells.
     record = "track_record" if query_arrow(folder, VIEWS).num_rows else NO_RECORD
-    found = records(query_arrow(folder, MEMBERS.format(record=record)))
-    members = [row for row in found if row["symbol"] in shown]
+    rows = records(query_arrow(folder, MEMBERS.format(record=record)))
+    members = [row for row in rows if row["symbol"] in shown]
     published = datetime.fromtimestamp((folder / LINK_NAME).stat().st_mtime, UTC)
-    said: dict[str, Any] = {
+    report: dict[str, Any] = {
         "provider": settings.provider,
         "data_dir": str(folder),
         "published_at_utc": published.isoformat(timespec="seconds"),
@@ -92,9 +92,9 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
         "requests": _requests(settings),
     }
     if as_json:
-        print_json(said)
+        print_json(report)
     else:
-        _print_screen(said, settings.last_closed(), page())
+        _print_screen(report, settings.last_closed(), page())
 
 
 def _require_known(symbols: Iterable[str], known: set[str]) -> None:
@@ -112,19 +112,19 @@ def _without_champion(symbols: tuple[str, ...], members: list[dict[str, Any]]) -
     ]
 
 
-def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") -> None:
-    members, without = said["members"], said["without_champion"]
+def _print_screen(report: dict[str, Any], last_closed: date, screen: "Console") -> None:
+    members, without = report["members"], report["without_champion"]
     days = [row["prediction_date"][:10] for row in members if row["prediction_date"]]
     latest = max(days, default=None)
     served = sum(row["has_champion"] for row in members)
-    published = said["published_at_utc"][:16].replace("T", " ")
+    published = report["published_at_utc"][:16].replace("T", " ")
     screen.print(
         f"[bold]{served} of {served + len(without)} members have a champion[/bold]"
         f" · {_aged(latest, last_closed)} · published {published} UTC"
     )
     if any(row["synthetic"] for row in members):
         screen.print("[bold yellow]Synthetic market[/bold yellow]: nothing below is real")
-    screen.print(_grid(said["symbols"], members, latest))
+    screen.print(_grid(report["symbols"], members, latest))
     screen.print(
         f"p: probability. ref: what a random walk gives. {SIGNAL}: p is above the threshold. "
         "±: points by which a version moves its baseline."
@@ -140,7 +140,7 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
     ]
     if successors:
         screen.print("; ".join(successors))
-    record = said["record"]
+    record = report["record"]
     if record and record["signals"]:
         promised = record["promised_precision"]
         screen.print(
@@ -160,12 +160,12 @@ def _print_screen(said: dict[str, Any], last_closed: date, screen: "Console") ->
         screen.print(note, markup=False)
     if without:
         screen.print(f"Without a champion: {', '.join(without)}")
-    _print_source(said, screen)
+    _print_source(report, screen)
 
 
-def _print_source(said: dict[str, Any], screen: "Console") -> None:
-    screen.print(f"Source of bars: {said['provider']}. Data: {said['data_dir']}", markup=False)
-    requests = said["requests"]
+def _print_source(report: dict[str, Any], screen: "Console") -> None:
+    screen.print(f"Source of bars: {report['provider']}. Data: {report['data_dir']}", markup=False)
+    requests = report["requests"]
     if requests:
         left = requests["left_today"]
         screen.print(

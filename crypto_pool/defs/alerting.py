@@ -57,8 +57,8 @@ def pool_alerts(settings: Settings) -> Alerts:
 def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
     """Tell a run's failures by partition or, where none are on record, by step."""
     settings, run = load_settings(), context.dagster_run
-    found = first_causes(recorded_failures(context.instance, run.run_id))
-    reasons = [str(failure) for failure in found]
+    causes = first_causes(recorded_failures(context.instance, run.run_id))
+    reasons = [str(failure) for failure in causes]
     if not reasons:
         for event in context.get_step_failure_events():
             error = event.step_failure_data.error
@@ -95,9 +95,9 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     alerts += silent_coins(last_bars, last_closed)
     if settings.alert_daily_digest and last_closed not in pending:
         alerts += daily_digest(pool.store, last_closed, settings.prediction_window_days)
-    told = pool_alerts(settings).tell(alerts)
+    alerted = pool_alerts(settings).tell(alerts)
     tell_published(settings)  # again, where its host was dead
-    return dg.SkipReason("; ".join(alert.text for alert in told) or "nothing new to tell")
+    return dg.SkipReason("; ".join(alert.text for alert in alerted) or "nothing new to tell")
 
 
 def forecasts_due_at(settings: Settings, bar_date: date) -> datetime:

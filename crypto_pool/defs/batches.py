@@ -99,14 +99,14 @@ def pending_failures(
 
     An asset without partitions that a run made as a whole answers for itself alone.
     """
-    found = recorded_failures(instance, run.run_id, asset_key)
+    failures = recorded_failures(instance, run.run_id, asset_key)
     while run.parent_run_id is not None and not _was_made_whole(instance, run.run_id, asset_key):
         parent = instance.get_run_by_id(run.parent_run_id)
         if parent is None:
             break
         run = parent
-        found = [*recorded_failures(instance, run.run_id, asset_key), *found]
-    return [failure for failure in found if not _was_made_since(instance, asset_key, failure)]
+        failures = [*recorded_failures(instance, run.run_id, asset_key), *failures]
+    return [failure for failure in failures if not _was_made_since(instance, asset_key, failure)]
 
 
 def _was_made_whole(instance: dg.DagsterInstance, run_id: str, asset_key: dg.AssetKey) -> bool:
@@ -159,7 +159,7 @@ def first_causes(failures: Sequence[PartitionFailure]) -> list[PartitionFailure]
     A coin that failed for itself fails again wherever its members need it; and the same
     reason for the same partition is told once, whatever the number of algorithms.
     """
-    told: list[PartitionFailure] = []
+    causes: list[PartitionFailure] = []
     partitions: set[str] = set()
     reasons: set[tuple[str, str]] = set()
     for failure in failures:
@@ -169,12 +169,12 @@ def first_causes(failures: Sequence[PartitionFailure]) -> list[PartitionFailure]
         partitions.add(failure.partition)
         reasons.add((failure.partition, failure.reason))
         if symbol == failure.partition and failure.reason.startswith("MissingPartition"):
-            follows = any(symbol == other.partition for other in told)
+            follows = any(symbol == other.partition for other in causes)
         if failure.reason.startswith(NO_FORECAST):  # a day for which no coin was left
-            follows = bool(told)
+            follows = bool(causes)
         if not follows and not again:
-            told.append(failure)
-    return told
+            causes.append(failure)
+    return causes
 
 
 def process_partitions(

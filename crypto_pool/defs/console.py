@@ -48,7 +48,7 @@ class CauseFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the message tells a cause, for the first time of its partition, or no failure."""
-        message = _said(record)
+        message = _message_of(record)
         if message.startswith("Dependencies for step "):
             return False
         failure = FAILURE.fullmatch(message)
@@ -69,7 +69,7 @@ class ProgressHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one message."""
-        message = _said(record)
+        message = _message_of(record)
         step = STEP.fullmatch(message)
         if step is None or not self._console.is_terminal:
             self._console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
@@ -102,5 +102,5 @@ class ProgressHandler(logging.Handler):
         super().close()
 
 
-def _said(record: logging.LogRecord) -> str:
+def _message_of(record: logging.LogRecord) -> str:
     return str(getattr(record, "dagster_meta", {}).get("orig_message", record.getMessage()))

@@ -59,10 +59,10 @@ def steady_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     report = store.read(REPORTS, symbol).iloc[0]
     if report["verdict"] == "refused":
         return f"pull refused: {report['reason']}"
-    told = {"restated": "restated", "missing": "no longer given", "older": "older left out"}
-    counts = {name: int(report.get(name, 0)) for name in told}
-    found = [f"{count} days {told[name]}" for name, count in counts.items() if count]
-    return ", ".join([*found, *([str(report["reason"])] if report["reason"] else [])])
+    words = {"restated": "restated", "missing": "no longer given", "older": "older left out"}
+    counts = {name: int(report.get(name, 0)) for name in words}
+    parts = [f"{count} days {words[name]}" for name, count in counts.items() if count]
+    return ", ".join([*parts, *([str(report["reason"])] if report["reason"] else [])])
 
 
 def sane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
@@ -93,12 +93,12 @@ def check_coins(asset: dg.AssetsDefinition, table: str, find: Finding) -> dg.Ass
     def check(pool: PoolResource) -> dg.AssetCheckResult:
         coins = active_symbols(pool.store, pool.settings.symbols, pool.as_of)
         stored = [symbol for symbol in coins if pool.store.exists(table, symbol)]
-        found = {symbol: find(pool.store, symbol, pool) for symbol in stored}
-        told = {symbol: text for symbol, text in found.items() if text}
+        texts = {symbol: find(pool.store, symbol, pool) for symbol in stored}
+        faults = {symbol: text for symbol, text in texts.items() if text}
         return dg.AssetCheckResult(
-            passed=not told,
+            passed=not faults,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"coins": len(stored), **told},
+            metadata={"coins": len(stored), **faults},
         )
 
     return check

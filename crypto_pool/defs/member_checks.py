@@ -53,12 +53,12 @@ def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
     )
     judged = [judge_staleness(state, pool.as_of, pool.settings.retrain_rules) for state in states]
     for name, (_, urgencies) in OF_CHAMPIONS.items():
-        told = {
-            found.member.name: words
-            for found in judged
-            if found is not None and (words := found.because_of(urgencies))
+        overdue = {
+            state.member.name: words
+            for state in judged
+            if state is not None and (words := state.because_of(urgencies))
         }
-        yield _finding({**told, **faults}, len(pool.members), name)
+        yield _finding({**overdue, **faults}, len(pool.members), name)
 
 
 def sound(
@@ -71,13 +71,13 @@ def sound(
     @dg.asset_check(asset=asset, name="sound", blocking=True, description=description)
     def check(context: dg.AssetCheckExecutionContext, pool: PoolResource) -> dg.AssetCheckResult:
         days = _days(context, pool, asset.key.to_user_string())
-        found = {
+        faults = {
             f"{name} {day}": why for day in days for name, why in faults_of(pool.store, day).items()
         }
         return dg.AssetCheckResult(
-            passed=not found,
+            passed=not faults,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"days": len(days), **found},
+            metadata={"days": len(days), **faults},
         )
 
     return check
@@ -164,12 +164,12 @@ def _days(context: dg.AssetCheckExecutionContext, pool: PoolResource, table: str
 
 
 def _finding(
-    told: Mapping[str, str], looked_at: int, name: str | None = None
+    faults: Mapping[str, str], looked_at: int, name: str | None = None
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not told,
+        passed=not faults,
         asset_key=None if name is None else champion.key,
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"members": looked_at, **told},
+        metadata={"members": looked_at, **faults},
     )

@@ -83,11 +83,11 @@ def _latest_materialisations(instance: dg.DagsterInstance) -> Iterator[str]:
         latest = instance.event_log_storage.get_latest_storage_id_by_partition(key, kind)
         ids = sorted(latest.values())
         for start in range(0, len(ids), BATCH):
-            found = instance.fetch_materializations(
+            result = instance.fetch_materializations(
                 dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + BATCH]),
                 limit=BATCH,
             )
-            yield from (record.run_id for record in found.records)
+            yield from (record.run_id for record in result.records)
 
 
 @dg.job(description="Remove what is older than the settings keep and nothing refers to.")

@@ -36,9 +36,9 @@ def _daily(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         last_closed = pool.settings.last_closed()
         plan = pending_days(pool, last_closed)
-        asked = day_requests(pool, plan, DAILY, last_closed.isoformat())
+        requests = day_requests(pool, plan, DAILY, last_closed.isoformat())
         keys = {stage.key for stage in stages}
-        wanted = [one for one in asked if str(one.run_key).rpartition(":")[2] in keys]
+        wanted = [one for one in requests if str(one.run_key).rpartition(":")[2] in keys]
         return wanted or dg.SkipReason(f"nothing of this is pending through {last_closed}")
 
     return ask

@@ -54,19 +54,19 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
     for name, fault in faults.items():
         context.log.warning(f"{name} {fault}")
     if len(states) + len(faults) < len(current):
-        told = f"{len(states)} of {len(current)} members are observed; the next tick goes on"
-        return dg.SensorResult(skip_reason=told)
+        progress = f"{len(states)} of {len(current)} members are observed; the next tick goes on"
+        return dg.SensorResult(skip_reason=progress)
     rules = settings.retrain_rules
     judged = [judge_staleness(state, today, rules) for state in states]
     requests = follow_requests(context.instance, context.cursor, now)
     retried = {member: one.words for member, one in requests.items() if one.retried_at}
-    stale = [found for found in judged if found is not None and found.member not in retried]
-    asked = {member: one.bar_date for member, one in requests.items()}
-    asked_today = sum(day == today for day in asked.values())
+    stale = [one for one in judged if one is not None and one.member not in retried]
+    requested = {member: one.bar_date for member, one in requests.items()}
+    asked_today = sum(day == today for day in requested.values())
     last = {
-        state.member: max(day for day in (state.trained_as_of, asked.get(state.member)) if day)
+        state.member: max(day for day in (state.trained_as_of, requested.get(state.member)) if day)
         for state in states
-        if state.trained_as_of or state.member in asked
+        if state.trained_as_of or state.member in requested
     }
     plan = plan_training(stale, last, asked_today, today, rules)
     if not plan.chosen:

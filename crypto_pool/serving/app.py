@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     reader = PublicationReader(
         settings.state_dir,
-        settings.asked_symbols,
+        settings.chosen_symbols,
         settings.last_closed,
         settings.retrain_rules,
         synthetic_source=settings.provider == "sandbox",

@@ -105,6 +105,6 @@ def _charts(days: Sequence[date], *charts: Mapping[str, Any]) -> dict[str, Any]:
 def _series(
     label: str, days: Iterable[date], values: Mapping[date, float | None], colour: str, **look: bool
 ) -> dict[str, Any]:
-    found = (values.get(day) for day in days)
-    known = [v if v is not None and math.isfinite(v) else None for v in found]
+    points = (values.get(day) for day in days)
+    known = [v if v is not None and math.isfinite(v) else None for v in points]
     return {"label": label, "colour": colour, "values": known, **look}

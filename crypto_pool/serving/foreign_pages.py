@@ -64,12 +64,12 @@ class ForeignPages:
     def _is_own(self, origin: str, headers: Headers) -> bool:
         try:
             host = urlsplit(origin).hostname or ""
-            asked = urlsplit(f"//{headers.get('host', '')}").hostname
+            own_host = urlsplit(f"//{headers.get('host', '')}").hostname
         except ValueError:
             return False
         return bool(host) and (
             is_loopback(host)
-            or host in (asked, *self._hosts)
+            or host in (own_host, *self._hosts)
             or any(host.endswith(own[1:]) for own in self._hosts if own.startswith("*."))
         )
 
@@ -83,8 +83,8 @@ def _is_sound(scope: Scope, headers: Headers) -> bool:
     if scope["method"] == "POST":
         kind = headers.get("content-type", "").partition(";")[0]
         return kind.strip().lower() == "application/json"
-    asked = QueryParams(scope["query_string"]).getlist("query")
-    return scope["method"] == "OPTIONS" or all(map(_only_asks, asked))
+    queries = QueryParams(scope["query_string"]).getlist("query")
+    return scope["method"] == "OPTIONS" or all(map(_only_asks, queries))
 
 
 def _only_asks(document: str) -> bool:

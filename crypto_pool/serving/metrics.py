@@ -76,9 +76,9 @@ class Measured:
             buckets=BUCKETS,
             registry=registry,
         )
-        told = "Answers by route and status."
+        text = "Answers by route and status."
         labels = ["route", "status"]
-        self._requests = Counter(f"{PREFIX}http_requests", told, labels, registry=registry)
+        self._requests = Counter(f"{PREFIX}http_requests", text, labels, registry=registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and observe its answer."""

@@ -191,14 +191,14 @@ def problems_page(request: Request, reader: Reader) -> Response:
     state = reader.state()
     since = state.last_closed - timedelta(days=TOLD_DAYS)
     alerts: Alerts = request.app.state.alerts
-    told = [one for one in alerts.recent() if one.told_at_utc >= since.isoformat()]
+    alerted = [one for one in alerts.recent() if one.told_at_utc >= since.isoformat()]
     with reader.cursor() as cursor:
         missing = queries.missing_forecasts(cursor)
     context = {
         "pool": state,
         "since": since,
         "missing": missing,
-        "alerts": [one for one in reversed(told) if not one.key.startswith("digest:")],
+        "alerts": [one for one in reversed(alerted) if not one.key.startswith("digest:")],
         "fault": reader.fault,
     }
     return templates.TemplateResponse(request, "problems.html", context)
@@ -224,13 +224,13 @@ def _percent(value: float | None) -> str:
 
 
 def _with_sign(digits: int, factor: float = 1) -> Callable[[float | None], str]:
-    def told(value: float | None) -> str:
+    def shown(value: float | None) -> str:
         if value is None:
             return UNKNOWN
         rounded = round(factor * value, digits) + 0.0  # never -0
         return f"{rounded:+.{digits}f}".replace("-", MINUS)
 
-    return told
+    return shown
 
 
 templates.env.filters.update(

@@ -36,8 +36,8 @@ def latest(cursor: duckdb.DuckDBPyConnection, table: str, order: str) -> list[Ro
 
 def stored_symbols(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """Return the coins that have bars."""
-    found = rows(cursor, "daily_bars", "SELECT DISTINCT symbol FROM daily_bars ORDER BY symbol")
-    return tuple(row["symbol"] for row in found)
+    symbols = rows(cursor, "daily_bars", "SELECT DISTINCT symbol FROM daily_bars ORDER BY symbol")
+    return tuple(row["symbol"] for row in symbols)
 
 
 def latest_panel(cursor: duckdb.DuckDBPyConnection) -> list[Row]:

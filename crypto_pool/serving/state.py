@@ -62,9 +62,9 @@ def pool_state(
     tables = [{(row["symbol"], row["trend"]): row for row in table} for table in stored]
     predictions, champions, records, decisions, _ = tables
     panel = {row["symbol"]: row for row in rows.panel}
-    told = [row.get("synthetic") for row in (*rows.predictions, *rows.champions)]
-    said = [synthetic for synthetic in told if synthetic is not None]
-    synthetic = any(said) if said else synthetic_source
+    marks = [row.get("synthetic") for row in (*rows.predictions, *rows.champions)]
+    known_marks = [synthetic for synthetic in marks if synthetic is not None]
+    synthetic = any(known_marks) if known_marks else synthetic_source
     keys = {(symbol, str(trend)) for symbol in symbols for trend in Trend}
     keys |= set(predictions) | set(champions) | set(decisions)
     members = [

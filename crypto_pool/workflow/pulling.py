@@ -170,14 +170,14 @@ def bar_spans(store: FrameStore, symbols: Iterable[str]) -> dict[str, BarSpan]:
     """
     there, kept, made = store.marks("daily_bars"), Derived(store, "bar_spans"), {}
     marks = {symbol: there[symbol] for symbol in symbols if symbol in there}
-    found = kept.current(marks)
-    for symbol in marks.keys() - found.keys():
+    known = kept.current(marks)
+    for symbol in marks.keys() - known.keys():
         with suppress(CorruptPartition, MissingPartition):
             days = store.read("daily_bars", symbol).index
             if len(days):
                 made[symbol] = [len(days), f"{days.max():%Y-%m-%d}"]
     kept.keep(marks, made)
-    spans = found | made
+    spans = known | made
     return {s: BarSpan(rows, date.fromisoformat(last)) for s, (rows, last) in spans.items()}
 
 

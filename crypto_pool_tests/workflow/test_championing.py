@@ -274,7 +274,7 @@ def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
     pool.appoint(SECOND, REFRESHED)
     done = roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
     assert (done.before, done.after) == ("2", "1")
-    assert done.told == (
+    assert done.summary == (
         "AAA_uptrend: version 1 serves, version 2 does no more. Stored forecasts stay those of the "
         "version that made them; version 1 makes the next ones."
     )

@@ -140,12 +140,12 @@ def _answer() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print to it
     for line in sys.stdin:
-        said = ""
+        answer = ""
         try:
             load_model(Path(json.loads(line)), None)
         except CryptoPoolError as fault:
-            said = f"failed: {fault}"
-        print(json.dumps(said), file=answers, flush=True)
+            answer = f"failed: {fault}"
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 def read_files(folder: Path, expected_hashes: Mapping[str, str] | None) -> dict[str, bytes]:

@@ -78,8 +78,8 @@ def _read_keras(data: bytes) -> Any:
     _require(zipfile.is_zipfile(io.BytesIO(data)), "is not a Keras archive")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         _require("config.json" in archive.namelist(), "has no config.json")
-        found = set(_keras_classes(json.loads(archive.read("config.json"))))
-    foreign = sorted(found - TRUSTED_KERAS_CLASSES)
+        classes = set(_keras_classes(json.loads(archive.read("config.json"))))
+    foreign = sorted(classes - TRUSTED_KERAS_CLASSES)
     _require(not foreign, f"contains Keras classes nobody vouches for: {', '.join(foreign)}")
 
     import keras

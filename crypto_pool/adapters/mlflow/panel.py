@@ -48,10 +48,12 @@ class PanelModels:
         if known is not None:
             return {date.fromisoformat(origin) for origin, source in known if _is_there(source)}
         client = self.store.client
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
             return set()
-        search = partial(client.search_runs, [found.experiment_id], f"tags.{TERMS_TAG} = '{terms}'")
+        search = partial(
+            client.search_runs, [experiment.experiment_id], f"tags.{TERMS_TAG} = '{terms}'"
+        )
         runs = {run.info.run_id for run in pages(search) if run.info.status == "FINISHED"}
         versions = partial(client.search_model_versions, f"name = '{PANEL_MODEL}'")
         return {

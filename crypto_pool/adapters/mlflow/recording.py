@@ -54,7 +54,7 @@ class NewRun:
         try:
             with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*input example was not provided.*")
-                whole, told = Path(folder) / "model", None if example is None else EXAMPLE
+                whole, example_name = Path(folder) / "model", None if example is None else EXAMPLE
                 mlflow.pyfunc.save_model(
                     path=whole,
                     python_model=str(Path(__file__).with_name(code)),
@@ -62,7 +62,7 @@ class NewRun:
                     mlflow_model=Model(
                         place,
                         self.run_id,
-                        saved_input_example_info=told,
+                        saved_input_example_info=example_name,
                         model_uuid=key,
                         model_id=key,
                     ),

@@ -73,15 +73,15 @@ class Runs:
 
         A run whose files are gone or changed is passed over.
         """
-        found: dict[str, TrainedCandidate] = {}
+        candidates: dict[str, TrainedCandidate] = {}
         wanted = {DATA_HASH_TAG: data_hash, "code_version": code_version}
         for run in self._finished(member_name, wanted):
             same = recipe.fit_settings() == json.loads(run.data.tags["settings"])
-            if same and run.data.tags[ALGORITHM_TAG] not in found:
+            if same and run.data.tags[ALGORITHM_TAG] not in candidates:
                 candidate = self._intact(run)
                 if candidate is not None:
-                    found[candidate.algorithm] = candidate
-        return found
+                    candidates[candidate.algorithm] = candidate
+        return candidates
 
     def find(self, member_name: str, training_key: str) -> "TrainedCandidate | None":
         """Return the latest finished run with this key whose files are what was logged."""
@@ -117,8 +117,8 @@ class Runs:
         """Put the feature importance on a run as JSON, tags beside it, and files as artifacts."""
         from mlflow.entities import RunTag
 
-        told = {FEATURE_IMPORTANCE_TAG: json.dumps(dict(importance)), **tags}
-        self.store.client.log_batch(run_id, tags=[RunTag(*one) for one in told.items()])
+        all_tags = {FEATURE_IMPORTANCE_TAG: json.dumps(dict(importance)), **tags}
+        self.store.client.log_batch(run_id, tags=[RunTag(*one) for one in all_tags.items()])
         put_files(self.store.client, run_id, files)
 
     def end(self, run_id: str, status: str) -> None:

@@ -129,8 +129,8 @@ class MlflowStore:
 
     def _adopt(self) -> None:
         """Tag as the pool's own what version 1.0 made without saying so, its parents' last."""
-        found = {one.name: one for one in pages(self.client.search_experiments)}
-        training = found[TRAINING_EXPERIMENT]
+        experiments = {one.name: one for one in pages(self.client.search_experiments)}
+        training = experiments[TRAINING_EXPERIMENT]
         if OWN_TAG in training.tags:
             return
         for model in list(pages(self.client.search_registered_models)):
@@ -138,7 +138,7 @@ class MlflowStore:
             if model.name == f"{member}_model":
                 self.client.set_registered_model_tag(model.name, OWN_TAG, REGISTERED_MODEL)
                 self._complete_terms(model.name)
-        members = [one for name, one in found.items() if name.endswith(MEMBER_SUFFIXES)]
+        members = [one for name, one in experiments.items() if name.endswith(MEMBER_SUFFIXES)]
         for experiment in (*members, training):
             self.client.set_experiment_tag(experiment.experiment_id, OWN_TAG, "experiment")
 
@@ -159,8 +159,8 @@ class MlflowStore:
 
     def own_experiments(self) -> list[Any]:
         """Return the experiments that the pool made."""
-        found = pages(partial(self.client.search_experiments, filter_string=OWN_FILTER))
-        return list(found)
+        experiments = pages(partial(self.client.search_experiments, filter_string=OWN_FILTER))
+        return list(experiments)
 
     @contextmanager
     def local_copy(self, uri: str, title: str) -> Iterator[Path]:

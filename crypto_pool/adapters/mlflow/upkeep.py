@@ -26,7 +26,7 @@ class Upkeep:
 
     def close_orphans(self, is_alive: Callable[[str], bool]) -> int:
         """End as KILLED the pool's RUNNING runs without a live Dagster run; return how many."""
-        ids = [found.experiment_id for found in self.runs.store.own_experiments()]
+        ids = [experiment.experiment_id for experiment in self.runs.store.own_experiments()]
         opened = self.runs.store.experiment_id(TRAINING_EXPERIMENT)
         closed, alive = 0, cache(is_alive)
         for run in self.runs.search(ids, "attributes.status = 'RUNNING'"):

@@ -134,49 +134,52 @@ class Versions:
     def get(self, member_name: str, version: str) -> Version:
         """Return any registered version; raises ModelUnavailable with those there are."""
         name = model_name(member_name)
-        for found in (self._stored([(member_name, str(version))]) or {}).values():
-            return found
+        for stored in (self._stored([(member_name, str(version))]) or {}).values():
+            return stored
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.store.client.get_model_version(name, str(version))
+            stored = self.store.client.get_model_version(name, str(version))
         except MlflowException as fault:
             if not is_missing(fault):
                 raise
             known = sorted(int(other.version) for other in self._all(f"name='{name}'"))
             there = f"there are {', '.join(map(str, known))}" if known else "there is none"
             raise ModelUnavailable(f"{name} has no version {version}: {there}.") from fault
-        return _version(member_name, found, found.tags)
+        return _version(member_name, stored, stored.tags)
 
     def get_all(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
         """Return those of many registered versions that there are, by member and version."""
         pairs = list(wanted)
-        found = self._stored(pairs)
-        if found is None and pairs:
+        stored = self._stored(pairs)
+        if stored is None and pairs:
             own = {model_name(member_name): member_name for member_name, _ in pairs}
             every = [_version(own[v.name], v, v.tags) for v in self._all("") if v.name in own]
             there = {(one.member_name, one.version): one for one in every}
             return {pair: there[pair] for pair in pairs if pair in there}
-        return found or {}
+        return stored or {}
 
     def _stored(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version] | None:
         """Read versions of an SQLite store off its tables; None of another store."""
-        found: dict[tuple[str, str], Version] = {}
+        stored: dict[tuple[str, str], Version] = {}
         for start in range(0, len(wanted), CHUNK):
             own = {(model_name(name), version): name for name, version in wanted[start:][:CHUNK]}
-            asked, values = ", ".join(["(?, ?)"] * len(own)), [one for key in own for one in key]
-            versions = self.store.rows(STORED.format(asked), *values)
-            stored_tags = self.store.rows(STORED_TAGS.format(asked), *values)
+            placeholders, values = (
+                ", ".join(["(?, ?)"] * len(own)),
+                [one for key in own for one in key],
+            )
+            versions = self.store.rows(STORED.format(placeholders), *values)
+            stored_tags = self.store.rows(STORED_TAGS.format(placeholders), *values)
             if versions is None or stored_tags is None:
                 return None
             tags: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
             for name, version, key, value in stored_tags:
                 tags[name, str(version)][key] = value
-            for name, version, *told in versions:
+            for name, version, *fields in versions:
                 key = name, str(version)
-                made = _version(own[key], ModelVersion(version, *told), tags[key])
-                found[own[key], str(version)] = made
-        return found
+                made = _version(own[key], ModelVersion(version, *fields), tags[key])
+                stored[own[key], str(version)] = made
+        return stored
 
     def of_run(self, member_name: str, run_id: str) -> Version | None:
         """Return the version registered for a run, if there is one."""
@@ -279,8 +282,8 @@ class Versions:
     def _linked(self, member_name: str, words: str) -> str:
         symbol, _, trend = member_name.rpartition("_")
         page = f"{self.page_url}/members/{member_name}.html"
-        told = words.format(symbol=symbol, trend=trend)
-        return f"{told} [Its page]({page})." if self.page_url else told
+        text = words.format(symbol=symbol, trend=trend)
+        return f"{text} [Its page]({page})." if self.page_url else text
 
 
 def model_name(member_name: str) -> str:
@@ -288,17 +291,17 @@ def model_name(member_name: str) -> str:
     return f"{member_name}_model"
 
 
-def _version(member_name: str, found: Any, tags: Mapping[str, str]) -> Version:
+def _version(member_name: str, stored: Any, tags: Mapping[str, str]) -> Version:
     """Read MLflow's model version; one nobody dated has MLflow's time."""
-    made = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC)
+    made = datetime.fromtimestamp(stored.creation_timestamp / 1000, tz=UTC)
     dated = tags.get(REGISTERED_AT_TAG)
     return Version(
         member_name=member_name,
-        version=str(found.version),
-        run_id=str(found.run_id),
+        version=str(stored.version),
+        run_id=str(stored.run_id),
         tags=dict(tags),
         registered_at_utc=made if dated is None else datetime.fromisoformat(dated),
-        location=str(found.source),
+        location=str(stored.source),
     )
 
 

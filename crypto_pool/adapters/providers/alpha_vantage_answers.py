@@ -138,17 +138,17 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object of these pairs; JSON lets a name come twice, and Python takes the last."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a name twice in one object")
-    return found
+    return unique
 
 
 def _refusal(text: str, function: str, symbol: str) -> ProviderError:
     """The error a notice stands for, by what it is about."""
-    said = text.lower().replace(_REDACTED.lower(), "")
+    notice = text.lower().replace(_REDACTED.lower(), "")
     what = f"{symbol} {function}"
-    topic = next((name for name, about in _TOPICS.items() if re.search(about, said)), "")
+    topic = next((name for name, about in _TOPICS.items() if re.search(about, notice)), "")
     if topic in ("second", "minute", "often"):
         burst = BurstLimit(
             f"{what}: too many requests at once; another program may be using the key: "

@@ -22,7 +22,7 @@ _UNREADABLE = (ValueError, LookupError, ArithmeticError, TypeError, AttributeErr
 
 
 @contextmanager
-def translated(client: "ccxt.Exchange", asked: str, exchange: str) -> Iterator[None]:
+def translated(client: "ccxt.Exchange", request: str, exchange: str) -> Iterator[None]:
     """Turn ccxt's errors into the pool's own, without their long chain of causes."""
     import ccxt
 
@@ -33,25 +33,25 @@ def translated(client: "ccxt.Exchange", asked: str, exchange: str) -> Iterator[N
         raise
     except ccxt.BadSymbol as fault:
         error: Exception = UnknownSymbol(
-            f"{asked}: {exchange} does not know it: {_short(fault)}; "
+            f"{request}: {exchange} does not know it: {_short(fault)}; "
             "take the coin out of CRYPTO_POOL_SYMBOLS or choose another CRYPTO_POOL_EXCHANGE"
         )
     except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as fault:
         error = asked_to_wait(
-            f"{asked}: {exchange}",
+            f"{request}: {exchange}",
             (client.last_response_headers or {}).get("Retry-After"),
             f"wants fewer requests ({_short(fault)})",
             _banned_until(fault),
         )
     except (ccxt.NetworkError, OSError) as fault:  # requests' errors are OSErrors
         error = ProviderUnavailable(
-            f"{asked}: {exchange} did not answer within {client.timeout / 1000:g} s, or refused, "
+            f"{request}: {exchange} did not answer within {client.timeout / 1000:g} s, or refused, "
             f"however often it was asked: {_short(fault)}; run again later, or choose another "
             "CRYPTO_POOL_EXCHANGE"
         )
     except (ccxt.BaseError, *_UNREADABLE) as fault:
         error = MalformedAnswer(
-            f"{asked}: the answer of {exchange} cannot be read: "
+            f"{request}: the answer of {exchange} cannot be read: "
             f"{type(fault).__name__}: {_short(fault)}; run again later, or choose another "
             "CRYPTO_POOL_EXCHANGE"
         )
@@ -60,8 +60,8 @@ def translated(client: "ccxt.Exchange", asked: str, exchange: str) -> Iterator[N
 
 def _banned_until(fault: Exception) -> datetime | None:
     """The moment in a refusal, in milliseconds, as Binance tells it."""
-    told = re.search(r"until\D{0,3}(\d{13})", str(fault))
-    return None if told is None else datetime.fromtimestamp(int(told[1]) / 1000, UTC)
+    match = re.search(r"until\D{0,3}(\d{13})", str(fault))
+    return None if match is None else datetime.fromtimestamp(int(match[1]) / 1000, UTC)
 
 
 def _short(fault: Exception) -> str:

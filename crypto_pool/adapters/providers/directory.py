@@ -69,23 +69,23 @@ class DirectoryProvider:
 
     def _sheet(self, symbol: str) -> Sheet:
         files = self._files()
-        found = files.get(symbol, [])
-        if not found:
+        paths = files.get(symbol, [])
+        if not paths:
             available = ", ".join(sorted(files)) or "none"
             raise UnknownSymbol(
                 f"{symbol}: no {symbol}.csv or {symbol}.parquet in {self.folder}; "
                 f"symbols with a file there: {available}"
             )
-        if len(found) > 1:
-            both = " and ".join(path.name for path in found)
+        if len(paths) > 1:
+            both = " and ".join(path.name for path in paths)
             raise InvalidBars(
                 f"{symbol}: both {both} are in {self.folder}; remove or rename one of them"
             )
-        if not found[0].is_file():
+        if not paths[0].is_file():
             raise InvalidBars(
-                f"{symbol}: {found[0]} is a folder or a link to nothing; put a file there"
+                f"{symbol}: {paths[0]} is a folder or a link to nothing; put a file there"
             )
-        return read_sheet(found[0], symbol)
+        return read_sheet(paths[0], symbol)
 
     def _files(self) -> dict[str, list[Path]]:
         """Files by symbol; found by listing, so that a symbol is never taken as a path."""

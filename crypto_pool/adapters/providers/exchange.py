@@ -198,13 +198,13 @@ class ExchangeProvider:
         bars = pd.DataFrame(values, index, columns=list(BAR_COLUMNS)).sort_index(kind="stable")
         return bars.loc[pd.Timestamp(since) :]
 
-    def _ask(self, asked: str, ask: Callable[[], Answer]) -> Answer:
+    def _ask(self, request: str, ask: Callable[[], Answer]) -> Answer:
         """The answer, asked for again a few times where it is none; a refusal is not repeated."""
         if self._refusals and datetime.now(UTC) < self._refusals[-1][0]:
-            raise BurstLimit(f"{asked}: not asked for, since {self._refusals[-1][1]}")
+            raise BurstLimit(f"{request}: not asked for, since {self._refusals[-1][1]}")
         for attempt in range(RETRIES + 1):
             try:
-                with translated(self._client, asked, self.exchange):
+                with translated(self._client, request, self.exchange):
                     return ask()
             except BurstLimit as refusal:
                 wait = timedelta(seconds=refusal.wait_seconds or 0)

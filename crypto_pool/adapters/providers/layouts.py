@@ -82,24 +82,24 @@ def bar_field(name: object, symbol: str) -> str | None:
 
 def find_layout(names: Sequence[object], symbol: str, where: str) -> Layout:
     """Return where the bars stand under these column names; raises InvalidBars."""
-    found: dict[str, list[int]] = {}
+    positions: dict[str, list[int]] = {}
     for position, name in enumerate(names):
         field = bar_field(name, symbol)
         if field is not None:
-            found.setdefault(field, []).append(position)
+            positions.setdefault(field, []).append(position)
     shown = [str(name) for name in names]
-    if "stamp" not in found and names and normalised(names[0]) in ("", "unnamed 0", "price"):
-        found["stamp"] = [0]
-    missing = [field for field in ("stamp", *BAR_COLUMNS) if field not in found]
+    if "stamp" not in positions and names and normalised(names[0]) in ("", "unnamed 0", "price"):
+        positions["stamp"] = [0]
+    missing = [field for field in ("stamp", *BAR_COLUMNS) if field not in positions]
     if missing:
         raise InvalidBars(
             f"{where} has no column {', '.join(missing).replace('stamp', 'date')}; it has "
             f"{', '.join(name or 'one without a name' for name in shown)}, and needs {FORM}"
         )
-    columns = {field: _only(field, found[field], shown, symbol, where) for field in BAR_COLUMNS}
+    columns = {field: _only(field, positions[field], shown, symbol, where) for field in BAR_COLUMNS}
     marks = {normalised(name) for name in names}
     layout = next((title for title, needed in NAMED if needed <= marks), "as named")
-    return Layout(layout, tuple(found["stamp"]), columns)
+    return Layout(layout, tuple(positions["stamp"]), columns)
 
 
 def _only(
@@ -145,9 +145,9 @@ def _field_of_coin(parts: tuple[str, ...], symbol: str) -> str | None:
         return bar_field(parts[0], symbol)
     before, after = _coin_patterns(symbol.lower())
     for pattern in (before, after):
-        found = pattern.fullmatch(plain)
-        if found:
-            return "volume" if found[1] == "vol" else found[1]
+        match = pattern.fullmatch(plain)
+        if match:
+            return "volume" if match[1] == "vol" else match[1]
     return None
 
 

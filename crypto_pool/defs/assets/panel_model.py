@@ -42,9 +42,9 @@ def panel_model(context: dg.AssetExecutionContext, pool: PoolResource) -> dg.Mat
     except Exception as error:  # the boundary that holds up no day: the check tells it
         fault = f"{type(error).__name__}: {error}"
         context.log.warning(fault)
-    told = dg.AssetCheckResult(
+    check = dg.AssetCheckResult(
         passed=not fault, severity=dg.AssetCheckSeverity.WARN, description=fault or None
     )
     return dg.MaterializeResult(
-        metadata={"logged": ", ".join(map(str, logged)) or "none"}, check_results=[told]
+        metadata={"logged": ", ".join(map(str, logged)) or "none"}, check_results=[check]
     )

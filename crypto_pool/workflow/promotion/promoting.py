@@ -138,8 +138,8 @@ def _with_baseline(
 def _were_unscored(task: PromotionTask, key: str) -> bool:
     """Whether algorithms were tried on these rows and none could be scored, which is a result."""
     rows = task.store.read_all(CANDIDATE_SCORES.store_name, prefix=task.member.partition_key)
-    found = rows.to_dict("records")
-    return any(row["data_hash"] == key and row["status"] == "unscored" for row in found)
+    scores = rows.to_dict("records")
+    return any(row["data_hash"] == key and row["status"] == "unscored" for row in scores)
 
 
 def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:

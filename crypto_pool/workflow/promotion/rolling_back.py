@@ -24,7 +24,7 @@ class Rollback:
     after: str
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What changed in words, and that no stored forecast did."""
         return (
             f"{self.member.name}: version {self.after} serves, version {self.before} does no more. "
