@@ -243,8 +243,9 @@ def test_who_holds_a_slot_is_said_and_waiting_can_be_ended(settings, holding, tm
 
 
 def test_what_takes_a_slot_is_known():
-    assert pools_of("train_members") == {"member_training"}
-    assert pools_of("predict_day") == {"panel"}
+    assert pools_of("train_members") == {"member_training", "panel"}
+    assert pools_of("refresh_features") == {"panel"}
+    assert pools_of("predict_day") == set()
 
 
 @pytest.mark.long
