@@ -188,7 +188,7 @@ def test_candidates_hang_below_the_run_of_dagster_mlflow(built):
 
 
 def test_another_source_is_refused_with_the_way_out(built):
-    refused = built.ask("build", "--provider", "sandbox", "--date", BAR_DATE)
+    refused = built.run("build", "--provider", "sandbox", "--date", BAR_DATE)
     assert refused.returncode != 0
     assert "CRYPTO_POOL_DATA_DIR" in refused.stdout + refused.stderr
     assert set(built.table("predictions")["synthetic"]) == {False}

@@ -55,7 +55,7 @@ def test_an_interrupted_chain_goes_on_with_the_step_that_was_not_finished(tmp_pa
 
 def test_a_folder_of_a_later_version_is_refused_with_the_way_out(tmp_path):
     (tmp_path / FILE_NAME).write_text("9\n")
-    with pytest.raises(IncompatibleData, match=r"version 9.*up to 3: update it.*DATA_DIR"):
+    with pytest.raises(IncompatibleData, match=r"version 9.*up to 4: update it.*DATA_DIR"):
         open_data_folder(tmp_path, FRAMES)
     assert stored_version(tmp_path) == 9
     check_version(known_version(), "anything")

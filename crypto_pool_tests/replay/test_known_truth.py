@@ -77,7 +77,7 @@ def test_where_nobody_knows_nobody_claims():
 def test_the_study_trains_the_coins_of_each_market_on_one_panel(tmp_path):
     report = tmp_path / "truth.json"
     options = ["--seeds", "1", "--symbols", "BTC,ETH", "--candidates", "RidgeClassifier"]
-    options += ["--training-rows", "1000", "--workers", "1", "--output", str(report)]
+    options += ["--training-rows", "2000", "--workers", "1", "--output", str(report)]
     answer = CliRunner().invoke(app, ["known-truth", *options])
     assert answer.exit_code == 0, answer.output
     told = json.loads(report.read_text())
