@@ -18,6 +18,7 @@ def test_each_benchmark_has_figures(name):
     assert callable(import_module(f"benchmarks.{name}").figures)
 
 
+@pytest.mark.long
 def test_a_server_under_load_answers_every_request_while_predictions_are_published():
     found = serving_load.measure(connections=4, seconds=2, pause=0.05, every=0.5)
     assert found["serving_requests"] > 20
