@@ -18,6 +18,7 @@ however unevenly a busy machine sends, the provider sees no window over the limi
 import sqlite3
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +91,10 @@ class RequestBudget:
                 str(folder / "pace.sqlite"),
                 use_file_lock=True,
             )
+            # A budget that is dropped keeps no file open; not at exit, since a process that was
+            # forked would close what its parent uses.
+            self._files = weakref.finalize(self, _close, self._pace.conn, self._quota.conn)
+            self._files.atexit = False
             with self._pace.lock:
                 self._pace.leak(_machine_clock())
             with self._quota.lock, self._quota.conn as connection:
@@ -159,8 +164,7 @@ class RequestBudget:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._pace.close()  # type: ignore[no-untyped-call]
-        self._quota.close()  # type: ignore[no-untyped-call]
+        self._files()
 
     def _allowance(self, left: int | None) -> str:
         if left is None:
@@ -296,6 +300,11 @@ def _move(bucket: "SQLiteBucket", identity: str, timestamp: int) -> None:
         connection.execute(
             f"UPDATE {bucket.table} SET item_timestamp = ? WHERE name = ?", [timestamp, identity]
         )
+
+
+def _close(*connections: sqlite3.Connection) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -68,10 +68,8 @@ def _ridge_fit(
         bounds=[(0, None), (0, None), (None, None)],
     )
     chance = expit(inputs @ fit.x)
-    curvature = inputs.T @ (inputs * (chance * (1 - chance) / overlap)[:, None]) + np.diag(
-        precision
-    )
-    occam = np.linalg.slogdet(curvature)[1] - np.log(precision).sum()
+    information = inputs.T @ (inputs * (chance * (1 - chance) / overlap)[:, None])
+    occam = np.linalg.slogdet(information + np.diag(precision))[1] - np.log(precision).sum()
     return float(-fit.fun - 0.5 * occam), fit.x
 
 

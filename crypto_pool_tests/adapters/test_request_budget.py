@@ -1,7 +1,9 @@
 """One key's budget: across processes, restarts and clocks; and the server's own limits."""
 
+import gc
 import math
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -268,3 +270,15 @@ def test_a_machine_clock_that_was_ahead_stops_no_request(tmp_path, clock, monkey
     machine[0] = now
     spend(RequestBudget(tmp_path, plan, now=clock), 1)
     assert len(waited) <= 3
+
+
+def test_a_budget_that_is_dropped_closes_its_files(tmp_path, clock):
+    """From Python 3.13 on a connection that nobody closes is warned of."""
+    budget = RequestBudget(tmp_path, RequestPlan(per_day=10), now=clock)
+    spend(budget, 1)
+    files = [budget._pace.conn, budget._quota.conn]
+    del budget
+    gc.collect()
+    for file in files:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            file.execute("SELECT 1")
