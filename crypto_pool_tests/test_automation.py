@@ -133,6 +133,7 @@ def test_the_stages_of_a_day_follow_each_other_also_over_midnight(tmp_path):
         "daily_features": "59 23 * * *",
         "daily_outcomes": "0 0 * * *",
         "daily_pool": "1 0 * * *",
+        "daily_panel": "29 0 * * *",
     }
 
 

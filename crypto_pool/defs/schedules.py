@@ -1,9 +1,10 @@
-"""The daily run of the pool: a schedule for each of its stages, a minute after the one before."""
+"""The daily run of the pool: a schedule for each of its stages, and one for the panel in MLflow."""
 
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from crypto_pool.defs.jobs import log_panel
 from crypto_pool.defs.requests import day_requests, pending_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, Stage
@@ -14,6 +15,12 @@ _settings = load_settings()
 STATUS = dg.DefaultScheduleStatus("RUNNING" if _settings.automation_on else "STOPPED")
 
 
+def _cron(minutes: int) -> str:
+    """Return the time of every day that is so long after the day's run begins."""
+    at = datetime.combine(datetime.min, _settings.daily_time, UTC) + timedelta(minutes=minutes)
+    return f"{at.minute} {at.hour} * * *"
+
+
 def _daily(
     name: str, minutes: int, stages: tuple[Stage, ...], description: str
 ) -> dg.ScheduleDefinition:
@@ -21,12 +28,11 @@ def _daily(
 
     Its runs are queued behind those of the schedules before it, and the queue takes one at a time.
     """
-    at = datetime.combine(datetime.min, _settings.daily_time, UTC) + timedelta(minutes=minutes)
 
     @dg.schedule(
         name=name,
         job_name=stages[0].job,
-        cron_schedule=f"{at.minute} {at.hour} * * *",
+        cron_schedule=_cron(minutes),
         execution_timezone="UTC",
         default_status=STATUS,
         description=description,
@@ -53,5 +59,13 @@ schedules = [
         (PREDICTIONS, PUBLICATION),
         "Forecast the day that has closed and publish; days that were missed too, the oldest "
         "first.",
+    ),
+    dg.ScheduleDefinition(
+        name="daily_panel",
+        job=log_panel,
+        cron_schedule=_cron(30),
+        execution_timezone="UTC",
+        default_status=STATUS,
+        description="Give MLflow the panel's fits that it lacks, after the day's forecasts.",
     ),
 ]
