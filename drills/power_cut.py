@@ -7,7 +7,6 @@ in its place, and a process of its own reads the ledger and loads every model th
 """
 
 import multiprocessing
-import os
 import random
 import shutil
 import subprocess
@@ -21,6 +20,9 @@ from drills._pool import DrillPool
 
 DAY = date(2023, 5, 31)
 SEED = 11
+# Forked from a server of its own: whoever asks may have threads, which no fork takes along.
+_FRESH = multiprocessing.get_context("forkserver")
+_FRESH.set_forkserver_preload(["mlflow.pyfunc", "crypto_pool.adapters.mlflow"])
 LEDGER, FORECASTS = "promotions", "daily_predictions"
 
 
@@ -106,7 +108,7 @@ def _lay_out(folder: Path, inode: str, synced: dict[str, Path]) -> None:
 def _look_at(pool: DrillPool) -> dict[str, Any]:
     """Read and load in a process of its own: no store or cache of one cut is another's."""
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_read, args=(pool, there))
+    process = _FRESH.Process(target=_read, args=(pool, there))
     process.start()
     there.close()
     try:
@@ -142,5 +144,3 @@ def _read(pool: DrillPool, answer: Any) -> None:
             missing.append(f"{symbol} {trend} version {version}: {str(fault)[:200]}")
     found = {"entries": len(keys), "broken": broken, "named": len(named), "missing": missing}
     answer.send(found)
-    answer.close()
-    os._exit(0)  # without the ends of libraries that the parent still uses
