@@ -13,8 +13,9 @@ def tests_of(module: Path, root: Path) -> tuple[Path, ...]:
 
     In the test folder of its package: the file named after it and those that import it. A module
     without any is tested through the modules of its package that import it, by their tests, and by
-    the nearest tests elsewhere that import it: of other packages, else of the whole. Failing all,
-    its tests are those of its package.
+    the nearest tests elsewhere that import it: of other packages, else of the whole, which have
+    the top and the folders that no package is mirrored by. Failing all, its tests are those of its
+    package.
     """
     package = module.parts[1]
     inside = _test_files(root, TESTS / package)
@@ -23,9 +24,13 @@ def tests_of(module: Path, root: Path) -> tuple[Path, ...]:
     modules = (path.relative_to(root) for path in sorted((root / CODE / package).rglob("*.py")))
     users = [user for user in modules if _name(module) in _imports(root / user)]
     found = [test for user in users for test in _own(user, inside, root)]
-    folders = [path.relative_to(root) for path in (root / TESTS).iterdir() if path.is_dir()]
-    others = [file for folder in sorted(folders) for file in _test_files(root, folder)]
-    nearest = _importing(module, others, root) or _importing(module, _test_files(root, TESTS), root)
+    folders = sorted(path.name for path in (root / TESTS).iterdir() if path.is_dir())
+    mirrored = [name for name in folders if (root / CODE / name).is_dir()]
+    whole = ["", *(name for name in folders if name not in mirrored)]
+    nearest = _importing(module, _test_files(root, *(TESTS / name for name in mirrored)), root)
+    nearest = nearest or _importing(
+        module, _test_files(root, *(TESTS / name for name in whole)), root
+    )
     return tuple(dict.fromkeys([*found, *nearest])) or tuple(inside)
 
 
@@ -40,8 +45,9 @@ def _importing(module: Path, files: Iterable[Path], root: Path) -> list[Path]:
     return [file for file in files if _name(module) in _imports(root / file)]
 
 
-def _test_files(root: Path, folder: Path) -> list[Path]:
-    return [path.relative_to(root) for path in sorted((root / folder).glob("test_*.py"))]
+def _test_files(root: Path, *folders: Path) -> list[Path]:
+    files = [path for folder in folders for path in sorted((root / folder).glob("test_*.py"))]
+    return [path.relative_to(root) for path in files]
 
 
 def _name(module: Path) -> str:

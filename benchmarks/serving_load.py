@@ -27,7 +27,7 @@ PUBLISHER = """
 import sys, time
 from pathlib import Path
 from crypto_pool.adapters.prediction_tables import publish
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.pool_frames import pool_frames
 frames = pool_frames()
 data, seconds = Path(sys.argv[1]), float(sys.argv[2])
 while True:

@@ -17,7 +17,7 @@ PUBLISH = """
 import sys
 from pathlib import Path
 from crypto_pool.adapters.prediction_tables import publish
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.pool_frames import pool_frames
 publish(Path(sys.argv[1]) / "data", pool_frames())
 """
 

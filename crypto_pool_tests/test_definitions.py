@@ -9,7 +9,7 @@ from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.settings import load_settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.forking import run_forked
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.pool_frames import pool_frames
 
 # Each costs a part of the second that the code location may take beyond Dagster's own import.
 HEAVY = (

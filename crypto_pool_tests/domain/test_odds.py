@@ -6,7 +6,7 @@ import pytest
 
 from crypto_pool.domain.odds import expected_move, odds_of, read_move, why_no_odds
 from crypto_pool.errors import InvalidSetting
-from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 
 ROW = pool_frames()["panel_forecasts"].to_dict("records")[0]
 

@@ -1,1 +1,1 @@
-"""The replay."""
+"""Tests of the replay."""

@@ -17,7 +17,7 @@ from crypto_pool.serving.app import create_app
 from crypto_pool.serving.connections import server_options
 from crypto_pool.settings import Settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.pool_frames import pool_frames
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 

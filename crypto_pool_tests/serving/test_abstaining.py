@@ -7,8 +7,8 @@ import pytest
 
 from crypto_pool.adapters.prediction_tables import publish, query
 from crypto_pool.commands.status import MEMBERS
+from crypto_pool_tests.pool_frames import LAST, pool_frames, reviewed
 from crypto_pool_tests.serving.conftest import Served
-from crypto_pool_tests.serving.pool_frames import LAST, pool_frames, reviewed
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import pytest
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish
 from crypto_pool.domain.tables import CHAMPIONS, PREDICTIONS
 from crypto_pool.serving.schemas import Model, PerformanceMetrics, Prediction
+from crypto_pool_tests.pool_frames import DAYS, LAST, MEMBERS, pool_frames
 from crypto_pool_tests.serving.conftest import Served
-from crypto_pool_tests.serving.pool_frames import DAYS, LAST, MEMBERS, pool_frames
 
 ASKED = "/prediction?symbol=BTC&trend_type=uptrend"
 

@@ -13,7 +13,7 @@ from crypto_pool.serving.account import live_account
 from crypto_pool.serving.changes import latest_changes
 from crypto_pool.serving.chart_data import calibration, price_charts
 from crypto_pool.serving.state import past_prediction
-from crypto_pool_tests.serving.pool_frames import HORIZON, LAST, pool_frames
+from crypto_pool_tests.pool_frames import HORIZON, LAST, pool_frames
 
 FIRST = date(2026, 11, 1)
 

@@ -15,8 +15,8 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.review import ReviewRules
 from crypto_pool.domain.tables import REALISED_PERFORMANCE
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import NOW, Served
-from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
 
 MEMBER = Member("BTC", Trend.UPTREND)
 # Fifty signals of version 1, promised at 0.8, then thirty of its successor, promised at 0.5.

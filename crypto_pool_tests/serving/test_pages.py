@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from crypto_pool.adapters.alerts import Alert, Alerts
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool_tests.browser import browser, serious_faults
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import NOW, Served
-from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
 
 __all__ = ["browser"]
 LOOKS = {

@@ -22,8 +22,8 @@ from crypto_pool.serving import answer_cache, app, connections
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.app import create_app
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
+from crypto_pool_tests.pool_frames import pool_frames
 from crypto_pool_tests.serving.conftest import Served, pool_settings
-from crypto_pool_tests.serving.pool_frames import pool_frames
 
 BOUNDED = settings(
     max_examples=25,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import Served
-from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
 
 
 def test_a_member_without_champion_says_what_was_decided(

@@ -9,7 +9,7 @@ import httpx
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.pool_frames import pool_frames
 
 
 def test_the_command_serves_until_ctrl_c(new_pool: Callable[..., PoolFolder]) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -31,6 +30,7 @@ from crypto_pool_tests.adapters.conftest import (  # fixtures
     registry,
     rows,
 )
+from crypto_pool_tests.conftest import ROOT
 
 __all__ = ["candidate_fit", "fitted", "labels", "registry", "rows"]
 MEMBER = "BTC_uptrend"
@@ -199,7 +199,7 @@ def idle() -> None:
 
 
 def test_runs_go_but_for_those_that_a_partition_or_a_table_rests_on(tmp_path):
-    shutil.copy(Path(__file__).parents[1] / "dagster_home" / "dagster.yaml", tmp_path)
+    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         superseded, latest, other = (
             dg.materialize([numbers], instance=instance, partition_key=key).run_id
@@ -220,7 +220,7 @@ def test_runs_go_but_for_those_that_a_partition_or_a_table_rests_on(tmp_path):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch, empty_store):
-    shutil.copy(Path(__file__).parents[1] / "dagster_home" / "dagster.yaml", tmp_path)
+    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     (tmp_path / "data" / "mlflow").mkdir(parents=True)
     (tmp_path / "data" / "mlflow" / "mlflow.db").write_bytes(empty_store)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))

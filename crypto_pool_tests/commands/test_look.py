@@ -8,7 +8,7 @@ import pytest
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
-from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 
 
 @pytest.fixture(scope="module")

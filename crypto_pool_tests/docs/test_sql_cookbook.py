@@ -1,15 +1,15 @@
 """Every query of the cookbook runs, and the ones about the ledger answer rightly."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish, query
-from crypto_pool_tests.serving.pool_frames import LAST, pool_frames
+from crypto_pool_tests.conftest import ROOT
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 
-PAGE = Path(__file__).parents[1] / "docs" / "sql-cookbook.md"
+PAGE = ROOT / "docs" / "sql-cookbook.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
 
 

@@ -11,7 +11,7 @@ from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.cli import app
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import load_settings
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.pool_frames import pool_frames
 
 
 @pytest.fixture

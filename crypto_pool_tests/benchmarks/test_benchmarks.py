@@ -46,7 +46,7 @@ def test_memory_of_a_process_counts_the_processes_below_it():
         ("domain/splits", ["domain/test_purged"]),
         ("adapters/providers/__init__", ["adapters/test_providers"]),
         ("adapters/providers/alpha_vantage_indicators", ["adapters/test_alpha_vantage"]),
-        ("adapters/heartbeat", ["test_heartbeat"]),
+        ("adapters/heartbeat", ["defs/test_heartbeat"]),
     ],
     ids=["named after it", "imported", "a package", "through its user", "elsewhere"],
 )

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -22,8 +21,9 @@ from crypto_pool.errors import (
     QueryError,
     UntrustedModel,
 )
+from crypto_pool_tests.conftest import ROOT
 
-PAGE = Path(__file__).parents[1] / "docs" / "operating.md"
+PAGE = ROOT / "docs" / "operating.md"
 
 
 def tree(kind: type[CryptoPoolError]) -> list[type[CryptoPoolError]]:

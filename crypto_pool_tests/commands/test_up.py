@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
@@ -36,9 +35,7 @@ from crypto_pool.commands.up import (
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.recovery import CODE_SERVER_TAG, runs_in
 from crypto_pool.settings import Settings
-from crypto_pool_tests.conftest import PATIENCE_SECONDS
-
-ROOT = Path(__file__).parent.parent
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 
 
 @dg.job

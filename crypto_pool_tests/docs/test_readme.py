@@ -18,8 +18,8 @@ from crypto_pool.adapters.prediction_tables import query
 from crypto_pool.domain.standing import Standing
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
+from crypto_pool_tests.docs.test_sql_cookbook import QUERIES
 from crypto_pool_tests.running_pool import Services
-from crypto_pool_tests.test_sql_cookbook import QUERIES
 from crypto_pool_tests.wheel import build_wheel, install_wheel
 
 COMMANDS = [

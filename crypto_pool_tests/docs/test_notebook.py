@@ -5,17 +5,16 @@ import json
 import subprocess
 import sys
 from datetime import date
-from pathlib import Path
 
 import matplotlib
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish
-from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
-from crypto_pool_tests.serving.pool_frames import pool_frames
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT, PoolFolder
+from crypto_pool_tests.pool_frames import pool_frames
 from crypto_pool_tests.wheel import build_wheel, install_wheel
 
-NOTEBOOK = json.loads((Path(__file__).parents[1] / "docs" / "ask-the-pool.ipynb").read_text())
+NOTEBOOK = json.loads((ROOT / "docs" / "ask-the-pool.ipynb").read_text())
 CODE = {cell["id"]: cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"}
 MODEL = "model"
 TOLD = """

@@ -1,0 +1,1 @@
+"""Tests of the Dagster code: its assets, checks, sensors and schedules."""
