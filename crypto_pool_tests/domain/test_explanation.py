@@ -52,15 +52,16 @@ def background():
 
 
 def test_sampled_means_agree_with_the_exact_explainer(background):
-    rows = random_rows(30, seed=2)
+    rows = random_rows(30, seed=2) + 1.5  # all on one side, so that no mean is small by chance
     explanation = explain(model(served), background, rows, seed=3)
     exact = exact_values(served, background, rows)
     means = {**explanation.mean, REFERENCE_LOGIT: explanation.reference}
     errors = np.array([means[name] for name in COLUMNS]) - exact.mean(axis=0)
     assert explanation.method == SAMPLED
-    assert 0 < explanation.standard_error < 0.003
-    assert np.abs(errors).max() <= 3 * explanation.standard_error
-    assert np.abs(exact.mean(axis=0)).max() > 0.02  # else agreement would say little
+    assert 0 < explanation.standard_error < 0.0035
+    assert np.abs(errors).max() <= 2 * explanation.standard_error
+    largest = np.sort(np.abs(exact.mean(axis=0)))[-4:]
+    assert largest.min() / 10 > 2 * explanation.standard_error  # one that is 10 % off is noticed
     assert explanation.mean_absolute == pytest.approx(
         dict(zip(COLUMNS[:-1], np.abs(exact).mean(axis=0), strict=False)), abs=0.005
     )
