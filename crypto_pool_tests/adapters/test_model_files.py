@@ -3,6 +3,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -248,8 +250,29 @@ def test_a_parser_that_aborts_or_hangs_takes_a_child_alone_with_it(
     (folder / "estimator.txt").write_bytes(b"no trees")
     with pytest.raises(UntrustedModel, match=r"of its own failed: .* is not a LightGBM text"):
         try_in_child(folder)
+    monkeypatch.setattr(artifact, "LOOK_AGAIN_SECONDS", 0)
     monkeypatch.setattr(artifact, "LOADING_SECONDS", 0)
-    with pytest.raises(UntrustedModel, match=r"in a process of its own was not done in 0 s"):
+    with pytest.raises(UntrustedModel, match=r"was not done in 0 s of processor time"):
+        try_in_child(folder)
+
+
+def test_a_child_that_the_machine_lets_wait_is_waited_for_and_one_that_hangs_is_not(
+    saved: SaveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is what the child works; a stopped one works as little as one without a core."""
+    folder, _ = saved("RidgeClassifier")
+    try_in_child(folder)
+    child = artifact._child(os.getpid())
+    monkeypatch.setattr(artifact, "LOOK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(artifact, "LOADING_SECONDS", 0.5)
+    child.send_signal(signal.SIGSTOP)
+    going_on = Timer(1.0, child.send_signal, [signal.SIGCONT])
+    going_on.start()
+    try_in_child(folder)
+    going_on.join()
+    child.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(artifact, "WAITING_SECONDS", 0.2)
+    with pytest.raises(UntrustedModel, match=r"processor time, or 0\.2 s in all"):
         try_in_child(folder)
 
 

@@ -18,7 +18,10 @@ from functools import cache
 from pathlib import Path
 from select import select
 from threading import Lock
+from time import monotonic
 from typing import IO, Any, cast
+
+import psutil
 
 from crypto_pool.adapters.extensions import Extensions, loaded_extensions
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
@@ -30,7 +33,9 @@ from crypto_pool.errors import CryptoPoolError, ModelUnavailable, UntrustedModel
 CALIBRATION_FILE = "calibration.json"
 SKOPS_FILE = "estimator.skops"
 ESTIMATOR_FILES = (SKOPS_FILE, *(native.file for native in NATIVE_FORMATS.values()))
-LOADING_SECONDS = 60.0
+LOADING_SECONDS = 60.0  # of the processor: on a busy machine they take long
+WAITING_SECONDS = 900.0  # of the clock: for what hangs without working
+LOOK_AGAIN_SECONDS = 1.0
 ONE_AT_A_TIME = Lock()
 
 
@@ -95,7 +100,7 @@ def try_in_child(folder: Path) -> None:
         child, how = _child(os.getpid()), ""
         tell, answers = cast(IO[str], child.stdin), cast(IO[str], child.stdout)
         print(json.dumps(str(folder)), file=tell, flush=True)
-        is_in_time = bool(select([answers], [], [], LOADING_SECONDS)[0])
+        is_in_time = _in_time(child.pid, answers)
         if answer := answers.readline() if is_in_time else "":
             how = json.loads(answer)
         else:
@@ -106,10 +111,21 @@ def try_in_child(folder: Path) -> None:
             how = (
                 f"ended with {child.returncode}"
                 if is_in_time
-                else f"was not done in {LOADING_SECONDS:g} s"
+                else f"was not done in {LOADING_SECONDS:g} s of processor time, or "
+                f"{WAITING_SECONDS:g} s in all"
             )
     if how:
         raise UntrustedModel(f"{folder}: reading its estimator in a process of its own {how}")
+
+
+def _in_time(pid: int, answers: IO[str]) -> bool:
+    """Wait until a process answers or ends; false once it worked or hung for too long."""
+    process, deadline = psutil.Process(pid), monotonic() + WAITING_SECONDS
+    most = sum(process.cpu_times()[:2]) + LOADING_SECONDS
+    while not select([answers], [], [], LOOK_AGAIN_SECONDS)[0]:
+        if sum(process.cpu_times()[:2]) >= most or monotonic() > deadline:
+            return False
+    return True
 
 
 @cache
