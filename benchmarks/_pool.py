@@ -21,7 +21,7 @@ from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
-from drills._pool import ALGORITHMS_VARIABLE, STAGES
+from crypto_pool_tests.stages import ALGORITHMS_VARIABLE, STAGES, STAGES_COMMAND
 
 ROOT = Path(__file__).parent.parent
 LAST_DAY = date(2023, 6, 30)
@@ -84,7 +84,7 @@ def _built(
     )
     command = [str(Path(sys.executable).parent / "crypto-pool"), "build"]
     if algorithms:
-        command = [sys.executable, "-m", "drills._pool", ",".join(STAGES), f"{LAST_DAY}"]
+        command = [*STAGES_COMMAND, ",".join(STAGES), f"{LAST_DAY}"]
     seconds, peak = peak_of(command, home, pool.environment_on(LAST_DAY))
     return replace(pool, seconds=seconds, peak_mib=peak)
 

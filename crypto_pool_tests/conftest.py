@@ -26,9 +26,8 @@ import pytest
 from filelock import FileLock
 
 from crypto_pool_tests.forking import ADDRESS, COMMAND, fork_server, run_forked
-from drills._pool import ALGORITHMS_VARIABLE, STAGES
+from crypto_pool_tests.stages import ALGORITHMS_VARIABLE, FEW, STAGES, STAGES_MODULE
 
-FEW = ("LightGBM", "RidgeClassifier")
 # For what asks that something is trained, stored and serves, and not what.
 ONE = ("LightGBM",)
 ROOT = Path(__file__).parent.parent
@@ -156,10 +155,10 @@ class PoolFolder:
     def build_few(
         self, day: date | str, stages: Sequence[str] = STAGES, algorithms: Sequence[str] = FEW
     ) -> subprocess.CompletedProcess[str]:
-        """Build and forecast a day with some of the algorithms, as the drills do."""
+        """Build and forecast a day with some of the algorithms."""
         environment = {**self.environment, ALGORITHMS_VARIABLE: ",".join(algorithms)}
         arguments = [",".join(stages), f"{day}"]
-        return run_forked(("module", "drills._pool"), arguments, environment, ROOT, 900)
+        return run_forked(("module", STAGES_MODULE), arguments, environment, ROOT, 900)
 
     def table(self, name: str) -> pd.DataFrame:
         from crypto_pool.adapters.prediction_tables import query

@@ -18,7 +18,8 @@ from crypto_pool.building import stopping_on_signal
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool_tests.conftest import FEW, PATIENCE_SECONDS
+from crypto_pool_tests.conftest import PATIENCE_SECONDS
+from crypto_pool_tests.stages import FEW
 
 BAR_DATE = "2023-06-30"
 # Locks, what databases keep beside them, what a publication was made of, and the one file that is

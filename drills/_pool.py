@@ -1,7 +1,4 @@
-"""A small pool in a folder of its own, whose stages are processes that a drill may hurt.
-
-`python -m drills._pool STAGES DAY...` runs the stages of each day in turn.
-"""
+"""A small pool in a folder of its own, whose stages are processes that a drill may hurt."""
 
 import json
 import os
@@ -10,19 +7,16 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
+from crypto_pool_tests.stages import ALGORITHMS_VARIABLE, FEW, STAGES_COMMAND
 
+if TYPE_CHECKING:
     from crypto_pool.adapters.mlflow import ModelRegistry
 
 ROOT = Path(__file__).parent.parent
-ALGORITHMS = ("LightGBM", "RidgeClassifier")
-ALGORITHMS_VARIABLE = "DRILL_ALGORITHMS"
-STAGES = ("build", "predict", "publish")
 SETTINGS = {
     "SYMBOLS": "BTC,ETH",
     "TRAINING_ROWS": "300",
@@ -30,9 +24,6 @@ SETTINGS = {
     "WORKERS": "1",
     "SANDBOX_PREDICTABILITY": "0.5",
 }
-BEGUN = "begun"
-# Of whoever began this process; each day sets its own where there is none.
-TOLD_TIME = os.environ.get("CRYPTO_POOL_SIMULATED_NOW")
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ class DrillPool:
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
-    algorithms: Sequence[str] = ALGORITHMS
+    algorithms: Sequence[str] = FEW
 
     @classmethod
     def make(cls, home: Path, **settings: str) -> "DrillPool":
@@ -86,7 +77,7 @@ class DrillPool:
     def start(self, stages: str, *days: date) -> "subprocess.Popen[str]":
         """Start a process for stages, the leader of a group; it says when it has begun."""
         return subprocess.Popen(
-            [sys.executable, "-m", "drills._pool", stages, *(day.isoformat() for day in days)],
+            [*STAGES_COMMAND, stages, *(day.isoformat() for day in days)],
             env=self.environment,
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -135,53 +126,3 @@ def shortened(said: str, words: Sequence[str]) -> str:
     """The line of what was said that has the first of the words, without the pool's folder."""
     lines = [line.strip() for line in said.splitlines() if words[0] in line]
     return re.sub(r"/\S*?/data/", "", lines[0] if lines else said)[:300]
-
-
-def work(stages: list[str], days: list[date]) -> int:
-    """Run stages in this process, as the commands do; print failures, give their number."""
-    from crypto_pool.building import open_instance, run_layers
-    from crypto_pool.defs.stages import FEATURES, PREDICTIONS, PUBLICATION
-    from crypto_pool.recovery import recover
-    from crypto_pool.settings import load_settings
-
-    layers = {
-        "features": (FEATURES,),
-        "build": (FEATURES,),
-        "train": (),
-        "predict": (PREDICTIONS,),
-        "publish": (PUBLICATION,),
-    }
-    failures = []
-    for day in days:
-        at_noon = datetime.combine(day + timedelta(days=1), time(12), UTC)
-        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = TOLD_TIME or at_noon.isoformat()
-        load_settings.cache_clear()
-        settings = load_settings()
-        with open_instance(settings) as instance:
-            print(BEGUN, flush=True)
-            recover(instance, settings)
-            for stage in stages:
-                report = run_layers(instance, settings, day, layers[stage], print)
-                failures += report.failures
-                if stage in ("build", "train"):
-                    failures += _train(instance, day)
-    print("\n".join(failures))
-    return len(failures)
-
-
-def _train(instance: "DagsterInstance", day: date) -> list[str]:
-    """Train with fewer algorithms than the job has, for time's sake alone."""
-    from crypto_pool.building import BuildReport, Work, partitions_of, run_layer
-    from crypto_pool.defs.stages import TRAINING
-    from crypto_pool.settings import load_settings
-
-    algorithms = os.environ.get(ALGORITHMS_VARIABLE, ",".join(ALGORITHMS)).split(",")
-    assets = [*(f"candidates/{name}" for name in algorithms), "champion"]
-    members, report = partitions_of(TRAINING, load_settings(), day), BuildReport()
-    run_layer(instance, Work(TRAINING, day, members, members, assets), report)
-    return [*map(str, report.recorded), *report.failures]
-
-
-if __name__ == "__main__":
-    chosen, *named = sys.argv[1:]
-    sys.exit(min(1, work(chosen.split(","), [date.fromisoformat(text) for text in named])))

@@ -7,13 +7,13 @@ of the drill's own; a system that permits none makes the drill say so instead.
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from crypto_pool_tests.stages import STAGES_COMMAND
 from drills._pool import ROOT, DrillPool, shortened
 
 DAY, NEXT_DAY = date(2023, 5, 10), date(2023, 5, 11)
@@ -79,7 +79,7 @@ def may_mount() -> bool:
 def _on_a_disk(pool: DrillPool, disk: Disk) -> dict[str, Any]:
     """Run a stage on the broken disk, and once more when it is mended."""
     script = f'{disk.prepare}\n"$@"; echo "{ENDED} $?"\n{disk.mend}\n"$@"; echo "{ENDED} $?"'
-    stage = [sys.executable, "-m", "drills._pool", "features,predict", NEXT_DAY.isoformat()]
+    stage = [*STAGES_COMMAND, "features,predict", NEXT_DAY.isoformat()]
     ran = subprocess.run(
         [*NAMESPACE, "sh", "-c", script, "sh", *stage],
         env={**pool.environment, "DATA": str(pool.data)},

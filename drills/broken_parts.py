@@ -17,7 +17,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from drills._pool import DrillPool, figures_of, shortened, work
+from crypto_pool_tests.stages import run_stages
+from drills._pool import DrillPool, figures_of, shortened
 
 DAY = date(2023, 5, 10)
 NOBODY_LISTENS = "http://127.0.0.1:9/query"
@@ -74,7 +75,7 @@ def _attempt(stages: Sequence[str], day: date = DAY) -> tuple[bool, str]:
     printed = StringIO()
     try:
         with redirect_stdout(printed):
-            failures = work(list(stages), [day])
+            failures = run_stages(list(stages), [day])
     except Exception as error:  # what a command would print and end with
         return True, f"{printed.getvalue()}\n{type(error).__name__}: {error}"
     return failures > 0, printed.getvalue()

@@ -13,7 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from drills._pool import DrillPool, figures_of, work
+from crypto_pool_tests.stages import run_stages
+from drills._pool import DrillPool, figures_of
 
 DAYS = (date(2023, 5, 1), date(2023, 5, 2), date(2023, 5, 3), date(2023, 5, 4))
 COUNT = "SELECT count(*) FROM daily_bars"
@@ -117,7 +118,7 @@ def live() -> dict[str, Any]:
 
 def _publish(day: date) -> int:
     """Run the jobs of bars, features and publication; give how much failed."""
-    return work(["features", "publish"], [day])
+    return run_stages(["features", "publish"], [day])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from typing import Any
 import fsspec
 import pandas as pd
 
-from drills._pool import BEGUN, STAGES, DrillPool
+from crypto_pool_tests.stages import BEGUN, STAGES
+from drills._pool import DrillPool
 
 FIRST_DAY = date(2023, 5, 1)
 SEED = 20

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from crypto_pool_tests.stages import STAGES_COMMAND
 from drills._pool import DrillPool
 
 DAY = date(2023, 5, 31)
@@ -93,7 +94,7 @@ def _status_in(root: Path, name: str) -> tuple[int, str]:
 def _build(pool: DrillPool, given: dict[str, str]) -> tuple[int, str]:
     environment = {**pool.environment, **given}
     done = subprocess.run(
-        [sys.executable, "-m", "drills._pool", "build", DAY.isoformat()],
+        [*STAGES_COMMAND, "build", DAY.isoformat()],
         env=environment,
         cwd=Path(__file__).parent.parent,
         stdout=subprocess.PIPE,

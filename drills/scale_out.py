@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from crypto_pool_tests.stages import FEW, STAGES
 from drills import kills
 from drills._engines import (
     BUCKET,
@@ -24,7 +25,7 @@ from drills._engines import (
     postgres,
     set_environment,
 )
-from drills._pool import ALGORITHMS, ROOT, STAGES, DrillPool, shortened
+from drills._pool import ROOT, DrillPool, shortened
 
 DAY = date(2023, 5, 10)
 EVERYTHING = ",".join(STAGES)
@@ -45,7 +46,7 @@ def run(symbols: str = "BTC,ETH", algorithms: str = "all", hurt: int = 3) -> dic
     """Compare the pool on all engines with its twin, and hurt it `hurt` times by SIGKILL."""
     from crypto_pool.domain.candidates import CANDIDATES
 
-    chosen = tuple(CANDIDATES) if algorithms == "all" else ALGORITHMS
+    chosen = tuple(CANDIDATES) if algorithms == "all" else FEW
     with engines() as found, tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         twin = replace(DrillPool.make(home / "twin", SYMBOLS=symbols), algorithms=chosen)

@@ -6,10 +6,8 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool_tests.conftest import ROOT, PoolFolder
-from crypto_pool_tests.forking import run_forked
+from crypto_pool_tests.conftest import PoolFolder
 from crypto_pool_tests.homes import unpack_v1_0_0
-from drills._pool import ALGORITHMS_VARIABLE
 
 LAST = "2023-07-31"
 VERSION = ["symbol", "trend", "model_version"]
@@ -98,10 +96,7 @@ def test_all_that_was_recorded_is_still_there(forecast, table, key):
 @pytest.fixture(scope="module")
 def trained(forecast: PoolFolder) -> PoolFolder:
     """The pool after the training that its members are due for, with one algorithm, and a day."""
-    environment = {**forecast.environment, ALGORITHMS_VARIABLE: "KNeighbors"}
-    done = run_forked(
-        ("module", "drills._pool"), ["build,predict,publish", LAST], environment, ROOT, 900
-    )
+    done = forecast.build_few(LAST, algorithms=("KNeighbors",))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return forecast
 
