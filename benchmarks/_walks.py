@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtr
 
-from crypto_pool.domain.labels import SMA_DAYS
+from crypto_pool.domain.label_windows import SMA_DAYS
 from crypto_pool.domain.reference import VOLATILITY_DAYS, logit
 
 DAILY_VOLATILITY = 0.04

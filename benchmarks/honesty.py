@@ -28,12 +28,13 @@ from scipy.stats import t as students_t
 from benchmarks._walks import HORIZON, Walk, evaluation, noise, walks
 from crypto_pool.domain.evaluation import Gates, brier_skill, evaluation_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.intervals import MIN_BLOCKS, Estimate
+from crypto_pool.domain.intervals import Estimate
+from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 from crypto_pool.domain.overfitting import correct_promise
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
 from crypto_pool.domain.review import ReviewRules, record_of
 from crypto_pool.domain.selection import choose_winner
-from crypto_pool.domain.splits import Fold, purge_gap, purged_mask, walk_forward_folds
+from crypto_pool.domain.splits import Fold, purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
 
 CANDIDATES, DEVIATION, HALF_LIFE, CORRELATION = 10, 0.3, 10, 0.5

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.domain.label_windows import review_days_needed, rows_needed
 from crypto_pool.domain.request_plans import read_plan
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_groups import Groups
@@ -35,7 +36,6 @@ REMOVED = {
     "keep_publications": "it is 3",
     "serving_loopback_rate_limit": "it is 50000/second",
 }
-DAYS = {"prediction_window_days", "review_window_days", "training_rows", "evaluation_policy"}
 # A test's own, and a shell's that completes `crypto-pool`.
 NO_SETTING = re.compile(r"CRYPTO_POOL_(TEST_.+|COMPLETE)")
 # Kubernetes tells each pod of a service `crypto-pool` or `crypto-pool-ui` in such variables.
@@ -116,11 +116,6 @@ def _unknown_provider(settings: Groups) -> Iterator[str]:
 
 
 def _too_short(settings: Groups) -> Iterator[str]:
-    if not settings.model_fields_set & DAYS:  # the defaults go together
-        return
-    from crypto_pool.domain.review import review_days_needed
-    from crypto_pool.domain.splits import rows_needed
-
     horizon = settings.prediction_window_days
     way_out = f"raise it, or lower CRYPTO_POOL_PREDICTION_WINDOW_DAYS={horizon}"
     days = review_days_needed(horizon)

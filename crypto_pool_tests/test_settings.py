@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from crypto_pool import setting_checks
+from crypto_pool.domain.label_windows import purge_gap, review_days_needed, rows_needed
 from crypto_pool.domain.performance import excess_p_value
 from crypto_pool.domain.request_plans import RequestPlan, read_plan
-from crypto_pool.domain.review import review_days_needed
-from crypto_pool.domain.splits import purge_gap, rows_needed, walk_forward_folds
+from crypto_pool.domain.splits import walk_forward_folds
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
-from crypto_pool.setting_checks import DAYS, REMOVED
+from crypto_pool.setting_checks import REMOVED
 from crypto_pool.setting_groups import DEFAULT_SYMBOLS
 from crypto_pool.settings import Settings, _warn, load_settings
 
@@ -150,12 +151,26 @@ def test_a_review_window_without_room_for_a_verdict_is_refused(monkeypatch, hori
     assert load_settings().review_window_days == enough
 
 
-def test_the_defaults_of_days_and_rows_go_together(monkeypatch):
-    """Left out, they are not looked at; so they must pass where they are given."""
-    given = {name: str(Settings.model_fields[name].default) for name in DAYS}
-    for name, value in given.items():
-        monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", value)
-    assert load_settings().model_fields_set >= DAYS
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prediction_window_days": "90"},
+        {"review_window_days": "100"},
+        {"training_rows": "100"},
+        {"evaluation_policy": "purged_walk_forward", "prediction_window_days": "60"},
+        {"dask_scheduler": "tcp://10.0.0.5:8786"},
+        {"provider": "directory"},
+    ],
+    ids=lambda given: ",".join(given),
+)
+def test_a_value_that_does_not_go_with_the_default_of_another_is_refused(monkeypatch, given):
+    assert "CRYPTO_POOL_" in refused(monkeypatch, **given)
+
+
+def test_what_goes_together_is_looked_at_whether_given_or_not(monkeypatch):
+    """A default that another release changes is held to the others, too."""
+    monkeypatch.setattr(setting_checks, "review_days_needed", lambda horizon: 366)
+    assert "CRYPTO_POOL_REVIEW_WINDOW_DAYS=365 never holds enough" in refused(monkeypatch)
 
 
 @pytest.mark.parametrize("horizon", [10, 90])

@@ -11,10 +11,10 @@ import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate, ClassBalance
 from crypto_pool.domain.evaluation import Metric, Metrics
+from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.promise import bounds_by_name, measure_promise
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.served_model import ServedModel
-from crypto_pool.domain.splits import purge_gap
 from crypto_pool.errors import UnscoredCandidate
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.evaluation import LOG_LOSS_FLOOR, OVERALL_SCORE_WEIGHTS, brier_skill
+from crypto_pool.domain.label_windows import MIN_BLOCKS
 
 Interval = tuple[float, float]
 
 CONFIDENCE = 0.9
 RESAMPLES = 1000
-MIN_BLOCKS = 5
 # From so many blocks on Student's t has its level, however unlike the blocks are.
 MIN_RATIO_BLOCKS = 3
 # The sums a bootstrap draws, and the metrics that are quotients of them.

@@ -11,14 +11,13 @@ import pandas as pd
 from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import (
     CONFIDENCE,
-    MIN_BLOCKS,
     Estimate,
     block_rows,
     effective_sample_size,
     resampled_sums,
 )
+from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 from crypto_pool.domain.recipe import DEFAULT_TARGET, SelectionName
-from crypto_pool.domain.splits import purge_gap
 from crypto_pool.errors import UnscoredCandidate
 
 LARGEST_PARTS = 10

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.evaluation import brier_skill
-from crypto_pool.domain.intervals import CONFIDENCE, MIN_BLOCKS, Estimate, resampled_sums
+from crypto_pool.domain.intervals import CONFIDENCE, Estimate, resampled_sums
+from crypto_pool.domain.label_windows import MIN_BLOCKS
 from crypto_pool.domain.panel import (
     exceedance_probability,
     realised_events,

@@ -14,14 +14,8 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.evaluation import brier_skill
-from crypto_pool.domain.intervals import (
-    CONFIDENCE,
-    MIN_BLOCKS,
-    Estimate,
-    block_ratio,
-    block_rows,
-)
-from crypto_pool.domain.splits import purge_gap
+from crypto_pool.domain.intervals import CONFIDENCE, Estimate, block_ratio, block_rows
+from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 
 BASELINE = "baseline"
 _UNDEFINED = Estimate()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from crypto_pool.domain.evaluation import Metrics, brier_skill, evaluation_metrics
 from crypto_pool.domain.intervals import Interval, effective_sample_size, metric_intervals
-from crypto_pool.domain.splits import purge_gap
+from crypto_pool.domain.label_windows import purge_gap
 
 FOLD_METRICS = ("brier_score", "precision", "overall_score", "base_rate", "slice_size")
 

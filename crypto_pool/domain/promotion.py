@@ -16,9 +16,9 @@ from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metrics, classification_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.intervals import Estimate, block_rows, paired_difference
+from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.policies import EvaluationPolicy
 from crypto_pool.domain.recipe import DEFAULT_TARGET
-from crypto_pool.domain.splits import purge_gap
 from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 

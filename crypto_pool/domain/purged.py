@@ -19,9 +19,10 @@ from crypto_pool.domain.fitting import (
     measure_candidate,
     positive_probability,
 )
+from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.served_model import ServedModel
-from crypto_pool.domain.splits import Fold, purge_gap, purged_mask, walk_forward_folds
+from crypto_pool.domain.splits import Fold, purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import UnscoredCandidate

@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.intervals import MIN_BLOCKS
+from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 from crypto_pool.domain.performance import Performance, excess_p_value, measure
 from crypto_pool.domain.promotion import APPOINTMENTS
-from crypto_pool.domain.splits import purge_gap
 
 Action = Literal["keep", "quarantine", "roll back"]
 LIMIT = 2.45
@@ -75,11 +74,6 @@ class Review:
     action: Action
     reason: str
     performance: Performance
-
-
-def review_days_needed(horizon: int) -> int:
-    """Return the shortest window within which as many blocks as a verdict needs can mature."""
-    return MIN_BLOCKS * purge_gap(horizon) + horizon
 
 
 def record_of(decisions: pd.DataFrame, serving: str) -> Record:

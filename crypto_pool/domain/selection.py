@@ -9,6 +9,7 @@ import pandas as pd
 from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.fitting import WEIGHT, TrainedCandidate
 from crypto_pool.domain.intervals import block_rows
+from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.overfitting import (
     CorrectedPromise,
     correct_promise,
@@ -18,7 +19,6 @@ from crypto_pool.domain.overfitting import (
 from crypto_pool.domain.policies import EvaluationPolicy
 from crypto_pool.domain.recipe import DEFAULT_TARGET, Recipe, SelectionName
 from crypto_pool.domain.served_model import BASELINES
-from crypto_pool.domain.splits import purge_gap
 
 
 @dataclass(frozen=True)

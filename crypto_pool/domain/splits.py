@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.labels import SMA_DAYS
+from crypto_pool.domain.label_windows import FOLDS, purge_gap
 from crypto_pool.errors import UnscoredCandidate
-
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -18,23 +16,6 @@ class Fold:
     number: int
     train: np.ndarray
     test: np.ndarray
-
-
-def purge_gap(horizon: int) -> int:
-    """Give the days between a row and the first later one that shares no price with its label.
-
-    The label at t reads the 10-day averages at t and at t + horizon, so prices from
-    t - 9 to t + horizon.
-    """
-    return horizon + SMA_DAYS
-
-
-def rows_needed(horizon: int, folds: int = FOLDS) -> int:
-    """Give the rows from which on folds of that number always leave rows to train on.
-
-    The first fold's training rows and its gap lie in the first of `folds` + 1 equal parts.
-    """
-    return (folds + 1) * (purge_gap(horizon) + 1)
 
 
 def judged_rows(count: int, folds: int = FOLDS) -> slice:

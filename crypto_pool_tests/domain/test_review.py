@@ -6,14 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crypto_pool.domain.label_windows import review_days_needed
 from crypto_pool.domain.performance import live_rows, measure
-from crypto_pool.domain.review import (
-    Record,
-    ReviewRules,
-    record_of,
-    review_champion,
-    review_days_needed,
-)
+from crypto_pool.domain.review import Record, ReviewRules, record_of, review_champion
 from crypto_pool_tests.domain.live_forecasts import opposite, scored
 
 RULES = ReviewRules()
