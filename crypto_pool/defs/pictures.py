@@ -23,7 +23,7 @@ def price_picture(pool: PoolResource, symbol: str) -> Pictures:
     target, bars = pool.recipe.target, pool.store.read("daily_bars", symbol)
     labels = {str(trend): label_target(bars, trend, target) for trend in Trend}
     note = " (synthetic)" if pool.provider.synthetic else ""
-    title = f"{symbol}{note}: {target.kind} of {target.pct:.0%} within {target.horizon} days"
+    title = f"{symbol}{note}: {target.level} moves {100 * target.pct:g} % in {target.horizon} days"
     png = draw_labelled_price(bars, labels, title)
     return {"price_with_labels": dg.MetadataValue.md(as_markdown(png, title))}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crypto_pool.domain.panel import exceedance_probability
-from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.recipe import Target, TargetKind
 from crypto_pool.errors import InvalidSetting
 
 
@@ -16,10 +16,12 @@ from crypto_pool.errors import InvalidSetting
 class ExpectedMove:
     """Where a coin's target is expected at the end of the horizon: 10 %, 50 % and 90 % points.
 
-    Changes are fractions of `level_usd`, today's SMA10 or close; prices are in USD.
+    Changes are fractions of `level_usd`, what `target` names as it stands today: SMA10 for
+    sma_shift, the close for forward_return. Prices are in USD.
     """
 
     symbol: str
+    target: TargetKind
     bar_date: date
     horizon: int
     level_usd: float
@@ -48,6 +50,7 @@ def expected_move(row: Mapping[str, Any]) -> ExpectedMove:
     day = row["bar_date"]
     return ExpectedMove(
         symbol=str(row["symbol"]),
+        target=row["target"],
         bar_date=day if type(day) is date else day.date(),
         horizon=int(row["prediction_window_days"]),
         level_usd=level,

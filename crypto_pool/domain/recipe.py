@@ -14,6 +14,12 @@ SelectionName = Literal["one_standard_error", "best"]
 SeriesType = Literal["open", "high", "low", "close"]
 IndicatorSource = Literal["local", "provider"]
 
+# What moves, by the target: as a formula has it, and in words.
+LEVELS: Mapping[TargetKind, tuple[str, str]] = {
+    "sma_shift": ("SMA10", "SMA10, the mean of the last ten closes"),
+    "forward_return": ("close", "the close"),
+}
+
 
 def _require_known(what: str, name: str, names: Any) -> None:
     if name not in get_args(names):
@@ -33,6 +39,16 @@ class Target:
 
     def __post_init__(self) -> None:
         _require_known("target", self.kind, TargetKind)
+
+    @property
+    def level(self) -> str:
+        """What moves, as a formula has it."""
+        return LEVELS[self.kind][0]
+
+    @property
+    def words(self) -> str:
+        """What moves, in words."""
+        return LEVELS[self.kind][1]
 
     @classmethod
     def from_settings(cls, given: Mapping[Any, Any]) -> "Target":

@@ -357,7 +357,11 @@ PANEL_FORECASTS = Table(
         DOUBLE("sigma", "Daily volatility expected over the horizon, as a share.", 0),
         DOUBLE("position", "Log change of the target expected over the horizon."),
         DOUBLE("drift", "The part of position that is half the martingale drift."),
-        DOUBLE("level_usd", "What the change is of: SMA10, or the close, of that day, USD.", 0),
+        DOUBLE(
+            "level_usd",
+            "SMA10 of that day for sma_shift, its close for forward_return, USD.",
+            0,
+        ),
         DOUBLE("change_10_pct", "10 % point of the target's change: 0.05 is 5 %.", -1),
         DOUBLE("change_50_pct", "50 % point of it.", -1),
         DOUBLE("change_90_pct", "90 % point of it: 80 % of outcomes lie between.", -1),

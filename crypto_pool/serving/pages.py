@@ -13,6 +13,7 @@ from starlette.templating import Jinja2Templates
 
 from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.domain.market import Trend
+from crypto_pool.domain.recipe import LEVELS, Target
 from crypto_pool.serving import queries
 from crypto_pool.serving.account import live_account
 from crypto_pool.serving.api import MemberName, Reader, describe_member, reader_of
@@ -23,7 +24,7 @@ from crypto_pool.serving.chart_data import (
     calibration_rows,
     price_charts,
 )
-from crypto_pool.serving.schemas import MemberState, Model
+from crypto_pool.serving.schemas import MemberState, Model, Prediction
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -31,6 +32,7 @@ CHART_DAYS = 365
 TOLD_DAYS = 14
 PAGE_PREDICTIONS = 365
 SHOWN_ROWS = 30
+TERMS = ("target", "target_pct", "prediction_window_days")
 # Swagger UI writes styles into its elements and has its icons in its style sheet.
 API_PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -125,7 +127,7 @@ def pool_page(
         "latest": max(
             (m.forecast.prediction_date for m in state.members if m.forecast), default=None
         ),
-        "terms": next((m.forecast for m in state.members if m.forecast), None),
+        "target": next((_target(m.forecast) for m in state.members if m.forecast), None),
         "difference": difference,
         "is_signal": is_signal,
         "asked": {
@@ -210,6 +212,12 @@ def error_page(request: Request, status: int, message: str) -> HTMLResponse:
     return templates.TemplateResponse(request, "error.html", context, status_code=status)
 
 
+def _target(forecast: Prediction) -> Target | None:
+    """Return what a forecast is of; of a release that did not store it, nothing is said."""
+    given = forecast.model_dump()
+    return None if None in map(given.get, TERMS) else Target.from_settings(given)
+
+
 def _importance(model: Model | None) -> list[tuple[str, float, float | None]]:
     """Return each input with its mean SHAP values, signed and absolute, the largest first."""
     signed = (model.feature_importance if model else None) or {}
@@ -236,4 +244,4 @@ def _with_sign(digits: int, factor: float = 1) -> Callable[[float | None], str]:
 templates.env.filters.update(
     percent=_percent, points=_with_sign(0, 100), signed=_with_sign(3), tenths=_with_sign(1)
 )
-templates.env.globals.update(percent=_percent, signed=_with_sign(3))
+templates.env.globals.update(percent=_percent, signed=_with_sign(3), levels=LEVELS)

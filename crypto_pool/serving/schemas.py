@@ -137,7 +137,7 @@ class Prediction(
         "prediction_probabilities model_name model_version algorithm decision_threshold signal "
         "status late in_sample reference_probability panel_probability added_points "
         "skill_over_reference "
-        "promised_precision promised_precision_low promised_precision_high target_pct "
+        "promised_precision promised_precision_low promised_precision_high target target_pct "
         "prediction_window_days trained_through predicted_at_utc synthetic",
     )
 ):

@@ -179,6 +179,7 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Predi
     # A promise belongs to the version that made the forecast, not to its successor.
     promise = champion if champion.get("model_version") == row.get("model_version") else {}
     derived = {
+        "target": _first("target", row, champion),
         "abstained": row.get("status") == "abstain",
         "added_points": promise.get("added_points"),
         "skill_over_reference": _skill_of(promise),

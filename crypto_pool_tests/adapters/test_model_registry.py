@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Barrier
@@ -20,7 +21,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry, artifact
 from crypto_pool.adapters.mlflow import store as store_module
 from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.recipe import LEVELS, Recipe, Target, TargetKind
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool_tests.adapters.conftest import log
@@ -33,6 +34,16 @@ MakeFit = Callable[..., TrainedCandidate]
 def statuses(registry: ModelRegistry, experiment: str = MEMBER) -> list[str]:
     runs = registry.client.search_runs([registry.store.experiment_id(experiment)])
     return sorted(run.info.status for run in runs)
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+def test_a_version_says_what_it_forecasts(
+    registry: ModelRegistry, candidate_fit: MakeFit, kind: TargetKind
+) -> None:
+    fit = replace(candidate_fit(), recipe=Recipe(Target(kind, 0.08, 12)))
+    version = registry.versions.register(MEMBER, log(registry, fit), {})
+    words = registry.client.get_model_version(f"{MEMBER}_model", version).description
+    assert f"for the uptrend of BTC, a move of {LEVELS[kind][1]} by 8 % in 12 days" in words
 
 
 def test_a_candidate_run_says_all_that_was_promised(

@@ -51,7 +51,8 @@ def test_the_price_has_each_signal_where_it_was_given_and_the_move_ahead_of_it()
     ]
     levels = dict.fromkeys(("change_10_pct", "change_50_pct", "change_90_pct"), 0.0)
     move = ExpectedMove(
-        symbol="BTC", bar_date=days(3)[2], horizon=2, level_usd=101.0, sigma=0.02,
+        symbol="BTC", target="sma_shift", bar_date=days(3)[2], horizon=2,
+        level_usd=101.0, sigma=0.02,
         price_10_usd=90.0, price_50_usd=102.0, price_90_usd=115.0, **levels,
     )  # fmt: skip
     charts = price_charts(told, closes, move)

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from crypto_pool.adapters.alerts import Alert, Alerts
 from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool.domain.recipe import LEVELS
 from crypto_pool_tests.browser import browser, serious_faults
 from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import NOW, Served
@@ -259,6 +260,25 @@ def test_a_trend_is_defined_with_its_formula_a_click_away(desk: Page) -> None:
     expect(formula).to_be_hidden()
     desk.get_by_text("A trend here is a move of 5 % or more within 10 days").click()
     expect(formula).to_be_visible()
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+def test_the_words_for_a_trend_are_those_of_the_target(
+    serve: Callable[..., Served], tmp_path: Path, kind: str
+) -> None:
+    frames = pool_frames()
+    for name in ("predictions", "champions", "panel_forecasts"):
+        frames[name] = frames[name].assign(target=kind)
+    publish(tmp_path, frames)
+    pool = serve(tmp_path, simulated_now=NOW)
+    home, member = (pool.get(path).text for path in ("/", "/members/BTC_uptrend.html"))
+    level, words = LEVELS[kind]
+    assert f"It is measured on {words}: change = ({level} in 10 days" in home
+    assert f"Of {words}: from" in member
+    for other, _ in LEVELS.values():
+        assert other == level or f"{other} " not in home
+    answer = pool.get("/prediction?symbol=BTC&trend_type=uptrend").json()
+    assert (answer["target"], answer["expected_move"]["target"]) == (kind, kind)
 
 
 def test_old_forecasts_are_no_signals_of_today(

@@ -25,6 +25,7 @@ from crypto_pool.adapters.mlflow.store import (
     require_writable,
 )
 from crypto_pool.adapters.sqlite_files import reach_disk
+from crypto_pool.domain.recipe import Target
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Versions:
         model = {"tags": own, "description": self._linked(member_name, WHAT_IT_IS)}
         run_tags = client.get_run(candidate.run_id).data.tags
         logged = client.get_logged_model(run_tags[MODEL_URI_TAG].removeprefix("models:/"))
-        words = self._linked(member_name, _in_words(given))
+        words = self._linked(member_name, _in_words(given, candidate.recipe.target))
         return register_version(client, name, logged, given, words, model)
 
     def reach_disk(self, version: Version) -> None:
@@ -305,7 +306,7 @@ def _version(member_name: str, stored: Any, tags: Mapping[str, str]) -> Version:
     )
 
 
-def _in_words(tags: Mapping[str, str]) -> str:
+def _in_words(tags: Mapping[str, str], target: Target) -> str:
     """Return what a version is and promises, for who opens it in MLflow."""
     figures = json.loads(tags.get(METRICS_TAG, "{}"))
     promised = [
@@ -316,7 +317,8 @@ def _in_words(tags: Mapping[str, str]) -> str:
     added = figures.get("added_points")
     added = "" if added is None else f". It moves its baseline by {added:.1f} points on average"
     return (
-        f"{tags.get('classifier', 'Model')} for the {{trend}} of {{symbol}}, trained through "
+        f"{tags.get('classifier', 'Model')} for the {{trend}} of {{symbol}}, a move of "
+        f"{target.words} by {100 * target.pct:g} % in {target.horizon} days; trained through "
         f"{tags.get('trained_through', 'an unknown day')}. Promised: "
         f"{', '.join(promised) or 'nothing'}{added}."
     )
