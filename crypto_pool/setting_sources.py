@@ -5,7 +5,8 @@ A home is the folder DAGSTER_HOME names. The strongest source comes first everyw
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -19,7 +20,7 @@ from pydantic_settings import (
 )
 
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.setting_checks import REMOVED, unknown_keys, unknown_names, variable_name
+from crypto_pool.setting_checks import PREFIX, REMOVED, unknown_keys, unknown_names, variable_name
 
 POOL_FILE, SECRETS_FILE, ENVIRONMENT = "pool.toml", ".env", "environment"
 HOME = "DAGSTER_HOME"
@@ -38,6 +39,10 @@ class PoolFile(TomlConfigSettingsSource):
 
     def __init__(self, settings: type[BaseSettings], home: Path) -> None:
         self.file = home / POOL_FILE
+        if os.path.lexists(self.file) and not self.file.is_file():
+            raise InvalidSetting(
+                f"{self.file} is a folder or a link to nothing; put the file there, or take it away"
+            )
         try:
             super().__init__(settings, self.file)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
@@ -53,6 +58,11 @@ class PoolFile(TomlConfigSettingsSource):
                 and _is_path(name, value, fields)
             ):
                 self.init_kwargs[name] = str(Path(os.path.normpath(home.absolute() / value)))
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        given = tomllib.loads(file_path.read_text("utf-8-sig"))  # some editors begin with a mark
+        _require_one_spelling(f"{file_path}", given)
+        return given
 
 
 def chosen_home(given: Mapping[str, Any], default: Path) -> Path:
@@ -85,6 +95,7 @@ def read_sources(settings: type[BaseSettings], home: Path) -> list[Source]:
 def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
     """Say which names are no settings, and what a `pool.toml` must not hold."""
     fields = settings.model_fields
+    _require_one_spelling(ENVIRONMENT, (n for n in os.environ if n.upper().startswith(PREFIX)))
     files = _of_env_files(settings, *secrets_files(home))
     yield from unknown_names({**files, **EnvSettingsSource(settings).env_vars}, fields)
     pool = PoolFile(settings, home)
@@ -112,6 +123,14 @@ def removed(settings: type[BaseSettings], home: Path) -> list[str]:
 def is_secret(field: FieldInfo) -> bool:
     """Return whether a setting's value must not be shown."""
     return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _require_one_spelling(place: str, names: Iterable[str]) -> None:
+    counts = Counter(name.lower() for name in names)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise InvalidSetting(
+            f"{place}: {', '.join(twice)} stands there in two spellings; keep one of them"
+        )
 
 
 def _of_env_files(settings: type[BaseSettings], *files: str | Path) -> Mapping[str, str | None]:

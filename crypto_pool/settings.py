@@ -93,6 +93,8 @@ class Settings(Groups, BaseSettings):
         kinds = (kind, *get_args(kind))
         if isinstance(value, str) and (Path in kinds or name in PATH_OR_URI):
             value = os.path.expanduser(value)
+        if isinstance(value, bool) and bool not in kinds:  # which Python counts as 1 and 0
+            raise ValueError("needs another kind of value than true or false")
         return None if value == "" and type(None) in kinds else value
 
     @field_validator("dagster_home", mode="before")

@@ -241,6 +241,38 @@ def test_a_misspelt_setting_is_refused_with_the_nearest(monkeypatch, tmp_path, s
     assert "CRYPTO_POOL_SEED: " in said
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed = 1\nSeed = 2", "seed stands there in two spellings"),
+        ("seed = true", "seed: needs another kind of value than true or false"),
+        ("target_pct = true", "target_pct: needs another kind of value"),
+    ],
+)
+def test_what_a_hand_wrote_in_two_ways_or_of_another_kind_is_refused(
+    monkeypatch, tmp_path, text, says
+):
+    (tmp_path / "pool.toml").write_text(text)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert says in refused(monkeypatch)
+
+
+def test_a_variable_in_two_spellings_is_refused(monkeypatch):
+    monkeypatch.setenv("crypto_pool_seed", "8")
+    assert "environment: crypto_pool_seed stands there in two" in refused(monkeypatch, seed="7")
+
+
+def test_a_pool_file_that_is_no_file_is_not_passed_over(monkeypatch, tmp_path):
+    """Else a pool of the default coins would be built."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "pool.toml").symlink_to("gone.toml")
+    assert "pool.toml is a folder or a link to nothing" in refused(monkeypatch)
+    (tmp_path / "pool.toml").unlink()
+    (tmp_path / "pool.toml").write_bytes("seed = 9\r\n".encode("utf-8-sig"))
+    load_settings.cache_clear()
+    assert load_settings().seed == 9
+
+
 def test_variables_that_are_of_others_are_let_through(monkeypatch):
     """Of the tests, of a shell, and of a Kubernetes service that is named after the pool."""
     for name, value in {

@@ -27,6 +27,7 @@ from fsspec.implementations.local import LocalFileSystem
 from crypto_pool.adapters.mlflow.store import as_uri
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.schema_version import FIRST_VERSION, open_data_folder, stored_version
+from crypto_pool.adapters.sqlite_files import relocate
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import BackupError
 
@@ -122,17 +123,19 @@ def save_backup(
         shutil.rmtree(stage, ignore_errors=True)  # left by a killed backup
         try:
             header = _take_snapshot(folders, stage, made_at)
-            _check_copy(stage, check)
+            _check_copy(stage, folders.artifact_root, check)
             return _write_archive(stage, header, target)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
 
-def _check_copy(stage: Path, check: Callable[[PoolFolders], None]) -> None:
+def _check_copy(stage: Path, root: str, check: Callable[[PoolFolders], None]) -> None:
     """Have a copy of the database checked: what is asked of it may change it."""
-    database, kept = stage / MLFLOW / DATABASE, stage / f"{DATABASE}.kept"
+    copy = PoolFolders(stage, str(stage / FRAMES), stage)
+    database, kept = copy.mlflow / DATABASE, stage / f"{DATABASE}.kept"
     shutil.copyfile(database, kept)
-    check(PoolFolders(stage, str(stage / FRAMES), stage))
+    relocate(database, root, copy.artifact_root)
+    check(copy)
     for left in database.parent.glob(f"{DATABASE}*"):
         left.unlink()
     kept.rename(database)

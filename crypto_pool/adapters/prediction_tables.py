@@ -124,6 +124,7 @@ def query(data_dir: Path, sql: str) -> "pd.DataFrame":
 def query_arrow(data_dir: Path, sql: str) -> pa.Table:
     """Return the answer with exact types; a field of JSON text has `is` = `JSON` as metadata.
 
+    Of columns of one name the later ones are numbered.
     Raises NothingPublished, or QueryError with the database's own message.
     """
     return _ask(data_dir, sql, _to_arrow_table)
@@ -151,6 +152,8 @@ def _ask(data_dir: Path, sql: str, fetch: "Callable[[duckdb.DuckDBPyRelation], T
 
 
 def _to_arrow_table(answer: "duckdb.DuckDBPyRelation") -> pa.Table:
+    if len(set(answer.columns)) < len(answer.columns):  # of a join; a row is to keep each
+        answer = answer.project("*")
     table = answer.to_arrow_table()
     fields = [
         field.with_metadata({b"is": str(kind).encode()})

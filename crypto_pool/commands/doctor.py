@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crypto_pool import __version__
 from crypto_pool.commands.options import JsonOption, ProviderOption, chosen_settings
 from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.printing import console, print_json
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from crypto_pool.settings import Settings
 
 LEAST_FREE_BYTES = 2 * 10**9
-PACKAGES = ("crypto_pool", "dagster", "mlflow", "duckdb", "pandas", "pyarrow", "ccxt")
+PACKAGES = ("dagster", "mlflow", "duckdb", "pandas", "pyarrow", "ccxt")
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ def _versions() -> str:
     from importlib.metadata import version
 
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    return ", ".join([python, *(f"{name} {version(name)}" for name in PACKAGES)])
+    own = f"crypto_pool {__version__}"  # not that of the day when a checkout was installed
+    return ", ".join([python, own, *(f"{name} {version(name)}" for name in PACKAGES)])
 
 
 def _disk(settings: "Settings") -> str:

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crypto_pool.errors import QueryError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -89,10 +91,22 @@ def print_json(content: object) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def rows_of(table: "pa.Table") -> list[dict[str, Any]]:
+    """Return the rows as Python has them; raises QueryError for what it knows no form of."""
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
+    except (OverflowError, TypeError, ValueError, KeyError) as fault:
+        raise QueryError(
+            f"the answer holds a value that cannot be shown ({fault}): cast its column in the SQL, "
+            "such as CAST(day AS VARCHAR)"
+        ) from None
+    return rows
+
+
 def records(table: "pa.Table") -> list[dict[str, Any]]:
     """Return the rows as JSON knows them: undefined is null, times are ISO 8601."""
     names = [field.name for field in table.schema if (field.metadata or {}).get(b"is") == b"JSON"]
-    rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
+    rows = rows_of(table)
     for row in rows:
         row |= {name: json.loads(row[name]) for name in names if row[name] is not None}
     return [{name: _plain(value) for name, value in row.items()} for row in rows]
@@ -105,11 +119,13 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, tuple):  # an interval
+        return dict(zip(("months", "days", "nanoseconds"), value, strict=True))
+    if isinstance(value, list):
         return [_plain(one) for one in value]
     if value is None or isinstance(value, bool | int | str):
         return value
-    return str(value)  # a decimal, whose digits a float would lose, an interval or a blob
+    return str(value)  # a decimal, whose digits a float would lose, or a blob
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from crypto_pool.commands.options import JsonOption, chosen_settings, require_writable
-from crypto_pool.commands.printing import messages, print_json, print_rows, records
+from crypto_pool.commands.printing import messages, print_json, print_rows, records, rows_of
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def query(
     elif as_csv:
         _write_csv(table, sys.stdout)
     else:
-        print_rows(table.to_pylist(maps_as_pydicts="strict"), table.column_names)
+        print_rows(rows_of(table), table.column_names)
 
 
 def _write(table: "pa.Table", file: Path) -> None:

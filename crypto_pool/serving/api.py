@@ -121,7 +121,18 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {**answers, 400: {"description": texts[400], "content": {"text/plain": {}}}}
 
 
-router = APIRouter(responses=_errors(503))
+async def _require_known_parameters(request: Request) -> None:
+    """Refuse what would be passed over: a parameter that the path lacks, or a second value."""
+    known = [one.alias for one in request.scope["route"].dependant.query_params]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known or given.count(name) > 1:
+            why = "is given twice" if name in known else "is no parameter of this path"
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise ApiError(422, "invalid_request", f"query {name}: {why}; {takes}, each once")
+
+
+router = APIRouter(dependencies=[Depends(_require_known_parameters)], responses=_errors(422, 503))
 probes = APIRouter()
 
 
@@ -131,7 +142,7 @@ async def models(reader: Reader) -> list[Model]:
     return [state.champion for state in reader.state().members if state.champion is not None]
 
 
-@router.get("/prediction", tags=["answers"], responses=_errors(404, 422))
+@router.get("/prediction", tags=["answers"], responses=_errors(404))
 async def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> Prediction:
     """Give the latest stored forecast of one member, the reference beside it.
 
@@ -150,7 +161,7 @@ async def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> P
     return state.forecast
 
 
-@router.get("/odds", tags=["answers"], responses=_errors(404, 422))
+@router.get("/odds", tags=["answers"], responses=_errors(404))
 def odds(
     reader: Reader,
     symbol: SymbolText,
@@ -170,10 +181,7 @@ def odds(
     "/predictions",
     tags=["answers"],
     response_model=PredictionsPage,
-    responses={
-        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
-        **_errors(422),
-    },
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def predictions(
     reader: Reader,
@@ -212,7 +220,7 @@ async def members(reader: Reader) -> list[MemberState]:
     return reader.state().members
 
 
-@router.get("/members/{member}", tags=["answers"], responses=_errors(404, 422))
+@router.get("/members/{member}", tags=["answers"], responses=_errors(404))
 def member(reader: Reader, member: MemberName) -> MemberDetail:
     """Give a member with its ledger, its candidates, and its latest forecasts and outcomes."""
     return describe_member(reader, member, SHOWN_PREDICTIONS)

@@ -179,6 +179,11 @@ READ: dict[str, tuple[str, str | bytes]] = {
         "BTC.csv",
         lines("date,time,open,high,low,close,volume", "{day},00:00:00,{o},{h},{w},{c},{v}"),
     ),
+    "names in any letters": ("BTC.csv", lines("dATE,OpEn,HIGH,LoW,ClOsE,VoLuMe")),
+    "the begin and the end of each day": (
+        "BTC.csv",
+        lines("Start,End,Open,High,Low,Close,Volume,Market Cap", "{day},x,{o},{h},{w},{c},{v},1"),
+    ),
     "names of two words in one": (
         "BTC.csv",
         lines(
@@ -375,6 +380,11 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         "BTC.csv",
         WITH_HEADER["yfinance"].replace("BTC-USD", "ETH-USD"),
         "has no column open.*ETH-USD",
+    ),
+    "an adjusted close where the volume would stand": (
+        "BTC.csv",
+        lines("", "{day},{o},{h},{w},{c},{c},{v}"),
+        "column 6 is taken as the volume, and here it repeats the close",
     ),
     "two coins in one file": (
         "BTC.csv",

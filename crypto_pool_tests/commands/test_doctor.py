@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from crypto_pool import __version__
 from crypto_pool.cli import app
 from crypto_pool.domain.market import PRICE_COLUMNS
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -55,6 +56,7 @@ def test_a_healthy_source_is_shown_as_it_is_understood(ask) -> None:
         assert found[name]["is_ok"], found[name]
     for word in ("Python 3", "crypto_pool ", "dagster ", "mlflow ", "duckdb "):
         assert word in found["versions"]["text"]
+    assert f"crypto_pool {__version__}," in found["versions"]["text"]
 
 
 def test_breaks_and_gaps_are_shown_with_their_way_out(ask) -> None:

@@ -149,6 +149,35 @@ def test_what_does_not_fit_is_wrapped_or_left_out_by_name_and_never_cut(run, tmp
     assert len(json.loads(run("query", sql, "--json").stdout)[0]) == 8
 
 
+def test_columns_of_one_name_keep_their_own_values(run, tmp_path):
+    publish(tmp_path, {"predictions": FORECASTS})
+    sql = """SELECT a.probability, b.probability FROM predictions a JOIN predictions b
+        ON a.prediction_date < b.prediction_date"""
+    assert json.loads(run("query", sql, "--json").stdout) == [
+        {"probability": 0.25, "probability_1": 0.75}
+    ]
+    assert run("query", sql).stdout.split()[-2:] == ["0.25", "0.75"]
+    assert run("query", sql, "--csv").stdout == "probability,probability_1\n0.25,0.75\n"
+
+
+@pytest.mark.parametrize(
+    "value", ["DATE 'infinity'", "DATE '290000-01-01'", "TIMESTAMP 'infinity'", "MAP {[1]: 2}"]
+)
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
+def test_a_value_that_python_has_no_form_of_is_refused_with_the_way_out(run, tmp_path, value, form):
+    publish(tmp_path, {"predictions": FORECASTS})
+    refused = run("query", f"SELECT {value} AS x", *form)
+    assert exit_code(refused.exception) is ExitCode.WRONG_INPUT
+    assert "CAST" in str(refused.exception)
+    assert run("query", f"SELECT CAST({value} AS VARCHAR) AS x", *form).exit_code == 0
+
+
+def test_an_interval_names_its_units(run, tmp_path):
+    publish(tmp_path, {"predictions": FORECASTS})
+    said = run("query", "SELECT INTERVAL 3 DAY AS age", "--json").stdout
+    assert json.loads(said) == [{"age": {"months": 0, "days": 3, "nanoseconds": 0}}]
+
+
 def test_an_answer_goes_to_csv_and_parquet_whole(run, tmp_path):
     publish(tmp_path, {"predictions": FORECASTS})
     said = run("query", PRICE, "--csv").stdout

@@ -142,6 +142,14 @@ def test_prediction_stands_beside_its_reference(pool: Served) -> None:
         ("/predictions?symbol=\u0131otx", 422, "invalid_request", "another form of 'I'"),
         ("/members/\u00df_uptrend", 422, "invalid_request", "another form of 'SS'"),
         ("/predictions?limit=0", 422, "invalid_request", "limit"),
+        ("/predictions?date=2026-11-23", 422, "invalid_request", "query date: is no parameter"),
+        ("/models?symbol=BTC", 422, "invalid_request", "query symbol: is no parameter"),
+        (
+            "/prediction?symbol=BTC&symbol=SOL&trend_type=uptrend",
+            422,
+            "invalid_request",
+            "query symbol: is given twice; it takes symbol, trend_type, each once",
+        ),
         ("/nowhere", 404, "not_found", "/nowhere"),
     ],
 )
@@ -151,6 +159,15 @@ def test_errors_have_one_shape(pool: Served, path: str, status: int, code: str, 
     assert set(answer.json()) == {"error", "message", "details"}
     assert answer.json()["error"] == code
     assert says in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/", "/models", "/health", "/members/BTC_uptrend", "/nowhere"])
+def test_a_monitor_that_asks_for_the_head_alone_is_answered_as_get_is(
+    pool: Served, path: str
+) -> None:
+    head, whole = pool.client.head(path), pool.get(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
 
 
 def test_predictions_are_filtered_and_paged(pool: Served) -> None:

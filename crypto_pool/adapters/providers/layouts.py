@@ -17,7 +17,7 @@ FORM = "date,open,high,low,close,volume"
 _STAMPS = {
     *("date", "time", "timestamp", "datetime", "date time", "day", "unix", "unix timestamp"),
     *("date utc", "time utc", "timestamp utc", "open time", "opentime", "time open", "start time"),
-    *("time period start", "t", "ts", "index", "index level 0"),
+    *("time period start", "start", "t", "ts", "index", "index level 0"),
 }
 _VOLUMES = ("volume", "vol", "v", "5 volume", "volumefrom", "volume from", "base volume")
 _MORE_VOLUMES = ("volume base", "base asset volume", "volume traded")
@@ -63,7 +63,7 @@ HEADERLESS: Mapping[int, Layout] = {
 
 def normalised(name: object) -> str:
     """Return a column's words in lower case, with a blank between them: openTime, Open_Time."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", str(name))
+    words = re.sub(r"(?<=[a-z][a-z])(?=[A-Z])|[\W_]+", " ", str(name))
     return words.lower().strip()
 
 

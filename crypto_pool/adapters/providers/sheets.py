@@ -208,6 +208,12 @@ def _require_bounds(sheet: Sheet) -> None:
                 f"{sheet.path}, {sheet.places[row]}: without a header the columns are taken as "
                 f"{FORM}, and here high and low do not bound open and close; give it that header"
             )
+    volume = sheet.layout.columns["volume"]
+    if len(sheet.rows) > 1 and sheet.column(volume) == sheet.column(positions[-1]):
+        raise InvalidBars(
+            f"{sheet.path}: without a header column {volume + 1} is taken as the volume, and here "
+            f"it repeats the close, as an adjusted close does; give it a header like {FORM}"
+        )
 
 
 def _sheet(
