@@ -103,7 +103,7 @@ def test_a_coins_price_is_drawn_with_its_labels(services: Services, page: Page):
     page.goto(f"{page.url}&partition=BTC")
     expect(page.get_by_text("price_with_labels")).to_be_visible()
     page.get_by_text("[Show Markdown]").first.click()
-    picture = page.get_by_role("img", name="BTC (synthetic): sma_shift of 5% within 10 days")
+    picture = page.get_by_role("img", name="BTC (synthetic): SMA10 moves 5 % in 10 days")
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.naturalWidth") > 500
 

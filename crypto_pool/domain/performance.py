@@ -18,6 +18,7 @@ from crypto_pool.domain.intervals import CONFIDENCE, Estimate, block_ratio, bloc
 from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 
 BASELINE = "baseline"
+RAREST = 1e-9
 _UNDEFINED = Estimate()
 
 
@@ -157,6 +158,14 @@ def excess_p_value(excess: np.ndarray, days: pd.DatetimeIndex, block_days: int) 
     """Return how likely so large a mean excess loss is if there is none; None below five blocks."""
     ratio = block_ratio(excess, np.ones(len(excess)), days, block_days)
     return None if ratio is None or ratio.blocks < MIN_BLOCKS else ratio.p_value()
+
+
+def by_luck(p_value: float) -> str:
+    """Return how often luck alone does it, as one says it: in 86 of 100, in 1 of 190,000."""
+    if p_value >= 0.01:
+        return f"in {100 * p_value:.0f} of 100"
+    often = 1 / max(p_value, RAREST)
+    return f"in 1 of {round(often, 1 - int(np.log10(often))):,.0f}"
 
 
 def verdict_of(skill: Estimate) -> Verdict:

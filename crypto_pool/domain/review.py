@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
-from crypto_pool.domain.performance import Performance, excess_p_value, measure
+from crypto_pool.domain.performance import Performance, by_luck, excess_p_value, measure
 from crypto_pool.domain.promotion import APPOINTMENTS
 
 Action = Literal["keep", "quarantine", "roll back"]
@@ -112,9 +112,10 @@ def review_champion(record: pd.DataFrame, previous: pd.DataFrame, rules: ReviewR
         return Review("keep", f"too few to tell: {windows}, {MIN_BLOCKS} needed", performance)
     level = rules.level(_span(record))
     evidence = (
-        f"Brier score {performance.brier_score.value:.4f} against the reference's "
-        f"{performance.reference_brier_score:.4f} on {performance.rows} live forecasts "
-        f"({windows}), p-value {p_value:.2g}, limit {level:.2g}"
+        f"by luck alone one as good as the reference does this badly {by_luck(p_value)}, and only "
+        f"what comes {by_luck(level)} condemns (Brier score {performance.brier_score.value:.4f} "
+        f"against the reference's {performance.reference_brier_score:.4f} on {performance.rows} "
+        f"live forecasts, {windows})"
     )
     if p_value < level and skill is not None and skill < 0:
         return Review("quarantine", f"worse than the reference: {evidence}", performance)
@@ -147,5 +148,6 @@ def _previous_is_better(
         return None
     return (
         f"the previous version does better in shadow: Brier score {theirs.mean():.4f} against "
-        f"{ours.mean():.4f} on the same {len(both)} live days, p-value {p_value:.2g}"
+        f"{ours.mean():.4f} on the same {len(both)} live days, as it comes by luck alone "
+        f"{by_luck(p_value)}"
     )

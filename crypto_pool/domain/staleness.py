@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from enum import IntEnum
 
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.performance import Performance
+from crypto_pool.domain.performance import Performance, by_luck
 
 # Skill this likely to be below the reference's without being so is worth a training, not a verdict.
 DOUBT = 0.2
@@ -172,5 +172,5 @@ def _doubt(performance: Performance | None) -> str | None:
         return None
     return (
         f"skill {performance.skill_over_reference.value or 0:+.3f} over the reference on "
-        f"{performance.rows} live forecasts, p-value {performance.p_value:.2g}"
+        f"{performance.rows} live forecasts, by luck alone {by_luck(performance.p_value)}"
     )

@@ -163,7 +163,7 @@ class LiveRecord(
         "realised_precision realised_precision_low realised_precision_high promised_precision "
         "base_rate brier_score reference_brier_score skill_over_reference skill_over_reference_low "
         "skill_over_reference_high skill_with_baseline inside_range inside_range_low "
-        "inside_range_high verdict reason",
+        "inside_range_high verdict reason record_rows record_p_value",
     )
 ):
     """What came of live forecasts: made in time, not abstained, their horizon passed."""

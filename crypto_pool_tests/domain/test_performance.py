@@ -8,6 +8,7 @@ from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.performance import (
     Performance,
     Verdict,
+    by_luck,
     count_luck,
     live_rows,
     measure,
@@ -147,3 +148,18 @@ def test_a_row_of_a_table_has_each_figure_with_both_ends():
     assert row["precision_low"] < row["precision"] < row["precision_high"]
     assert row["promised_recall"] == 0.5
     assert row["verdict"] in list(Verdict)
+
+
+@pytest.mark.parametrize(
+    ("p_value", "words"),
+    [
+        (1.0, "in 100 of 100"),
+        (0.86, "in 86 of 100"),
+        (0.01, "in 1 of 100"),
+        (0.0062, "in 1 of 160"),
+        (5.4e-06, "in 1 of 190,000"),
+        (0.0, "in 1 of 1,000,000,000"),
+    ],
+)
+def test_a_p_value_is_told_as_one_says_it(p_value: float, words: str) -> None:
+    assert by_luck(p_value) == words
