@@ -152,7 +152,11 @@ def test_the_pages_say_all_without_scripts(browser: Browser, pool: Served) -> No
     expect(account).to_contain_text("buying and holding")
     page.goto("/members/BTC_uptrend.html")
     expect(page.locator("#price-chart noscript")).to_be_visible()
-    assert page.get_by_role("region", name="Latest forecasts").locator("tbody tr").count() == 30
+    latest = page.get_by_role("region", name="Latest forecasts").locator("tbody tr")
+    expect(latest).to_have_count(7)
+    page.get_by_text("The 23 before").click()
+    earlier = page.get_by_role("region", name="Earlier forecasts").locator("tbody tr")
+    expect(earlier).to_have_count(23)
     context.close()
 
 
