@@ -49,10 +49,7 @@ _drawing = Lock()
 
 @contextmanager
 def _figure(
-    width: float,
-    height: float,
-    title: str = "",
-    margins: Mapping[str, float] | None = None,
+    width: float, height: float, title: str = "", margins: Mapping[str, float] | None = None
 ) -> "Iterator[Figure]":
     """Give a figure pyplot does not know, nothing of it shared or left open."""
     import matplotlib

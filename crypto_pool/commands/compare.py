@@ -4,12 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crypto_pool.commands.options import (
-    JsonOption,
-    ProviderOption,
-    SymbolsOption,
-    chosen_settings,
-)
+from crypto_pool.commands.options import JsonOption, ProviderOption, SymbolsOption, chosen_settings
 from crypto_pool.commands.printing import console, messages, print_json
 from crypto_pool.commands.replay import day_progress, plan_of, pulled
 from crypto_pool.errors import InvalidSetting

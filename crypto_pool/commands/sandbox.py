@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 
 def sandbox(
-    port: Annotated[
-        int,
-        port_option("Port on loopback; 0 takes any free one."),
-    ] = 8765,
+    port: Annotated[int, port_option("Port on loopback; 0 takes any free one.")] = 8765,
     plan: Annotated[
         str, typer.Option(help="Limits it keeps: unlimited, free, premium_75 ... premium_1200.")
     ] = "unlimited",

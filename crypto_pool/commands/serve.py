@@ -14,8 +14,7 @@ def serve(
         str | None, typer.Option(help="Address to listen on; default: CRYPTO_POOL_SERVING_HOST.")
     ] = None,
     port: Annotated[
-        int | None,
-        port_option("Port, 0 for a free one; default: CRYPTO_POOL_SERVING_PORT."),
+        int | None, port_option("Port, 0 for a free one; default: CRYPTO_POOL_SERVING_PORT.")
     ] = None,
 ) -> None:
     """Serve the HTTP API and the pool's pages, until Ctrl-C."""

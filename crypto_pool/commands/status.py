@@ -4,12 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from crypto_pool.commands.options import (
-    JsonOption,
-    SymbolsOption,
-    chosen_settings,
-    read_symbols,
-)
+from crypto_pool.commands.options import JsonOption, SymbolsOption, chosen_settings, read_symbols
 from crypto_pool.commands.printing import page, print_json, records
 from crypto_pool.errors import InvalidSetting
 

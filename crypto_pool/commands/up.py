@@ -37,8 +37,7 @@ def up(
     dagster_port: Annotated[int, port_option("Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, port_option("Port of the MLflow UI.")] = 5000,
     pool_port: Annotated[
-        int | None,
-        port_option("Port of the pool's pages; default: CRYPTO_POOL_SERVING_PORT."),
+        int | None, port_option("Port of the pool's pages; default: CRYPTO_POOL_SERVING_PORT.")
     ] = None,
 ) -> None:
     """Serve the pool's pages, Dagster and MLflow, until Ctrl-C."""

@@ -6,9 +6,7 @@ from crypto_pool.defs.stages import STAGES, asset_keys
 
 jobs = [
     dg.define_asset_job(
-        stage.job,
-        asset_keys([*stage.assets, *stage.ending]),
-        description=stage.description,
+        stage.job, asset_keys([*stage.assets, *stage.ending]), description=stage.description
     )
     for stage in STAGES
 ]

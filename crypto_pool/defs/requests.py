@@ -18,9 +18,7 @@ def pending_days(pool: PoolResource, through: date) -> DayPlan:
     """What the pool owes of the days through a closed one."""
     settings = pool.settings
     return plan_days(
-        pool.store,
-        pool.members,
-        CatchUpWindow(through, settings.first_prediction_date),
+        pool.store, pool.members, CatchUpWindow(through, settings.first_prediction_date)
     )
 
 

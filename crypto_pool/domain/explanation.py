@@ -154,11 +154,7 @@ def _pair_values(
     frame = pd.DataFrame(mixed.reshape(-1, width), columns=background.columns)
     between = np.asarray(predict_probability(frame)).reshape(2, count, width - 1)
     walks = np.concatenate(
-        [
-            np.broadcast_to(absent[:, None], (2, count, 1)),
-            between,
-            np.full((2, count, 1), present),
-        ],
+        [np.broadcast_to(absent[:, None], (2, count, 1)), between, np.full((2, count, 1), present)],
         axis=2,
     )
     steps = np.take_along_axis(np.diff(walks, axis=2), positions, axis=2)

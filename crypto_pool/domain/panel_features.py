@@ -54,9 +54,7 @@ def target_scale(target: Target) -> float:
 
 
 def panel_table(
-    bars: Mapping[str, pd.DataFrame],
-    target: Target,
-    breaks: Mapping[str, CoinBreaks] | None = None,
+    bars: Mapping[str, pd.DataFrame], target: Target, breaks: Mapping[str, CoinBreaks] | None = None
 ) -> pd.DataFrame:
     """Return the panel's rows, by (bar_date, symbol) in ascending order.
 

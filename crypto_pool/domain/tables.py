@@ -358,9 +358,7 @@ PANEL_FORECASTS = Table(
         DOUBLE("position", "Log change of the target expected over the horizon."),
         DOUBLE("drift", "The part of position that is half the martingale drift."),
         DOUBLE(
-            "level_usd",
-            "SMA10 of that day for sma_shift, its close for forward_return, USD.",
-            0,
+            "level_usd", "SMA10 of that day for sma_shift, its close for forward_return, USD.", 0
         ),
         DOUBLE("change_10_pct", "10 % point of the target's change: 0.05 is 5 %.", -1),
         DOUBLE("change_50_pct", "50 % point of it.", -1),

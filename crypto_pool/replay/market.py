@@ -77,10 +77,7 @@ def build_market_features(
 
 
 def pull_market(
-    provider: MarketDataProvider,
-    symbols: Sequence[str],
-    plan: ReplayPlan,
-    last_closed: date,
+    provider: MarketDataProvider, symbols: Sequence[str], plan: ReplayPlan, last_closed: date
 ) -> tuple[Market, list[str]]:
     """Pull and validate the bars as a live pool does; say which coins are left out, and why.
 

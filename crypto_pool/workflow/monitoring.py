@@ -27,11 +27,7 @@ from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PROMOTIONS
 from crypto_pool.workflow.code_version import code_version, training_version
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.promotion.reconciling import (
-    Champion,
-    champion_of,
-    serving_versions,
-)
+from crypto_pool.workflow.promotion.reconciling import Champion, champion_of, serving_versions
 from crypto_pool.workflow.reviewing import Outcomes
 from crypto_pool.workflow.snapshots import TABLE as SNAPSHOTS
 from crypto_pool.workflow.snapshots import load_snapshot

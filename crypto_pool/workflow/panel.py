@@ -52,10 +52,7 @@ def panel_terms(target: Target) -> str:
 
 
 def update_panel(
-    store: FrameStore,
-    target: Target,
-    as_of: date,
-    breaks: Mapping[str, CoinBreaks] | None = None,
+    store: FrameStore, target: Target, as_of: date, breaks: Mapping[str, CoinBreaks] | None = None
 ) -> PanelUpdate:
     """Fit the origins that are due by `as_of` and forecast each day up to it that has no row.
 

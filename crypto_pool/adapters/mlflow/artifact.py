@@ -134,11 +134,7 @@ def _child(parent: int) -> "subprocess.Popen[str]":
     own = loaded_extensions()
     command = [sys.executable, "-P", "-m", __name__, own.home, *own.modules]
     child = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     atexit.register(_end, child, parent)
     return child

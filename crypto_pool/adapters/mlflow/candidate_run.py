@@ -64,10 +64,7 @@ def tags_of(candidate: "TrainedCandidate") -> dict[str, str]:
 
 
 def write_candidate(
-    run: NewRun,
-    candidate: "TrainedCandidate",
-    example: "pd.DataFrame | None",
-    fit_seconds: float,
+    run: NewRun, candidate: "TrainedCandidate", example: "pd.DataFrame | None", fit_seconds: float
 ) -> "TrainedCandidate":
     """Write the model, the rows behind the metrics, and the figures; return what is read back."""
     import pandas as pd

@@ -7,12 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crypto_pool.adapters.providers.waiting import asked_to_wait
-from crypto_pool.errors import (
-    CryptoPoolError,
-    MalformedAnswer,
-    ProviderUnavailable,
-    UnknownSymbol,
-)
+from crypto_pool.errors import CryptoPoolError, MalformedAnswer, ProviderUnavailable, UnknownSymbol
 
 if TYPE_CHECKING:
     import ccxt

@@ -109,8 +109,7 @@ def _only(
     if field == "volume" and len(positions) > 1:
         order = [*_VOLUMES, *_MORE_VOLUMES]
         ranked = sorted(
-            positions,
-            key=lambda p: order.index(n) if (n := normalised(shown[p])) in order else 0.5,
+            positions, key=lambda p: order.index(n) if (n := normalised(shown[p])) in order else 0.5
         )
         if normalised(shown[ranked[0]]) != normalised(shown[ranked[1]]):
             return ranked[0]

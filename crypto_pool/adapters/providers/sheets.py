@@ -217,12 +217,7 @@ def _require_bounds(sheet: Sheet) -> None:
 
 
 def _sheet(
-    path: Path,
-    kind: str,
-    names: tuple[str, ...],
-    layout: Layout,
-    lines: _Lines,
-    width: int = 0,
+    path: Path, kind: str, names: tuple[str, ...], layout: Layout, lines: _Lines, width: int = 0
 ) -> Sheet:
     """Rows of one width: blank lines and trailing separators are none, other lengths a fault."""
     width = width or len(names)

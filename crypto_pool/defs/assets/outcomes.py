@@ -8,12 +8,7 @@ import pandas as pd
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.batches import (
-    OWNERS,
-    batched_asset,
-    process_partitions,
-    record_failure,
-)
+from crypto_pool.defs.batches import OWNERS, batched_asset, process_partitions, record_failure
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.workflow.day_forecasts import score_day
@@ -22,12 +17,7 @@ from crypto_pool.workflow.promotion.reconciling import serving_versions
 from crypto_pool.workflow.reviewing import EVERYBODY, Outcomes, Reviewer
 
 
-@batched_asset(
-    "predictions",
-    days,
-    deps=[daily_predictions],
-    kinds={"pandas", "parquet"},
-)
+@batched_asset("predictions", days, deps=[daily_predictions], kinds={"pandas", "parquet"})
 def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """What became of a day's forecasts, scored once the horizon has passed.
 

@@ -62,12 +62,7 @@ def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[st
     return process_partitions(context, pull, order=plan.fits if plan else ())
 
 
-@batched_asset(
-    "raw",
-    symbols,
-    deps=[daily_bars],
-    kinds={"pandas", "parquet"},
-)
+@batched_asset("raw", symbols, deps=[daily_bars], kinds={"pandas", "parquet"})
 def raw_indicators(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """Technical indicators of each coin, from its whole history or as the provider has them."""
     puller, settings = pool.puller, pool.settings

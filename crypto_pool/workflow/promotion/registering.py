@@ -9,12 +9,7 @@ from typing import Any
 from crypto_pool.adapters.charts import JUDGEMENT_FILE, draw_explanation, draw_judgement
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import (
-    METRICS_TAG,
-    REGISTERED_AT_TAG,
-    Version,
-    model_name,
-)
+from crypto_pool.adapters.mlflow.versions import METRICS_TAG, REGISTERED_AT_TAG, Version, model_name
 from crypto_pool.domain.explanation import SPLIT, Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
 from crypto_pool.domain.market import Member
