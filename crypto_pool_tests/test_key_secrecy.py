@@ -179,7 +179,11 @@ def test_each_fault_fails_its_coin_alone_and_loses_nothing(lived):
 
 def test_the_key_is_nowhere_after_any_fault(lived):
     assert not key_found(lived.said.encode())
-    assert places_of_the_key(lived.home) == []
+    planted = [lived.home / name for name in ("log", "answer.json.gz", "report.parquet")]
+    planted[0].write_text(f"GET /query?apikey={quote(KEY, safe='')}")
+    planted[1].write_bytes(gzip.compress(KEY.encode()))
+    pd.DataFrame({"reason": [f"key {KEY}"]}).to_parquet(planted[2])
+    assert sorted(places_of_the_key(lived.home)) == sorted(planted)
     answers = list((lived.data / "raw_answers").rglob("*.json.gz"))
     assert len(answers) >= len(DAYS) * len(COINS) - len(Fault)
     assert (lived.home / "request_budget").is_dir()
@@ -202,13 +206,6 @@ def test_the_key_is_nowhere_after_a_whole_build(new_pool):
     assert not key_found(f"{said}{told.stdout}{told.stderr}{shown}".encode())
     assert (pool.data / "mlflow" / "mlflow.db").exists()
     assert places_of_the_key(pool.home) == []
-
-
-def test_the_search_would_find_a_key(tmp_path):
-    (tmp_path / "log").write_text(f"GET /query?apikey={quote(KEY, safe='')}")
-    (tmp_path / "answer.json.gz").write_bytes(gzip.compress(KEY.encode()))
-    pd.DataFrame({"reason": [f"key {KEY}"]}).to_parquet(tmp_path / "report.parquet")
-    assert len(places_of_the_key(tmp_path)) == 3
 
 
 def test_a_missing_key_names_the_setting(new_pool):

@@ -99,12 +99,6 @@ def test_recorded_bars_are_read_in_dollars_or_the_market_asked_for(name: str) ->
     assert read.loc[pd.Timestamp(day), "close"] == float(wanted)
 
 
-def test_every_recorded_body_has_its_test() -> None:
-    if not BODIES.exists():
-        pytest.skip("the recorded bodies are not here")
-    assert {path.stem for path in BODIES.glob("*.json")} == {*REFUSALS, *INDICATORS, *BARS}
-
-
 @pytest.mark.parametrize(
     ("notice", "error"),
     [

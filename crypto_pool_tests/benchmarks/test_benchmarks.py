@@ -5,12 +5,11 @@ import os
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import _memory, _module_tests, _pages, five_thousand, growth, serving_load
+from benchmarks import _memory, _pages, five_thousand, growth, serving_load
 
 
 @pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
@@ -37,22 +36,6 @@ def test_memory_of_a_process_counts_the_processes_below_it():
         assert _memory.proportional_bytes(os.getpid()) > alone + 60 * 2**20
         process.communicate(b"\n")
     assert _memory.proportional_bytes(2**30) == 0
-
-
-@pytest.mark.parametrize(
-    ("module", "tests"),
-    [
-        ("domain/drift", ["domain/test_drift", "domain/test_table_schemas"]),
-        ("domain/splits", ["domain/test_purged"]),
-        ("adapters/providers/__init__", ["adapters/test_providers"]),
-        ("adapters/providers/alpha_vantage_indicators", ["adapters/test_alpha_vantage"]),
-        ("adapters/heartbeat", ["defs/test_heartbeat"]),
-    ],
-    ids=["named after it", "imported", "a package", "through its user", "elsewhere"],
-)
-def test_the_tests_of_a_module_are_the_nearest_that_name_it(module, tests):
-    found = _module_tests.tests_of(Path(f"crypto_pool/{module}.py"), benchmarks.FOLDER.parent)
-    assert found == tuple(Path(f"crypto_pool_tests/{name}.py") for name in tests)
 
 
 def test_an_unknown_benchmark_is_refused_with_the_known_ones():
