@@ -79,9 +79,9 @@ class Candidate:
 
 
 def _random_forest(balance: ClassBalance, seed: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
+    from crypto_pool.domain.lean_estimators import LeanRandomForestClassifier
 
-    return RandomForestClassifier(class_weight=balance.weights, random_state=seed, n_jobs=1)
+    return LeanRandomForestClassifier(class_weight=balance.weights, random_state=seed, n_jobs=1)
 
 
 def _scaled(estimator: Any) -> Any:
@@ -120,9 +120,9 @@ def _hist_gradient_boosting(balance: ClassBalance, seed: int) -> Any:
 
 
 def _ada_boost(balance: ClassBalance, seed: int) -> Any:
-    from sklearn.ensemble import AdaBoostClassifier
+    from crypto_pool.domain.lean_estimators import LeanAdaBoostClassifier
 
-    return AdaBoostClassifier(random_state=seed)
+    return LeanAdaBoostClassifier(random_state=seed)
 
 
 def _ridge_classifier(balance: ClassBalance, seed: int) -> Any:
@@ -167,18 +167,20 @@ _RADIAL = "crypto_pool.domain.support_vectors.RadialSVC"
 _NET = "crypto_pool.domain.neural_net.NeuralNetClassifier"
 _TREE = "sklearn.tree._tree.Tree"
 _HIST_TREE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
-_HIST = "crypto_pool.domain.lean_estimators.LeanHistGradientBoostingClassifier"
-_MLP = "crypto_pool.domain.lean_estimators.LeanMLPClassifier"
+_LEAN = "crypto_pool.domain.lean_estimators.Lean"
+_HIST, _MLP = f"{_LEAN}HistGradientBoostingClassifier", f"{_LEAN}MLPClassifier"
+_FOREST = (_TREE, f"{_LEAN}TreeClassifier", f"{_LEAN}RandomForestClassifier")
+_BOOST = (_TREE, f"{_LEAN}TreeClassifier", f"{_LEAN}AdaBoostClassifier")
 _ADAM = "sklearn.neural_network._stochastic_optimizers.AdamOptimizer"  # of models until 1.0
 _XGBOOST = ("xgboost.core.Booster", "xgboost.sklearn.XGBClassifier")
 _LIGHTGBM = ("collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier")
 
 _ALL = (
-    Candidate("RandomForest", _random_forest, "forest", (_TREE,)),
+    Candidate("RandomForest", _random_forest, "forest", _FOREST),
     Candidate("SupportVectorMachine", _support_vector_machine, "sampled", (_CALIBRATED, _RADIAL)),
     Candidate("XGBoost", _xgboost, "sampled", _XGBOOST),
     Candidate("HistGradientBoosting", _hist_gradient_boosting, "sampled", (_HIST_TREE, _HIST)),
-    Candidate("AdaBoost", _ada_boost, "sampled", (_TREE,)),
+    Candidate("AdaBoost", _ada_boost, "sampled", _BOOST),
     Candidate("RidgeClassifier", _ridge_classifier, "sampled", (_CALIBRATED,)),
     Candidate("KNeighbors", _k_neighbors, "sampled"),
     Candidate("MLPClassifier", _mlp_classifier, "sampled", (_ADAM, _MLP)),

@@ -2,14 +2,20 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from crypto_pool.domain.lean_estimators import (
+    LeanAdaBoostClassifier,
     LeanHistGradientBoostingClassifier,
     LeanMLPClassifier,
+    LeanRandomForestClassifier,
 )
 
 
@@ -62,3 +68,26 @@ def test_boosted_histograms_take_missing_values_as_scikit_learn_does(market):
     )
     ours = answers(lean, rows, market.table.labels, 400)
     np.testing.assert_array_equal(ours, answers(theirs, rows, market.table.labels, 400))
+
+
+@pytest.mark.parametrize("weights", [None, {0: 0.6, 1: 2.5}, {0: 1.0, 1: 40.0}])
+@pytest.mark.parametrize("fitted", [40, 480])
+def test_a_forest_is_scikit_learns(market, weights, fitted):
+    rows = market.table.features
+    lean, theirs = (
+        kind(class_weight=weights, random_state=5)
+        for kind in (LeanRandomForestClassifier, RandomForestClassifier)
+    )
+    ours = answers(lean, rows, market.table.labels, fitted)
+    np.testing.assert_array_equal(ours, answers(theirs, rows, market.table.labels, fitted))
+    np.testing.assert_array_equal(lean.feature_importances_, theirs.feature_importances_)
+
+
+@pytest.mark.parametrize("fitted", [40, 480])
+def test_boosted_trees_are_scikit_learns(market, fitted):
+    rows = market.table.features
+    lean, theirs = (kind(random_state=5) for kind in (LeanAdaBoostClassifier, AdaBoostClassifier))
+    ours = answers(lean, rows, market.table.labels, fitted)
+    np.testing.assert_array_equal(ours, answers(theirs, rows, market.table.labels, fitted))
+    np.testing.assert_array_equal(lean.estimator_weights_, theirs.estimator_weights_)
+    np.testing.assert_array_equal(lean.feature_importances_, theirs.feature_importances_)

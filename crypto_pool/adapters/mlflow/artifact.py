@@ -41,8 +41,6 @@ ONE_AT_A_TIME = Lock()
 
 def model_files(model: ServedModel) -> dict[str, bytes]:
     """Return the files of a model, by name."""
-    import skops.io
-
     description = {
         "algorithm": model.algorithm,
         "format": "none" if model.estimator is None else "skops",
@@ -52,6 +50,8 @@ def model_files(model: ServedModel) -> dict[str, bytes]:
     }
     files = {CALIBRATION_FILE: json.dumps(description, indent=2, sort_keys=True).encode()}
     if model.estimator is not None:
+        import skops.io
+
         files[SKOPS_FILE] = bytes(skops.io.dumps(model.estimator))
         if CANDIDATES[model.algorithm].code:
             _require_trusted(files[SKOPS_FILE], CANDIDATES[model.algorithm].trusted_types)

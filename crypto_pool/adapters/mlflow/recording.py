@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-EXAMPLE = {"artifact_path": "input_example.json", "type": "dataframe", "pandas_orient": "split"}
+ARTIFACTS, EXAMPLE_FILE = "artifacts", "input_example.json"
+EXAMPLE = {"artifact_path": EXAMPLE_FILE, "type": "dataframe", "pandas_orient": "split"}
 
 
 @dataclass(frozen=True)
@@ -43,36 +44,34 @@ class NewRun:
 
         `example` are rows as the model takes them.
         """
-        import mlflow.pyfunc
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
+        from mlflow.models.model import MLMODEL_FILE_NAME
 
         logged = self.client.create_logged_model(
             self.experiment, name="model", source_run_id=self.run_id, tags={OWN_TAG: "model"}
         )
         place, key = logged.artifact_location, logged.model_id
         try:
-            with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*input example was not provided.*")
-                whole, example_name = Path(folder) / "model", None if example is None else EXAMPLE
-                mlflow.pyfunc.save_model(
-                    path=whole,
-                    python_model=str(Path(__file__).with_name(code)),
-                    artifacts={Path(path).stem: path for path in write_files(files, folder)},
-                    mlflow_model=Model(
-                        place,
-                        self.run_id,
-                        saved_input_example_info=example_name,
-                        model_uuid=key,
-                        model_id=key,
-                    ),
-                    signature=signature,
-                    pip_requirements=_pins(packages),  # named, they spare MLflow its inference
-                )
+            flavors, beside = _saved_model(code, tuple(files), packages)
+            with tempfile.TemporaryDirectory() as folder:
+                write_files(beside, folder)
+                Path(folder, ARTIFACTS).mkdir()
+                write_files(files, f"{folder}/{ARTIFACTS}")
                 # MLflow would load the model and ask it, for each that is logged.
                 if example is not None:
-                    example.to_json(whole / EXAMPLE["artifact_path"], orient="split", index=False)
-                self.client.log_model_artifacts(key, str(whole))
+                    example.to_json(Path(folder, EXAMPLE_FILE), orient="split", index=False)
+                Model(
+                    place,
+                    self.run_id,
+                    flavors=flavors,
+                    signature=signature,
+                    saved_input_example_info=None if example is None else EXAMPLE,
+                    model_size_bytes=sum(map(len, files.values())),
+                    model_uuid=key,
+                    model_id=key,
+                ).save(Path(folder, MLMODEL_FILE_NAME))
+                self.client.log_model_artifacts(key, folder)
             self.client.log_outputs(self.run_id, [LoggedModelOutput(key, step=0)])
             self.client.finalize_logged_model(key, "READY")
         except BaseException:
@@ -156,6 +155,38 @@ def register_version(
         description=words,
     )
     return str(made.version)
+
+
+@cache
+def _saved_model(
+    code: str, names: tuple[str, ...], packages: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the flavors that MLflow gives a model of such files, and what it writes beside them.
+
+    They are the same for all of a kind, and it takes long over them.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.models.model import MLMODEL_FILE_NAME
+    from mlflow.types import ColSpec, Schema
+
+    model = Model()
+    some_signature = ModelSignature(Schema([ColSpec("double")]))  # without one it warns
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example was not provided.*")
+        paths = write_files(dict.fromkeys(names, b""), folder)
+        mlflow.pyfunc.save_model(
+            path=Path(folder, "model"),
+            python_model=str(Path(__file__).with_name(code)),
+            artifacts={Path(path).stem: path for path in paths},
+            mlflow_model=model,
+            signature=some_signature,
+            pip_requirements=_pins(packages),  # named, they spare MLflow its inference
+        )
+        written = [path for path in Path(folder, "model").iterdir() if path.is_file()]
+        beside = {path.name: path.read_bytes() for path in written}
+    del beside[MLMODEL_FILE_NAME]
+    return model.flavors, beside
 
 
 @cache
