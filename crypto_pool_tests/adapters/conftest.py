@@ -1,10 +1,7 @@
-import os
+import subprocess
+import sys
+import uuid
 import warnings
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +11,17 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.artifact import hashes_of, model_files
+from crypto_pool.adapters.mlflow.recording import write_files
 from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.served_model import ServedModel
 
+MEMBER = "BTC_uptrend"
+MakeFit = Callable[..., TrainedCandidate]
 ROWS = 240
 FEATURES = tuple(f"feature_{number}" for number in range(19))
 
@@ -64,7 +66,7 @@ def registry(tmp_path: Path, empty_store: bytes) -> ModelRegistry:
 
 
 @pytest.fixture
-def candidate_fit(fitted: Callable[[str], Any]) -> Callable[..., TrainedCandidate]:
+def candidate_fit(fitted: Callable[[str], Any]) -> MakeFit:
     """Give a trained candidate; keywords replace its fields."""
 
     def make(algorithm: str = "XGBoost", **changes: Any) -> TrainedCandidate:
@@ -85,7 +87,7 @@ def candidate_fit(fitted: Callable[[str], Any]) -> Callable[..., TrainedCandidat
                 {"label": 1, "probability": 0.5, "baseline_probability": 0.4}, index=days
             ),
             "class_weights": {0: 1.0, 1: 1.1},
-            "member_name": "BTC_uptrend",
+            "member_name": MEMBER,
             "as_of": days[-1].date(),
             "data_hash": "d1",
             "code_version": "c1",
@@ -101,3 +103,43 @@ def log(
 ) -> TrainedCandidate:
     """Log a candidate under a key of its algorithm."""
     return registry.runs.log(candidate, f"k-{candidate.algorithm}", "dagster-1", parent)
+
+
+def make_frame(rows: int = 3, start: float = 0.0) -> pd.DataFrame:
+    """Floats on a daily index named date."""
+    index = pd.DatetimeIndex(pd.date_range("2024-01-01", periods=rows), freq=None, name="date")
+    return pd.DataFrame({"close": np.arange(rows) + start + 0.1}, index=index)
+
+
+def kill_while_writing(path: Path) -> None:
+    """Leave the half-written file of a process that was killed."""
+    code = (
+        "import os, sys, pathlib; "
+        "from crypto_pool.adapters.unfinished_files import name_unfinished; "
+        "name_unfinished(pathlib.Path(sys.argv[1])).write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> FrameStore:
+    """A store on the disk and one on a remote-like filesystem."""
+    if request.param == "local":
+        return FrameStore(str(tmp_path / "new" / "store"))
+    return FrameStore(f"memory://{uuid.uuid4().hex}/store")
+
+
+SaveModel = Callable[[str], tuple[Path, dict[str, str]]]
+
+
+@pytest.fixture
+def saved(tmp_path: Path, fitted: Callable[[str], Any]) -> SaveModel:
+    def save(algorithm: str) -> tuple[Path, dict[str, str]]:
+        folder = tmp_path / algorithm
+        model = ServedModel(algorithm, IdentityCalibration(), FEATURES, fitted(algorithm))
+        files = model_files(model)
+        folder.mkdir()
+        write_files(files, str(folder))
+        return folder, hashes_of(files)
+
+    return save

@@ -1,61 +1,21 @@
-"""The frame store: whole files or none, reversible keys, one source a store."""
+"""A frame store gives back what was written, key by key, and names what it cannot read."""
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Never
 
 import fsspec
-import numpy as np
 import pandas as pd
 import pytest
 from fsspec import AbstractFileSystem
 
-from crypto_pool.adapters import unfinished_files
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import (
     CorruptPartition,
     MissingPartition,
-    ProviderMismatch,
     StoreUnavailable,
 )
-
-
-def make_frame(rows: int = 3, start: float = 0.0) -> pd.DataFrame:
-    """Floats on a daily index named date."""
-    index = pd.DatetimeIndex(pd.date_range("2024-01-01", periods=rows), freq=None, name="date")
-    return pd.DataFrame({"close": np.arange(rows) + start + 0.1}, index=index)
-
-
-def kill_while_writing(path: Path) -> None:
-    """Leave the half-written file of a process that was killed."""
-    code = (
-        "import os, sys, pathlib; "
-        "from crypto_pool.adapters.unfinished_files import name_unfinished; "
-        "name_unfinished(pathlib.Path(sys.argv[1])).write_bytes(b'half'); os.kill(os.getpid(), 9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
-
-
-def ended_process() -> int:
-    """The id of a process that is no more."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    return ended.pid
-
-
-@pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> FrameStore:
-    """A store on the disk and one on a remote-like filesystem."""
-    if request.param == "local":
-        return FrameStore(str(tmp_path / "new" / "store"))
-    return FrameStore(f"memory://{uuid.uuid4().hex}/store")
+from crypto_pool_tests.adapters.conftest import make_frame
 
 
 def test_frame_comes_back_as_written(store: FrameStore) -> None:
@@ -128,109 +88,6 @@ def test_read_all_without_a_date_index(store: FrameStore) -> None:
         store.read_all("t")
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
-def test_half_written_file_is_never_visible(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    interruption: type[BaseException],
-) -> None:
-    """Interrupted before the rename, the old partition stays and nothing is left behind."""
-    store = FrameStore(str(tmp_path))
-    store.write("t", "old", make_frame())
-
-    def interrupt(*_: object) -> None:
-        raise interruption
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, interrupt)
-        for key in ("old", "new"):
-            with pytest.raises(interruption):
-                store.write("t", key, make_frame(9))
-    assert store.keys("t") == ["old"]
-    assert len(store.read("t", "old")) == 3
-    assert [path.name for path in (tmp_path / "t").iterdir()] == ["old.parquet"]
-
-
-def test_leftover_of_a_killed_writer_is_no_partition(tmp_path: Path) -> None:
-    """What SIGKILL leaves beside is never listed, and goes with the next write of its key."""
-    store = FrameStore(str(tmp_path))
-    store.write("t", "BTC", make_frame())
-    kill_while_writing(tmp_path / "t" / "ETH.parquet")
-    assert len(list((tmp_path / "t").iterdir())) == 2
-    assert store.keys("t") == ["BTC"]
-    assert len(store.read_all("t")) == 3
-    alive = name_unfinished(tmp_path / "t" / "ETH.parquet")
-    alive.write_bytes(b"half")
-    store.write("t", "ETH", make_frame())
-    assert {path.name for path in (tmp_path / "t").iterdir()} == {
-        "BTC.parquet",
-        "ETH.parquet",
-        alive.name,
-    }
-
-
-def test_what_another_machine_is_writing_is_left_alone(tmp_path: Path, monkeypatch) -> None:
-    """Whether its writer lives cannot be known here."""
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(unfinished_files.socket, "gethostname", lambda: "another")
-        theirs = name_unfinished(tmp_path / "BTC.parquet")
-    theirs = theirs.with_name(theirs.name.replace(f".{os.getpid()}.", f".{ended_process()}."))
-    ours = theirs.with_name(theirs.name.replace("another", socket.gethostname()))
-    for path in (theirs, ours):
-        path.write_bytes(b"half")
-    unfinished_files.remove_abandoned(tmp_path)
-    assert list(tmp_path.iterdir()) == [theirs]
-
-
-def test_providers_never_mix(store: FrameStore) -> None:
-    """The first source owns the store; another is refused with both names and the way out."""
-    assert store.source() is None
-    store.claim("sandbox:seed=7")
-    store.claim("sandbox:seed=7")
-    assert store.source() == "sandbox:seed=7"
-    with pytest.raises(ProviderMismatch) as refusal:
-        store.claim("directory:/data")
-    for part in ("sandbox:seed=7", "directory:/data", "_DATA_DIR", "CRYPTO_POOL_PROVIDER"):
-        assert part in str(refusal.value)
-    assert store.source() == "sandbox:seed=7"
-
-
-def test_only_one_of_many_claims_wins(tmp_path: Path) -> None:
-    """Claims at the same moment agree on one owner."""
-
-    def claim(number: int) -> bool:
-        try:
-            FrameStore(str(tmp_path / "s")).claim(f"source {number}")
-        except ProviderMismatch:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as threads:
-        assert sum(threads.map(claim, range(8))) == 1
-    assert [path.name for path in (tmp_path / "s").iterdir()] == ["provenance.json"]
-
-
-def test_unreadable_provenance_is_named(store: FrameStore) -> None:
-    """It is not taken for nobody's store."""
-    store.claim("x")
-    store._files.pipe_file(f"{store._root}/provenance.json", b"{")
-    with pytest.raises(CorruptPartition, match=r"provenance\.json does not say"):
-        store.claim("x")
-
-
-def test_a_full_disk_is_told_with_the_file_it_hit(tmp_path, monkeypatch):
-    def fail(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("crypto_pool.adapters.unfinished_files.os.fsync", fail)
-    with pytest.raises(OSError, match=r"No space left on device: '.*t/a\.parquet'") as raised:
-        FrameStore(str(tmp_path)).write("t", "a", pd.DataFrame({"x": [1]}))
-    assert raised.value.errno == 28
-    assert list((tmp_path / "t").iterdir()) == []
-
-
 def test_what_is_damaged_is_named_and_the_rest_is_read(store: FrameStore) -> None:
     """Each with what mends it; a table that is no longer known says so too."""
     for key in ("2024-01-01", "2024-01-02"):
@@ -244,21 +101,6 @@ def test_what_is_damaged_is_named_and_the_rest_is_read(store: FrameStore) -> Non
     )
     with pytest.raises(CorruptPartition, match="2024-01-02"):
         store.read_all("daily_predictions")
-
-
-def test_a_partition_is_read_and_written_by_one_at_a_time(store: FrameStore) -> None:
-    """Fifty writers that each add a row lose none."""
-
-    def add(number: int) -> None:
-        with store.lock("counts", "all"):
-            rows = store.read("counts", "all") if store.exists("counts", "all") else pd.DataFrame()
-            made = pd.DataFrame({"number": [number]})
-            store.write("counts", "all", pd.concat([rows, made], ignore_index=True))
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(add, range(50)))
-    assert sorted(store.read("counts", "all")["number"]) == list(range(50))
-    assert store.keys("counts") == ["all"]
 
 
 class GoneFileSystem(AbstractFileSystem):

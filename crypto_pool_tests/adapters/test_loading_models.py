@@ -1,6 +1,5 @@
 """A stored model is checked as it is loaded; one that does not load is named, with the ways out."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,8 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry, artifact, store
-from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
-from crypto_pool_tests.adapters.conftest import log
-
-MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., TrainedCandidate]
+from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 
 
 @pytest.mark.parametrize("where", ["local", "remote"])

@@ -1,6 +1,9 @@
 """The store's lock, its searches' pages, its experiments, and where artifacts lie."""
 
+import pickle
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +15,16 @@ from crypto_pool.adapters import sqlite_files
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow import store as mlflow_store
 from crypto_pool.adapters.mlflow.store import (
+    TRAINING_EXPERIMENT,
     as_uri,
     create_schema,
     local_path,
     pages,
     require_writable,
 )
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import ModelUnavailable
+from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 
 
 def test_a_store_that_stays_locked_is_named_with_the_way_out(tmp_path, monkeypatch):
@@ -116,3 +122,48 @@ def store_of(client: object) -> mlflow_store.MlflowStore:
     store = mlflow_store.MlflowStore("sqlite:///unused.db", "s3://bucket")
     store._client = client
     return store
+
+
+def test_importing_the_registry_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, crypto_pool.adapters.mlflow;"
+        "sys.exit(', '.join({'mlflow', 'sklearn', 'pandas', 'keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_mlflows_page_shows_experiments_of_models_and_does_not_ask(registry: ModelRegistry) -> None:
+    for name in (MEMBER, TRAINING_EXPERIMENT):
+        experiment = registry.client.get_experiment(registry.store.experiment_id(name))
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_workers_get_the_registry_and_not_its_client(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = log(registry, candidate_fit())
+
+    copy = pickle.loads(pickle.dumps(registry))  # noqa: S301 - our own bytes
+
+    assert copy.store.__dict__["_client"] is None
+    assert copy.runs.find(MEMBER, "k-XGBoost").run_id == record.run_id
+
+
+def test_a_store_without_what_mlflow_keeps_in_it_is_named(registry: ModelRegistry) -> None:
+    with closing(sqlite3.connect(registry.store.tracking_uri.removeprefix("sqlite:///"))) as store:
+        store.execute("ALTER TABLE experiments RENAME TO lost")
+    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
+    with pytest.raises(ModelUnavailable, match=r"(?s)mlflow\.db does not answer.*restore a backup"):
+        again.prepare()
+
+
+def test_an_experiment_that_somebody_deleted_is_restored_by_the_next_training(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    first = log(registry, candidate_fit())
+    registry.client.delete_experiment(registry.store.experiment_id(MEMBER))
+    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
+    second = log(again, candidate_fit("LightGBM"))
+    found = again.runs.latest(MEMBER, "d1", Recipe(), "c1")
+    assert {one.run_id for one in found.values()} == {first.run_id, second.run_id}

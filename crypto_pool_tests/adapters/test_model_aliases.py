@@ -1,16 +1,10 @@
 """Aliases show who serves; they follow what the ledger says."""
 
-from collections.abc import Callable
-
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry, versions
 from crypto_pool.adapters.mlflow.store import OWN_TAG, REGISTERED_MODEL
-from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool_tests.adapters.conftest import log
-
-MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., TrainedCandidate]
+from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 
 
 def test_aliases_are_pointed_at_versions_and_taken_away(

@@ -1,54 +1,20 @@
-"""The DuckDB file: whole publications, readers undisturbed, reading only."""
+"""The tables of the DuckDB file: columns, types and keys, whatever form values come in."""
 
 import math
-import os
-import subprocess
-import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
-from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.adapters.prediction_tables import publish, query
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.tables import PREDICTIONS, TABLES, views
 from crypto_pool.errors import QueryError
-
-DEAD_PROCESS = 2**22 + 1  # above the largest process id Linux gives
-
-
-def make_prediction(symbol: str = "BTC", **changes: Any) -> dict[str, Any]:
-    return {
-        "prediction_date": date(2024, 1, 31),
-        "symbol": symbol,
-        "trend": "uptrend",
-        "probability": 0.1 + 0.2,
-        "signal": False,
-        "status": "active",
-        "decision_threshold": 0.5,
-        "reference_probability": math.nan,
-        "model_name": f"{symbol}_uptrend_model",
-        "model_version": "3",
-        "algorithm": "XGBoost",
-        "target_pct": 0.05,
-        "prediction_window_days": 10,
-        "trained_through": "2024-01-20",
-        "in_sample": True,
-        "features": {"MACD": 1 / 3, "7_day_RSI": 55.0, "PPO": None},
-        "predicted_at_utc": datetime(2024, 2, 1, 1, 2, 3, tzinfo=UTC),
-        "dagster_run_id": None,
-        "synthetic": True,
-    } | changes
-
-
-def make_predictions(*rows: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    return {"predictions": pd.DataFrame(list(rows))}
+from crypto_pool_tests.adapters.prediction_rows import make_prediction, make_predictions
 
 
 def test_prediction_comes_back_in_full_precision(tmp_path: Path) -> None:
@@ -194,120 +160,6 @@ def test_repeated_key_is_refused_and_the_last_file_stays(tmp_path: Path) -> None
     assert first.exists()
 
 
-def test_interrupted_publication_leaves_the_last_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C before the rename changes nothing that is visible."""
-    publish(tmp_path, make_predictions(make_prediction()))
-    before = sorted(path.name for path in tmp_path.iterdir())
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            publish(tmp_path, {})
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
-    assert len(query(tmp_path, "FROM predictions")) == 1
-
-
-def test_open_reader_keeps_reading_while_new_files_are_published(tmp_path: Path) -> None:
-    """Neither waits for the other, even when the reader's file is removed."""
-    publish(tmp_path, make_predictions(make_prediction()))
-    with duckdb.connect(str((tmp_path / LINK_NAME).resolve()), read_only=True) as reader:
-        count = "SELECT count(*) FROM predictions"
-        for _ in range(5):
-            publish(tmp_path, make_predictions(make_prediction(), make_prediction("ETH")))
-            assert reader.execute(count).fetchone() == (1,)
-            assert query(tmp_path, count).iat[0, 0] == 2
-
-
-def test_only_the_newest_publications_are_kept(tmp_path: Path) -> None:
-    """Three by default; the link names the last, relative, so that the folder can move."""
-    published = [publish(tmp_path, {}) for _ in range(5)]
-    assert sorted(tmp_path.glob("crypto_pool-*.duckdb")) == published[-3:]
-    assert os.readlink(tmp_path / LINK_NAME) == published[-1].name
-    publish(tmp_path, {}, keep=1)
-    assert len(list(tmp_path.iterdir())) == 2
-    moved = tmp_path.rename(tmp_path.with_name("moved"))
-    assert query(moved, "FROM predictions").empty
-
-
-def test_wal_of_a_stranger_spoils_nothing(tmp_path: Path) -> None:
-    """Left beside the link by a writer of another file, or beside an old publication."""
-    old = publish(tmp_path, {})
-    foreign = tmp_path / "elsewhere.duckdb"
-    writer = duckdb.connect(str(foreign))
-    writer.execute("CREATE TABLE t AS SELECT 1")
-    wal = foreign.with_name("elsewhere.duckdb.wal").read_bytes()
-    writer.close()
-    assert wal
-    (tmp_path / f"{LINK_NAME}.wal").write_bytes(wal)
-    old.with_name(f"{old.name}.wal").write_bytes(wal)
-    publish(tmp_path, make_predictions(make_prediction()))
-    assert len(query(tmp_path, "FROM predictions")) == 1
-    publish(tmp_path, {}, keep=1)
-    assert not old.with_name(f"{old.name}.wal").exists()
-
-
-def test_leftover_of_a_killed_publication_goes_with_the_next(tmp_path: Path) -> None:
-    """The half-built file and its log; a living writer's file stays."""
-    alive = name_unfinished(tmp_path / "crypto_pool-1.duckdb")
-    dead = Path(str(alive).replace(f".{os.getpid()}.", f".{DEAD_PROCESS}."))
-    for path in (alive, dead, dead.with_name(f"{dead.name}.wal")):
-        path.write_bytes(b"half")
-    published = publish(tmp_path, {})
-    assert {path.name for path in tmp_path.iterdir()} == {alive.name, published.name, LINK_NAME}
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "DELETE FROM predictions",
-        "INSERT INTO champions (symbol) VALUES ('BTC')",
-        "CREATE TABLE t (x INTEGER)",
-        "DROP TABLE predictions",
-        "COPY predictions TO '{folder}/out.csv'",
-        "ATTACH '{folder}/other.duckdb' AS other",
-        "SET enable_external_access = true",
-    ],
-)
-def test_writing_query_is_refused(tmp_path: Path, sql: str) -> None:
-    """Tables, other files and the lock itself."""
-    publish(tmp_path, make_predictions(make_prediction()))
-    before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(QueryError, match="for reading only"):
-        query(tmp_path, sql.format(folder=tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
-    assert len(query(tmp_path, "FROM predictions")) == 1
-
-
-def test_the_file_is_one_that_clients_since_1_0_open(tmp_path: Path) -> None:
-    """Its format is that of DuckDB 1.0, and it holds no index, which 1.0 cannot read."""
-    header = publish(tmp_path, make_predictions(make_prediction())).read_bytes()[:20]
-    assert header[8:12] == b"DUCK"
-    assert int.from_bytes(header[12:20], "little") == 64
-    assert query(tmp_path, "FROM duckdb_indexes()").empty
-    kinds = query(tmp_path, "SELECT DISTINCT constraint_type AS kind FROM duckdb_constraints()")
-    assert set(kinds["kind"]) == {"NOT NULL"}
-
-
-def test_faulty_query_gives_the_message_of_the_database(tmp_path: Path) -> None:
-    """And without a file, the command that makes one."""
-    with pytest.raises(QueryError, match="run `crypto-pool build` first"):
-        query(tmp_path, "SELECT 1")
-    publish(tmp_path, {})
-    with pytest.raises(QueryError, match="forecasts does not exist"):
-        query(tmp_path, "SELECT * FROM forecasts")
-    with pytest.raises(QueryError, match="syntax error"):
-        query(tmp_path, "SELEC 1")
-    for path in tmp_path.glob("crypto_pool-*.duckdb"):
-        path.write_bytes(b"garbage" * 1000)
-    with pytest.raises(QueryError, match="refused the query"):
-        query(tmp_path, "SELECT 1")
-
-
 def test_predictions_make_their_way_through_the_frame_store(tmp_path: Path) -> None:
     """Days without a champion, and a column that is null on some days, join the others."""
     store = FrameStore(str(tmp_path / "frames"))
@@ -323,36 +175,3 @@ def test_predictions_make_their_way_through_the_frame_store(tmp_path: Path) -> N
     store.write("none", "2024-01-30", pd.DataFrame([]))
     publish(tmp_path, {"predictions": store.read_all("none")})
     assert query(tmp_path, "FROM predictions").empty
-
-
-READER = """
-import sys, duckdb
-assert duckdb.__version__ == sys.argv[2], duckdb.__version__
-pool = duckdb.connect(sys.argv[1], read_only=True)
-print(pool.execute("SELECT symbol, round(probability, 2) FROM today").fetchall())
-"""
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("release", ["1.0.0", "1.2.2", "1.4.1"])
-def test_older_duckdb_reads_the_file(tmp_path: Path, release: str) -> None:
-    publish(tmp_path, make_predictions(make_prediction()))
-    older = tmp_path / "older"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-    ]
-    got = subprocess.run(
-        [*install, "--target", str(older), f"duckdb=={release}"], capture_output=True, text=True
-    )
-    if got.returncode:
-        pytest.skip(f"duckdb {release} cannot be had here: {got.stderr.strip()[-200:]}")
-    reader = [sys.executable, "-c", READER, str(tmp_path / LINK_NAME), release]
-    path = {**os.environ, "PYTHONPATH": str(older)}
-    read = subprocess.run(reader, capture_output=True, text=True, env=path)
-    assert read.stdout.strip() == "[('BTC', 0.3)]", read.stderr

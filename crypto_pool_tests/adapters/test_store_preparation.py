@@ -1,6 +1,5 @@
 """The registry's own store: made once, made whole, and never taken for a new one."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,13 +7,8 @@ import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT
-from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.errors import ModelUnavailable
-from crypto_pool_tests.adapters.conftest import log
-from crypto_pool_tests.adapters.test_frame_store import kill_while_writing
-
-MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., TrainedCandidate]
+from crypto_pool_tests.adapters.conftest import MakeFit, kill_while_writing, log
 
 
 def test_the_store_is_made_once_however_many_ask(tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -9,7 +8,6 @@ import pytest
 
 from crypto_pool_tests.workflow.small_pool import FIRST, SECOND, SmallPool
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 PATHS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),

@@ -1,49 +1,29 @@
+"""Candidates as runs of MLflow: found again whole, never half, and never two of one."""
+
 import json
 import pickle
-import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry, artifact
 from crypto_pool.adapters.mlflow import store as store_module
-from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT
-from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.recipe import LEVELS, Recipe, Target, TargetKind
-from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import ModelUnavailable
-from crypto_pool_tests.adapters.conftest import log
+from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
-
-MEMBER = "BTC_uptrend"
-MakeFit = Callable[..., TrainedCandidate]
 
 
 def statuses(registry: ModelRegistry, experiment: str = MEMBER) -> list[str]:
     runs = registry.client.search_runs([registry.store.experiment_id(experiment)])
     return sorted(run.info.status for run in runs)
-
-
-@pytest.mark.parametrize("kind", LEVELS)
-def test_a_version_says_what_it_forecasts(
-    registry: ModelRegistry, candidate_fit: MakeFit, kind: TargetKind
-) -> None:
-    fit = replace(candidate_fit(), recipe=Recipe(Target(kind, 0.08, 12)))
-    version = registry.versions.register(MEMBER, log(registry, fit), {})
-    words = registry.client.get_model_version(f"{MEMBER}_model", version).description
-    assert f"for the uptrend of BTC, a move of {LEVELS[kind][1]} by 8 % in 12 days" in words
 
 
 def test_a_candidate_run_says_all_that_was_promised(
@@ -99,55 +79,6 @@ def test_what_is_logged_is_what_is_read_again(
     assert made["model"] is None
 
 
-def test_mlflow_serves_what_was_logged(
-    registry: ModelRegistry,
-    candidate_fit: MakeFit,
-    rows: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import mlflow
-
-    fit = candidate_fit("RidgeClassifier")
-    record = log(registry, fit)
-    version = registry.versions.register(MEMBER, record, {"skill": 0.1})
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(registry.store.tracking_uri)
-    try:
-        served = mlflow.pyfunc.load_model(f"models:/{MEMBER}_model/{version}")
-    finally:
-        mlflow.set_tracking_uri(before)
-
-    expected = fit.model.predict_probability(rows)
-    np.testing.assert_allclose(served.predict(rows), expected, atol=1e-9)
-    loaded = registry.versions.load(MEMBER, version)
-    np.testing.assert_allclose(loaded.predict_probability(rows), expected, atol=1e-9)
-    assert served.metadata.signature.inputs.input_names() == [
-        *fit.model.feature_names,
-        "reference_logit",
-        "panel_logit",
-    ]
-
-
-def test_nothing_is_pickled(
-    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
-) -> None:
-    for algorithm in ("XGBoost", "LightGBM", "RandomForest", "NeuralNet"):
-        log(registry, candidate_fit(algorithm))
-
-    names = [path.name for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
-    assert names.count("estimator.skops") == 4
-    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
-
-
-def test_importing_the_registry_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, crypto_pool.adapters.mlflow;"
-        "sys.exit(', '.join({'mlflow', 'sklearn', 'pandas', 'keras'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == ""
-
-
 def test_finished_runs_are_the_latest_of_each_algorithm_on_the_same_data(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
@@ -176,16 +107,6 @@ def test_a_training_key_finds_its_run_and_no_unfinished_one(
     assert registry.runs.find(MEMBER, "k-LightGBM") is None
 
 
-def test_a_run_is_registered_once(registry: ModelRegistry, candidate_fit: MakeFit) -> None:
-    first = log(registry, candidate_fit())
-    second = log(registry, candidate_fit("LightGBM"))
-
-    assert registry.versions.register(MEMBER, first, {"skill": 0.1, "note": "a"}) == "1"
-    assert registry.versions.register(MEMBER, second, {}) == "2"
-    assert registry.versions.register(MEMBER, first, {"skill": 0.2, "note": "a"}) == "1"
-    assert {"skill": "0.2", "note": "a"}.items() <= registry.versions.get(MEMBER, "1").tags.items()
-
-
 @pytest.mark.parametrize(
     ("fault", "status"), [(KeyboardInterrupt(), "KILLED"), (OSError("disk full"), "FAILED")]
 )
@@ -205,12 +126,6 @@ def test_an_interrupted_candidate_leaves_no_running_run(
         log(registry, candidate_fit())
 
     assert statuses(registry) == [status]
-
-
-def test_mlflows_page_shows_experiments_of_models_and_does_not_ask(registry: ModelRegistry) -> None:
-    for name in (MEMBER, TRAINING_EXPERIMENT):
-        experiment = registry.client.get_experiment(registry.store.experiment_id(name))
-        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_orphans_are_closed_and_the_living_are_not(registry: ModelRegistry) -> None:
@@ -236,17 +151,6 @@ def test_orphans_are_closed_and_the_living_are_not(registry: ModelRegistry) -> N
     assert statuses(registry) == ["KILLED", "RUNNING", "RUNNING"]
     assert statuses(registry, TRAINING_EXPERIMENT) == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
     assert registry.upkeep.close_orphans(lambda run_id: run_id == "alive") == 0
-
-
-def test_workers_get_the_registry_and_not_its_client(
-    registry: ModelRegistry, candidate_fit: MakeFit
-) -> None:
-    record = log(registry, candidate_fit())
-
-    copy = pickle.loads(pickle.dumps(registry))  # noqa: S301 - our own bytes
-
-    assert copy.store.__dict__["_client"] is None
-    assert copy.runs.find(MEMBER, "k-XGBoost").run_id == record.run_id
 
 
 class MeetingClient:
@@ -312,25 +216,6 @@ def test_a_file_of_a_run_is_read_back_or_said_to_be_missing(
         registry.runs.load_file(run, "other.png")
 
 
-def test_a_store_without_what_mlflow_keeps_in_it_is_named(registry: ModelRegistry) -> None:
-    with closing(sqlite3.connect(registry.store.tracking_uri.removeprefix("sqlite:///"))) as store:
-        store.execute("ALTER TABLE experiments RENAME TO lost")
-    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
-    with pytest.raises(ModelUnavailable, match=r"(?s)mlflow\.db does not answer.*restore a backup"):
-        again.prepare()
-
-
-def test_an_experiment_that_somebody_deleted_is_restored_by_the_next_training(
-    registry: ModelRegistry, candidate_fit: MakeFit
-) -> None:
-    first = log(registry, candidate_fit())
-    registry.client.delete_experiment(registry.store.experiment_id(MEMBER))
-    again = ModelRegistry(registry.store.tracking_uri, registry.store.artifact_root)
-    second = log(again, candidate_fit("LightGBM"))
-    found = again.runs.latest(MEMBER, "d1", Recipe(), "c1")
-    assert {one.run_id for one in found.values()} == {first.run_id, second.run_id}
-
-
 def test_what_a_run_that_is_gone_held_is_unavailable(registry: ModelRegistry) -> None:
     """As `mlflow gc` leaves it: the picture beside a champion is no failure of its training."""
     gone = "0" * 32
@@ -353,39 +238,3 @@ def test_a_run_whose_files_are_gone_or_changed_is_not_reused(
         newest.write_bytes(b"cut off")
         found = registry.runs.find(MEMBER, "k-XGBoost")
         assert found is None or found.run_id != run.run_id
-
-
-def test_a_baseline_is_a_version_without_an_estimator(
-    registry: ModelRegistry, candidate_fit: MakeFit, rows: pd.DataFrame
-) -> None:
-    import mlflow
-
-    names = tuple(rows.columns[:19])
-    panel = candidate_fit(model=ServedModel.baseline("Panel", names))
-    version = registry.versions.register(MEMBER, log(registry, panel), {})
-    given = rows.assign(panel_logit=0.3)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(registry.store.tracking_uri)
-    try:
-        served = mlflow.pyfunc.load_model(f"models:/{MEMBER}_model/{version}").predict(given)
-    finally:
-        mlflow.set_tracking_uri(before)
-    np.testing.assert_allclose(served, 1 / (1 + np.exp(-0.3)))
-    loaded = registry.versions.load(MEMBER, version)
-    np.testing.assert_allclose(loaded.predict_probability(given), served)
-
-
-def test_what_version_1_0_made_without_saying_so_is_adopted(
-    registry: ModelRegistry, candidate_fit: MakeFit
-) -> None:
-    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
-    name, client = f"{MEMBER}_model", registry.client
-    client.delete_registered_model_tag(name, OWN_TAG)
-    for experiment in registry.store.own_experiments():
-        client.delete_experiment_tag(experiment.experiment_id, OWN_TAG)
-    client.create_registered_model("other_model")
-    registry.versions.set_aliases(MEMBER, {"champion": version})
-    assert registry.versions.aliases() == {}
-    registry.prepare()
-    assert registry.versions.aliases() == {MEMBER: {"champion": version}}
-    assert len(registry.store.own_experiments()) == 2

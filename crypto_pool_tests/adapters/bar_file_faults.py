@@ -1,0 +1,251 @@
+"""Bar files with a fault, each refused by name: the file, its content and what is said of it."""
+
+import gzip
+
+from crypto_pool_tests.adapters.bar_file_samples import (
+    BARS,
+    OHLCV,
+    OWN,
+    WITH_HEADER,
+    lines,
+    parquet,
+    replaced,
+    with_day,
+    zipped,
+)
+
+REFUSED: dict[str, tuple[str, str | bytes, str]] = {
+    "midnight of Hong Kong": (
+        "BTC.csv",
+        lines(day="{:%Y-%m-%d 00:00:00}+08:00"),
+        "line 2, column date: .*16:00:00 UTC: the bars are not of UTC days.*00:00 UTC",
+    ),
+    "local time without a zone": (
+        "BTC.csv",
+        lines(day="{:%Y-%m-%d 16:00:00}"),
+        "line 2.*not of UTC",
+    ),
+    "midnight of New York": (
+        "BTC.parquet",
+        parquet(with_day("America/New_York")),
+        "row 1.*not of UTC",
+    ),
+    "epochs at 16:00": (
+        "BTC.csv",
+        lines(day=lambda d: str(int(d.timestamp()) + 57600)),
+        "line 2.*16:00:00 UTC",
+    ),
+    "epochs rounded by a spreadsheet": (
+        "BTC.csv",
+        lines(day=lambda d: f"{d.timestamp():.4e}"),
+        "stands at",
+    ),
+    "one stamp of another zone": (
+        "BTC.csv",
+        replaced(9, lines(day="{:%Y-%m-%d} 00:00:00+02:00").splitlines()[8]),
+        "line 9, column date",
+    ),
+    "four hours": (
+        "BTC.csv",
+        f"{OWN}\n2024-01-01 00:00:00,1,2,1,2,5\n2024-01-01 04:00:00,2,3,2,3,5\n",
+        "intraday bars, one every 4 hours",
+    ),
+    "minutes": (
+        "BTC.csv",
+        f"{OWN}\n" + "".join(f"{1700000000 + 60 * i},1,2,1,2,5\n" for i in range(9)),
+        "intraday bars, one every few minutes",
+    ),
+    "hours beside days": (
+        "BTC.csv",
+        lines("date,time,open,high,low,close,volume", "{day},0400,{o},{h},{w},{c},{v}"),
+        "stands at 04:00:00",
+    ),
+    "day first": (
+        "BTC.csv",
+        lines(day="{:%d/%m/%Y}"),
+        "line 2, column date.*tells day and month apart",
+    ),
+    "month first": ("BTC.csv", lines(day="{:%m-%d-%y}"), "tells day and month apart"),
+    "no day of the calendar": (
+        "BTC.csv",
+        replaced(3, "2023-02-30,1,1,1,1,1"),
+        "line 3.*no day of the cal",
+    ),
+    "a month alone": (
+        "BTC.csv",
+        lines(day="{:%Y-%m}"),
+        "line 2, column date: '2023-02' is not a date",
+    ),
+    "a date that is a number": (
+        "BTC.csv",
+        replaced(4, "45000,1,1,1,1,1"),
+        "line 4, column date: '45000'",
+    ),
+    "an empty date": ("BTC.csv", replaced(5, ",1,1,1,1,1"), "line 5, column date: '' is missing"),
+    "thousands commas": (
+        "BTC.csv",
+        f'{OWN}\n2024-01-01,"95,643","98,619","95,364","97,460","27,701"\n',
+        "line 2, column open: '95,643' holds a comma that may part",
+    ),
+    "thousands commas and points": (
+        "BTC.csv",
+        f'{OWN}\n2024-01-01,"95,643.9","98,619.9","95,364.9","97,460.0",27\n',
+        "column open.*holds a comma",
+    ),
+    "abbreviated volume": (
+        "BTC.csv",
+        lines(row="{day},{o},{h},{w},{c},1.2B"),
+        "column volume: '1.2B' is abbreviated",
+    ),
+    "currency signs": (
+        "BTC.csv",
+        lines(row="{day},${o},{h},{w},{c},{v}"),
+        r"column open: '\$.*not a number",
+    ),
+    "underscores in numbers": (
+        "BTC.csv",
+        replaced(6, "2023-02-13,1_0,10,10,10,1"),
+        "line 6, column open",
+    ),
+    "a word among numbers": (
+        "BTC.csv",
+        f"{OWN}\n\n2024-01-01,1,3,0.5,2,10\n\n2024-01-02,2,3,1.5,x,11\n",
+        "line 5, column close: 'x' is not a number",
+    ),
+    "close twice": (
+        "BTC.csv",
+        lines("date,open,high,low,close,close,volume", OHLCV + ",1"),
+        "has the column close twice",
+    ),
+    "close twice in other letters": (
+        "BTC.csv",
+        lines(OWN + ",Close", OHLCV + ",1"),
+        "the column close twice",
+    ),
+    "two names for open": (
+        "BTC.csv",
+        lines(OWN + ",Open Price", OHLCV + ",1"),
+        "2 columns for open: open, Open Price",
+    ),
+    "no volume": (
+        "BTC.csv",
+        lines("date,open,high,low,close", "{day},{o},{h},{w},{c}"),
+        "has no column volume; it has date, open",
+    ),
+    "adjusted close alone": (
+        "BTC.csv",
+        lines("date,open,high,low,adj close,volume"),
+        "has no column close",
+    ),
+    "closes alone": (
+        "BTC.csv",
+        lines("snapped_at,price,market_cap,total_volume", "{day},{c},1,{v}"),
+        "names no columns that are known",
+    ),
+    "another coin's columns": (
+        "BTC.csv",
+        WITH_HEADER["yfinance"].replace("BTC-USD", "ETH-USD"),
+        "has no column open.*ETH-USD",
+    ),
+    "an adjusted close where the volume would stand": (
+        "BTC.csv",
+        lines("", "{day},{o},{h},{w},{c},{c},{v}"),
+        "column 6 is taken as the volume, and here it repeats the close",
+    ),
+    "two coins in one file": (
+        "BTC.csv",
+        lines("symbol," + OWN, "BTC," + OHLCV) + "ETH,2024-01-01,1,1,1,1,1\n",
+        "column symbol: BTC, ETH in the file of BTC",
+    ),
+    "another coin by its column": (
+        "BTC.csv",
+        lines("symbol," + OWN, "ETH/BTC," + OHLCV),
+        "column symbol: ETH/BTC in the file of BTC",
+    ),
+    "a coin whose name begins alike": (
+        "BTC.csv",
+        lines("Symbol," + OWN, "BTCZUSDT," + OHLCV),
+        "column Symbol: BTCZUSDT in the file of BTC",
+    ),
+    "a day before there were coins": (
+        "BTC.csv",
+        replaced(3, "1970-01-01,1,1,1,1,1"),
+        "line 3, column date: '1970-01-01' is not of 2009 to 2100",
+    ),
+    "a year that no clock holds": (
+        "BTC.csv",
+        replaced(3, "9999-12-31,1,1,1,1,1"),
+        "line 3, column date: '9999-12-31' is not of 2009",
+    ),
+    "two dates that differ": (
+        "BTC.csv",
+        lines("unix," + OWN, "{s}," + OHLCV).replace("2023-02-15,", "2023-02-16,"),
+        "line 8, column date: the day 2023-02-16 is not that of column unix, 2023-02-15",
+    ),
+    "order of Coinbase without a header": (
+        "BTC.csv",
+        lines("", "{s},{w},{h},{o},{c},{v}"),
+        "without a header the columns are taken as date,open",
+    ),
+    "a header below rows": (
+        "BTC.csv",
+        "2023-01-01,1,1,1,1,1\n" + lines(),
+        "line 1: numbers before the header",
+    ),
+    "a row too short": ("BTC.csv", lines()[:-30], "line 31: . fields where 6 are expected"),
+    "a row too long": (
+        "BTC.csv",
+        replaced(4, "2023-02-12,1,1,1,1,1,9,9"),
+        "line 4: 8 fields where 6",
+    ),
+    "a quote never closed": (
+        "BTC.csv",
+        replaced(5, '2023-02-13,"1,1,1,1,1'),
+        "line 5: cannot be read as CSV",
+    ),
+    "nothing": ("BTC.csv", "", "is empty"),
+    "blanks alone": ("BTC.csv", " \n\n", "is empty"),
+    "a header alone": ("BTC.csv", OWN + "\n", "holds no rows"),
+    "a Parquet header alone": ("BTC.parquet", parquet(BARS.iloc[:0]), "holds no rows"),
+    "prose": (
+        "BTC.csv",
+        "Dear reader,\nno bars today\n",
+        "line 1: 'Dear reader,' names no columns",
+    ),
+    "a web page": (
+        "BTC.csv",
+        "<!DOCTYPE html><html><body>Sign in</body></html>",
+        "holds a web page",
+    ),
+    "JSON": ("BTC.csv", '[[1735689600000,"1","1","1","1","1"]]', "holds JSON"),
+    "an Excel workbook": (
+        "BTC.csv",
+        zipped(**{"[Content_Types].xml": "", "xl/a": ""}),
+        "is an Excel workbook",
+    ),
+    "an old Excel workbook": (
+        "BTC.csv",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 40,
+        "is no text",
+    ),
+    "two files in one zip": ("BTC.csv.zip", zipped(a=lines(), b=lines()), "holds 2 files"),
+    "half a gzip": ("BTC.csv.gz", gzip.compress(lines().encode())[:-20], "cannot be unpacked"),
+    "half a zip": ("BTC.csv.zip", zipped(a=lines())[:-30], "cannot be unpacked"),
+    "half a Parquet": ("BTC.parquet", parquet(BARS)[:-40], "cannot be read as PARQUET"),
+    "text called Parquet": ("BTC.parquet", "garbage", "cannot be read as PARQUET"),
+    "Parquet of flags": (
+        "BTC.parquet",
+        parquet(BARS.assign(low=True)),
+        "row 1, column low: True is not a number",
+    ),
+    "Parquet of times as prices": (
+        "BTC.parquet",
+        parquet(BARS.assign(low=BARS.index)),
+        "row 1, column low",
+    ),
+    "Parquet with close twice": (
+        "BTC.parquet",
+        parquet(BARS.assign(Close=BARS["close"])),
+        "the column close twice",
+    ),
+}
