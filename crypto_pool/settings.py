@@ -231,6 +231,11 @@ class Settings(Groups, BaseSettings):
         """The UTC time of the daily run."""
         return time.fromisoformat(self.daily_at_utc)
 
+    def daily_cron(self, after: timedelta) -> str:
+        """Return the cron line of every day, so long after the daily run begins."""
+        at = datetime.combine(datetime.min, self.daily_time) + after
+        return f"{at.minute} {at.hour} * * *"
+
     def daily_run_of(self, bar_date: date) -> datetime:
         """When the daily run of a bar date begins."""
         return datetime.combine(bar_date + timedelta(days=1), self.daily_time, UTC)

@@ -4,17 +4,24 @@ from typing import Annotated, Any
 
 import typer
 
-from crypto_pool.commands.options import JsonOption, ProviderOption, SymbolsOption, chosen_settings
-from crypto_pool.commands.printing import console, messages, print_json
-from crypto_pool.commands.replay import day_progress, plan_of, pulled
+from crypto_pool.commands.options import (
+    AlgorithmsOption,
+    EndOption,
+    JsonOption,
+    ProviderOption,
+    StartOption,
+    SymbolsOption,
+    WorkersOption,
+    chosen_settings,
+)
+from crypto_pool.commands.printing import messages, show
+from crypto_pool.commands.replay import day_progress, finish, plan_of, pulled
 from crypto_pool.errors import InvalidSetting
 
 
 def compare(
-    start: Annotated[
-        str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")
-    ],
-    end: Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")],
+    start: StartOption,
+    end: EndOption,
     candidate: Annotated[str | None, typer.Option(help="The candidate in question.")] = None,
     feature: Annotated[
         str | None, typer.Option(help="The feature of an extension in question.")
@@ -24,12 +31,8 @@ def compare(
     ] = 60,
     symbols: SymbolsOption = None,
     provider: ProviderOption = None,
-    algorithms: Annotated[
-        str | None, typer.Option(help="Candidates beside it, comma-separated; default: all.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Training processes; default: CRYPTO_POOL_WORKERS.")
-    ] = None,
+    algorithms: AlgorithmsOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay with and without a candidate or feature.
@@ -58,15 +61,8 @@ def compare(
                 bars[label] = progress.add_task(f"{label} it, days", total=days)
             progress.advance(bars[label])
     document = comparison.report()
-    if as_json:
-        print_json(document)
-    else:
-        for line in _lines(document):
-            console.print(line, markup=False, soft_wrap=True)
-    for failure in document["failures"]:
-        speak.print(f"failed: {failure}", markup=False)
-    if document["failures"]:
-        raise typer.Exit(1)
+    show(as_json, document, *_lines(document))
+    finish(document, speak)
 
 
 def _lines(result: dict[str, Any]) -> list[str]:

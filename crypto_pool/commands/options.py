@@ -22,6 +22,16 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print the result as one JSON document; messages go to stderr."),
 ]
+StartOption = Annotated[
+    str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")
+]
+EndOption = Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Training processes; default: CRYPTO_POOL_WORKERS.")
+]
+AlgorithmsOption = Annotated[
+    str | None, typer.Option(help="Candidates to train, comma-separated; default: all.")
+]
 OutputOption = Annotated[Path | None, typer.Option(help="Write every figure as JSON to this file.")]
 DateOption = Annotated[
     str | None, typer.Option(help="Closed bar date, YYYY-MM-DD; default: the latest closed day.")

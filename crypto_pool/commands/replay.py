@@ -1,39 +1,41 @@
 """The command that replays the pool's life over history."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crypto_pool.commands.options import (
+    AlgorithmsOption,
+    EndOption,
     JsonOption,
     OutputOption,
     ProviderOption,
+    StartOption,
     SymbolsOption,
+    WorkersOption,
     chosen_settings,
     read_date,
     read_names,
     require_writable,
 )
-from crypto_pool.commands.printing import messages, print_json, write_json
+from crypto_pool.commands.printing import messages, show, write_json
+from crypto_pool.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
     from crypto_pool.adapters.providers import MarketDataProvider
-    from crypto_pool.replay.life import PoolLife
     from crypto_pool.replay.market import Market
     from crypto_pool.replay.plan import ReplayPlan
     from crypto_pool.settings import Settings
 
 
 def replay(
-    start: Annotated[
-        str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")
-    ],
-    end: Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")],
+    start: StartOption,
+    end: EndOption,
     retrain_every_days: Annotated[
         int | None,
         typer.Option(help="Days from one training to the next; default: whoever is stale."),
@@ -43,16 +45,12 @@ def replay(
     ] = "purged_walk_forward,holdout",
     symbols: SymbolsOption = None,
     provider: ProviderOption = None,
-    algorithms: Annotated[
-        str | None, typer.Option(help="Candidates to train, comma-separated; default: all ten.")
-    ] = None,
+    algorithms: AlgorithmsOption = None,
     output: OutputOption = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", help="Write the report as one HTML page.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Training processes; default: CRYPTO_POOL_WORKERS.")
-    ] = None,
+    workers: WorkersOption = None,
     fee: Annotated[
         float, typer.Option(min=0, max=0.5, help="Fee of a paper trade, as a fraction.")
     ] = 0.001,
@@ -80,19 +78,26 @@ def replay(
     folder = settings.state_dir / "replays"
     console.print(f"Fits, with which a stopped replay goes on: {folder}", markup=False)
     lives = prepare_lives(plan, market, recipes, source, folder, workers or settings.workers)
-    _live_through(lives, console)
+    with day_progress(console) as progress:
+        for name, life in lives.items():
+            bar = progress.add_task(f"{name}, days", total=len(life.plan.days))
+            for _ in life.live():
+                progress.advance(bar)
+            life.score_rest()
     report = build_report(lives, source.source, skipped, Costs(fee, slippage))
     write_json(report.document, output)
     if html_file is not None:
         html_file.write_text(render_page(report))
-    if as_json:
-        print_json(report.document)
-    else:
-        _print_summary(report.document, console)
-    if report.document["failures"]:
-        for failure in report.document["failures"]:
-            console.print(f"failed: {failure}", markup=False)
-        raise typer.Exit(1)
+    show(as_json, report.document, *_summary(report.document))
+    finish(report.document, console)
+
+
+def finish(document: "Mapping[str, Any]", console: "Console") -> None:
+    """Say what failed, and end with an exit code of its own if anything did."""
+    for failure in document["failures"]:
+        console.print(f"failed: {failure}", markup=False)
+    if document["failures"]:
+        raise typer.Exit(ExitCode.MEMBERS_FAILED)
 
 
 def plan_of(
@@ -136,15 +141,6 @@ def pulled(
     return source, market, skipped
 
 
-def _live_through(lives: "Mapping[str, PoolLife]", console: "Console") -> None:
-    with day_progress(console) as progress:
-        for name, life in lives.items():
-            bar = progress.add_task(f"{name}, days", total=len(life.plan.days))
-            for _ in life.live():
-                progress.advance(bar)
-            life.score_rest()
-
-
 def day_progress(console: "Console") -> "Progress":
     """Return bars of the days that are lived."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -158,29 +154,19 @@ def day_progress(console: "Console") -> "Progress":
     )
 
 
-def _print_summary(document: "dict[str, object]", console: "Console") -> None:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
+def _summary(document: "Mapping[str, Any]") -> "tuple[Sequence[Mapping[str, Any]] | str, ...]":
+    """Return the figures of each policy as a table, and those of the market in words."""
     from crypto_pool.replay.page import FIGURE_ROWS, show_figure
 
-    policies = document["policies"]
-    assert isinstance(policies, dict)
-    table = Table("figure", *policies, box=SIMPLE)
-    for label, key in FIGURE_ROWS:
-        table.add_row(label, *(show_figure(one["pooled"][key]) for one in policies.values()))
-    table.add_row(
-        "Paper account, total return",
-        *(show_figure(one["account"]["total_return"]) for one in policies.values()),
-    )
-    console.print(table)
-    held = document["buy_and_hold"]
-    assert isinstance(held, dict)
-    rows = document["panel"]
-    assert isinstance(rows, list)
-    whole = rows[0]
-    console.print(
+    policies, (whole, *_) = document["policies"], document["panel"]
+    figures = [
+        {"figure": label} | {name: show_figure(p["pooled"][key]) for name, p in policies.items()}
+        for label, key in FIGURE_ROWS
+    ]
+    account = {name: show_figure(p["account"]["total_return"]) for name, p in policies.items()}
+    return (
+        [*figures, {"figure": "Paper account, total return"} | account],
         f"Outcomes inside the panel's 80 % range: {show_figure(whole['inside_80'])} "
-        f"({show_figure([whole['inside_80_low'], whole['inside_80_high']])})"
+        f"({show_figure([whole['inside_80_low'], whole['inside_80_high']])})",
+        f"Buy and hold of the same coins: {show_figure(document['buy_and_hold']['total_return'])}",
     )
-    console.print(f"Buy and hold of the same coins: {show_figure(held['total_return'])}")

@@ -20,7 +20,6 @@ from crypto_pool.domain.performance import Verdict
 from crypto_pool.domain.soundness import forecast_faults, outcome_faults
 from crypto_pool.domain.staleness import Urgency, judge_staleness
 from crypto_pool.workflow.day_plan import settled_members
-from crypto_pool.workflow.monitoring import observe_members
 
 CALIBRATION_LIMIT = 0.1
 SERVED = (Urgency.NO_CHAMPION, Urgency.QUARANTINE)
@@ -42,15 +41,7 @@ OF_CHAMPIONS: dict[str, tuple[str, Iterable[Urgency]]] = {
 )
 def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
     """Champion, age, drift, and all that makes a member stale, observed once."""
-    states, faults = observe_members(
-        pool.store,
-        pool.registry,
-        pool.members,
-        pool.recipe,
-        pool.settings.review_window_days,
-        pool.as_of,
-        pool.now(),
-    )
+    states, faults = pool.observe(pool.members)
     judged = [judge_staleness(state, pool.as_of, pool.settings.retrain_rules) for state in states]
     for name, (_, urgencies) in OF_CHAMPIONS.items():
         overdue = {

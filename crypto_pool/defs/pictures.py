@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
-from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
+from crypto_pool.adapters.providers import MeteredProvider
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.market import Trend
@@ -28,12 +29,17 @@ def price_picture(pool: PoolResource, symbol: str) -> Pictures:
     return {"price_with_labels": dg.MetadataValue.md(as_markdown(png, title))}
 
 
-def requests_picture(pool: PoolResource, provider: MarketDataProvider) -> Pictures:
+def requests_metadata(pool: PoolResource) -> dict[str, Any]:
     """What has been spent of the request budget over the day; nothing if none is kept."""
-    if not isinstance(provider, MeteredProvider):
+    if not isinstance(pool.provider, MeteredProvider):
         return {}
-    shown = draw_requests(provider.budget.moments_today(), pool.now())
-    return {"requests_over_the_day": dg.MetadataValue.md(shown)}
+    budget = pool.provider.budget
+    left, shown = budget.left_today(), draw_requests(budget.moments_today(), pool.now())
+    return {
+        "requests_spent_today": budget.spent_today(),
+        "requests_left_today": "no daily limit" if left is None else left,
+        "requests_over_the_day": dg.MetadataValue.md(shown),
+    }
 
 
 def draw_requests(moments: Sequence[datetime], now: datetime) -> str:

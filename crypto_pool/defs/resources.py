@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -22,10 +22,12 @@ from crypto_pool.defs.market_data import build_provider
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.staleness import MemberState
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.code_version import domain_version
 from crypto_pool.workflow.history import active_symbols
+from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.pulling import Puller
 from crypto_pool.workflow.warm_up import warm_up_worker
 
@@ -97,6 +99,15 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """All members, coin by coin, but those of coins that are retired."""
         symbols = active_symbols(self.store, self.settings.symbols, self.as_of)
         return [Member(symbol, trend) for symbol in symbols for trend in Trend]
+
+    def observe(
+        self, members: Sequence[Member], at_most: int | None = None
+    ) -> tuple[list[MemberState], dict[str, str]]:
+        """Give the states of members, and by name why one cannot be observed."""
+        return observe_members(
+            self.store, self.registry, members, self.recipe, self.settings.review_window_days,
+            self.as_of, self.now(), at_most,
+        )  # fmt: skip
 
     @property
     def provider(self) -> MarketDataProvider:

@@ -19,7 +19,6 @@ from crypto_pool.workflow.retention import (
     remove_old_answers,
 )
 
-_at = load_settings().daily_time
 BATCH = 500
 ANSWERS_KEPT = timedelta(days=90)
 
@@ -99,7 +98,7 @@ def clean_up() -> None:
 clean_up_daily = dg.ScheduleDefinition(
     name="clean_up_daily",
     job=clean_up,
-    cron_schedule=f"{_at.minute} {(_at.hour + 12) % 24} * * *",
+    cron_schedule=load_settings().daily_cron(timedelta(hours=12)),
     execution_timezone="UTC",
     default_status=STATUS,
     description="Remove old state, twelve hours after the daily run.",

@@ -1,6 +1,6 @@
 """The daily run of the pool: a schedule for each of its stages, and one for the panel in MLflow."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
@@ -15,12 +15,6 @@ _settings = load_settings()
 STATUS = dg.DefaultScheduleStatus("RUNNING" if _settings.automation_on else "STOPPED")
 
 
-def _cron(minutes: int) -> str:
-    """Return the time of every day that is so long after the day's run begins."""
-    at = datetime.combine(datetime.min, _settings.daily_time, UTC) + timedelta(minutes=minutes)
-    return f"{at.minute} {at.hour} * * *"
-
-
 def _daily(
     name: str, minutes: int, stages: tuple[Stage, ...], description: str
 ) -> dg.ScheduleDefinition:
@@ -32,7 +26,7 @@ def _daily(
     @dg.schedule(
         name=name,
         job_name=stages[0].job,
-        cron_schedule=_cron(minutes),
+        cron_schedule=_settings.daily_cron(timedelta(minutes=minutes)),
         execution_timezone="UTC",
         default_status=STATUS,
         description=description,
@@ -63,7 +57,7 @@ schedules = [
     dg.ScheduleDefinition(
         name="daily_panel",
         job=log_panel,
-        cron_schedule=_cron(30),
+        cron_schedule=_settings.daily_cron(timedelta(minutes=30)),
         execution_timezone="UTC",
         default_status=STATUS,
         description="Give MLflow the panel's fits that it lacks, after the day's forecasts.",

@@ -14,7 +14,7 @@ from crypto_pool.defs.training_requests import TrainingRequest, follow_requests,
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.staleness import judge_staleness, plan_training
 from crypto_pool.settings import Settings, load_settings
-from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE, observe_members
+from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE
 from crypto_pool.workflow.pulling import bar_spans
 
 RETRAIN, CATCH_UP = "retrain_stale", "catch_up"
@@ -42,10 +42,7 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
         if last >= today and rows - (last - today).days >= needed
     }
     current = [member for member in members if member.symbol in ready]
-    states, faults = observe_members(
-        pool.store, pool.registry, current, pool.recipe, settings.review_window_days, today, now,
-        OBSERVED_AT_ONCE,
-    )  # fmt: skip
+    states, faults = pool.observe(current, OBSERVED_AT_ONCE)
     for name, fault in faults.items():
         context.log.warning(f"{name} {fault}")
     if len(states) + len(faults) < len(current):

@@ -1,9 +1,7 @@
 """A local HTTP server that answers as Alpha Vantage does, limits and faults included.
 
-`GET /query?function=...&apikey=...` is Alpha Vantage's. Beside it, for tests and drills:
-`GET /sandbox/log` gives every request with its arrival time, `POST /sandbox/faults` a JSON
-object {"fault", "remaining", "function", "symbol"} switches a fault on, `DELETE
-/sandbox/faults` all off, `POST /sandbox/clock` {"now": ...} sets the server's clock.
+`GET /query?function=...&apikey=...` is Alpha Vantage's. Tests and drills hold the server in their
+own process: they read `arrivals`, append to `switched` and set `now`.
 """
 
 import json
@@ -153,43 +151,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: "_Server"
 
     def do_GET(self) -> None:
-        """Answer a query, or show the log."""
+        """Answer a query."""
         url = urlsplit(self.path)
-        market = self.server.market
-        if url.path == "/sandbox/log":
-            self._send_json([vars(one) for one in market.arrivals])
-        elif url.path == "/query":
-            self._send(*market.answer(dict(parse_qsl(url.query, keep_blank_values=True))))
+        if url.path == "/query":
+            query = dict(parse_qsl(url.query, keep_blank_values=True))
+            self._send(*self.server.market.answer(query))
         else:
-            self._send_json({"Error Message": "The sandbox serves /query."}, 404)
-
-    def do_POST(self) -> None:
-        """Switch a fault on, or set the clock."""
-        market = self.server.market
-        try:
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-            if self.path == "/sandbox/faults":
-                market.switched.append(SwitchedFault(**{**body, "fault": Fault(body["fault"])}))
-            elif self.path == "/sandbox/clock":
-                moment = datetime.fromisoformat(body["now"])
-                market.now = running_clock(moment.replace(tzinfo=moment.tzinfo or UTC))
-            else:
-                raise KeyError(self.path)
-        except (ValueError, KeyError, TypeError) as fault:
-            self._send_json({"Error Message": f"not understood: {fault!r}"}, 400)
-            return
-        self._send_json({})
-
-    def do_DELETE(self) -> None:
-        """Switch all faults off."""
-        self.server.market.switched.clear()
-        self._send_json({})
+            self._send(b'{"Error Message": "The sandbox serves /query."}', None, 404)
 
     def log_message(self, *_: Any) -> None:
         """Print nothing: a request line holds the key."""
-
-    def _send_json(self, answer: Any, status: int = 200) -> None:
-        self._send(json.dumps(answer).encode(), None, status)
 
     def _send(self, body: bytes, fault: Fault | None, status: int = 200) -> None:
         stopping = self.server.market.stopping
@@ -233,12 +204,6 @@ class _Server(ThreadingHTTPServer):
 
         if not isinstance(sys.exc_info()[1], ConnectionError):
             traceback.print_exc()
-
-
-def running_clock(start: datetime) -> Callable[[], datetime]:
-    """A clock that stands at `start` now, and runs."""
-    offset = start - datetime.now(UTC)
-    return lambda: datetime.now(UTC) + offset
 
 
 @contextmanager

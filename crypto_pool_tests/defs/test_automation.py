@@ -1,14 +1,14 @@
 """The schedule and the sensors: what they ask for, when, and that a life by them loses nothing."""
 
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.raw import daily_bars
-from crypto_pool.defs.freshness import MARGIN, due_daily
+from crypto_pool.defs.freshness import MARGIN
 from crypto_pool.defs.requests import day_requests, training_request
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.sensors import attempts_due, catch_up
@@ -31,11 +31,10 @@ print(json.dumps([schedule.cron_schedule, schedule.execution_timezone,
 
 
 def test_bars_and_forecasts_are_due_two_hours_after_the_daily_run():
-    policy = due_daily(time(23, 30))
-    assert policy.deadline_cron == "30 1 * * *"
-    assert policy.lower_bound_delta == MARGIN
+    assert Settings(daily_at_utc="23:30").daily_cron(MARGIN) == "30 1 * * *"
     for asset in (daily_bars, daily_predictions):
-        assert asset.specs_by_key[asset.key].freshness_policy == due_daily(time(0, 20))
+        policy = asset.specs_by_key[asset.key].freshness_policy
+        assert (policy.deadline_cron, policy.lower_bound_delta) == ("20 2 * * *", MARGIN)
 
 
 def switches(home, **settings):

@@ -15,7 +15,7 @@ from crypto_pool.defs.heartbeat import tell_published
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.tables import TABLES
-from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE, observe_members
+from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE
 from crypto_pool.workflow.promotion.reconciling import reconcile_all
 from crypto_pool.workflow.publishing import publish_pool
 
@@ -69,10 +69,7 @@ def prediction_tables(
     copied = {} if root is None else {"copy": copy_publication(path, root)}
     tell_published(settings)
     if len(pool.members) > OBSERVED_AT_ONCE:  # a tick would need many to look at all
-        observe_members(
-            pool.store, pool.registry, pool.members, pool.recipe, settings.review_window_days,
-            pool.as_of, pool.now(),
-        )  # fmt: skip
+        pool.observe(pool.members)
     [counted] = query(settings.state_dir, f"SELECT {COUNTS}").to_dict("records")
     counts = {str(name): int(count) for name, count in counted.items()}
     return dg.MaterializeResult(

@@ -5,11 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.defs.batches import batch_keys, batched_asset, process_partitions
 from crypto_pool.defs.freshness import daily_freshness
 from crypto_pool.defs.partitions import symbols
-from crypto_pool.defs.pictures import price_picture, requests_picture
+from crypto_pool.defs.pictures import price_picture, requests_metadata
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
 from crypto_pool.domain.bar_history import name_days
@@ -53,8 +52,7 @@ def daily_bars(context: dg.AssetExecutionContext, pool: PoolResource) -> list[st
             "source": puller.provider.source,
             "synthetic": puller.provider.synthetic,
             "faults": dg.MetadataValue.json(list(faults)),
-            **requests_metadata(puller.provider),
-            **requests_picture(pool, puller.provider),
+            **requests_metadata(pool),
             # A day has no time for it; each training draws it again.
             **(price_picture(pool, symbol) if merge.verdict == "first" else {}),
         }
@@ -77,18 +75,7 @@ def raw_indicators(context: dg.AssetExecutionContext, pool: PoolResource) -> lis
         return {
             "dagster/partition_row_count": len(indicators),
             "indicator_source": settings.indicator_source,
-            **requests_metadata(puller.provider),
+            **requests_metadata(pool),
         }
 
     return process_partitions(context, compute)
-
-
-def requests_metadata(provider: MarketDataProvider) -> dict[str, Any]:
-    """What has been spent of the request budget."""
-    if not isinstance(provider, MeteredProvider):
-        return {}
-    left = provider.budget.left_today()
-    return {
-        "requests_spent_today": provider.budget.spent_today(),
-        "requests_left_today": "no daily limit" if left is None else left,
-    }
