@@ -35,35 +35,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its panels name the type of each flag: --json <bool>
 )
-for command in (
-    demo,
-    new,
-    settings,
-    build,
-    live,
-    train,
-    predict,
-    query,
-    status,
-    rollback,
-    explain,
-    reproduce,
-    replay,
-    compare,
-    doctor,
-    accept_break,
-    restart_history,
-    retire,
-    sandbox,
-    serve,
-    up,
-    alert,
-    backup,
-    restore,
-    known_truth,
-    panel,
-    odds,
-):
+COMMANDS = (
+    demo, new, settings, build, live, train, predict, query, status, rollback, explain, reproduce,
+    replay, compare, doctor, accept_break, restart_history, retire, sandbox, serve, up, alert,
+    backup, restore, known_truth, panel, odds,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -102,8 +102,7 @@ class _Lived:
 
     def _stale(self, members: list[Member], day: date, at: datetime) -> list[str]:
         settings, store = self.settings, FrameStore(self.settings.frames_root)
-        registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
-        registry.prepare()
+        registry = ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
         needed = settings.min_history_bars
         ready = [member for member in members if has_bars(store, member.symbol, day, needed)]
         states, faults = observe_members(

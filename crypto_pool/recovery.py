@@ -92,8 +92,7 @@ def recover(instance: dg.DagsterInstance, settings: Settings, *, is_up: bool = F
     Those of another host are left alone unless their processes are seen to be gone.
     """
     ended = end_lost_runs(instance, is_up=is_up)
-    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
-    registry.prepare()
+    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
     registry.upkeep.close_orphans(lambda run_id: _is_alive(instance, run_id))
     return ended
 

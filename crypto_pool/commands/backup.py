@@ -102,8 +102,8 @@ def load_champions(folders: "PoolFolders") -> list[str]:
     from crypto_pool.errors import ModelUnavailable
     from crypto_pool.workflow.promotion.reconciling import champion_of
 
-    registry = ModelRegistry(f"sqlite:///{folders.mlflow / DATABASE}", folders.artifact_root)
-    registry.prepare()
+    database = f"sqlite:///{folders.mlflow / DATABASE}"
+    registry = ModelRegistry(database, folders.artifact_root).prepare()
     decisions, loaded = Ledger(FrameStore(folders.frames_root)).by_member(), []
     for member in decisions:
         champion = champion_of(registry, member, decisions.of(member))

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,12 +71,12 @@ def demo(
 
         life = Life(first, day, retrain_every_days=max(1, days // 2))
         report = live(instance, load_settings(), life, say)
-    _print_forecasts(settings, day, report, as_json)
+    forecasts = _show_forecasts(settings, day, as_json)
     speak(
         "Next: [bold]crypto-pool up[/bold] (the pool's page, Dagster and MLflow in the browser), "
         '[bold]crypto-pool status[/bold], [bold]crypto-pool query "FROM today"[/bold].'
     )
-    finish(report, as_json)
+    finish(report, as_json, predictions=forecasts)
 
 
 def _write_demo_home(settings: "Settings", days: int) -> "Day":
@@ -117,13 +117,12 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
             _require_partition(settings, day)
         if FEATURES in layers:
             require_bars(settings, day)
+        result: dict[str, Any] = {}
         with open_pool(settings, as_json) as (instance, speak):
             report = run_layers(instance, settings, day, layers, speak)
         if PREDICTIONS in layers:
-            _print_forecasts(settings, day, report, as_json)
-        elif as_json:
-            print_json({"failures": report.failures, "runs": report.runs})
-        finish(report, as_json)
+            result = {"predictions": _show_forecasts(settings, day, as_json)}
+        finish(report, as_json, **result)
 
     command.__name__, command.__doc__ = name, says
     return command
@@ -177,8 +176,6 @@ def live(
     life = Life(first, last, retrain_every_days)
     with open_pool(settings, as_json) as (instance, speak):
         report = live_through(instance, settings, life, speak)
-    if as_json:
-        print_json({"failures": report.failures, "runs": report.runs})
     finish(report, as_json)
 
 
@@ -227,22 +224,21 @@ def require_bars(settings: "Settings", day: "Day") -> None:
         )
 
 
-def _print_forecasts(
-    settings: "Settings", day: "Day", report: "BuildReport", as_json: bool
-) -> None:
+def _show_forecasts(settings: "Settings", day: "Day", as_json: bool) -> list[dict[str, Any]]:
+    """Return the forecasts of a day, shown already where they are for people."""
     from crypto_pool.adapters.prediction_tables import query_arrow
 
     rows = records(query_arrow(settings.state_dir, FORECASTS.format(day=day)))
-    if as_json:
-        print_json({"predictions": rows, "failures": report.failures, "runs": report.runs})
     if not rows:
         messages(as_json).print(_why_none(settings, day), soft_wrap=True)
     elif not as_json:
-        print_rows([{name: _short(value) for name, value in row.items()} for row in rows])
-
-
-def _short(value: object) -> object:
-    return round(value, 3) if isinstance(value, float) else value
+        print_rows(
+            [
+                {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
+                for row in rows
+            ]
+        )
+    return rows
 
 
 def _why_none(settings: "Settings", day: "Day") -> str:
@@ -258,8 +254,10 @@ def _why_none(settings: "Settings", day: "Day") -> str:
     return f"No forecast for {day} is stored."
 
 
-def finish(report: "BuildReport", as_json: bool) -> None:
-    """List what failed, and end with the exit code of its cause."""
+def finish(report: "BuildReport", as_json: bool, **result: Any) -> None:
+    """Print the result if JSON is asked for, list what failed, end with the code of its cause."""
+    if as_json:
+        print_json({**result, "failures": report.failures, "runs": report.runs})
     if not report.failures:
         return
     speak = messages(as_json).print

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crypto_pool.commands.build import finish
 from crypto_pool.commands.options import JsonOption, chosen_date, chosen_settings
-from crypto_pool.commands.printing import messages, print_json, records, show
+from crypto_pool.commands.printing import messages, show
 from crypto_pool.errors import ExitCode, InvalidSetting, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -43,12 +44,7 @@ def rollback(
     speak(done.summary)
     with open_instance(settings) as instance:
         report = run_layers(instance, settings, day, (PUBLICATION,), speak)
-    if as_json:
-        result = {"member": one.name, "serves": done.after, "replaced": done.before}
-        print_json({**result, "failures": report.failures})
-    if report.failures:
-        speak("\n".join(report.failures), markup=False)
-        raise typer.Exit(ExitCode.MEMBERS_FAILED)
+    finish(report, as_json, member=one.name, serves=done.after, replaced=done.before)
 
 
 def explain(
@@ -105,36 +101,32 @@ def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRe
         raise InvalidSetting(
             f"{name!r} is no member of this pool; its coins are {', '.join(settings.symbols)}."
         )
-    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root)
-    registry.prepare()
+    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
     return member, FrameStore(settings.frames_root), registry
 
 
 def _explain_day(store: "FrameStore", member: "Member", day: str, as_json: bool) -> None:
-    import pandas as pd
-    import pyarrow as pa
+    from crypto_pool.domain.tables import PREDICTIONS
+    from crypto_pool.workflow.day_forecasts import stored_rows
 
-    is_stored = store.exists("daily_predictions", day)
-    rows = store.read("daily_predictions", day) if is_stored else pd.DataFrame()
-    if not rows.empty:
-        rows = rows[(rows["symbol"] == member.symbol) & (rows["trend"] == str(member.trend))]
-    if rows.empty:
+    rows = map(PREDICTIONS.row, stored_rows(store, PREDICTIONS, day))
+    row = next(
+        (r for r in rows if (r["symbol"], r["trend"]) == (member.symbol, member.trend)), None
+    )
+    if row is None:
         raise ModelUnavailable(
             f"{member.name} has no prediction for {day}: "
             f"make it with `crypto-pool predict --date {day}`"
         )
-    row = rows.iloc[0]
     contributions = json.loads(row["top_contributions"])
-    shown = rows[["model_version", "algorithm", "probability", "reference_probability"]]
-    (known,) = records(pa.Table.from_pandas(shown, preserve_index=False))
-    about = {"member": member.name, "prediction_date": day}
-    maker = row["algorithm"]
-    if known["model_version"] is not None:
-        maker = f"{maker} version {known['model_version']}"
+    names = ("model_version", "algorithm", "probability", "reference_probability")
+    maker, version = row["algorithm"], row["model_version"]
     show(
         as_json,
-        {**about, **known, "top_contributions": contributions},
-        f"{member.name} on {day}: {maker}, probability "
+        {"member": member.name, "prediction_date": day}
+        | {name: row[name] for name in names}
+        | {"top_contributions": contributions},
+        f"{member.name} on {day}: {maker}{f' version {version}' if version else ''}, probability "
         f"{row['probability']:.3f}, reference {row['reference_probability']:.3f}. "
         "Largest contributions to the probability:",
         contributions,
@@ -164,22 +156,18 @@ def _explain_champion(
     algorithm, method = tags["classifier"], tags["explanation_method"]
     about = {"member": member.name, "version": champion.version, "algorithm": algorithm}
     values = {"method": method, "reference_logit": reference, "feature_importance": importance}
-    heading = (
-        f"{member.name}: version {champion.version}, {algorithm}, SHAP values in units of "
-        f"probability ({method}); reference_logit {reference:+.3f}"
-    )
-    shown = importance
-    if algorithm in BASELINES:
-        heading = (
-            f"{member.name}: version {champion.version}, {algorithm}: how far each part moves the "
-            "probability from even odds, in percentage points, and whichever way"
-        )
-        names = {"mean": "points", "mean_absolute": "absolute_points"}
-        shown = [
+    anchor = "" if algorithm in BASELINES else f"; reference_logit {100 * reference:+.2f}"
+    show(
+        as_json,
+        {**about, **values},
+        f"{member.name}: version {champion.version}, {algorithm}: how far each part moves the "
+        f"probability, in percentage points, and whichever way ({method}){anchor}",
+        [
             {
                 "part": one["feature"],
-                **{new: round(100 * one[old], 2) for old, new in names.items()},
+                "points": round(100 * one["mean"], 2),
+                "absolute_points": round(100 * one["mean_absolute"], 2),
             }
             for one in importance
-        ]
-    show(as_json, {**about, **values}, heading, shown)
+        ],
+    )

@@ -137,11 +137,9 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """MLflow, with its schema in place."""
         if self._registry is None:
             settings = self.settings
-            registry = ModelRegistry(
+            self._registry = ModelRegistry(
                 settings.tracking_uri, settings.artifact_root, settings.page_url
-            )
-            registry.prepare()
-            self._registry = registry
+            ).prepare()
         return self._registry
 
     @property

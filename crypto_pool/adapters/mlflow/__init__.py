@@ -28,10 +28,13 @@ class ModelRegistry:
         """The MLflow client of this process."""
         return self.store.client
 
-    def prepare(self) -> None:
+    def prepare(self) -> "ModelRegistry":
         """Create the store and the parent runs' experiment; call once, before workers start.
+
+        Returns itself.
 
         Raises:
             ModelUnavailable: the store is gone, or does not answer, such as a locked file.
         """
         self.store.prepare()
+        return self
