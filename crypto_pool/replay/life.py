@@ -38,7 +38,7 @@ from crypto_pool.workflow.promotion.promoting import promote_members
 from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.pulling import has_bars
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
-from crypto_pool.workflow.training import TrainingTask, keep_score, member_table, train_candidates
+from crypto_pool.workflow.training import TrainingTask, keep_scores, member_table, train_candidates
 from crypto_pool.workflow.warm_up import warm_up_worker
 
 RUN_ID = "replay"
@@ -143,11 +143,13 @@ class PoolLife:
             for member, table in tables.items()
             for algorithm in self.plan.algorithms
         ]
+        scored = []
         for task, result, _ in train_candidates(self.workers, tasks):
             if isinstance(result, Failure):
                 self._fail(day, f"{task.member.name} {task.algorithm}: {result.reason}")
                 continue
-            keep_score(self.store, task, result)
+            scored.append((task, result))
+        keep_scores(self.store, scored)
         self._promote(tables, day, now)
 
     def _tables(self, members: list[Member], day: date) -> Mapping[Member, TrainingTable]:

@@ -117,18 +117,7 @@ class FolderRuns(Runs):
 
     def get(self, run_id: str) -> TrainedCandidate:
         """Return a candidate, its model left where it is."""
-        folder = self.folder / run_id
-        stored = json.loads((folder / _FIGURES).read_text())
-        trained, chosen, as_of = (stored.pop(name) for name in _DAYS)
-        return TrainedCandidate(
-            **stored,
-            trained_through=pd.Timestamp(trained),
-            chosen_through=pd.Timestamp(chosen),
-            as_of=date.fromisoformat(as_of),
-            evaluation=pd.read_parquet(folder / _EVALUATION),
-            recipe=self.recipe,
-            run_id=run_id,
-        )
+        return _stored_candidate(self.folder, run_id, self.recipe)
 
     def find(self, member_name: str, training_key: str) -> TrainedCandidate | None:
         """Return the candidate of a training, None if it is not stored."""
@@ -153,6 +142,22 @@ class FolderRuns(Runs):
 
     def _id(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+@lru_cache(maxsize=1024)
+def _stored_candidate(root: Path, run_id: str, recipe: Recipe) -> TrainedCandidate:
+    folder = root / run_id
+    stored = json.loads((folder / _FIGURES).read_text())
+    trained, chosen, as_of = (stored.pop(name) for name in _DAYS)
+    return TrainedCandidate(
+        **stored,
+        trained_through=pd.Timestamp(trained),
+        chosen_through=pd.Timestamp(chosen),
+        as_of=date.fromisoformat(as_of),
+        evaluation=pd.read_parquet(folder / _EVALUATION),
+        recipe=recipe,
+        run_id=run_id,
+    )
 
 
 class MemoryVersions(Versions):

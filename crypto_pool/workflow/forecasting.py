@@ -214,7 +214,8 @@ def _is_inside(
     """Whether a change lay in the panel's range of a day; None without one of its target."""
     if key not in panel.index:
         return None
-    [row] = panel.loc[[key]].to_dict("records")
-    if (row["target"], row["prediction_window_days"]) != (target.kind, target.horizon):
+    [at] = panel.index.get_indexer([key])
+    known = panel.iloc[at]
+    if (known["target"], known["prediction_window_days"]) != (target.kind, target.horizon):
         return None
-    return bool(row["change_10_pct"] <= change <= row["change_90_pct"])
+    return bool(known["change_10_pct"] <= change <= known["change_90_pct"])

@@ -78,22 +78,23 @@ def score_row(task: TrainingTask, outcome: TrainedCandidate | Unscored) -> dict[
     )
 
 
-def keep_score(
-    store: FrameStore, task: TrainingTask, outcome: TrainedCandidate | Unscored
-) -> dict[str, Any]:
-    """Put a candidate's row beside its member's others, and return it.
+def keep_scores(
+    store: FrameStore, scored: Sequence[tuple[TrainingTask, TrainedCandidate | Unscored]]
+) -> list[dict[str, Any]]:
+    """Put candidates' rows beside their members' others, and return them.
 
     A damaged file of scores is made anew: training is what mends it.
     """
-    row = score_row(task, outcome)
-    name, key = CANDIDATE_SCORES.store_name, task.member.partition_key
-    scores = CANDIDATE_SCORES.frame([row])
-    with store.lock(name, key):
-        try:
-            store.put_rows(name, key, scores, CANDIDATE_SCORES.key)
-        except CorruptPartition:
-            store.write(name, key, scores)
-    return row
+    rows = [score_row(task, outcome) for task, outcome in scored]
+    scores, name = CANDIDATE_SCORES.frame(rows), CANDIDATE_SCORES.store_name
+    keys = pd.Index([task.member.partition_key for task, _ in scored])
+    for key, own in scores.groupby(keys):
+        with store.lock(name, key):
+            try:
+                store.put_rows(name, key, own, CANDIDATE_SCORES.key)
+            except CorruptPartition:
+                store.write(name, key, own)
+    return rows
 
 
 def member_table(

@@ -20,7 +20,7 @@ from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
-    keep_score,
+    keep_scores,
     reuse_candidate,
     score_row,
     train_candidate,
@@ -154,9 +154,9 @@ def test_a_damaged_file_of_scores_is_made_anew_by_the_next_training(
     task = task_of(table, ModelRegistry("", ""))
     other = replace(task, algorithm="LightGBM")
     for one in (task, other, task):
-        keep_score(store, one, Unscored("one class"))
+        keep_scores(store, [(one, Unscored("one class"))])
     kept = store.read("candidate_scores", "BTC|uptrend")
     assert list(kept["algorithm"]) == ["LightGBM", "KNeighbors"]
     Path(store.path("candidate_scores", "BTC|uptrend")).write_bytes(b"PAR1 cut off")
-    keep_score(store, other, Unscored("one class"))
+    keep_scores(store, [(other, Unscored("one class"))])
     assert list(store.read("candidate_scores", "BTC|uptrend")["algorithm"]) == ["LightGBM"]

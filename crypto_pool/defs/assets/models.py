@@ -31,7 +31,7 @@ from crypto_pool.workflow.pulling import is_too_young
 from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
-    keep_score,
+    keep_scores,
     member_table,
     train_candidates,
 )
@@ -124,7 +124,7 @@ def candidates(
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
             record_failure(context, asset_key, key, result.reason)
             continue
-        row = keep_score(pool.store, task, result)
+        [row] = keep_scores(pool.store, [(task, result)])
         context.add_asset_metadata(
             {
                 **{k: value for k, value in row.items() if isinstance(value, str | float | int)},
