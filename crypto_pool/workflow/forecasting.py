@@ -214,7 +214,7 @@ def _is_inside(
     """Whether a change lay in the panel's range of a day; None without one of its target."""
     if key not in panel.index:
         return None
-    known = panel.loc[key, :]
+    known = panel.loc[key, :].to_dict()
     if (known["target"], known["prediction_window_days"]) != (target.kind, target.horizon):
         return None
     return bool(known["change_10_pct"] <= change <= known["change_90_pct"])
