@@ -65,6 +65,8 @@ LONGEST = (
     "test_replay.py",
     "test_daily_imports.py",
     "test_lost_models.py",
+    "test_daily_quota.py",
+    "test_incremental_publication.py",
     "test_up.py",
     "test_definitions.py",
 )

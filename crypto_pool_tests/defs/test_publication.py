@@ -1,11 +1,8 @@
 """What is published when a coin's file or a member cannot be read, by real runs."""
 
-from datetime import date
 from pathlib import Path
 
 import dagster as dg
-import duckdb
-import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
@@ -15,104 +12,20 @@ from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.batches import recorded_failures
 from crypto_pool.defs.checks import ISOLATED, every_partition_processed
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.domain.columns import (
-    BOOLEAN,
-    DATE,
-    DOUBLE,
-    INTEGER,
-    JSON,
-    MAP,
-    TIMESTAMP,
-    VARCHAR,
-    VERSION,
-)
-from crypto_pool.domain.recipe import DEFAULT_TARGET
 from crypto_pool.domain.tables import TABLES
 from crypto_pool.errors import ModelUnavailable
-from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.settings import load_settings
 from crypto_pool.workflow import reviewing
-from crypto_pool.workflow.panel import panel_terms
-
-DAYS_STORED = "SELECT symbol, count(*) AS days FROM daily_bars GROUP BY symbol"
-
-
-DAYS = ("2022-01-01", "2022-01-02")
-MEMBERS = ("BTC|uptrend", "ETH|uptrend")
-GONE = ("XRPOLD|uptrend", "LUNAOLD|uptrend")
-TERMS = panel_terms(DEFAULT_TARGET)
-KEYS = {
-    **dict.fromkeys(TABLES, DAYS),
-    **dict.fromkeys(("daily_bars", "feature_tables"), ("BTC", "ETH")),
-    # Those of the pool's own members are derived from the ledger before each publication.
-    "champions": GONE,
-    **dict.fromkeys(("candidate_scores", "promotions"), MEMBERS),
-    "panel_forecasts": [f"{TERMS}|{day}" for day in DAYS],
-}
-BY_COIN = ("daily_bars", "feature_tables")
-
-
-def stored_pool(data):
-    """Two files of every table, with one row each, as the pool stores them."""
-    store = FrameStore(str(data / "parquet"))
-    for table in TABLES.values():
-        for place, key in enumerate(KEYS[table.name]):
-            row = stored_row(table, key, place)
-            if table.name in BY_COIN:
-                frame = pd.DataFrame([row]).drop(columns="symbol").set_index("date")
-                frame.index = pd.DatetimeIndex(frame.index, name="date")
-            else:
-                frame = table.frame([row])
-            if table.name == "panel_forecasts":
-                frame = frame.set_index(list(table.key))
-            store.write(table.store_name, key, frame)
-    return store
-
-
-def stored_row(table, key, place):
-    day = date.fromisoformat(DAYS[place])
-    values = {"symbol": ("BTC", "ETH")[place], "trend": "uptrend", "model_version": str(place + 1)}
-    plain = {
-        DOUBLE: 0.25, INTEGER: 3, VERSION: str(place + 1), BOOLEAN: bool(place), DATE: day,
-        TIMESTAMP: pd.Timestamp(day) + pd.Timedelta(hours=30), JSON: {"a": 0.5}, MAP: {"a": 0.5},
-        VARCHAR: "x",
-    }  # fmt: skip
-    if table.name == "champions":
-        values["symbol"] = key.split("|")[0]
-    if table.name == "candidate_scores":
-        values["algorithm"] = "RandomForest"
-    return table.row(values, {column.name: plain[column.kind] for column in table.columns})
-
-
-def sorted_rows(data, table):
-    rows = query(data, f"SELECT * FROM {table}")
-    return sorted(map(str, rows.itertuples(index=False, name=None)))
-
-
-@pytest.fixture
-def data(tmp_path, monkeypatch, empty_store):
-    (tmp_path / "mlflow").mkdir()
-    (tmp_path / "mlflow" / "mlflow.db").write_bytes(empty_store)
-    monkeypatch.setenv("CRYPTO_POOL_DATA_DIR", str(tmp_path))
-    load_settings.cache_clear()
-    yield tmp_path
-    load_settings.cache_clear()
-
-
-def write_bars(data, symbol, days):
-    bars = SyntheticMarket().bars(symbol, date(2022, 1, 1)).tail(days)
-    return FrameStore(str(data / "parquet")).write("daily_bars", symbol, bars)
-
-
-def published(*before):
-    made = [*before, prediction_tables]
-    with dg.DagsterInstance.ephemeral() as instance:
-        return dg.materialize(
-            [*made, *(every_partition_processed(one.key) for one in made)],
-            resources={"pool": PoolResource(bar_date="", only=[])},
-            instance=instance,
-            raise_on_error=False,
-        )
+from crypto_pool_tests.defs.published_pool import (
+    DAYS_STORED,
+    GONE,
+    KEYS,
+    MEMBERS,
+    published,
+    sorted_rows,
+    stored_pool,
+    stored_row,
+    write_bars,
+)
 
 
 def test_a_damaged_publication_does_not_stop_the_one_that_mends_it(data):
@@ -274,75 +187,3 @@ def test_champions_on_other_terms_than_the_pool_s_say_so(data):
         "XRPOLD": None,
         "LUNAOLD": "its terms are not the pool's: series_type was high and is close",
     }
-
-
-def as_made_anew(data):
-    """All rows and columns of the publication, which one made of nothing but the files repeats."""
-    found = {name: sorted_rows(data, name) for name in TABLES}
-    columns = query(
-        data, "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()"
-    )
-    (data / ".published.json").unlink()
-    assert published().success
-    assert {name: sorted_rows(data, name) for name in TABLES} == found
-    again = query(data, "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()")
-    assert again.equals(columns)
-    return found
-
-
-def test_a_publication_that_goes_on_from_the_last_equals_one_made_anew(data):
-    """After an old day was corrected, a day and a coin came, a file went, a feature came."""
-    store = stored_pool(data)
-    for symbol in ("ADA", "SOL", "DOT"):
-        write_bars(data, symbol, 5)
-    assert published().success
-    before = as_made_anew(data)
-
-    table = TABLES["predictions"]
-    corrected = stored_row(table, DAYS[0], 0) | {"probability": 0.75}
-    store.write(table.store_name, DAYS[0], table.frame([corrected]))
-    bars = store.read("daily_bars", "ADA")
-    store.write("daily_bars", "ADA", bars.assign(close=bars["close"] + 1))
-    assert published().success
-    after = as_made_anew(data)
-    assert "0.75" in after["predictions"][0]
-    assert before["predictions"][1] == after["predictions"][1]
-    assert len(after["daily_bars"]) == len(before["daily_bars"])
-    assert after["daily_bars"] != before["daily_bars"]
-
-    write_bars(data, "SOL", 6)
-    store.remove("daily_bars", "DOT")
-    features = store.read("feature_table", "ETH")
-    store.write("feature_table", "ETH", features.assign(mine=0.5))
-    assert published().success
-    found = as_made_anew(data)
-    assert len(found["daily_bars"]) == len(after["daily_bars"]) + 1 - 5
-
-
-@pytest.mark.parametrize("left", ["", "{", '{"of": 1}', None])
-def test_where_what_the_last_one_was_made_of_is_not_known_all_is_published_anew(data, left):
-    """Its note is lost or broken, or the file is another than it was: somebody wrote into it."""
-    write_bars(data, "BTC", 5)
-    write_bars(data, "ETH", 5)
-    assert published().success
-    if left is None:
-        with duckdb.connect(str((data / LINK_NAME).resolve())) as scribble:
-            scribble.execute("UPDATE daily_bars SET close = 0")
-    else:
-        (data / ".published.json").write_text(left)
-    write_bars(data, "ETH", 6)
-    assert published().success
-    assert dict(query(data, DAYS_STORED).to_numpy()) == {"BTC": 5, "ETH": 6}
-    assert query(data, "SELECT min(close) > 0 FROM daily_bars").iat[0, 0]
-
-
-def test_rows_in_another_file_than_their_own_are_published_once(data):
-    """What the last publication holds of a group is not what its file brought."""
-    store, table = stored_pool(data), TABLES["predictions"]
-    for day in ("2024-02-01", "2024-02-02", "2024-02-03"):
-        row = stored_row(table, DAYS[0], 0) | {"prediction_date": date(2024, 5, 5), "symbol": day}
-        store.write(table.store_name, day, table.frame([row]))
-    assert published().success
-    store.write(table.store_name, "2024-02-02", table.frame([row | {"symbol": "ADA"}]))
-    assert published().success
-    assert len(as_made_anew(data)["predictions"]) == 5

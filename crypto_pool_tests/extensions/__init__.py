@@ -1,1 +1,1 @@
-"""The worked examples of docs/extending.md."""
+"""The worked examples of docs/extending.md, and their tests."""

@@ -1,0 +1,43 @@
+"""A webhook on loopback, and what it was sent."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+@dataclass
+class Webhook:
+    """What a webhook was sent, and the status it answers with."""
+
+    url: str = ""
+    status: int = 200
+    texts: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    told = Webhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if told.status == 200:
+                told.texts.append(json.loads(body)["text"])
+            self.send_response(told.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}/services/secret-path"
+    yield told
+    server.shutdown()
+    server.server_close()
+    thread.join()
