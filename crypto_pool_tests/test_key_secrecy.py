@@ -3,7 +3,7 @@
 import gzip
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -59,42 +59,40 @@ DAYS: tuple[dict[str, str], ...] = (
 PULL_EACH_DAY = """
 import json, os, sys
 from datetime import datetime, timedelta
-import requests
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import alpha_vantage
 from crypto_pool.building import BuildReport, Work, open_instance, run_layer
 from crypto_pool.defs.assets import raw
 from crypto_pool.defs.stages import FEATURES
+from crypto_pool.sandbox.faults import Fault, SwitchedFault
 from crypto_pool.settings import load_settings
+from crypto_pool_tests.test_key_secrecy import address_of, metered_market
 
 alpha_vantage.ATTEMPTS = 2
 alpha_vantage.AlphaVantage.__init__.__kwdefaults__["sleep"] = lambda seconds: None
 alpha_vantage.AlphaVantage.__init__.__kwdefaults__["silence_seconds"] = 1.5
 raw.price_picture = lambda *_: {}  # drawn from bars alone
 noon, days = datetime.fromisoformat(sys.argv[1]), json.loads(sys.argv[2])
-server = load_settings().alpha_vantage_base_url.removesuffix("/query") + "/sandbox"
-http = requests.Session()
-http.trust_env = False
-with open_instance(load_settings()) as instance:
-    for number, faults in enumerate(days):
-        now = (noon + timedelta(days=number)).isoformat()
-        os.environ["CRYPTO_POOL_SIMULATED_NOW"] = now
-        load_settings.cache_clear()
-        settings = load_settings()
-        http.post(f"{server}/clock", json={"now": now}, timeout=240).raise_for_status()
-        for symbol, fault in faults.items():
-            http.post(f"{server}/faults", json={"fault": fault, "symbol": symbol}, timeout=240)
-        report, day, symbols = BuildReport(), settings.last_closed(), settings.symbols
-        work = Work(FEATURES, day, symbols, symbols, assets=["daily_bars"])
-        run_layer(instance, work, report)
-        report.close(symbols)
-        http.delete(f"{server}/faults", timeout=240)
-        store = FrameStore(settings.frames_root)
-        stored = {
-            symbol: [f"{day:%Y-%m-%d}" for day in store.read("daily_bars", symbol).index]
-            for symbol in settings.symbols
-        }
-        print("DAY" + json.dumps([report.failures, stored]))
+with metered_market(load_settings().symbols) as (market, url):
+    os.environ["CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL"] = address_of(url)
+    with open_instance(load_settings()) as instance:
+        for number, faults in enumerate(days):
+            now = noon + timedelta(days=number)
+            os.environ["CRYPTO_POOL_SIMULATED_NOW"] = now.isoformat()
+            load_settings.cache_clear()
+            settings = load_settings()
+            market.now = lambda: now
+            market.switched[:] = [SwitchedFault(Fault(f), symbol=c) for c, f in faults.items()]
+            report, day, symbols = BuildReport(), settings.last_closed(), settings.symbols
+            work = Work(FEATURES, day, symbols, symbols, assets=["daily_bars"])
+            run_layer(instance, work, report)
+            report.close(symbols)
+            store = FrameStore(settings.frames_root)
+            stored = {
+                symbol: [f"{day:%Y-%m-%d}" for day in store.read("daily_bars", symbol).index]
+                for symbol in settings.symbols
+            }
+            print("DAY" + json.dumps([report.failures, stored]))
 """
 
 
@@ -118,24 +116,37 @@ def places_of_the_key(folder: Path) -> list[Path]:
     return found
 
 
+NOON = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, 12, tzinfo=UTC)
+
+
+def address_of(url: str) -> str:
+    return url.replace("://", f"://user:{PASSWORD}@")
+
+
 @contextmanager
-def metered_pool(new_pool, *coins: str) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
-    """Coins from a server that knows the key; the budget lies in the searched folder."""
+def metered_market(coins: Sequence[str]) -> Iterator[tuple[SandboxMarketServer, str]]:
+    """A server that knows the key."""
     last = FIRST_DAY + timedelta(days=len(DAYS))
     for symbol in coins:
         MARKET.bars(symbol, last)  # made before anything waits for it
-    noon = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, 12, tzinfo=UTC)
-    market = SandboxMarketServer(MARKET.bars, UNLIMITED, lambda: noon, api_key=KEY)
+    market = SandboxMarketServer(MARKET.bars, UNLIMITED, lambda: NOON, api_key=KEY)
     with serving(market) as url:
+        yield market, url
+
+
+@contextmanager
+def metered_pool(new_pool, *coins: str) -> Iterator[tuple[SandboxMarketServer, PoolFolder]]:
+    """Coins from a server that knows the key; the budget lies in the searched folder."""
+    with metered_market(coins) as (market, url):
         pool = new_pool(
             with_stores=True,
             symbols=",".join(coins),
             provider="alpha_vantage",
             alpha_vantage_api_key=KEY,
-            alpha_vantage_base_url=url.replace("://", f"://user:{PASSWORD}@"),
+            alpha_vantage_base_url=address_of(url),
             alert_webhook_url=f"http://user:{PASSWORD}@127.0.0.1:9/services/{PASSWORD}",
             alpha_vantage_plan="premium_1200",
-            simulated_now=noon.isoformat(),
+            simulated_now=NOON.isoformat(),
         )
         pool.settings["request_budget_dir"] = str(pool.home / "request_budget")
         pool.settings.update(training_rows="200")
