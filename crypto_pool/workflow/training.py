@@ -88,7 +88,8 @@ def keep_scores(
     rows = [score_row(task, outcome) for task, outcome in scored]
     scores, name = CANDIDATE_SCORES.frame(rows), CANDIDATE_SCORES.store_name
     keys = pd.Index([task.member.partition_key for task, _ in scored])
-    for key, own in scores.groupby(keys):
+    for key, rows_of_key in scores.groupby(keys):
+        own = rows_of_key.reset_index(drop=True)
         with store.lock(name, key):
             try:
                 store.put_rows(name, key, own, CANDIDATE_SCORES.key)

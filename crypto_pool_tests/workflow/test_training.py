@@ -15,6 +15,7 @@ from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import logit
+from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.training import (
@@ -145,6 +146,25 @@ def test_what_is_forecast_and_how_it_is_calibrated_makes_another_training(table,
         for settings in ({}, {"calibration": "platt"}, {"target": "sma_shift"})
     }
     assert len(keys) == 3
+
+
+def test_scores_that_are_kept_at_once_are_those_kept_one_by_one(
+    table: TrainingTable, tmp_path: Path
+) -> None:
+    stores = [FrameStore(str(tmp_path / name)) for name in ("one", "all")]
+    task = task_of(table, ModelRegistry("", ""))
+    scored = [
+        (replace(task, member=Member(symbol, Trend.UPTREND), algorithm=name), Unscored("one class"))
+        for name in ("KNeighbors", "LightGBM")
+        for symbol in ("BTC", "ETH")
+    ]
+    for one in scored:
+        keep_scores(stores[0], [one])
+    assert [row["symbol"] for row in keep_scores(stores[1], scored)] == ["BTC", "ETH"] * 2
+    for key in ("BTC|uptrend", "ETH|uptrend"):
+        kept = [store.read("candidate_scores", key) for store in stores]
+        pd.testing.assert_frame_equal(*kept)
+        assert list(kept[1].columns) == list(CANDIDATE_SCORES.names)
 
 
 def test_a_damaged_file_of_scores_is_made_anew_by_the_next_training(
