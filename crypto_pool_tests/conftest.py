@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from io import StringIO
@@ -25,6 +25,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from crypto_pool.settings import load_settings
 from crypto_pool_tests.forking import ADDRESS, COMMAND, fork_server, run_forked
 from crypto_pool_tests.stages import ALGORITHMS_VARIABLE, FEW, STAGES, STAGES_MODULE
 
@@ -56,7 +57,7 @@ LONGEST = (
     "test_browser_dagster.py",
     "test_building.py",
     "test_publication.py",
-    "test_championing.py",
+    "test_promoting.py",
     "test_market_data.py",
     "test_key_secrecy.py",
     "test_v1_0_0.py",
@@ -114,7 +115,6 @@ class PoolFolder:
     def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `crypto-pool` in this process: a command that looks, decides or refuses."""
         from crypto_pool.cli import main
-        from crypto_pool.settings import load_settings
 
         code, out, err = 0, StringIO(), StringIO()
         with (
@@ -238,3 +238,13 @@ def new_pool(
         return PoolFolder(home, {**quick, **settings})
 
     return make
+
+
+@pytest.fixture
+def fresh_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Have settings read anew, in an empty folder."""
+
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()

@@ -3,9 +3,7 @@
 import base64
 import json
 import shutil
-import signal
 import sqlite3
-import subprocess
 import tarfile
 from datetime import date
 
@@ -14,11 +12,9 @@ import pytest
 
 from crypto_pool.adapters.charts import JUDGEMENT_FILE
 from crypto_pool.adapters.prediction_tables import LINK_NAME
-from crypto_pool.building import stopping_on_signal
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.stages import FEW
 
 BAR_DATE = "2023-06-30"
@@ -233,63 +229,6 @@ def test_one_corrupt_coin_stops_no_other(built, tmp_path):
         assert "EEE" not in "".join(s for s in done.stdout.splitlines() if "Corrupt" in s)
     finally:
         shutil.copy(tmp_path / "good", victim)
-
-
-def stop_in_training(pool, stop):
-    """Start the build, send it a signal once a candidate is scored, give its code and words."""
-    process = subprocess.Popen(
-        pool.command("build", "--date", BAR_DATE),
-        env=pool.environment,
-        cwd=pool.home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stderr:
-        if "scored" in line:
-            break
-    process.send_signal(stop)
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    return process.returncode, said
-
-
-@pytest.mark.campaign
-def test_stopped_and_killed_in_training_and_run_again_ends_in_the_same_state(new_pool, built):
-    """A panel is of all coins, so the twin that nothing disturbs has the same one."""
-    pool, twin = (
-        new_pool(symbols="EEE", market_data_dir=built.settings["market_data_dir"], workers="2")
-        for _ in range(2)
-    )
-    for each in (pool, twin):
-        each.settings["provider"] = "directory"
-    code, said = stop_in_training(pool, signal.SIGINT)
-    assert code == ExitCode.INTERRUPTED
-    assert "candidates and champions ..." in said
-    assert "forecasts ..." not in said
-    code, _ = stop_in_training(pool, signal.SIGKILL)
-    assert code == -signal.SIGKILL
-    for each in (pool, twin):
-        done = each.run("build", "--date", BAR_DATE)
-        assert done.returncode == 0, done.stdout + done.stderr
-    undisturbed = twin.table("predictions")
-    assert len(undisturbed) > 0
-    pd.testing.assert_frame_equal(
-        comparable(pool.table("predictions")).drop(columns="model_version"),
-        comparable(undisturbed).drop(columns="model_version"),
-    )
-    assert running_mlflow_runs(pool) == 0
-    assert not list(pool.data.rglob("*.tmp*"))
-
-
-def test_a_signal_that_another_handler_forgets_still_stops_the_build():
-    before = signal.signal(signal.SIGINT, lambda number, frame: None)
-    try:
-        with pytest.raises(KeyboardInterrupt), stopping_on_signal():
-            signal.raise_signal(signal.SIGINT)
-        with stopping_on_signal():
-            pass
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_status_names_the_members_without_a_champion(built):

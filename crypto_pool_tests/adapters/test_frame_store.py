@@ -10,11 +10,7 @@ import pytest
 from fsspec import AbstractFileSystem
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.errors import (
-    CorruptPartition,
-    MissingPartition,
-    StoreUnavailable,
-)
+from crypto_pool.errors import CorruptPartition, MissingPartition, StoreUnavailable
 from crypto_pool_tests.adapters.conftest import make_frame
 
 

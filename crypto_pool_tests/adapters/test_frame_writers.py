@@ -13,10 +13,7 @@ import pytest
 from crypto_pool.adapters import unfinished_files
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.unfinished_files import name_unfinished
-from crypto_pool.errors import (
-    CorruptPartition,
-    ProviderMismatch,
-)
+from crypto_pool.errors import CorruptPartition, ProviderMismatch
 from crypto_pool_tests.adapters.conftest import kill_while_writing, make_frame
 
 

@@ -9,12 +9,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from crypto_pool.commands.supervising import (
-    LONGEST_PAUSE_SECONDS,
-    STEADY_SECONDS,
-    Running,
-    Service,
-)
+from crypto_pool.commands.supervising import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Running, Service
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 
 SUPERVISE = r"""

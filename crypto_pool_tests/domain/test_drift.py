@@ -4,13 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.drift import (
-    Distance,
-    InputSpan,
-    abstention_reason,
-    per_price,
-    shock_sigmas,
-)
+from crypto_pool.domain.drift import Distance, InputSpan, abstention_reason, per_price, shock_sigmas
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.sandbox.market import SyntheticMarket

@@ -10,12 +10,7 @@ import pytest
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.policies import HoldoutPolicy
-from crypto_pool.domain.promotion import (
-    Incumbent,
-    PromotionRules,
-    compare,
-    decide,
-)
+from crypto_pool.domain.promotion import Incumbent, PromotionRules, compare, decide
 from crypto_pool.domain.purged import PurgedWalkForwardPolicy
 from crypto_pool.errors import UnscoredCandidate
 

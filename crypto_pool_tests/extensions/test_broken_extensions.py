@@ -8,10 +8,7 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.features import feature_names
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import load_settings
-from crypto_pool.workflow.training import (
-    Unscored,
-    train_candidate,
-)
+from crypto_pool.workflow.training import Unscored, train_candidate
 from crypto_pool_tests.extensions.loading import example, load, task_of
 
 

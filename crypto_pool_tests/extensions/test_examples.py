@@ -18,10 +18,7 @@ from crypto_pool.domain.market import validate_bars
 from crypto_pool.errors import InvalidFeatures, UnknownSymbol
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow.code_version import code_version, training_version
-from crypto_pool.workflow.training import (
-    train_candidate,
-    training_key,
-)
+from crypto_pool.workflow.training import train_candidate, training_key
 from crypto_pool_tests.conftest import ROOT
 from crypto_pool_tests.extensions.loading import LAST, NAMES, RECIPE, example, load, task_of
 

@@ -19,6 +19,7 @@ from crypto_pool.settings import Settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.pool_frames import pool_frames
 
+ASKED = "/prediction?symbol=BTC&trend_type=uptrend"
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 

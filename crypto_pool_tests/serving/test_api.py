@@ -9,22 +9,13 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 
-from crypto_pool.adapters.prediction_tables import LINK_NAME, publish
+from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.domain.tables import CHAMPIONS, PREDICTIONS
 from crypto_pool.serving.schemas import Model, PerformanceMetrics, Prediction
-from crypto_pool_tests.pool_frames import DAYS, LAST, MEMBERS, pool_frames
-from crypto_pool_tests.serving.conftest import Served
-
-ASKED = "/prediction?symbol=BTC&trend_type=uptrend"
-
-
-def open_publications(data: Path) -> list[str]:
-    """Files of `data` this process, and so the server in it, holds open."""
-    held = {file.path for file in psutil.Process().open_files()}
-    return [path for path in held if path.startswith(str(data)) and path.endswith(".duckdb")]
+from crypto_pool_tests.pool_frames import DAYS, MEMBERS, pool_frames
+from crypto_pool_tests.serving.conftest import ASKED, Served
 
 
 def test_models_have_the_agreed_fields(pool: Served) -> None:
@@ -231,114 +222,6 @@ def test_the_ledger_is_told_the_newest_first(serve: Callable[..., Served], tmp_p
     assert served.get("/members/BTC_downtrend").json()["ledger"] == []
 
 
-def test_a_publication_is_served_without_a_restart(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
-    served = serve(tmp_path)
-    for path in ("/ready", "/models", ASKED, "/predictions", "/members/BTC_uptrend"):
-        answer = served.get(path)
-        assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
-        assert "crypto-pool build" in answer.json()["message"]
-    assert served.get("/health").json() == {"status": "ok"}
-    for probability in (0.6, 0.7, 0.8):
-        publish(tmp_path, pool_frames(probability=probability))
-        assert served.eventually(
-            lambda wished=probability: (
-                served.get(ASKED).json().get("prediction_probabilities") == wished
-            )
-        )
-    page = served.get("/predictions?symbol=BTC&trend_type=uptrend&limit=1").json()
-    assert page["predictions"][0]["probability"] == 0.8
-    assert served.eventually(lambda: len(open_publications(tmp_path)) == 1)
-
-
-def test_an_unreadable_publication_leaves_the_last_one_answering(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
-    publish(tmp_path, pool_frames())
-    served = serve(tmp_path)
-    broken = tmp_path / "crypto_pool-20991231T000000_000000Z.duckdb"
-    broken.write_bytes(b"no database" * 1000)
-    beside = tmp_path / "link"
-    beside.symlink_to(broken.name)
-    beside.replace(tmp_path / LINK_NAME)
-    assert served.eventually(lambda: served.get("/ready").json()["fault"] is not None)
-    assert broken.name in served.get("/ready").json()["fault"]
-    assert served.get(ASKED).json()["prediction_probabilities"] == 0.62
-    assert "crypto_pool_publication_fault 1.0" in served.get("/metrics").text
-
-
-def test_an_old_forecast_says_why_it_is_stale(serve: Callable[..., Served], tmp_path: Path) -> None:
-    publish(tmp_path, pool_frames())
-    served = serve(tmp_path, simulated_now="2026-11-28T09:00:00Z")
-    answer = served.get(ASKED).json()
-    assert (answer["age_days"], answer["stale"]) == (4, True)
-    assert "2026-11-23, 4 days before the last closed day 2026-11-27" in answer["stale_reason"]
-
-
-def test_what_is_not_defined_is_null(serve: Callable[..., Served], tmp_path: Path) -> None:
-    frames = pool_frames()
-    frames["champions"] = frames["champions"].assign(precision=float("nan"), brier_score=None)
-    frames["prediction_outcomes"] = frames["realised_performance"] = pd.DataFrame()
-    publish(tmp_path, frames)
-    served = serve(tmp_path)
-    model = served.get("/models").json()[0]
-    assert model["performance_metrics"]["precision"] is None
-    assert model["skill_over_reference"] is None
-    record = served.get("/pool").json()["record"]
-    assert (record["scored"], record["realised_precision"]) == (0, None)
-
-
-def test_a_champion_on_other_terms_says_so_in_the_api_and_on_its_page(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
-    told = "its terms are not the pool's: series_type was high and is close"
-    frames = pool_frames()
-    frames["champions"] = frames["champions"].assign(fault=[told, None, None])
-    publish(tmp_path, frames)
-    served = serve(tmp_path)
-    first, *others = served.get("/models").json()
-    assert first["fault"] == told
-    assert {one["fault"] for one in others} == {None}
-    page = served.get(f"/members/{first['symbol']}_{first['trend_type']}.html").text
-    assert "The champion abstains: its terms are not the pool&#39;s: series_type was high" in page
-
-
-def test_a_promise_belongs_to_the_version_that_forecast(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
-    frames = pool_frames()
-    contributions = '[{"feature": "reference_logit", "contribution": 0.2}]'
-    frames["predictions"] = frames["predictions"].assign(top_contributions=contributions)
-    versions = [3, 4, 3]  # that of BTC downtrend was replaced since its forecast
-    frames["champions"] = frames["champions"].assign(
-        model_version=versions,
-        skill_over_reference=0.0,
-        precision_low=0.5,
-        precision_high=0.8,
-        added_points=1.8,
-        promised_skill_over_reference=0.004,
-        promised_skill_over_reference_low=-0.01,
-        promised_skill_over_reference_high=0.02,
-    )
-    publish(tmp_path, frames)
-    served = serve(tmp_path)
-    kept = served.get(ASKED).json()
-    replaced = served.get("/prediction?symbol=BTC&trend_type=downtrend").json()
-    assert kept["promised_precision"] == 0.66
-    assert kept["top_contributions"] == [{"feature": "reference_logit", "contribution": 0.2}]
-    assert replaced["promised_precision"] is None
-    assert replaced["model_version"] == 3
-    assert (kept["promised_precision_low"], kept["promised_precision_high"]) == (0.5, 0.8)
-    assert kept["skill_over_reference"] == 0.0
-    assert (kept["added_points"], replaced["added_points"]) == (1.8, None)
-    model = served.get("/models").json()[0]
-    assert (model["added_points"], model["promised_skill_over_reference"]) == (1.8, 0.004)
-    assert model["promised_verdict"] == "cannot be told from the reference"
-    page = served.get("/members/BTC_uptrend.html").text
-    assert "cannot be told from the reference</small>" in page
-
-
 def test_metrics_count_requests_by_route(pool: Served) -> None:
     pool.get("/members/BTC_uptrend")
     pool.get("/members/nobody")
@@ -346,36 +229,3 @@ def test_metrics_count_requests_by_route(pool: Served) -> None:
     assert 'crypto_pool_http_requests_total{route="/members/{member}",status="200"}' in text
     assert "nobody" not in text
     assert 'crypto_pool_probability{symbol="BTC",trend="uptrend"} 0.62' in text
-
-
-def test_odds_are_those_of_the_stored_panel(pool: Served) -> None:
-    stored = pool_frames()["panel_forecasts"].iloc[0]
-    answer = pool.get("/odds?symbol=btc&move_pct=5").json()
-    assert answer["probability"] == pytest.approx(stored["panel_up"], abs=1e-6)
-    assert answer["expected"]["bar_date"] == LAST.isoformat()
-    assert pool.get("/odds?symbol=BTC&move_pct=8").json()["probability"] < answer["probability"]
-
-
-@pytest.mark.parametrize(
-    ("path", "status", "says"),
-    [
-        ("/odds?symbol=NOPE&move_pct=5", 404, "no coin of this pool"),
-        ("/odds?symbol=ETH&move_pct=5", 404, "no panel forecast yet"),
-        ("/odds?symbol=BTC&move_pct=-100", 422, "greater than -100"),
-        ("/odds?symbol=BTC&move_pct=nan", 422, ""),
-    ],
-)
-def test_odds_that_cannot_be_given_are_refused(
-    pool: Served, path: str, status: int, says: str
-) -> None:
-    answer = pool.get(path)
-    assert answer.status_code == status
-    assert says in answer.text
-
-
-def test_a_forecast_stands_beside_the_expected_move(pool: Served) -> None:
-    answer = pool.get("/prediction?symbol=BTC&trend_type=uptrend").json()
-    move = answer["expected_move"]
-    assert move["change_10_pct"] < move["change_50_pct"] < move["change_90_pct"]
-    assert move["price_50_usd"] == pytest.approx(50_000 * (1 + move["change_50_pct"]))
-    assert pool.get("/prediction?symbol=ETH&trend_type=uptrend").json()["expected_move"] is None

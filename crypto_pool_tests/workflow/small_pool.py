@@ -123,3 +123,21 @@ class SmallPool:
 
 def noon_after(bar_date: date) -> datetime:
     return datetime(bar_date.year, bar_date.month, bar_date.day, 12, tzinfo=UTC) + timedelta(days=1)
+
+
+def killed_at(target: str, act: str, skip: str) -> str:
+    """A script that kills itself where a function is called, but for calls on other tables."""
+    owner, _, name = target.rpartition(".")
+    module, _, kind = owner.rpartition(".")
+    return f"""
+import os, signal
+from pathlib import Path
+from {module} import {kind}
+original = {kind}.{name}
+def stop(*given, **named):
+    if {name!r} == "write" and ({skip}):
+        return original(*given, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+{kind}.{name} = stop
+{act}
+"""

@@ -3,120 +3,38 @@
 import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
-from crypto_pool.domain.market import BAR_COLUMNS, Member, Trend
+from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Target
-from crypto_pool.domain.reference import random_walk_probability
-from crypto_pool.domain.standing import Standing
-from crypto_pool.domain.tables import (
-    MISSING_FORECASTS,
-    OUTCOMES,
-    PREDICTIONS,
-    SHADOW_PREDICTIONS,
-)
+from crypto_pool.domain.tables import MISSING_FORECASTS, PREDICTIONS, SHADOW_PREDICTIONS
 from crypto_pool.errors import MissingFeatures, UntrustedModel
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.baseline import Baseline
-from crypto_pool.workflow.day_forecasts import DayForecaster, join_rows, score_day, stored_rows
-from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score, plan_days
+from crypto_pool.workflow.day_forecasts import join_rows, stored_rows
 from crypto_pool.workflow.forecasting import ServingVersion
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.promotion.reconciling import Champion
+from crypto_pool_tests.workflow.forecast_days import (
+    COINS,
+    DAY,
+    LATE,
+    NOON,
+    Version,
+    forecaster,
+    pending,
+    row_of,
+    say,
+    versions,
+    write_walk,
+)
 
-DAY = date(2024, 3, 1)
-NOON = datetime(2024, 3, 2, 12, tzinfo=UTC)
-LATE = NOON + timedelta(days=3)
-NO_PANEL = pd.DataFrame()
-COINS = ("AAA", "BBB", "CCC", "DDD")
-
-
-class Version:
-    """A version that always says the same."""
-
-    def __init__(self, number: str, as_of: date = DAY) -> None:
-        self.version, self.tags = number, {"as_of": as_of.isoformat()}
-
-
-def row_of(member: Member, version: str, day: date, late: bool, **changes) -> dict:
-    return PREDICTIONS.row(
-        changes,
-        {
-            "prediction_date": day, "probability": 0.6, "signal": True, "status": "active",
-            "late": late, "reference_probability": 0.5, "model_version": version,
-            "target": "sma_shift", "target_pct": 0.05, "prediction_window_days": 10,
-            "in_sample": False,
-        },
-        vars(member),
-    )  # fmt: skip
-
-
-def say(frames, registry, forecaster, bar_date, now, *_):
-    """Stand in for the model: what it is asked, by whom, and when."""
-    reason = registry.get(forecaster.member.symbol)
-    if reason:
-        raise reason
-    late = day_forecasts.is_late(now, bar_date)
-    return row_of(forecaster.member, forecaster.version.version, bar_date, late)
-
-
-@pytest.fixture(autouse=True)
-def quick_models(monkeypatch):
-    """Models are told from others by their version; choosing and joining is what is tested."""
-    monkeypatch.setattr(day_forecasts, "forecast", say)
-    monkeypatch.setattr(
-        day_forecasts,
-        "choose_forecaster",
-        lambda registry, champion, *_: (
-            champion.version and ServingVersion(champion.member, champion.version)
-        ),
-    )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FrameStore:
-    made = FrameStore(str(tmp_path / "parquet"))
-    days = pd.date_range("2023-10-01", "2024-04-01", name="date")
-    for coin in COINS:
-        made.write("daily_bars", coin, pd.DataFrame(dict.fromkeys(BAR_COLUMNS, 1.0), index=days))
-    return made
-
-
-def forecaster(store: FrameStore, *coins: str, version: str = "1", now=NOON, faults=None, **chosen):
-    members = [Member(coin, Trend.UPTREND) for coin in coins or COINS]
-    values = {
-        "store": store,
-        "registry": faults or {},
-        "members": members,
-        "champions": {
-            member: Champion(member, Standing(), Version(version) if version else None)
-            for member in members
-        },
-        "terms": None,
-        "shadows": {},
-        "decisions": Decisions(),
-        "now": now,
-        "seed": 7,
-        "abstain_beyond_widths": None,
-        "stamp": {"dagster_run_id": "run", "synthetic": True},
-        "frames": FrameCache(store),
-        "baseline": Baseline(FrameCache(store), stored_forecasts(store, Target()), Target()),
-    }
-    return DayForecaster(**values | chosen)
-
-
-def versions(store: FrameStore, table=PREDICTIONS) -> dict[str, str]:
-    rows = stored_rows(store, table, DAY.isoformat())
-    return {row["symbol"]: row["model_version"] for row in rows}
+pytestmark = pytest.mark.usefixtures("quick_models")
 
 
 def test_a_row_made_in_time_is_never_replaced_by_a_late_one(store):
@@ -168,11 +86,6 @@ def test_members_without_a_row_are_listed_with_their_reason_and_fail_nothing(sto
     assert stored_rows(store, MISSING_FORECASTS, DAY.isoformat()) == []
 
 
-def pending(store, last_closed: date, *coins: str) -> dict[date, frozenset[str]]:
-    members = [Member(coin, Trend.UPTREND) for coin in coins]
-    return plan_days(store, members, CatchUpWindow(last_closed, date(2020, 1, 1), 7)).forecast
-
-
 def test_every_member_is_pending_each_day_from_the_pools_first_forecast_on(store):
     """Also those that no champion serves: the baseline does."""
     assert list(pending(store, DAY, "AAA")) == [DAY]
@@ -181,15 +94,6 @@ def test_every_member_is_pending_each_day_from_the_pools_first_forecast_on(store
     later = DAY + timedelta(days=2)
     missed = [DAY + timedelta(days=1), later]
     assert pending(store, later, "AAA") == {day: {"AAA_uptrend"} for day in missed}
-
-
-def write_walk(store: FrameStore, coin: str) -> pd.Series:
-    """Bars whose price moves; returns the reference's probability of an uptrend."""
-    days = pd.date_range("2023-10-01", "2024-04-01", name="date")
-    closes = 100 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.03, len(days))))
-    bars = pd.DataFrame(dict.fromkeys(BAR_COLUMNS, closes), index=days)
-    store.write("daily_bars", coin, bars)
-    return random_walk_probability(bars, Trend.UPTREND)
 
 
 def test_who_has_no_champion_is_forecast_by_the_baseline_without_a_signal(store):
@@ -302,79 +206,3 @@ def test_two_processes_that_write_a_day_at_once_lose_nothing(store):
         writer.join()
         assert writer.exitcode == 0
     assert versions(store) == dict.fromkeys(COINS, "1")
-
-
-def test_a_horizon_that_was_lowered_leaves_no_forecast_unscored(store):
-    """A row has the horizon it was made with: it matures then, and not by today's setting."""
-    day, horizon = date(2024, 1, 10), 40
-    member = Member("AAA", Trend.UPTREND)
-    made = row_of(member, "1", day, False, prediction_window_days=horizon)
-    store.write("daily_predictions", f"{day}", PREDICTIONS.frame([made]))
-    matured = day + timedelta(days=horizon)
-
-    def pending(last_closed, catch_up_days=7):
-        window = CatchUpWindow(last_closed, date(2020, 1, 1), catch_up_days)
-        return days_to_score(store, window)
-
-    assert pending(matured - timedelta(days=1)) == ()
-    assert pending(matured) == pending(matured + timedelta(days=6)) == (day,)
-    assert pending(matured + timedelta(days=7)) == ()
-    assert score_day(store, f"{day}", LATE, NO_PANEL) == (1, 0, {})
-    assert pending(matured) == ()
-
-
-@pytest.mark.parametrize(("widest", "inside"), [(0.5, True), (-0.4, False)])
-def test_an_outcome_counts_whether_it_lay_in_the_panels_range(store, widest, inside):
-    write_walk(store, "AAA")
-    forecaster(store, "AAA", "BBB").forecast_day(DAY)
-    ranges = {"change_10_pct": -0.5, "change_90_pct": widest}
-    panel = pd.DataFrame(
-        {**ranges, "target": "sma_shift", "prediction_window_days": 10},
-        index=pd.MultiIndex.from_tuples([(pd.Timestamp(DAY), "AAA")], names=["bar_date", "symbol"]),
-    )
-    score_day(store, f"{DAY}", LATE, panel)
-    told = {row["symbol"]: row for row in stored_rows(store, OUTCOMES, f"{DAY}")}
-    closes = store.read("daily_bars", "AAA")["close"].rolling(10).mean()
-    then, now = closes[pd.Timestamp(DAY) + pd.Timedelta(days=10)], closes[pd.Timestamp(DAY)]
-    assert told["AAA"]["change_pct"] == pytest.approx(then / now - 1)
-    assert (told["AAA"]["inside_range"], told["BBB"]["inside_range"]) == (inside, None)
-    score_day(store, f"{DAY}", LATE, panel.assign(prediction_window_days=20))
-    assert stored_rows(store, OUTCOMES, f"{DAY}")[0]["inside_range"] is None
-
-
-@pytest.mark.parametrize("length", [0, 100, -20])
-def test_a_coin_whose_bars_are_damaged_is_named_and_the_others_are_scored(store, length):
-    for coin in ("AAA", "BBB"):
-        forecaster(store, coin).forecast_day(DAY)
-    assert score_day(store, f"{DAY}", LATE, NO_PANEL)[:2] == (2, 0)
-    bars = Path(store.path("daily_bars", "AAA"))
-    bars.write_bytes(bars.read_bytes()[:length])
-    scored, pending, faults = score_day(store, f"{DAY}", LATE, NO_PANEL)
-    assert (scored, pending) == (2, 0), "what was scored before stays"
-    assert list(faults) == ["AAA"]
-    assert "delete it, then run `crypto-pool build`" in faults["AAA"]
-
-
-def test_a_damaged_file_of_outcomes_is_scored_anew(store):
-    forecaster(store, "AAA").forecast_day(DAY)
-    score_day(store, f"{DAY}", LATE, NO_PANEL)
-    window = CatchUpWindow(DAY + timedelta(days=12), date(2020, 1, 1), catch_up_days=7)
-    assert days_to_score(store, window) == ()
-    outcomes = Path(store.path(OUTCOMES.store_name, f"{DAY}"))
-    whole = outcomes.read_bytes()
-    outcomes.write_bytes(whole[:-30])
-    assert days_to_score(store, window) == (DAY,)
-    assert score_day(store, f"{DAY}", LATE, NO_PANEL)[0] == 1
-    assert len(stored_rows(store, OUTCOMES, f"{DAY}")) == 1
-
-
-def test_a_damaged_day_is_named_with_the_command_that_makes_it(store):
-    """And does as it says."""
-    forecaster(store, "AAA").forecast_day(DAY)
-    file = Path(store.path(PREDICTIONS.store_name, f"{DAY}"))
-    file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(Exception, match=f"then run `crypto-pool predict --date {DAY}`"):
-        forecaster(store, "AAA").forecast_day(DAY)
-    file.unlink()
-    forecaster(store, "AAA", now=LATE).forecast_day(DAY)
-    assert versions(store) == {"AAA": "1"}

@@ -18,13 +18,7 @@ from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
-from crypto_pool_tests.workflow.small_pool import (
-    FIRST,
-    MEMBER,
-    REFRESHED,
-    SECOND,
-    noon_after,
-)
+from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECOND, noon_after
 
 MODEL = f"{MEMBER.name}_model"
 OTHER = Member("AAA", Trend.DOWNTREND)

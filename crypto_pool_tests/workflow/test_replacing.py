@@ -8,20 +8,10 @@ import pytest
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import random_walk_probability
-from crypto_pool.workflow.forecasting import (
-    choose_forecaster,
-    forecast,
-    score_predictions,
-)
+from crypto_pool.workflow.forecasting import choose_forecaster, forecast, score_predictions
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.deciding import judge
-from crypto_pool_tests.workflow.small_pool import (
-    MEMBER,
-    SECOND,
-    STAYS,
-    SmallPool,
-    noon_after,
-)
+from crypto_pool_tests.workflow.small_pool import MEMBER, SECOND, STAYS, SmallPool, noon_after
 
 
 def predict(pool: SmallPool) -> dict:

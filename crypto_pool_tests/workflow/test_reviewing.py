@@ -22,13 +22,7 @@ from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.decisions import a_decision
-from crypto_pool_tests.workflow.small_pool import (
-    MEMBER,
-    REFRESHED,
-    SECOND,
-    STAYS,
-    noon_after,
-)
+from crypto_pool_tests.workflow.small_pool import MEMBER, REFRESHED, SECOND, STAYS, noon_after
 
 TODAY = SECOND - timedelta(days=1)
 BAD, GOOD = 0.9, 0.1

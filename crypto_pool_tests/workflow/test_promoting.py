@@ -1,4 +1,4 @@
-"""The life of a champion: promoted, kept, refreshed, rolled back, killed half-way."""
+"""A champion is promoted, kept, refreshed, and what kills a promotion half-way changes nothing."""
 
 import json
 import os
@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 
 from crypto_pool.adapters.charts import BAR_FILE, BEESWARM_FILE, JUDGEMENT_FILE
@@ -20,9 +19,6 @@ from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.promotion import promoting
-from crypto_pool.workflow.promotion.reconciling import reconcile
-from crypto_pool.workflow.promotion.rolling_back import roll_back
-from crypto_pool.workflow.reproducing import reproduce
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.forking import run_forked
 from crypto_pool_tests.workflow.small_pool import (
@@ -31,6 +27,7 @@ from crypto_pool_tests.workflow.small_pool import (
     REFRESHED,
     SECOND,
     STAYS,
+    killed_at,
     noon_after,
 )
 
@@ -186,58 +183,6 @@ SmallPool(Path({str(pool.folder)!r})).appoint(SECOND, REFRESHED)
     assert list(pool.decisions["decision"]) == ["promoted", "refreshed"]
 
 
-@pytest.mark.parametrize("write", ["record", "set_aliases", "write_ledger", "write"])
-def test_a_rollback_killed_at_any_write_is_done_or_is_not(pool, write):
-    """Up to its line in the ledger the version stays; from then on the other serves."""
-    pool.appoint(SECOND, REFRESHED)
-    skipped = {"write_ledger": "given[1] != 'promotions'", "write": "given[1] != 'champions'"}
-    target = {
-        "record": "crypto_pool.adapters.ledger.Ledger.record",
-        "set_aliases": "mlflow.MlflowClient.set_registered_model_alias",
-    }.get(write, "crypto_pool.adapters.frame_store.FrameStore.write")
-    script = killed_at(
-        target,
-        f"""
-from crypto_pool.workflow.promotion.rolling_back import roll_back
-from crypto_pool_tests.workflow.small_pool import MEMBER, SECOND, SmallPool, noon_after
-pool = SmallPool(Path({str(pool.folder)!r}))
-roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
-""",
-        skip=skipped.get(write, "False"),
-    )
-    killed = run_forked(("code", script), [], os.environ, ROOT, PATIENCE_SECONDS)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-
-    is_done = write in ("set_aliases", "write")
-    reconcile(pool.store, pool.registry, MEMBER)
-    assert pool.serving == ("1" if is_done else "2")
-    assert pool.aliases == ({"champion": "1"} if is_done else {"champion": "2", "previous": "1"})
-    row = pool.store.read("champions", MEMBER.partition_key)
-    assert list(row["model_version"]) == [pool.serving]
-    if not is_done:
-        roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
-    assert pool.serving == "1"
-    assert list(pool.decisions["decision"]) == ["promoted", "refreshed", "rolled back"]
-
-
-def killed_at(target: str, act: str, skip: str) -> str:
-    """A script that kills itself where a function is called, but for calls on other tables."""
-    owner, _, name = target.rpartition(".")
-    module, _, kind = owner.rpartition(".")
-    return f"""
-import os, signal
-from pathlib import Path
-from {module} import {kind}
-original = {kind}.{name}
-def stop(*given, **named):
-    if {name!r} == "write" and ({skip}):
-        return original(*given, **named)
-    os.kill(os.getpid(), signal.SIGKILL)
-{kind}.{name} = stop
-{act}
-"""
-
-
 def test_two_that_choose_a_champion_at_once_register_and_decide_once(pool):
     with ThreadPoolExecutor(2) as threads:
         made = list(threads.map(lambda _: pool.appoint(SECOND, REFRESHED).decision, range(2)))
@@ -245,80 +190,6 @@ def test_two_that_choose_a_champion_at_once_register_and_decide_once(pool):
     assert list(pool.decisions["decision"]) == ["promoted", "refreshed"]
     with pytest.raises(ModelUnavailable, match="no version 3: there are 1, 2"):
         pool.registry.versions.get(MEMBER.name, "3")
-
-
-def test_what_the_ledger_says_is_so_before_aliases_follow(pool, monkeypatch):
-    """A process that ends after the record leaves a decision that no alias tells."""
-    monkeypatch.setattr(promoting, "reconcile", lambda *_: pool.champion)
-    pool.appoint(SECOND, REFRESHED)
-    monkeypatch.undo()
-    assert pool.serving == "2"
-    assert pool.aliases == {"champion": "1"}
-    assert reconcile(pool.store, pool.registry, MEMBER).version.version == "2"
-    assert pool.aliases == {"champion": "2", "previous": "1"}
-
-
-def test_reconciling_gives_back_aliases_and_champions_that_were_thrown_away(pool):
-    pool.appoint(SECOND, REFRESHED)
-    before, row = pool.aliases, pool.store.read("champions", MEMBER.partition_key)
-    assert before == {"champion": "2", "previous": "1"}
-    pool.registry.versions.set_aliases(MEMBER.name, dict.fromkeys(before))
-    pool.store.remove("champions", MEMBER.partition_key)
-    for _ in range(2):
-        reconcile(pool.store, pool.registry, MEMBER)
-        assert pool.aliases == before
-        pd.testing.assert_frame_equal(pool.store.read("champions", MEMBER.partition_key), row)
-
-
-def test_rollback_serves_the_previous_version_and_no_build_undoes_it(pool):
-    pool.appoint(SECOND, REFRESHED)
-    done = roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
-    assert (done.before, done.after) == ("2", "1")
-    assert done.summary == (
-        "AAA_uptrend: version 1 serves, version 2 does no more. Stored forecasts stay those of the "
-        "version that made them; version 1 makes the next ones."
-    )
-    assert pool.serving == "1"
-    assert pool.decisions["decision"].iloc[-1] == "rolled back"
-    assert pool.store.read("champions", MEMBER.partition_key)["model_version"][0] == "1"
-
-    assert "rolled back by hand" in pool.appoint(SECOND, REFRESHED).reason
-    assert pool.serving == "1"
-    roll_back(pool.store, pool.registry, MEMBER, "2", SECOND, noon_after(SECOND))
-    assert pool.serving == "2"
-
-
-def test_rollback_never_returns_to_a_version_that_was_left(pool):
-    pool.appoint(SECOND, REFRESHED)
-    store, registry, now = pool.store, pool.registry, noon_after(SECOND)
-    roll_back(store, registry, MEMBER, None, SECOND, now)
-    told = r"AAA_uptrend: no version before 1 .* --to 2 brings back the one that was left"
-    with pytest.raises(ModelUnavailable, match=told):
-        roll_back(store, registry, MEMBER, None, SECOND, now)
-    assert pool.serving == "1"
-    roll_back(store, registry, MEMBER, "2", SECOND, now)
-    with pytest.raises(ModelUnavailable, match=r"no version before 2 .* --to 1 brings back"):
-        roll_back(store, registry, MEMBER, None, SECOND, now)
-
-
-def test_rollback_needs_somewhere_to_go(pool):
-    with pytest.raises(ModelUnavailable, match="no previous version"):
-        roll_back(pool.store, pool.registry, MEMBER, None, FIRST, noon_after(FIRST))
-    with pytest.raises(ModelUnavailable, match="no version 9: there are 1"):
-        roll_back(pool.store, pool.registry, MEMBER, "9", FIRST, noon_after(FIRST))
-    with pytest.raises(ModelUnavailable, match="serves already"):
-        roll_back(pool.store, pool.registry, MEMBER, "1", FIRST, noon_after(FIRST))
-
-
-def test_a_version_is_reproduced_from_its_stored_rows(pool):
-    done = reproduce(pool.store, pool.registry, MEMBER, "1")
-    assert done.is_equal, done
-    assert done.rows == 500
-
-    key = pool.champion.version.tags["data_hash"]
-    rows: pd.DataFrame = pool.store.read("training_snapshots", key)
-    pool.store.write("training_snapshots", key, rows.assign(label=1 - rows["label"]))
-    assert not reproduce(pool.store, pool.registry, MEMBER, "1").is_equal
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,179 @@
+"""Settings that are refused, each with the way out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypto_pool import setting_checks
+from crypto_pool.domain.label_windows import purge_gap, review_days_needed, rows_needed
+from crypto_pool.domain.performance import excess_p_value
+from crypto_pool.domain.request_plans import RequestPlan, read_plan
+from crypto_pool.domain.splits import walk_forward_folds
+from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+from crypto_pool.setting_groups import DEFAULT_SYMBOLS
+from crypto_pool.settings import Settings, load_settings
+
+pytestmark = pytest.mark.usefixtures("fresh_settings")
+
+
+def refused(monkeypatch, **values):
+    """What is said of these settings."""
+    for name, value in values.items():
+        monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", value)
+    load_settings.cache_clear()
+    with pytest.raises(InvalidSetting) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("horizon", [10, 33, 90])
+def test_a_review_window_without_room_for_a_verdict_is_refused(monkeypatch, horizon):
+    """The number named is the first with which the review finds five blocks that have matured."""
+    enough = review_days_needed(horizon)
+    today = pd.Timestamp("2024-06-30")
+    for window in (enough - 1, enough):
+        days = pd.date_range(
+            today - pd.Timedelta(days=window - 1), today - pd.Timedelta(days=horizon)
+        )
+        excess = np.arange(len(days)) % 7 / 7
+        is_told = excess_p_value(excess, days, purge_gap(horizon)) is not None
+        assert is_told == (window == enough)
+    terms = {"prediction_window_days": str(horizon), "training_rows": "5000"}
+    said = refused(monkeypatch, **terms, review_window_days=str(enough - 1))
+    assert f"CRYPTO_POOL_REVIEW_WINDOW_DAYS={enough - 1} never holds enough" in said
+    assert f"{enough} does: raise it, or lower CRYPTO_POOL_PREDICTION_WINDOW_DAYS={horizon}" in said
+    monkeypatch.setenv("CRYPTO_POOL_REVIEW_WINDOW_DAYS", str(enough))
+    assert load_settings().review_window_days == enough
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prediction_window_days": "90"},
+        {"review_window_days": "100"},
+        {"training_rows": "100"},
+        {"evaluation_policy": "purged_walk_forward", "prediction_window_days": "60"},
+        {"dask_scheduler": "tcp://10.0.0.5:8786"},
+        {"provider": "directory"},
+    ],
+    ids=lambda given: ",".join(given),
+)
+def test_a_value_that_does_not_go_with_the_default_of_another_is_refused(monkeypatch, given):
+    assert "CRYPTO_POOL_" in refused(monkeypatch, **given)
+
+
+def test_what_goes_together_is_looked_at_whether_given_or_not(monkeypatch):
+    """A default that another release changes is held to the others, too."""
+    monkeypatch.setattr(setting_checks, "review_days_needed", lambda horizon: 366)
+    assert "CRYPTO_POOL_REVIEW_WINDOW_DAYS=365 never holds enough" in refused(monkeypatch)
+
+
+@pytest.mark.parametrize("horizon", [10, 90])
+def test_rows_too_few_for_the_folds_are_refused_with_the_number_that_is_enough(
+    monkeypatch, horizon
+):
+    enough = rows_needed(horizon)
+    index = pd.date_range("2020-01-01", periods=2 * enough)
+    for rows in range(enough, 2 * enough):
+        assert len(walk_forward_folds(index[:rows], horizon)) == 5
+    with pytest.raises(UnscoredCandidate):
+        walk_forward_folds(index[: enough - 6], horizon)
+    terms = {"prediction_window_days": str(horizon), "review_window_days": "900"}
+    said = refused(monkeypatch, **terms, training_rows=str(enough - 1))
+    assert f"CRYPTO_POOL_TRAINING_ROWS={enough - 1} are too few" in said
+    assert f"{enough} are enough" in said
+    monkeypatch.setenv("CRYPTO_POOL_EVALUATION_POLICY", "holdout")
+    assert load_settings().training_rows == enough - 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "limits"),
+    [
+        ("free", RequestPlan(per_second=1, per_day=25)),
+        ("5/minute,500/day", RequestPlan(per_minute=5, per_day=500)),
+        ("2/second 75/minute", RequestPlan(per_second=2, per_minute=75)),
+    ],
+)
+def test_a_plan_is_a_name_or_its_limits(plan, limits):
+    assert read_plan(Settings(alpha_vantage_plan=plan).alpha_vantage_plan) == limits
+
+
+@pytest.mark.parametrize("plan", ["gold", "5/hour", "5/minute,6/minute", "5", ""])
+def test_what_is_no_plan_is_refused_with_the_plans_there_are(monkeypatch, plan):
+    said = refused(monkeypatch, alpha_vantage_plan=plan)
+    assert f"CRYPTO_POOL_ALPHA_VANTAGE_PLAN: '{plan}' is no plan: take free, premium_75" in said
+    assert "or limits such as 5/minute,500/day" in said
+
+
+def test_a_plan_that_allows_nothing_is_refused(monkeypatch):
+    assert "per_day=0 allows nothing" in refused(monkeypatch, alpha_vantage_plan="0/day")
+
+
+@pytest.mark.parametrize("name", ["alpha_vantage_base_url", "exchange_url", "sandbox_url"])
+def test_an_address_without_a_scheme_is_refused(monkeypatch, name):
+    said = refused(monkeypatch, **{name: "127.0.0.1:8000"})
+    assert f"CRYPTO_POOL_{name.upper()}: String should match pattern '^https?://'" in said
+
+
+def test_a_seed_no_library_takes_is_refused(monkeypatch):
+    assert "less than or equal to 2147483647" in refused(monkeypatch, seed=str(2**31))
+
+
+@pytest.mark.parametrize("source", ["environment", "file"])
+def test_a_misspelt_setting_is_refused_with_the_nearest(monkeypatch, tmp_path, source):
+    if source == "environment":
+        monkeypatch.setenv("CRYPTO_POOL_SYMBOL", "BTC")
+    else:
+        (tmp_path / ".env").write_text("crypto_pool_symbol=BTC\n")
+    said = refused(monkeypatch, seed="x", qwertz="1")
+    assert "CRYPTO_POOL_SYMBOL: there is no such setting; did you mean CRYPTO_POOL_SYMBOLS?" in said
+    assert "CRYPTO_POOL_QWERTZ: there is no such setting; docs/configuration.md lists all" in said
+    assert "CRYPTO_POOL_SEED: " in said
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed = 1\nSeed = 2", "seed stands there in two spellings"),
+        ("seed = true", "seed: needs another kind of value than true or false"),
+        ("target_pct = true", "target_pct: needs another kind of value"),
+    ],
+)
+def test_what_a_hand_wrote_in_two_ways_or_of_another_kind_is_refused(
+    monkeypatch, tmp_path, text, says
+):
+    (tmp_path / "pool.toml").write_text(text)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert says in refused(monkeypatch)
+
+
+def test_a_variable_in_two_spellings_is_refused(monkeypatch):
+    monkeypatch.setenv("crypto_pool_seed", "8")
+    assert "environment: crypto_pool_seed stands there in two" in refused(monkeypatch, seed="7")
+
+
+def test_a_pool_file_that_is_no_file_is_not_passed_over(monkeypatch, tmp_path):
+    """Else a pool of the default coins would be built."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "pool.toml").symlink_to("gone.toml")
+    assert "pool.toml is a folder or a link to nothing" in refused(monkeypatch)
+    (tmp_path / "pool.toml").unlink()
+    (tmp_path / "pool.toml").write_bytes("seed = 9\r\n".encode("utf-8-sig"))
+    load_settings.cache_clear()
+    assert load_settings().seed == 9
+
+
+def test_variables_that_are_of_others_are_let_through(monkeypatch):
+    """Of the tests, of a shell, and of a Kubernetes service that is named after the pool."""
+    for name, value in {
+        "CRYPTO_POOL_TEST_BROWSER": "chromium",
+        "_CRYPTO_POOL_COMPLETE": "bash_source",
+        "CRYPTO_POOL_COMPLETE": "bash_source",
+        "CRYPTO_POOL_SERVICE_HOST": "10.0.0.1",
+        "CRYPTO_POOL_SERVICE_PORT_GRPC": "3030",
+        "CRYPTO_POOL_PORT": "tcp://10.0.0.1:3030",
+        "CRYPTO_POOL_DAGSTER_WEBSERVER_PORT_80_TCP_ADDR": "10.0.0.2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().symbols == DEFAULT_SYMBOLS
+    assert "CRYPTO_POOL_SERVIN_PORT" in refused(monkeypatch, servin_port="8000")

@@ -1,0 +1,30 @@
+"""The ledger alone says who serves: aliases and the table of champions follow it."""
+
+import pandas as pd
+
+from crypto_pool.workflow.promotion import promoting
+from crypto_pool.workflow.promotion.reconciling import reconcile
+from crypto_pool_tests.workflow.small_pool import MEMBER, REFRESHED, SECOND
+
+
+def test_what_the_ledger_says_is_so_before_aliases_follow(pool, monkeypatch):
+    """A process that ends after the record leaves a decision that no alias tells."""
+    monkeypatch.setattr(promoting, "reconcile", lambda *_: pool.champion)
+    pool.appoint(SECOND, REFRESHED)
+    monkeypatch.undo()
+    assert pool.serving == "2"
+    assert pool.aliases == {"champion": "1"}
+    assert reconcile(pool.store, pool.registry, MEMBER).version.version == "2"
+    assert pool.aliases == {"champion": "2", "previous": "1"}
+
+
+def test_reconciling_gives_back_aliases_and_champions_that_were_thrown_away(pool):
+    pool.appoint(SECOND, REFRESHED)
+    before, row = pool.aliases, pool.store.read("champions", MEMBER.partition_key)
+    assert before == {"champion": "2", "previous": "1"}
+    pool.registry.versions.set_aliases(MEMBER.name, dict.fromkeys(before))
+    pool.store.remove("champions", MEMBER.partition_key)
+    for _ in range(2):
+        reconcile(pool.store, pool.registry, MEMBER)
+        assert pool.aliases == before
+        pd.testing.assert_frame_equal(pool.store.read("champions", MEMBER.partition_key), row)
