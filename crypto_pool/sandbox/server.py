@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from crypto_pool.domain.request_plans import SECONDS_PER_DAY, SECONDS_PER_MINUTE, RequestPlan
-from crypto_pool.sandbox import faults
 from crypto_pool.sandbox.answers import (
     BARS_FUNCTION,
     FUNCTIONS,
@@ -27,7 +26,7 @@ from crypto_pool.sandbox.answers import (
     answer_indicator,
     window_of_bars,
 )
-from crypto_pool.sandbox.faults import Fault, SwitchedFault
+from crypto_pool.sandbox.faults import MINUTE, NOTICES, Fault, SwitchedFault
 
 _DRIP_SECONDS = 0.05
 
@@ -71,31 +70,27 @@ class SandboxMarketServer:
         with self._lock:
             struck = next((one for one in self.switched if one.strikes(function, symbol)), None)
             fault = struck.fault if struck else None
-            notice = self._notice(fault, function, key) or self._over_limit(arrived_at, key)
-            outcome = fault.value if fault else ("refused" if notice else "answered")
+            if not key or self.api_key not in ("", key):
+                fault = Fault.WRONG_KEY
+            refusal = fault if fault in NOTICES else self._limit_reached(arrived_at)
+            outcome = fault.value if fault else ("refused" if refusal else "answered")
             self.arrivals.append(Arrival(arrived_at, function, symbol, outcome))
-        if notice is not None:
-            return json.dumps(notice, indent=2).encode(), None
+        if refusal is not None:
+            return self._notice(refusal, function=function, key=key), None
         if fault is Fault.GARBAGE:
             return b"<html><body>Service temporarily overloaded</body></html>", None
         if fault is Fault.NO_DATA:
             return b"{}", None
         return self._data(function, symbol, parameters), fault
 
-    def _notice(self, fault: Fault | None, function: str, key: str) -> dict[str, str] | None:
-        per_second, per_day = self.plan.per_second or 1, self.plan.per_day or 25
-        if not key or (self.api_key and key != self.api_key) or fault is Fault.WRONG_KEY:
-            return faults.wrong_key_error()
-        return {
-            Fault.BURST: faults.burst_notice(per_second, per_day),
-            Fault.QUOTA: faults.quota_notice(per_day, key),
-            Fault.PREMIUM: faults.premium_notice(),
-            Fault.UNKNOWN_SYMBOL: faults.invalid_call_error(function),
-            Fault.NOTICE: faults.unknown_notice(key),
-        }.get(fault) if fault else None  # fmt: skip
+    def _notice(self, refusal: str, **asked: str) -> bytes:
+        plan, (field_name, words) = self.plan, NOTICES[refusal]
+        limits = (plan.per_second or 1, plan.per_minute or 5, plan.per_day or 25)
+        told = dict(zip(("per_second", "per_minute", "per_day"), limits, strict=True))
+        return json.dumps({field_name: words.format(**asked, **told)}, indent=2).encode()
 
-    def _over_limit(self, arrived_at: float, key: str) -> dict[str, str] | None:
-        """The notice for a request over the limit; one within it is counted."""
+    def _limit_reached(self, arrived_at: float) -> str | None:
+        """The limit a request is over; one within all is counted."""
         now = self.now().timestamp()
         while self._admitted and max(
             now - self._admitted[0][1], arrived_at - self._admitted[0][0]
@@ -105,11 +100,11 @@ class SandboxMarketServer:
         if plan.per_day is not None:
             day = [one for one in self._admitted if now - one[1] < SECONDS_PER_DAY]
             if len(day) >= plan.per_day:
-                return faults.quota_notice(plan.per_day, key)
+                return Fault.QUOTA
         if plan.per_second and self._count(arrived_at, 1) >= plan.per_second:
-            return faults.burst_notice(plan.per_second, plan.per_day or 25)
+            return Fault.BURST
         if plan.per_minute and self._count(arrived_at, SECONDS_PER_MINUTE) >= plan.per_minute:
-            return faults.minute_notice(plan.per_minute, plan.per_day or 500)
+            return MINUTE
         self._admitted.append((arrived_at, now))
         return None
 
@@ -138,9 +133,9 @@ class SandboxMarketServer:
                     raise ValueError(symbol)
                 known = window_of_bars(self.bars, symbol.removesuffix("USDT"), now, self.window)
                 answer = answer_indicator(function, symbol, known, parameters)
+            body = json.dumps(answer, indent=1).encode()
         except (KeyError, ValueError):
-            answer = faults.invalid_call_error(function)
-        body = json.dumps(answer, indent=1).encode()
+            body = self._notice(Fault.UNKNOWN_SYMBOL, function=function)
         self._bodies[(now.date(), identity)] = body
         return body
 

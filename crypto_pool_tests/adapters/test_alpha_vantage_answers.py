@@ -18,7 +18,7 @@ from crypto_pool.errors import (
     ProviderUnavailable,
     UnknownSymbol,
 )
-from crypto_pool.sandbox import faults
+from crypto_pool.sandbox.faults import MINUTE, NOTICES, Fault
 
 BODIES = Path(__file__).parents[3] / "shared" / "alphavantage"
 
@@ -102,12 +102,12 @@ def test_recorded_bars_are_read_in_dollars_or_the_market_asked_for(name: str) ->
 @pytest.mark.parametrize(
     ("notice", "error"),
     [
-        (faults.burst_notice(1, 25), BurstLimit),
-        (faults.minute_notice(5, 500), BurstLimit),
-        (faults.quota_notice(25, "K"), DailyQuotaExhausted),
-        (faults.wrong_key_error(), InvalidApiKey),
-        (faults.premium_notice(), PremiumEndpoint),
-        (faults.invalid_call_error("SMA"), UnknownSymbol),
+        (dict([NOTICES[Fault.BURST]]), BurstLimit),
+        (dict([NOTICES[MINUTE]]), BurstLimit),
+        (dict([NOTICES[Fault.QUOTA]]), DailyQuotaExhausted),
+        (dict([NOTICES[Fault.WRONG_KEY]]), InvalidApiKey),
+        (dict([NOTICES[Fault.PREMIUM]]), PremiumEndpoint),
+        (dict([NOTICES[Fault.UNKNOWN_SYMBOL]]), UnknownSymbol),
         ({"Information": "Maintenance on Sunday."}, ProviderUnavailable),
         ({}, NoData),
         ({"Time Series (Digital Currency Daily)": {}}, NoData),
