@@ -5,9 +5,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -68,12 +67,12 @@ def _findings(settings: "Settings", coin: str) -> Iterator[Finding]:
     yield Finding("versions", None, _versions())
     yield Finding("home", None, f"{settings.dagster_home.resolve()}, data {settings.state_dir}")
     yield from _extensions(settings)
-    yield _tried("disk", lambda: _disk(settings))
-    yield _tried("ports", lambda: _ports(settings))
+    yield _tried("disk", _disk, settings)
+    yield _tried("ports", _ports, settings)
     yield from _source(settings, coin)
-    yield _tried("MLflow", lambda: _mlflow(settings))
-    yield _tried("Dagster", lambda: _dagster(settings))
-    yield _tried("DuckDB", lambda: _duckdb(settings))
+    yield _tried("MLflow", _mlflow, settings)
+    yield _tried("Dagster", _dagster, settings)
+    yield _tried("DuckDB", _duckdb, settings)
 
 
 def _extensions(settings: "Settings") -> Iterator[Finding]:
@@ -86,10 +85,10 @@ def _extensions(settings: "Settings") -> Iterator[Finding]:
         yield Finding(f"extension {name}", True, f"code {code}")
 
 
-def _tried(name: str, look: Callable[[], str]) -> Finding:
+def _tried(name: str, look: Callable[..., str], *at: Any) -> Finding:
     """A finding that is ok unless looking fails."""
     try:
-        return Finding(name, True, look())
+        return Finding(name, True, look(*at))
     except Exception as fault:  # whatever is broken is what this command is there to tell
         return _failed(name, fault)
 
@@ -113,9 +112,9 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
         market = build_provider(settings)
         yield Finding(doing, True, market.source)
         if isinstance(market, MeteredProvider):
-            yield _tried("request budget", partial(_budget, market.budget))
+            yield _tried("request budget", _budget, market.budget)
         if isinstance(market, DirectoryProvider):
-            yield _tried("layout", partial(market.layout, coin))
+            yield _tried("layout", market.layout, coin)
         doing, last = "bars", settings.last_closed()
         raw = market.daily_bars(coin, last)
         checked = validate_bars(raw, coin, last)

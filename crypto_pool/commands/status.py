@@ -155,10 +155,6 @@ def _print_screen(report: dict[str, Any], last_closed: date, screen: "Console") 
         screen.print(note, markup=False)
     if without:
         screen.print(f"Without a champion: {', '.join(without)}")
-    _print_source(report, screen)
-
-
-def _print_source(report: dict[str, Any], screen: "Console") -> None:
     screen.print(f"Source of bars: {report['provider']}. Data: {report['data_dir']}", markup=False)
     requests = report["requests"]
     if requests:

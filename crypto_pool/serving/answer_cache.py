@@ -1,6 +1,7 @@
 """Answers that change only with a publication or a day, kept as the bytes that were sent."""
 
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
 from cachetools import LRUCache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +12,7 @@ from crypto_pool.serving.publication_reader import PublicationReader
 CACHED_PATHS = frozenset({"/", "/models", "/prediction", "/members", "/pool"})
 MAX_ANSWERS = 2048
 MAX_BYTES = 16 * 1024 * 1024
+Key = tuple[str, bytes]
 
 
 class AnswerCache:
@@ -40,7 +42,7 @@ class AnswerCache:
         key = scope["path"], scope["query_string"]
         answers = self._answers
         if key in answers:
-            for message in answers[key].messages:
+            for message in answers[key][1]:
                 # A copy, since what is further out adds headers to it.
                 await send({**message, "headers": list(message.get("headers", ()))})
             return None
@@ -52,25 +54,22 @@ class AnswerCache:
 
         await self._app(scope, receive, send_and_keep)
         answered = next(message["status"] for message in messages if "status" in message)
-        if answered == 200 and _size(key, messages) <= MAX_BYTES:
-            answers[key] = _Answer(_size(key, messages), messages)
-
-
-class _Answer(NamedTuple):
-    size: int
-    messages: list[Message]
+        if answered == 200:
+            with suppress(ValueError):  # one larger than all that may be kept
+                answers[key] = key, messages
 
 
 def _is_kept(path: str) -> bool:
     return path in CACHED_PATHS or path.startswith("/members/")
 
 
-def _no_answers() -> "LRUCache[tuple[str, bytes], _Answer]":
-    return LRUCache(MAX_BYTES, lambda answer: answer.size)
+def _no_answers() -> "LRUCache[Key, tuple[Key, list[Message]]]":
+    return LRUCache(MAX_BYTES, _size)
 
 
-def _size(key: tuple[str, bytes], messages: list[Message]) -> int:
+def _size(answer: tuple[Key, list[Message]]) -> int:
     """The bytes of an answer, or what bounds their number where it is small."""
+    key, messages = answer
     headers = [part for message in messages for pair in message["headers"] for part in pair]
     bodies = [message.get("body", b"") for message in messages]
     return max(sum(map(len, [*key, *headers, *bodies])), MAX_BYTES // MAX_ANSWERS)

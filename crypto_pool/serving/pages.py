@@ -137,7 +137,6 @@ def pool_page(
             "trend": trend.value if trend else "",
             "signals": signals,
         },
-        "fault": reader.fault,
     }
     return templates.TemplateResponse(request, "pool.html", context)
 
@@ -182,7 +181,6 @@ def member_page(request: Request, member: MemberName) -> Response:
         "calibrated_on": len(calibration_rows(detail.predictions)),
         "calibration_needs": MIN_CALIBRATION_ROWS,
         "importance": _importance(detail.state.champion),
-        "fault": reader.fault,
     }
     return templates.TemplateResponse(request, "member.html", context)
 
@@ -201,7 +199,6 @@ def problems_page(request: Request, reader: Reader) -> Response:
         "since": since,
         "missing": missing,
         "alerts": [one for one in reversed(alerted) if not one.key.startswith("digest:")],
-        "fault": reader.fault,
     }
     return templates.TemplateResponse(request, "problems.html", context)
 
