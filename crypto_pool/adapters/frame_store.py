@@ -22,6 +22,7 @@ from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.durability import make_folder
+from crypto_pool.adapters.stored_rows import why_unfit
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.tables import remedy
@@ -243,6 +244,8 @@ class FrameStore:
                 content = self._files.cat_file(path)
         except FileNotFoundError as fault:
             raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
+        except (IsADirectoryError, PermissionError) as fault:
+            raise CorruptPartition(f"{path} cannot be read: {fault}; mend it") from fault
         return self._parse(table, key, content, columns)
 
     def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
@@ -261,11 +264,17 @@ class FrameStore:
             # Of small files `read_table` takes ten times as long, most of it by its threads.
             file = pq.ParquetFile(pa.BufferReader(content))
             stored = file.read(columns and list(columns), use_threads=False)
-            return stored.select(list(columns)) if columns else stored
+            if columns:
+                return stored.select(list(columns))
         except (pa.ArrowException, ValueError, OSError, KeyError) as fault:  # a column it lacks
             raise CorruptPartition(
                 f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
             ) from fault
+        if why := why_unfit(table, stored):
+            raise CorruptPartition(
+                f"{path} is no file of {table}: {why}; delete it, then {remedy(table, key)}"
+            )
+        return stored
 
     def _list(
         self, table: str, prefix: str, *, detail: bool

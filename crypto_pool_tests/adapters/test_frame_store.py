@@ -16,13 +16,13 @@ from crypto_pool_tests.adapters.conftest import make_frame
 
 def test_frame_comes_back_as_written(store: FrameStore) -> None:
     """Values to the last bit, index with its name and type."""
-    store.write("daily_bars", "BTC", make_frame())
-    read = store.read("daily_bars", "BTC")
+    store.write("bars", "BTC", make_frame())
+    read = store.read("bars", "BTC")
     pd.testing.assert_frame_equal(read, make_frame(), check_exact=True)
     assert isinstance(read.index, pd.DatetimeIndex)
     assert read.index.name == "date"
-    store.write("daily_bars", "BTC", make_frame(2, start=5.0))
-    assert len(store.read("daily_bars", "BTC")) == 2
+    store.write("bars", "BTC", make_frame(2, start=5.0))
+    assert len(store.read("bars", "BTC")) == 2
 
 
 @pytest.mark.parametrize(
@@ -38,27 +38,27 @@ def test_any_key_makes_a_round_trip(store: FrameStore, key: str) -> None:
 
 def test_missing_and_corrupt_partitions_name_path_and_way_out(store: FrameStore) -> None:
     """A missing table has no keys; a broken file is not a missing one."""
-    assert store.keys("daily_bars") == []
-    assert store.read_all("daily_bars").empty
-    assert not store.exists("daily_bars", "BTC")
-    with pytest.raises(MissingPartition, match=r"daily_bars/BTC\.parquet does not exist; run"):
-        store.read("daily_bars", "BTC")
-    path = store.write("daily_bars", "BTC", make_frame())
+    assert store.keys("bars") == []
+    assert store.read_all("bars").empty
+    assert not store.exists("bars", "BTC")
+    with pytest.raises(MissingPartition, match=r"bars/BTC\.parquet does not exist; run"):
+        store.read("bars", "BTC")
+    path = store.write("bars", "BTC", make_frame())
     content = store._files.cat_file(path)
     for broken in (b"", b"garbage", content[: len(content) // 2], content[:-9] + b"012345678"):
         store._files.pipe_file(path, broken)
-        with pytest.raises(CorruptPartition, match=r"daily_bars/BTC\.parquet .*delete it, then"):
-            store.read("daily_bars", "BTC")
+        with pytest.raises(CorruptPartition, match=r"bars/BTC\.parquet .*delete it, then"):
+            store.read("bars", "BTC")
 
 
 def test_a_prefix_names_the_partitions_that_are_read(store: FrameStore) -> None:
     """The prefix is of the key, not of the file name it is encoded in."""
     for key in ("BTC|uptrend|1", "BTC|uptrend|2", "BTC|downtrend|1", "XBTC|uptrend|1"):
-        store.write("promotions", key, make_frame(1))
+        store.write("t", key, make_frame(1))
     chosen = ["BTC|uptrend|1", "BTC|uptrend|2"]
-    assert store.keys("promotions", "BTC|uptrend|") == chosen
-    assert list(store.read_all("promotions", "key", prefix="BTC|uptrend|")["key"]) == chosen
-    assert store.read_all("promotions", prefix="ETH|").empty
+    assert store.keys("t", "BTC|uptrend|") == chosen
+    assert list(store.read_all("t", "key", prefix="BTC|uptrend|")["key"]) == chosen
+    assert store.read_all("t", prefix="ETH|").empty
 
 
 def test_read_all_joins_partitions(store: FrameStore) -> None:
@@ -87,7 +87,7 @@ def test_read_all_without_a_date_index(store: FrameStore) -> None:
 def test_what_is_damaged_is_named_and_the_rest_is_read(store: FrameStore) -> None:
     """Each with what mends it; a table that is no longer known says so too."""
     for key in ("2024-01-01", "2024-01-02"):
-        path = store.write("daily_predictions", key, make_frame(1))
+        path = store.write("daily_predictions", key, make_frame(1).assign(symbol="A", trend="up"))
     store._files.pipe_file(path, store._files.cat_file(path)[:-20])
     frame, faults = store.read_sound("daily_predictions", "day")
     assert list(frame["day"]) == ["2024-01-01"]
@@ -97,6 +97,42 @@ def test_what_is_damaged_is_named_and_the_rest_is_read(store: FrameStore) -> Non
     )
     with pytest.raises(CorruptPartition, match="2024-01-02"):
         store.read_all("daily_predictions")
+
+
+def edited(store: FrameStore, table: str, key: str, rows: pd.DataFrame) -> CorruptPartition | None:
+    """What is said of a file that a hand has written these rows into."""
+    store.write(table, key, rows)
+    return store.read_sound(table, keys=[key])[1].get(key)
+
+
+def test_rows_that_are_not_those_of_the_table_are_damage_too(store: FrameStore) -> None:
+    """A column is missing, of another type, or a key is there twice; more columns are none."""
+    members = pd.DataFrame({"symbol": ["A", "B"], "trend": "uptrend", "probability": 0.5})
+    assert edited(store, "daily_predictions", "2024-01-01", members.assign(mine="x")) is None
+    for rows, says in (
+        (members.drop(columns="trend"), "has no column trend; delete it, then run `crypto-pool p"),
+        (members.assign(probability="high"), "column probability is of type (large_)?string"),
+        (members.assign(signal="yes"), "column signal is of type"),
+        (members.assign(prediction_date="today"), "column prediction_date is of type"),
+        (pd.concat([members, members]), "has a symbol trend twice"),
+    ):
+        fault = edited(store, "daily_predictions", "2024-01-01", rows)
+        assert re.search(
+            rf"daily_predictions/2024-01-01.parquet is no file of .*{says}", f"{fault}"
+        )
+    bars = make_frame(3).assign(open=1.0, high=1.0, low=1.0, volume=1.0)
+    assert edited(store, "daily_bars", "A", bars) is None
+    assert "no column close" in f"{edited(store, 'daily_bars', 'A', bars.drop(columns='close'))}"
+    assert "has a date twice" in f"{edited(store, 'daily_bars', 'A', pd.concat([bars, bars]))}"
+    assert "SMA is of type" in f"{edited(store, 'feature_table', 'A', bars.assign(SMA='x'))}"
+
+
+def test_a_folder_in_the_place_of_a_file_stops_no_other(tmp_path: Path) -> None:
+    store = FrameStore(str(tmp_path))
+    store.write("t", "A", make_frame(1))
+    Path(store.path("t", "B")).mkdir()
+    frame, faults = store.read_sound("t")
+    assert (len(frame), list(faults)) == (1, ["B"])
 
 
 class GoneFileSystem(AbstractFileSystem):
@@ -137,43 +173,43 @@ def test_what_is_kept_of_a_table_equals_what_its_files_hold(tmp_path: Path) -> N
     store = FrameStore(str(tmp_path))
 
     def is_equal() -> bool:
-        kept, faults = store.read_kept("promotions")
-        read, damaged = store.read_sound("promotions")
+        kept, faults = store.read_kept("t")
+        read, damaged = store.read_sound("t")
         return kept.equals(read) and faults.keys() == damaged.keys()
 
     for key in ("BTC|uptrend|1", "ETH|uptrend|1", "BTC|uptrend|2"):
-        store.write("promotions", key, make_frame(2).reset_index())
+        store.write("t", key, make_frame(2).reset_index())
         assert is_equal()
-    store.write("promotions", "BTC|uptrend|1", make_frame(3).reset_index())
+    store.write("t", "BTC|uptrend|1", make_frame(3).reset_index())
     assert is_equal()
-    store.remove("promotions", "ETH|uptrend|1")
+    store.remove("t", "ETH|uptrend|1")
     assert is_equal()
-    kept = Path(store.path("derived", "promotions"))
+    kept = Path(store.path("derived", "t"))
     for left in (kept.read_bytes()[:-20], b""):
         kept.write_bytes(left)
         assert is_equal()
-    store.write("derived", "promotions", make_frame(1))
+    store.write("derived", "t", make_frame(1))
     assert is_equal()
-    damaged = Path(store.path("promotions", "BTC|uptrend|2"))
+    damaged = Path(store.path("t", "BTC|uptrend|2"))
     damaged.write_bytes(damaged.read_bytes()[:-20])
     assert is_equal()
-    assert len(store.read_kept("promotions")[0]) == 3
+    assert len(store.read_kept("t")[0]) == 3
 
 
 def test_marks_tell_a_file_from_all_it_was(store: FrameStore) -> None:
-    store.write("daily_bars", "BTC", make_frame(1))
-    store.write("daily_bars", "ETH", make_frame(1))
-    before = store.marks("daily_bars")
-    assert store.marks("daily_bars") == before
-    store.write("daily_bars", "BTC", make_frame(1))
-    after = store.marks("daily_bars")
+    store.write("bars", "BTC", make_frame(1))
+    store.write("bars", "ETH", make_frame(1))
+    before = store.marks("bars")
+    assert store.marks("bars") == before
+    store.write("bars", "BTC", make_frame(1))
+    after = store.marks("bars")
     assert after["ETH"] == before["ETH"]
     assert after["BTC"] != before["BTC"]
-    assert store.marks("daily_bars", "B").keys() == {"BTC"}
+    assert store.marks("bars", "B").keys() == {"BTC"}
     assert store.marks("none") == {}
 
 
 def test_a_file_without_a_column_that_is_asked_for_is_named(store: FrameStore) -> None:
-    path = store.write("daily_bars", "BTC", make_frame(1))
+    path = store.write("bars", "BTC", make_frame(1))
     with pytest.raises(CorruptPartition, match=re.escape(path)):
-        store.read("daily_bars", "BTC", ["close", "volume"])
+        store.read("bars", "BTC", ["close", "volume"])

@@ -74,7 +74,9 @@ def store(frames_root, tmp_path) -> FrameStore:
         outcomes = rows[["prediction_date", "symbol", "trend", "model_version"]]
         made.write("prediction_outcomes", day, outcomes.assign(outcome=1.0))
     made.write("daily_predictions", "2022-12-31", pd.DataFrame())
-    measured = pd.DataFrame([{"symbol": "all", "separate_windows": 6.0, "chance": 0.5}])
+    measured = pd.DataFrame(
+        [{"symbol": "all", "trend": "all", "separate_windows": 6.0, "chance": 0.5}]
+    )
     made.write("realised_performance", DAYS[0], measured)
     return made
 
@@ -91,7 +93,7 @@ def test_a_late_forecast_of_1_0_0_is_late_in_a_column_of_its_own(store, frames_r
     assert outcomes.groupby("trend")["late"].sum().to_dict() == {"uptrend": 3, "downtrend": 1}
     assert set(outcomes["status"]) == {"active"}
     measured = store.read("realised_performance", DAYS[0])
-    assert list(measured) == ["symbol", "effective_sample_size", "p_value"]
+    assert list(measured) == ["symbol", "trend", "effective_sample_size", "p_value"]
 
 
 def test_a_damaged_day_keeps_no_folder_closed(store, frames_root, tmp_path):

@@ -8,6 +8,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.data_checks import undrifted
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.drift import RECENT_ROWS
+from crypto_pool.domain.market import BAR_COLUMNS
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def store(tmp_path) -> FrameStore:
     features.iloc[-18:, 1] = -100.0
     made = FrameStore(str(tmp_path))
     made.write("feature_table", "BTC", features)
-    made.write("daily_bars", "BTC", pd.DataFrame({"close": 1.0}, index))
+    made.write("daily_bars", "BTC", pd.DataFrame(1.0, index, BAR_COLUMNS))
     return made
 
 
