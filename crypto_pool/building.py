@@ -27,7 +27,13 @@ from crypto_pool import CODE_LOCATION, errors
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.schema_version import open_data_folder
 from crypto_pool.adapters.sqlite_files import commit_without_waiting
-from crypto_pool.defs.batches import PartitionFailure, first_causes, recorded_failures
+from crypto_pool.defs.batches import (
+    UNEXPLAINED,
+    PartitionFailure,
+    first_causes,
+    reason_of,
+    recorded_failures,
+)
 from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, TRAINING, Stage, asset_keys
@@ -38,8 +44,6 @@ from crypto_pool.settings import Settings
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
 from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.pulling import pull_notes
-
-UNEXPLAINED = "the run failed; see its log in the Dagster UI"
 
 
 @dataclass
@@ -255,18 +259,7 @@ def errors_of(result: dg.ExecuteInProcessResult) -> list[str]:
     messages = []
     for event in result.all_events:
         if event.is_step_failure:
-            messages.append(f"{event.step_key}: {_reason_of(event.step_failure_data.error)}")
+            messages.append(f"{event.step_key}: {reason_of(event.step_failure_data.error)}")
         elif event.is_job_failure and not messages:
-            messages.append(_reason_of(event.job_failure_data.error))
+            messages.append(reason_of(event.job_failure_data.error))
     return messages or [UNEXPLAINED]
-
-
-def _reason_of(error: Any) -> str:
-    """The message of the pool's own error among the causes, or of the first cause."""
-    while error is not None and error.cause is not None and not _is_ours(error):
-        error = error.cause
-    return str(error.message.strip()) if error else UNEXPLAINED
-
-
-def _is_ours(error: Any) -> bool:
-    return error.cls_name is not None and hasattr(errors, error.cls_name)

@@ -4,9 +4,8 @@ Bars are pulled once; then the clock stands at each day's run. What is done is o
 runs, so that a life that was stopped goes on.
 """
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from time import monotonic
@@ -21,7 +20,7 @@ from crypto_pool.defs.stages import FEATURES, OUTCOMES, PANEL, PREDICTIONS, PUBL
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.staleness import members_due
 from crypto_pool.replay.plan import Life
-from crypto_pool.settings import Settings, load_settings
+from crypto_pool.settings import Settings, load_settings, overridden
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.pulling import has_bars
 
@@ -29,7 +28,6 @@ LIVE = "live"
 COINS_TAG = "crypto_pool/coins"
 GRID_DAYS_TOGETHER = 10
 TRAINED_AFTER = timedelta(minutes=20)  # when the bars of the daily run are there
-CLOCK = "CRYPTO_POOL_SIMULATED_NOW"
 
 
 def stretches(life: Life) -> Iterator[list[date]]:
@@ -135,17 +133,6 @@ class _Lived:
         return replace(work, tags={ASKED_BY_TAG: LIVE, COINS_TAG: coins})
 
 
-@contextmanager
-def _clock_at(moment: datetime) -> Iterator[None]:
+def _clock_at(moment: datetime) -> AbstractContextManager[None]:
     """Let the settings of this process stand at a moment, and not after the true time."""
-    before = os.environ.get(CLOCK)
-    os.environ[CLOCK] = min(moment, load_settings().now()).isoformat()
-    load_settings.cache_clear()
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[CLOCK]
-        else:
-            os.environ[CLOCK] = before
-        load_settings.cache_clear()
+    return overridden(simulated_now=min(moment, load_settings().now()).isoformat())

@@ -6,7 +6,8 @@ which wins. `DAGSTER_HOME`, which chooses the home, is Dagster's own name and ha
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -267,6 +268,22 @@ def load_settings() -> Settings:
     for name, fault in load_extensions(settings).items():
         _warn(f"The extension {name} is broken and left out: {fault}")
     return settings
+
+
+@contextmanager
+def overridden(**values: str) -> Iterator[None]:
+    """Let settings be others for a while, in this process and in those it starts meanwhile."""
+    given = {variable_name(name): value for name, value in values.items()}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    load_settings.cache_clear()
+    try:
+        yield
+    finally:
+        for name in given:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+        load_settings.cache_clear()
 
 
 @lru_cache

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from crypto_pool.building import UNEXPLAINED, errors_of
+from crypto_pool.building import errors_of
+from crypto_pool.defs.batches import UNEXPLAINED
 from crypto_pool.errors import ModelUnavailable
 
 

@@ -1,6 +1,5 @@
 """The local server that answers as Alpha Vantage does: `crypto-pool sandbox`."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,18 +71,12 @@ def running_sandbox(settings: "Settings") -> Iterator[str]:
     """
     from crypto_pool.domain.request_plans import UNLIMITED
     from crypto_pool.sandbox.server import SandboxMarketServer, serving
-    from crypto_pool.settings import load_settings
+    from crypto_pool.settings import overridden
 
     bars = settings.synthetic_market().bars
     market = SandboxMarketServer(bars, UNLIMITED, now=settings.now, window=None)
-    with serving(market) as address:
-        os.environ["CRYPTO_POOL_SANDBOX_URL"] = address
-        load_settings.cache_clear()
-        try:
-            yield address
-        finally:
-            del os.environ["CRYPTO_POOL_SANDBOX_URL"]
-            load_settings.cache_clear()
+    with serving(market) as address, overridden(sandbox_url=address):
+        yield address
 
 
 def _switched(text: str) -> "SwitchedFault":

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.defs.assets.publication import prediction_tables
-from crypto_pool.defs.batches import first_causes, recorded_failures
+from crypto_pool.defs.batches import first_causes, reason_of, recorded_failures
 from crypto_pool.defs.heartbeat import tell_failed, tell_published
 from crypto_pool.defs.jobs import publish_tables
 from crypto_pool.defs.requests import pending_days
@@ -58,13 +58,10 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
     """Tell a run's failures by partition or, where none are on record, by step."""
     settings, run = load_settings(), context.dagster_run
     causes = first_causes(recorded_failures(context.instance, run.run_id))
-    reasons = [str(failure) for failure in causes]
-    if not reasons:
-        for event in context.get_step_failure_events():
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            reasons.append(f"{event.step_key}: {error.message.strip() if error else 'failed'}")
+    reasons = [str(failure) for failure in causes] or [
+        f"{event.step_key}: {reason_of(event.step_failure_data.error)}"
+        for event in context.get_step_failure_events()
+    ]
     alerts = failed_run(
         run.run_id,
         run.job_name,

@@ -11,10 +11,12 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_pool import errors
 from crypto_pool.errors import MembersFailed
 
 OWNERS = ["team:pool"]
 FAILURE = "failure"
+UNEXPLAINED = "the run failed; see its log in the Dagster UI"
 NO_FORECAST = "MissingFeatures: no forecast"
 
 
@@ -151,6 +153,15 @@ def recorded_failures(
                 )
             )
     return failures
+
+
+def reason_of(error: Any) -> str:
+    """The message of the pool's own error among the causes of Dagster's, or of the first cause."""
+    while (
+        error is not None and error.cause is not None and not hasattr(errors, f"{error.cls_name}")
+    ):
+        error = error.cause
+    return str(error.message.strip()) if error else UNEXPLAINED
 
 
 def first_causes(failures: Sequence[PartitionFailure]) -> list[PartitionFailure]:
