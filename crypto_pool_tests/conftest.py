@@ -64,7 +64,7 @@ LONGEST = (
     "test_automation.py",
     "test_drills.py",
     "test_replay.py",
-    "test_daily_imports.py",
+    "test_imports.py",
     "test_lost_models.py",
     "test_daily_quota.py",
     "test_incremental_publication.py",

@@ -1,36 +1,14 @@
+"""The graph: its assets, their partitions and what people read of them."""
+
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.settings import load_settings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.forking import run_forked
-from crypto_pool_tests.pool_frames import pool_frames
-
-# Each costs a part of the second that the code location may take beyond Dagster's own import.
-HEAVY = (
-    *("keras", "jax", "shap", "xgboost", "lightgbm", "mlflow", "dagster_mlflow", "skops"),
-    *("sklearn", "scipy", "statsmodels", "matplotlib", "plotly", "pandera", "ccxt"),
-    *("fastapi", "uvicorn", "typer", "httpx", "aiohttp"),
-    *("dask", "distributed", "s3fs", "boto3", "psycopg2", "sqlalchemy", "duckdb", "rich"),
-)
-FOR_A_COMMAND = ("dagster", "pandas", "numpy", "pydantic", "sqlalchemy")
-STATUS = """
-import sys
-from crypto_pool.cli import app
-app(["--home", sys.argv[1], "status"], standalone_mode=False)
-"""
-
-
-def run_python(code: str, *arguments: str) -> str:
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_graph_has_the_assets_and_partitions_of_the_plan():
@@ -81,34 +59,6 @@ def test_batches_run_in_one_run():
             assert (
                 graph.get(key).backfill_policy.max_partitions_per_run is None
             )  # one run, whatever the size, key
-
-
-def test_code_location_imports_no_heavy_library():
-    loaded = run_python(
-        "import sys, crypto_pool.definitions;"
-        f"print([name for name in {HEAVY!r} if name in sys.modules])"
-    )
-    assert loaded.strip() == "[]"
-
-
-def test_commands_that_only_show_load_little(tmp_path):
-    shown = "print([name for name in {!r} if name in sys.modules])"
-    helped = run_python(f"import sys, crypto_pool.cli; {shown.format(FOR_A_COMMAND)}")
-    assert helped == "[]\n"
-    publish(tmp_path / "data", pool_frames())
-    status = run_python(STATUS + shown.format(("dagster", "pandas")), str(tmp_path))
-    assert "members have a champion" in status
-    assert status.endswith("[]\n")
-
-
-def test_domain_imports_no_outside_system():
-    loaded = run_python(
-        "import sys, pkgutil, importlib, crypto_pool.domain as d;"
-        "[importlib.import_module(f'crypto_pool.domain.{m.name}')"
-        " for m in pkgutil.iter_modules(d.__path__)];"
-        "print([n for n in ('dagster', 'mlflow', 'duckdb', 'requests') if n in sys.modules])"
-    )
-    assert loaded.strip() == "[]"
 
 
 def test_dagsters_own_command_checks_and_lists_the_definitions(new_pool):

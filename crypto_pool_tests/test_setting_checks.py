@@ -177,3 +177,32 @@ def test_variables_that_are_of_others_are_let_through(monkeypatch):
         monkeypatch.setenv(name, value)
     assert load_settings().symbols == DEFAULT_SYMBOLS
     assert "CRYPTO_POOL_SERVIN_PORT" in refused(monkeypatch, servin_port="8000")
+
+
+def test_workers_elsewhere_need_state_they_reach(monkeypatch):
+    remote = {"dask_scheduler": "tcp://10.0.0.5:8786", "parquet_root": "s3://bucket/parquet"}
+    said = refused(monkeypatch, **remote)
+    assert "CRYPTO_POOL_MLFLOW_BACKEND_URI" in said
+    assert "CRYPTO_POOL_PARQUET_ROOT" not in said
+    found = Settings(
+        **remote,
+        mlflow_backend_uri="postgresql://pool:secret@db.internal/mlflow",
+        mlflow_artifact_root="s3://bucket/artifacts",
+    )
+    assert found.tracking_uri == "postgresql+psycopg2://pool:secret@db.internal/mlflow"
+    assert found.artifact_root == "s3://bucket/artifacts"
+    assert "secret" not in repr(found)
+
+
+def test_workers_of_this_machine_share_its_state():
+    found = Settings(dask_scheduler="tcp://127.0.0.1:8786")
+    assert found.tracking_uri.startswith("sqlite:///")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dask_scheduler", "10.0.0.5"), ("mlflow_backend_uri", "mysql://pool@db.internal/mlflow")],
+)
+def test_an_address_of_another_kind_is_refused(monkeypatch, name, value):
+    said = refused(monkeypatch, **{name: value})
+    assert f"CRYPTO_POOL_{name.upper()}" in said

@@ -8,7 +8,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
+from crypto_pool.adapters.prediction_tables import (
+    LINK_NAME,
+    publish,
+    query,
+    remove_old_publications,
+)
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import QueryError
 from crypto_pool_tests.adapters.prediction_rows import make_prediction, make_predictions
@@ -161,3 +166,14 @@ def test_older_duckdb_reads_the_file(tmp_path: Path, release: str) -> None:
     path = {**os.environ, "PYTHONPATH": str(older)}
     read = subprocess.run(reader, capture_output=True, text=True, env=path)
     assert read.stdout.strip() == "[('BTC', 0.3)]", read.stderr
+
+
+def test_the_publication_the_link_points_at_stays_however_old(tmp_path):
+    first = publish(tmp_path, {}, keep=9)
+    for _ in range(3):
+        publish(tmp_path, {}, keep=9)
+    (tmp_path / LINK_NAME).unlink()
+    (tmp_path / LINK_NAME).symlink_to(first.name)
+    assert remove_old_publications(tmp_path, 1) == 2
+    assert len(list(tmp_path.glob("crypto_pool-*.duckdb"))) == 2
+    assert query(tmp_path, "SELECT count(*) AS rows FROM predictions")["rows"].tolist() == [0]

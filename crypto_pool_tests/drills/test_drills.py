@@ -13,8 +13,10 @@ from drills import (
     poisoned_models,
     power_cut,
     request_budget,
+    scale_out,
     strangers_backup,
 )
+from drills._engines import INSTALL_POSTGRES, postgres_programs
 
 COUNTED_AS_WRONG = ("publications_failed", "scribble_published", "unfinished_files")
 
@@ -103,3 +105,20 @@ def test_what_breaks_is_named_and_heals():
     assert figures["faults"] == 2
     told = {name: (f["failed"], f["named"], f["healed"]) for name, f in figures["by_fault"].items()}
     assert told == dict.fromkeys(told, (True, True, True)), figures["by_fault"]
+
+
+@pytest.mark.campaign
+def test_a_pool_on_a_cluster_survives_its_engines_and_equals_the_local_one():
+    if postgres_programs() is None:
+        pytest.skip(INSTALL_POSTGRES)
+    figures = scale_out.run("BTC", "quick", hurt=0)
+    assert figures["killed_worker_predictions"] >= 1
+    assert figures["killed_worker_predictions_lost"] == 0
+    assert figures["killed_worker_predictions_too_many"] == 0
+    assert figures["killed_worker_tables_differing"] == []
+    assert figures["copy_is_the_publication"]
+    assert figures["champions_loaded"] >= 1
+    assert figures["candidates_removed"] > 0
+    assert figures["candidates_removed_bytes"] > 0
+    assert figures["faults"] == figures["faults_named"] == 2, figures["by_fault"]
+    assert figures["faults_healed"]
