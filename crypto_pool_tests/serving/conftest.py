@@ -1,4 +1,4 @@
-"""A real server on loopback over a file published by the pool's own adapter."""
+"""A real server on loopback over a file published by the pool's own adapter, and its pages."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,16 +11,28 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from playwright.sync_api import Browser, Page
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.serving.app import create_app
 from crypto_pool.serving.connections import server_options
 from crypto_pool.settings import Settings
+from crypto_pool_tests.browser import browser
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.pool_frames import pool_frames
 
+__all__ = ["browser"]
 ASKED = "/prediction?symbol=BTC&trend_type=uptrend"
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "phone": {
+        "color_scheme": "light",
+        "viewport": {"width": 375, "height": 740},
+        "has_touch": True,
+    },
+}
 
 
 class Server(uvicorn.Server):
@@ -95,3 +107,23 @@ def pool(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory)
     data = tmp_path_factory.mktemp("data")
     publish(data, pool_frames())
     return serve(data)
+
+
+@pytest.fixture(params=LOOKS)
+def page(request: pytest.FixtureRequest, browser: Browser, pool: Served) -> Iterator[Page]:
+    """A page in one of the looks; a script error or a refused resource fails the test."""
+    context = browser.new_context(base_url=pool.url, **LOOKS[request.param])
+    opened = context.new_page()
+    faults: list[str] = []
+    opened.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    yield opened
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def desk(browser: Browser, pool: Served) -> Iterator[Page]:
+    context = browser.new_context(base_url=pool.url, **LOOKS["light"])
+    yield context.new_page()
+    context.close()

@@ -16,8 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.serving.app import create_app
 from crypto_pool.settings import Settings
-from crypto_pool_tests.serving.conftest import Server
-from crypto_pool_tests.serving.test_pages import LOOKS
+from crypto_pool_tests.serving.conftest import LOOKS, Server
 from drills.foreign_pages import NAMES
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"

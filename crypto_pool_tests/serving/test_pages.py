@@ -1,7 +1,6 @@
 """The pages, opened in a browser and looked at as a person would."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -11,40 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 from crypto_pool.adapters.alerts import Alert, Alerts
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.domain.recipe import LEVELS
-from crypto_pool_tests.browser import browser, serious_faults
+from crypto_pool_tests.browser import serious_faults
 from crypto_pool_tests.pool_frames import LAST, pool_frames
-from crypto_pool_tests.serving.conftest import NOW, Served
-
-__all__ = ["browser"]
-LOOKS = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
-    "phone": {
-        "color_scheme": "light",
-        "viewport": {"width": 375, "height": 740},
-        "has_touch": True,
-    },
-}
-
-
-@pytest.fixture(params=LOOKS)
-def page(request: pytest.FixtureRequest, browser: Browser, pool: Served) -> Iterator[Page]:
-    """A page in one of the looks; a script error or a refused resource fails the test."""
-    context = browser.new_context(base_url=pool.url, **LOOKS[request.param])
-    opened = context.new_page()
-    faults: list[str] = []
-    opened.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    yield opened
-    context.close()
-    assert faults == []
-
-
-@pytest.fixture
-def desk(browser: Browser, pool: Served) -> Iterator[Page]:
-    context = browser.new_context(base_url=pool.url, **LOOKS["light"])
-    yield context.new_page()
-    context.close()
+from crypto_pool_tests.serving.conftest import LOOKS, NOW, Served
 
 
 def first_column(page: Page) -> list[str]:
@@ -99,49 +67,6 @@ def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
     expect(page.get_by_text("No decision is on record yet.")).to_be_visible()
     assert fits(page)
     assert serious_faults(page) == []
-
-
-def told(page: Page) -> list[str]:
-    """What the legend of the price chart says: the day, and the close of it."""
-    values = page.locator("#price-chart .u-legend").first.locator(".u-value")
-    return [values.nth(number).inner_text() for number in (0, 1)]
-
-
-def below_a_finger(page: Page) -> list[str]:
-    """What is told of the chart's left end, once it is touched."""
-    plot = page.locator("#price-chart .u-over").first
-    plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
-    assert box is not None
-    assert box["width"] > 250
-    page.touchscreen.tap(box["x"] + 5, box["y"] + 40)
-    return told(page)
-
-
-def test_a_chart_shows_its_newest_days_and_the_value_below_a_finger(
-    browser: Browser, pool: Served
-) -> None:
-    context = browser.new_context(base_url=pool.url, **LOOKS["phone"])
-    page = context.new_page()
-    page.goto("/members/BTC_uptrend.html")
-    newest = told(page)
-    assert newest[0] == "2026-11-23"
-    expect(page.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
-    first, close = below_a_finger(page)
-    assert "2026-11-03" <= first <= "2026-11-06"
-    assert close != newest[1]
-    page.get_by_role("button", name="all").tap()
-    assert below_a_finger(page)[0] < "2026-06-01"
-    context.close()
-
-
-def test_charts_follow_the_colours_of_the_page(desk: Page) -> None:
-    desk.goto("/")
-    marker = desk.locator("#account-chart .u-marker").nth(1)
-    assert "rgb(31, 95, 191)" in (marker.get_attribute("style") or "")
-    desk.emulate_media(color_scheme="dark")
-    expect(marker).to_have_attribute("style", re.compile("rgb.127, 176, 255"))
-    assert serious_faults(desk) == []
 
 
 def test_the_pages_say_all_without_scripts(browser: Browser, pool: Served) -> None:

@@ -1,0 +1,51 @@
+"""The charts of the pages: their newest days, what lies below a finger, and their colours."""
+
+import re
+
+from playwright.sync_api import Browser, Page, expect
+
+from crypto_pool_tests.browser import serious_faults
+from crypto_pool_tests.serving.conftest import LOOKS, Served
+
+
+def told(page: Page) -> list[str]:
+    """What the legend of the price chart says: the day, and the close of it."""
+    values = page.locator("#price-chart .u-legend").first.locator(".u-value")
+    return [values.nth(number).inner_text() for number in (0, 1)]
+
+
+def below_a_finger(page: Page) -> list[str]:
+    """What is told of the chart's left end, once it is touched."""
+    plot = page.locator("#price-chart .u-over").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    assert box["width"] > 250
+    page.touchscreen.tap(box["x"] + 5, box["y"] + 40)
+    return told(page)
+
+
+def test_a_chart_shows_its_newest_days_and_the_value_below_a_finger(
+    browser: Browser, pool: Served
+) -> None:
+    context = browser.new_context(base_url=pool.url, **LOOKS["phone"])
+    page = context.new_page()
+    page.goto("/members/BTC_uptrend.html")
+    newest = told(page)
+    assert newest[0] == "2026-11-23"
+    expect(page.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
+    first, close = below_a_finger(page)
+    assert "2026-11-03" <= first <= "2026-11-06"
+    assert close != newest[1]
+    page.get_by_role("button", name="all").tap()
+    assert below_a_finger(page)[0] < "2026-06-01"
+    context.close()
+
+
+def test_charts_follow_the_colours_of_the_page(desk: Page) -> None:
+    desk.goto("/")
+    marker = desk.locator("#account-chart .u-marker").nth(1)
+    assert "rgb(31, 95, 191)" in (marker.get_attribute("style") or "")
+    desk.emulate_media(color_scheme="dark")
+    expect(marker).to_have_attribute("style", re.compile("rgb.127, 176, 255"))
+    assert serious_faults(desk) == []
