@@ -5,11 +5,12 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
 from dagster import resource
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
@@ -55,9 +56,6 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     train_anew: bool = Field(
         False, description="Train anew what a stored run of the same data and settings would do."
     )
-    _provider: MarketDataProvider | None = PrivateAttr(default=None)
-    _store: FrameStore | None = PrivateAttr(default=None)
-    _registry: ModelRegistry | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Write Dagster's events, some ten a member, without waiting for the disk at each."""
@@ -109,38 +107,31 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             self.as_of, self.now(), at_most,
         )  # fmt: skip
 
-    @property
+    @cached_property
     def provider(self) -> MarketDataProvider:
         """The source of bars the settings name."""
-        if self._provider is None:
-            self._provider = build_provider(self.settings)
-        return self._provider
+        return build_provider(self.settings)
 
     @property
     def puller(self) -> Puller:
         """What pulls coins into the store."""
         return Puller(self.store, self.provider, self.settings.last_closed(), self.now())
 
-    @property
+    @cached_property
     def store(self) -> FrameStore:
         """The Parquet store, once it is sure that it belongs to this provider."""
-        if self._store is None:
-            open_data_folder(self.settings.state_dir, self.settings.frames_root)
-            store = FrameStore(self.settings.frames_root)
-            FrameStore(str(self.settings.state_dir)).claim(self.provider.source)
-            store.claim(self.provider.source)
-            self._store = store
-        return self._store
+        open_data_folder(self.settings.state_dir, self.settings.frames_root)
+        store = FrameStore(self.settings.frames_root)
+        FrameStore(str(self.settings.state_dir)).claim(self.provider.source)
+        store.claim(self.provider.source)
+        return store
 
-    @property
+    @cached_property
     def registry(self) -> ModelRegistry:
         """MLflow, with its schema in place."""
-        if self._registry is None:
-            settings = self.settings
-            self._registry = ModelRegistry(
-                settings.tracking_uri, settings.artifact_root, settings.page_url
-            ).prepare()
-        return self._registry
+        settings = self.settings
+        registry = ModelRegistry(settings.tracking_uri, settings.artifact_root, settings.page_url)
+        return registry.prepare()
 
     @property
     def workers(self) -> WorkerPool:

@@ -29,6 +29,10 @@ from crypto_pool.serving.schemas import (
 
 EVERYBODY = "all"  # symbol and trend of the pool's own track record
 FRESH_DAYS = 1  # the day's job has until the next bar closes
+STALE = (
+    "the last forecast is from the bar of {}, {} days before the last closed day {}; run "
+    "`crypto-pool build` or look at the schedule in Dagster"
+)
 
 
 @dataclass(frozen=True)
@@ -67,27 +71,38 @@ def pool_state(
     synthetic = any(known_marks) if known_marks else synthetic_source
     keys = {(symbol, str(trend)) for symbol in symbols for trend in Trend}
     keys |= set(predictions) | set(champions) | set(decisions)
-    members = [
-        _member_state(
-            Member(symbol, Trend(trend)),
-            *(table.get((symbol, trend)) for table in tables),
-            panel=panel.get(symbol, {}),
-            last_closed=last_closed,
-            rules=rules,
+    members = []
+    for key in sorted(keys, key=lambda key: (key[0], key[1] != Trend.UPTREND)):
+        forecast, champion, record, decision, training = (table.get(key, {}) for table in tables)
+        member, moves = Member(key[0], Trend(key[1])), panel.get(key[0], {})
+        members.append(
+            MemberState(
+                member=member.name,
+                symbol=member.symbol,
+                trend_type=member.trend,
+                champion=_model(champion, forecast) if champion else None,
+                forecast=_prediction(forecast, champion, moves, last_closed) if forecast else None,
+                record=live_record(record),
+                last_decision=ledger_entry(decision) if decision else None,
+                drift=_drift(forecast),
+                next_retrain=rules.next_training(
+                    _first("trained_as_of", training) or _first("as_of", champion),
+                    last_closed,
+                    unserved=not champion or bool(_first("is_quarantined", training)),
+                ),
+            )
         )
-        for symbol, trend in sorted(keys, key=lambda key: (key[0], key[1] != Trend.UPTREND))
-    ]
     return PoolState(
         publication=rows.publication,
         published_at_utc=rows.published_at_utc,
         last_closed=last_closed,
         synthetic=synthetic,
-        record=live_record(records.get((EVERYBODY, EVERYBODY))),
+        record=live_record(records.get((EVERYBODY, EVERYBODY), {})),
         members=members,
     )
 
 
-def live_record(row: Row | None) -> LiveRecord:
+def live_record(row: Row) -> LiveRecord:
     """Build what came of a member's forecasts, or of the pool's; without a review nothing did."""
     none = {"rows": 0, "days": 0, "signals": 0, "effective_sample_size": 0.0}
     return LiveRecord(**_pick(LiveRecord, row or none))
@@ -111,38 +126,6 @@ def ledger_entry(row: Row) -> LedgerEntry:
     """Build one decision of the ledger."""
     read = {name: _json(row.get(name)) for name in ("champion_metrics", "challenger_metrics")}
     return LedgerEntry(**_pick(LedgerEntry, {**row, **read}))
-
-
-def _member_state(
-    member: Member,
-    prediction: Row | None,
-    champion: Row | None,
-    record: Row | None,
-    decision: Row | None,
-    training: Row | None,
-    *,
-    panel: Row,
-    last_closed: date,
-    rules: RetrainRules,
-) -> MemberState:
-    model = _model(champion, prediction or {}) if champion else None
-    return MemberState(
-        member=member.name,
-        symbol=member.symbol,
-        trend_type=member.trend,
-        champion=model,
-        forecast=_prediction(prediction, champion or {}, panel, last_closed)
-        if prediction
-        else None,
-        record=live_record(record),
-        last_decision=ledger_entry(decision) if decision else None,
-        drift=_drift(prediction) if prediction else None,
-        next_retrain=rules.next_training(
-            _first("trained_as_of", training) or _first("as_of", champion),
-            last_closed,
-            unserved=champion is None or bool(_first("is_quarantined", training)),
-        ),
-    )
 
 
 def _drift(row: Row) -> str | None:
@@ -191,22 +174,15 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Predi
         },
         "age_days": age,
         "stale": age > FRESH_DAYS,
-        "stale_reason": _stale_reason(row["prediction_date"], last_closed, age),
+        "stale_reason": STALE.format(row["prediction_date"], age, last_closed)
+        if age > FRESH_DAYS
+        else None,
         "expected_move": expected_move(panel)
         if panel.get("bar_date") == row["prediction_date"]
         else None,
         "top_contributions": contributions and [Contribution(**item) for item in contributions],
     }
     return Prediction(**_pick(Prediction, {**row, **derived}))
-
-
-def _stale_reason(made_from: date, last_closed: date, age: int) -> str | None:
-    if age <= FRESH_DAYS:
-        return None
-    return (
-        f"the last forecast is from the bar of {made_from}, {age} days before the last closed "
-        f"day {last_closed}; run `crypto-pool build` or look at the schedule in Dagster"
-    )
 
 
 def _skill_of(row: Row) -> float | None:
@@ -222,8 +198,8 @@ def _pick(schema: type[Any], row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _clean(row.get(STORED_AS.get(name, name))) for name in schema.model_fields}
 
 
-def _first(name: str, *rows: Row | None) -> Any:
-    values = (_clean(row.get(name)) for row in rows if row)
+def _first(name: str, *rows: Row) -> Any:
+    values = (_clean(row.get(name)) for row in rows)
     return next((value for value in values if value is not None), None)
 
 

@@ -65,10 +65,9 @@ def run(check, asset, after):
 def test_a_day_with_two_rows_of_a_member_is_not_published(store, rows, passes):
     store.write("daily_predictions", DAY, pd.DataFrame(rows))
     result, went_on = run(sound_forecasts, daily_predictions, prediction_tables)
-    (found,) = result.get_asset_check_evaluations()
-    assert (found.passed, went_on, result.success) == (passes, passes, passes)
-    if not passes:
-        assert found.metadata[f"BTC_uptrend {DAY}"].value == "2 rows"
+    found = [one.passed for one in result.get_asset_check_evaluations()]
+    # A file that holds a member twice is damage, which ends the check that reads it.
+    assert (found, went_on, result.success) == ([True] if passes else [], passes, passes)
 
 
 @pytest.mark.parametrize(("probability", "passes"), [(0.4, True), (0.9, False)])
