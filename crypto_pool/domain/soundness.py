@@ -1,6 +1,10 @@
-"""What a day's forecasts and outcomes must satisfy before anything is concluded from them."""
+"""What a day's forecasts and outcomes must satisfy before anything is concluded from them.
 
-from collections.abc import Mapping
+A member has one row in each: the store refuses a file that holds one twice.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -9,41 +13,30 @@ _SAME = ("probability", "model_version")
 
 
 def forecast_faults(forecasts: pd.DataFrame) -> dict[str, str]:
-    """Name each member whose row is there twice, or states no probability."""
-    faults: dict[str, str] = {}
-    for name, rows in _by_member(forecasts).items():
-        if len(rows) > 1:
-            faults[name] = f"{len(rows)} rows"
-        for column in PROBABILITIES:
-            values = rows[column].astype(float)
-            if not values.between(0, 1).all():
-                faults[name] = f"{column} {values.iloc[0]}"
-    return faults
+    """Name each member whose row states no probability."""
+    return {
+        name: f"{column} {row[column]}"
+        for name, row in _by_member(forecasts)
+        for column in PROBABILITIES
+        if row[column] is None or not 0 <= row[column] <= 1
+    }
 
 
 def outcome_faults(outcomes: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, str]:
-    """Name each member whose outcome is there twice, is none, or is of another forecast."""
-    by_member = _by_member(forecasts)
-    faults: dict[str, str] = {}
-    for name, rows in _by_member(outcomes).items():
-        if len(rows) > 1:
-            faults[name] = f"{len(rows)} rows"
-        elif name not in by_member:
-            faults[name] = "no forecast"
-        elif not rows["outcome"].isin((0.0, 1.0)).all():
-            faults[name] = f"outcome {rows['outcome'].iloc[0]}"
-        else:
-            forecast, outcome = by_member[name].iloc[0], rows.iloc[0]
-            other = [column for column in _SAME if str(outcome[column]) != str(forecast[column])]
-            if other:
-                faults[name] = f"another {other[0]} than its forecast"
-    return faults
+    """Name each member whose outcome is none, or is of another forecast."""
+    made = dict(_by_member(forecasts))
+    found = {name: _outcome_fault(row, made.get(name)) for name, row in _by_member(outcomes)}
+    return {name: fault for name, fault in found.items() if fault}
 
 
-def _by_member(frame: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    if frame.empty:
-        return {}
-    return {
-        f"{symbol}_{trend}": rows
-        for (symbol, trend), rows in frame.groupby(["symbol", "trend"], sort=False)
-    }
+def _outcome_fault(scored: Mapping[Any, Any], forecast: Mapping[Any, Any] | None) -> str:
+    if forecast is None:
+        return "no forecast"
+    if scored["outcome"] not in (0.0, 1.0):
+        return f"outcome {scored['outcome']}"
+    other = [column for column in _SAME if str(scored[column]) != str(forecast[column])]
+    return f"another {other[0]} than its forecast" if other else ""
+
+
+def _by_member(frame: pd.DataFrame) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    return ((f"{row['symbol']}_{row['trend']}", row) for row in frame.to_dict("records"))

@@ -32,13 +32,7 @@ def test_sound_rows_have_no_faults():
     assert outcome_faults(pd.DataFrame(), forecasts(*both)) == {}
 
 
-def test_two_rows_of_a_member_are_named():
-    assert forecast_faults(forecasts("BTC_uptrend", "ETH_uptrend", "BTC_uptrend")) == {
-        "BTC_uptrend": "2 rows"
-    }
-
-
-@pytest.mark.parametrize("value", [float("nan"), -0.1, 1.1])
+@pytest.mark.parametrize("value", [float("nan"), None, -0.1, 1.1])
 @pytest.mark.parametrize("column", ["probability", "reference_probability"])
 def test_what_is_no_probability_is_named(column, value):
     found = forecast_faults(forecasts("BTC_uptrend", **{column: value}))
@@ -48,7 +42,6 @@ def test_what_is_no_probability_is_named(column, value):
 @pytest.mark.parametrize(
     ("scored", "fault"),
     [
-        (outcomes("BTC_uptrend", "BTC_uptrend"), "2 rows"),
         (outcomes("BTC_uptrend", outcome=0.5), "outcome 0.5"),
         (outcomes("BTC_uptrend", probability=0.6), "another probability than its forecast"),
         (outcomes("BTC_uptrend", model_version="1"), "another model_version than its forecast"),
