@@ -6,6 +6,7 @@ import typer
 
 from crypto_pool.commands.options import JsonOption, read_date
 from crypto_pool.commands.printing import show
+from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.frame_store import FrameStore
@@ -98,8 +99,12 @@ def retire(
 
 def _open(symbol: str) -> "tuple[Settings, FrameStore, str]":
     from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.domain.odds import why_no_odds
     from crypto_pool.domain.symbols import parse_symbol
     from crypto_pool.settings import load_settings
 
-    settings = load_settings()
-    return settings, FrameStore(settings.frames_root), parse_symbol(symbol)
+    settings, coin = load_settings(), parse_symbol(symbol)
+    store = FrameStore(settings.frames_root)
+    if coin not in settings.symbols and not store.exists("daily_bars", coin):
+        raise InvalidSetting(why_no_odds(coin, settings.symbols))
+    return settings, store, coin

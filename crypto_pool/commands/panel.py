@@ -47,6 +47,8 @@ def panel(
     require_writable("--output", output)
     settings = chosen_settings(symbols, provider)
     first, last = read_date("--from", start), read_date("--to", end)
+    if last <= first:
+        raise InvalidSetting(f"--to {last} is no day after --from {first}; give a later one.")
     target, source = settings.recipe.target, build_provider(settings)
     through = min(last + timedelta(days=target.horizon), settings.last_closed())
     bars = {}

@@ -83,8 +83,9 @@ def test_a_remote_artifact_is_fetched_and_checked(
 def test_what_is_not_there_is_unavailable(
     registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelUnavailable, match="BTC_uptrend_model has no version 9"):
-        registry.versions.load(MEMBER, "9")
+    for gone in ("9", "one", "1.0", "9" * 20):
+        with pytest.raises(ModelUnavailable, match=f"BTC_uptrend_model has no version {gone}"):
+            registry.versions.load(MEMBER, gone)
     version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
     (tmp_path / "artifacts").rename(tmp_path / "moved")
     with pytest.raises(ModelUnavailable, match="No model folder"):

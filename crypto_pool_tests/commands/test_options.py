@@ -106,6 +106,19 @@ def test_a_day_before_the_first_of_forecasts_is_refused_before_anything_runs(com
     assert "CRYPTO_POOL_FIRST_PREDICTION_DATE" in said
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("accept-break", "NOPE", "2024-01-01"), ("restart-history", "NOPE"), ("retire", "NOPE")],
+)
+def test_a_coin_that_the_pool_never_had_is_told_so(command, refused):
+    assert "NOPE is no coin of this pool, whose coins are AAVE" in refused(*command)
+
+
+def test_days_that_end_before_they_begin_are_refused(refused):
+    said = refused("panel", "--from", "2024-01-02", "--to", "2024-01-01")
+    assert said == "--to 2024-01-01 is no day after --from 2024-01-02; give a later one."
+
+
 def test_a_folder_of_bars_that_is_not_there_is_refused_before_anything_runs(
     refused, tmp_path, monkeypatch
 ):

@@ -142,7 +142,8 @@ class Versions:
         try:
             stored = self.store.client.get_model_version(name, str(version))
         except MlflowException as fault:
-            if not is_missing(fault):
+            is_number = str(version).isdecimal() and len(str(version)) < 19  # that SQLite holds
+            if is_number and not is_missing(fault):
                 raise
             known = sorted(int(other.version) for other in self._all(f"name='{name}'"))
             there = f"there are {', '.join(map(str, known))}" if known else "there is none"
