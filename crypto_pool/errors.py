@@ -28,7 +28,7 @@ CryptoPoolError
 ├── ModelUnavailable      a registered model cannot be found or read
 ├── MissingFeatures       no feature row for the asked bar date
 ├── QueryError            the DuckDB file refused the SQL
-│   └── NothingPublished      there is no DuckDB file yet
+│   └── NothingPublished      there is no DuckDB file that can be read
 ├── WorkersUnavailable    a Dask cluster cannot be trained on
 ├── StoreUnavailable      an object store does not answer, or takes no files
 └── MembersFailed         a batch ended, but not for every member
@@ -181,7 +181,7 @@ class QueryError(CryptoPoolError):
 
 
 class NothingPublished(QueryError, exit_code=ExitCode.STORAGE):
-    """There is no DuckDB file yet."""
+    """There is no DuckDB file, or none that can be read."""
 
 
 class WorkersUnavailable(CryptoPoolError):

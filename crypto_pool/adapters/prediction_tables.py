@@ -145,6 +145,11 @@ def _ask(data_dir: Path, sql: str, fetch: "Callable[[duckdb.DuckDBPyRelation], T
             # Some statements answer nothing; an empty answer is false too.
             return fetch(connection.sql("SELECT 'done' AS answer") if answer is None else answer)
     except duckdb.Error as fault:
+        # What has no class of its own is a checksum that is not that of its block.
+        if type(fault) in (duckdb.Error, duckdb.IOException, duckdb.FatalException):
+            raise NothingPublished(
+                f"{link} cannot be read: {fault}; run `crypto-pool build`, which publishes anew"
+            ) from fault
         raise QueryError(
             f"{LINK_NAME} refused the query: {fault}; the file is for reading only: `SHOW TABLES` "
             "lists its tables, `DESCRIBE table` a table's columns"

@@ -212,11 +212,9 @@ def _dagster(settings: "Settings") -> str:
 
 
 def _duckdb(settings: "Settings") -> str:
-    from crypto_pool.adapters.prediction_tables import query_arrow
-    from crypto_pool.errors import NothingPublished
+    from crypto_pool.adapters.prediction_tables import LINK_NAME, query_arrow
 
-    try:
-        rows = query_arrow(settings.state_dir, "SELECT count(*) AS n FROM predictions").to_pylist()
-    except NothingPublished:
+    if not (settings.state_dir / LINK_NAME).exists():
         return "nothing published yet; the first build does it"
+    rows = query_arrow(settings.state_dir, "SELECT count(*) AS n FROM predictions").to_pylist()
     return f"{rows[0]['n']} predictions published"

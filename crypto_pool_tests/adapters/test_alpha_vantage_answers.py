@@ -132,6 +132,12 @@ def test_a_body_that_is_no_json_object_is_malformed(raw: bytes) -> None:
         parse_bars(raw, "BTC")
 
 
+def test_an_answer_about_another_coin_is_none() -> None:
+    raw = body("digital_currency_daily_new_format").replace(b'"BTC"', b'"ETH"')
+    with pytest.raises(MalformedAnswer, match="BTC DIGITAL_CURRENCY_DAILY: the answer is about ET"):
+        parse_bars(raw, "BTC")
+
+
 @pytest.mark.parametrize("market", ["CNY", "USD"])
 def test_prices_in_two_currencies_are_read_in_dollars(market: str) -> None:
     row = {"5. volume": "7", "6. market cap (USD)": "9"}

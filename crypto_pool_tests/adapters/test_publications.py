@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from crypto_pool.adapters.prediction_tables import (
@@ -15,7 +16,7 @@ from crypto_pool.adapters.prediction_tables import (
     remove_old_publications,
 )
 from crypto_pool.adapters.unfinished_files import name_unfinished
-from crypto_pool.errors import QueryError
+from crypto_pool.errors import ExitCode, NothingPublished, QueryError
 from crypto_pool_tests.adapters.prediction_rows import make_prediction, make_predictions
 
 DEAD_PROCESS = 2**22 + 1  # above the largest process id Linux gives
@@ -129,10 +130,22 @@ def test_faulty_query_gives_the_message_of_the_database(tmp_path: Path) -> None:
         query(tmp_path, "SELECT * FROM forecasts")
     with pytest.raises(QueryError, match="syntax error"):
         query(tmp_path, "SELEC 1")
-    for path in tmp_path.glob("crypto_pool-*.duckdb"):
-        path.write_bytes(b"garbage" * 1000)
-    with pytest.raises(QueryError, match="refused the query"):
-        query(tmp_path, "SELECT 1")
+
+
+def test_a_damaged_file_is_stored_data_that_cannot_be_read_and_no_wrong_query(
+    tmp_path: Path,
+) -> None:
+    rows = pd.DataFrame({"symbol": "BTC", "date": pd.date_range("2020-01-01", periods=9_999)})
+    whole = publish(tmp_path, {"daily_bars": rows.assign(close=rows.index * 0.1)}).read_bytes()
+    middle = len(whole) // 2
+    torn = whole[:middle] + bytes(2**18) + whole[middle + 2**18 :]
+    for damaged in (b"", b"garbage" * 1000, whole[: len(whole) // 2], torn):
+        (tmp_path / "crypto_pool.duckdb").resolve().write_bytes(damaged)
+        with pytest.raises(
+            NothingPublished, match=r"cannot be read: .*`crypto-pool build`"
+        ) as said:
+            query(tmp_path, "SELECT sum(close), max(date) FROM daily_bars")
+        assert said.value.exit_code == ExitCode.STORAGE
 
 
 READER = """

@@ -117,6 +117,12 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
             f"{what}: JSON of type {type(answer).__name__} instead of an object; "
             "run again, the stored data is untouched"
         )
+    meta = answer.get("Meta Data")
+    coin = meta.get("2. Digital Currency Code", symbol) if isinstance(meta, dict) else symbol
+    if str(coin).upper() != symbol:
+        raise MalformedAnswer(
+            f"{what}: the answer is about {coin}; run again later, the stored data is untouched"
+        )
     rows = answer.get(key)
     notice = " ".join(text for text in answer.values() if isinstance(text, str))
     if not rows and notice:
