@@ -1,3 +1,5 @@
+"""Settings: their defaults, where they are read from, and what is said of a wrong one."""
+
 import json
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""A copy of each publication, in a store that may not take it."""
+
 import pytest
 
 from crypto_pool.adapters.publication_copy import copy_publication

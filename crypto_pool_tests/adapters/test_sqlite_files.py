@@ -1,3 +1,5 @@
+"""SQLite files that several processes use: what is on the disk, and when."""
+
 import shutil
 import sqlite3
 import subprocess

@@ -1,3 +1,5 @@
+"""A batch of partitions tells once who failed, and is no success before all are made."""
+
 import asyncio
 import os
 from contextlib import closing

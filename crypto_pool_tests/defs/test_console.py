@@ -1,3 +1,5 @@
+"""What a build prints: one bar on a terminal, a line for each message elsewhere."""
+
 import io
 import logging
 

@@ -1,3 +1,5 @@
+"""Out-of-fold scores, and the probabilities that are calibrated on them."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""How far a candidate is believed beside the reference, by the rows that say so."""
+
 import json
 from dataclasses import replace
 

@@ -1,3 +1,5 @@
+"""The zoo: ten candidates, each with its seed, its class weights and graded probabilities."""
+
 from dataclasses import replace
 
 import numpy as np

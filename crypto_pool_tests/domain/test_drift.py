@@ -1,3 +1,5 @@
+"""How far a row lies outside what a version was trained on."""
+
 from datetime import date
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The 19 features: their names, order and formulas, and the rows that have none."""
+
 import numpy as np
 import pandas as pd
 import pytest

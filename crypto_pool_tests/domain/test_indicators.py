@@ -1,3 +1,5 @@
+"""The indicators, each by its definition, and as the provider rounds them."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""Labels and the random-walk reference, worked by hand; what is not known yet is unknown."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Estimators without scikit-learn's overhead give what scikit-learn's give."""
+
 import warnings
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Members, and bars at the door: sound ones pass unchanged, others are refused by name."""
+
 import re
 import unicodedata
 from datetime import date

@@ -1,3 +1,5 @@
+"""The network is trained to the weights that Keras gives, and answers as Keras does."""
+
 import keras
 import numpy as np
 import pandas as pd

@@ -1,3 +1,5 @@
+"""What a version promises: each metric in an interval that covers what is true."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""Purged walk-forward folds: no label of training reaches the rows it is judged on."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The metrics of a candidate by hand, the gates it must pass, and who is chosen."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""Why a member is stale, and who is trained first within the daily budget."""
+
 from dataclasses import replace
 from datetime import date, timedelta
 

@@ -1,3 +1,5 @@
+"""Which decision threshold is chosen among those that keep both recalls."""
+
 import numpy as np
 import pytest
 

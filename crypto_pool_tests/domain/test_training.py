@@ -1,3 +1,5 @@
+"""The labelled rows of a training, without look-ahead, and the hash of what a fit can see."""
+
 from dataclasses import replace
 
 import numpy as np

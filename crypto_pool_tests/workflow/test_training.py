@@ -1,3 +1,5 @@
+"""A member's training: what its runs hold, and which candidates are used again."""
+
 import json
 from dataclasses import replace
 from datetime import date
