@@ -4,16 +4,15 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.setting_checks import variable_name
 from crypto_pool.setting_groups import HIDDEN
 from crypto_pool.settings import Settings
 from crypto_pool.settings_reference import grouped_settings
+from crypto_pool_tests.conftest import ROOT
 from docs.reference import settings_page
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
 
 

@@ -1,11 +1,10 @@
 """The page of the tables is the tables."""
 
-from pathlib import Path
-
 from crypto_pool.domain.tables import TABLES
+from crypto_pool_tests.conftest import ROOT
 from docs.reference import tables_page
 
-PAGE = Path(__file__).parents[1] / "docs" / "tables.md"
+PAGE = ROOT / "docs" / "tables.md"
 
 
 def test_the_page_is_up_to_date():
