@@ -230,7 +230,7 @@ def _show_forecasts(settings: "Settings", day: "Day", as_json: bool) -> list[dic
 
     rows = records(query_arrow(settings.state_dir, FORECASTS.format(day=day)))
     if not rows:
-        messages(as_json).print(_why_none(settings, day), soft_wrap=True)
+        messages(as_json).print(f"No forecast for {day} is stored.")
     elif not as_json:
         print_rows(
             [
@@ -239,19 +239,6 @@ def _show_forecasts(settings: "Settings", day: "Day", as_json: bool) -> list[dic
             ]
         )
     return rows
-
-
-def _why_none(settings: "Settings", day: "Day") -> str:
-    """Say that a day has no forecasts, and whether anybody could have made one."""
-    from crypto_pool.adapters.prediction_tables import query
-
-    served = set(query(settings.state_dir, "SELECT symbol FROM champions")["symbol"])
-    if served.isdisjoint(settings.symbols):
-        return (
-            f"No forecast for {day}: no member has a champion that could forecast; "
-            "[bold]crypto-pool build[/bold] trains candidates and appoints those that pass."
-        )
-    return f"No forecast for {day} is stored."
 
 
 def finish(report: "BuildReport", as_json: bool, **result: Any) -> None:

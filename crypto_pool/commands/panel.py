@@ -83,15 +83,12 @@ def odds(
     from crypto_pool.adapters.prediction_tables import query
     from crypto_pool.domain.odds import odds_of, read_move, why_no_odds
     from crypto_pool.domain.symbols import parse_symbol
+    from crypto_pool.serving.queries import LATEST_PANEL
     from crypto_pool.settings import load_settings
 
     fraction, coin, folder = read_move(move), parse_symbol(symbol), load_settings().state_dir
-    latest = query(
-        folder,
-        "SELECT * FROM panel_forecasts "
-        "QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY bar_date DESC) = 1",
-    )
-    rows = {str(row["symbol"]): row for row in latest.to_dict("records")}
+    latest = query(folder, LATEST_PANEL).to_dict("records")
+    rows = {str(row["symbol"]): row for row in latest}
     if coin not in rows:
         coins = query(folder, "SELECT DISTINCT symbol FROM daily_bars")["symbol"]
         raise InvalidSetting(why_no_odds(coin, list(coins)))

@@ -56,6 +56,20 @@ class SucceededIOManager(dg.IOManager):
         raise NotImplementedError("assets of the pool pass data through the frame store")
 
 
+def finding(
+    faults: Mapping[str, str],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+    of: dg.AssetKey | None = None,
+    name: str | None = None,
+    **looked_at: int,
+) -> dg.AssetCheckResult:
+    """What a check found, by name, of so many that it looked at; `of` and `name` of one of many."""
+    metadata: dict[str, Any] = {**looked_at, **faults}
+    return dg.AssetCheckResult(
+        passed=not faults, asset_key=of, check_name=name, severity=severity, metadata=metadata
+    )
+
+
 def batch_keys(context: dg.AssetExecutionContext) -> list[str]:
     """The partitions of the batch.
 

@@ -14,6 +14,7 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.raw import daily_bars
+from crypto_pool.defs.batches import finding
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.drift import per_price, unseen_share
 from crypto_pool.domain.market import missing_days
@@ -95,11 +96,7 @@ def check_coins(asset: dg.AssetsDefinition, table: str, find: Finding) -> dg.Ass
         stored = [symbol for symbol in coins if pool.store.exists(table, symbol)]
         texts = {symbol: find(pool.store, symbol, pool) for symbol in stored}
         faults = {symbol: text for symbol, text in texts.items() if text}
-        return dg.AssetCheckResult(
-            passed=not faults,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"coins": len(stored), **faults},
-        )
+        return finding(faults, coins=len(stored))
 
     return check
 

@@ -14,6 +14,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
+from crypto_pool.defs.batches import finding
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.domain.performance import Verdict
@@ -49,7 +50,7 @@ def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
             for state in judged
             if state is not None and (words := state.because_of(urgencies))
         }
-        yield _finding({**overdue, **faults}, len(pool.members), name)
+        yield finding({**overdue, **faults}, of=champion.key, name=name, members=len(pool.members))
 
 
 def sound(
@@ -65,11 +66,7 @@ def sound(
         faults = {
             f"{name} {day}": why for day in days for name, why in faults_of(pool.store, day).items()
         }
-        return dg.AssetCheckResult(
-            passed=not faults,
-            severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"days": len(days), **faults},
-        )
+        return finding(faults, dg.AssetCheckSeverity.ERROR, days=len(days))
 
     return check
 
@@ -98,7 +95,7 @@ def covered(pool: PoolResource) -> dg.AssetCheckResult:
     settled, day = settled_members(pool.store, pool.as_of), pool.as_of
     pending = {member.name: f"no forecast for {day}" for member in pool.members}
     missing = {name: why for name, why in pending.items() if name not in settled}
-    return _finding(missing, len(pending))
+    return finding(missing, members=len(pending))
 
 
 @dg.asset_check(
@@ -114,7 +111,7 @@ def at_par_with_reference(pool: PoolResource) -> dg.AssetCheckResult:
         for row in rows
         if row["verdict"] == Verdict.WORSE
     }
-    return _finding(behind, len(rows))
+    return finding(behind, members=len(rows))
 
 
 @dg.asset_check(
@@ -130,7 +127,7 @@ def calibrated(pool: PoolResource) -> dg.AssetCheckResult:
         if row["effective_sample_size"] >= 1
         and abs(row["mean_probability"] - row["base_rate"]) > CALIBRATION_LIMIT
     }
-    return _finding(off, len(rows))
+    return finding(off, members=len(rows))
 
 
 def _performance(pool: PoolResource) -> list[dict[str, Any]]:
@@ -152,15 +149,3 @@ def _days(context: dg.AssetCheckExecutionContext, pool: PoolResource, table: str
         for day in pool.store.keys(table)
         if first <= day <= last and (not pool.only or day in pool.only)
     ]
-
-
-def _finding(
-    faults: Mapping[str, str], looked_at: int, name: str | None = None
-) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=not faults,
-        asset_key=None if name is None else champion.key,
-        check_name=name,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"members": looked_at, **faults},
-    )

@@ -1,7 +1,7 @@
 """What Prometheus scrapes: requests, and the pool as it is published."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -10,30 +10,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_pool.errors import QueryError
 from crypto_pool.serving.publication_reader import PublicationReader
-from crypto_pool.serving.schemas import MemberState
+from crypto_pool.serving.schemas import value_at
 
 PREFIX = "crypto_pool_"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
-def _of_forecast(name: str) -> Callable[[MemberState], float | None]:
-    return lambda member: getattr(member.forecast, name, None)
-
-
-GAUGES: tuple[tuple[str, str, Callable[[MemberState], float | None]], ...] = (
-    ("probability", "Latest forecast of the member.", _of_forecast("prediction_probabilities")),
-    (
-        "reference_probability",
-        "What a random walk gives for the same day.",
-        _of_forecast("reference_probability"),
-    ),
-    ("age_days", "Closed days since the bar of the latest forecast.", _of_forecast("age_days")),
-    (
-        "realised_precision",
-        "Share of live signals that came true.",
-        lambda member: member.record.realised_precision,
-    ),
+GAUGES = (
+    ("probability", "Latest forecast of the member.", "forecast.prediction_probabilities"),
+    ("reference_probability", "A random walk's for that day.", "forecast.reference_probability"),
+    ("age_days", "Closed days since the bar of the latest forecast.", "forecast.age_days"),
+    ("realised_precision", "Share of live signals that came true.", "record.realised_precision"),
 )
+"""Name, meaning, and where in the state of a member it is."""
 
 
 class PoolMetrics(Collector):
@@ -54,10 +43,10 @@ class PoolMetrics(Collector):
         published = state.published_at_utc.timestamp()
         text = "When the served file was published."
         yield GaugeMetricFamily(f"{PREFIX}published_timestamp_seconds", text, value=published)
-        for name, text, value_of in GAUGES:
+        for name, text, path in GAUGES:
             gauge = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=["symbol", "trend"])
             for member in state.members:
-                value = value_of(member)
+                value = value_at(member, path)
                 if value is not None:
                     gauge.add_metric([member.symbol, member.trend_type.value], value)
             yield gauge

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from crypto_pool.serving.chart_data import (
     calibration_rows,
     price_charts,
 )
-from crypto_pool.serving.schemas import MemberState, Model, Prediction
+from crypto_pool.serving.schemas import MemberState, Model, Prediction, value_at
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -68,21 +69,17 @@ def is_signal(state: MemberState) -> bool:
     return bool(forecast.signal)
 
 
-def _of_forecast(name: str) -> Callable[[MemberState], Any]:
-    return lambda state: getattr(state.forecast, name, None)
-
-
-_KEYS: dict[str, Callable[[MemberState], Any]] = {
-    "member": lambda state: None,  # as the reader has them
-    "probability": _of_forecast("prediction_probabilities"),
-    "reference": _of_forecast("reference_probability"),
-    "difference": difference,
-    "added": lambda state: getattr(state.champion, "added_points", None),
-    "algorithm": lambda state: getattr(state.champion, "algorithm", None),
-    "age": _of_forecast("age_days"),
-    "promised": _of_forecast("promised_precision"),
-    "realised": lambda state: state.record.realised_precision,
-    "skill": lambda state: state.record.skill_over_reference,
+_KEYS = {
+    "member": "",  # as the reader has them
+    "probability": "forecast.prediction_probabilities",
+    "reference": "forecast.reference_probability",
+    "difference": "",
+    "added": "champion.added_points",
+    "algorithm": "champion.algorithm",
+    "age": "forecast.age_days",
+    "promised": "forecast.promised_precision",
+    "realised": "record.realised_precision",
+    "skill": "record.skill_over_reference",
 }
 SortKey = Annotated[str, Query(pattern=f"^({'|'.join(_KEYS)})$")]
 
@@ -106,7 +103,7 @@ def pool_page(
         and trend in (None, member.trend_type)
         and (is_signal(member) or not signals)
     ]
-    key = _KEYS[sort]
+    key: Any = difference if sort == "difference" else partial(value_at, path=_KEYS[sort])
     known = [member for member in shown if key(member) is not None]
     unknown = [member for member in shown if key(member) is None]
     known.sort(key=key, reverse=descending)

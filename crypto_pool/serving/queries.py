@@ -13,6 +13,10 @@ _LATEST = """
     SELECT * FROM {table}
     QUALIFY row_number() OVER (PARTITION BY symbol, trend ORDER BY {order} DESC) = 1
 """
+LATEST_PANEL = """
+    SELECT * FROM panel_forecasts
+    QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY bar_date DESC) = 1
+"""
 _TRAINED = f"""
     SELECT symbol, trend,
            max_by(as_of, decided_at_utc) FILTER (decision IN {TRAININGS}) AS trained_as_of,
@@ -42,11 +46,7 @@ def stored_symbols(cursor: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
 
 def latest_panel(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
     """Return the newest panel forecast of each coin."""
-    sql = """
-        SELECT * FROM panel_forecasts
-        QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY bar_date DESC) = 1
-    """
-    return rows(cursor, "panel_forecasts", sql)
+    return rows(cursor, "panel_forecasts", LATEST_PANEL)
 
 
 def track_record(cursor: duckdb.DuckDBPyConnection) -> list[Row]:

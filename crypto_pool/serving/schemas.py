@@ -200,6 +200,14 @@ class MemberState(Answer):
     )
 
 
+def value_at(state: MemberState, path: str) -> Any:
+    """Return what stands at a path such as `forecast.signal`; None where part of it is missing."""
+    part: Any = state
+    for name in path.split("."):
+        part = getattr(part, name, None)
+    return part
+
+
 class PoolState(Answer):
     """The whole pool today."""
 

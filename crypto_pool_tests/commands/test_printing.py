@@ -59,13 +59,6 @@ def test_a_day_without_a_forecast_is_said_in_one_line(run, tmp_path):
     assert said.stderr == "No forecast for 2021-11-28 is stored.\n"
 
 
-def test_a_pool_without_a_champion_says_so(run, tmp_path):
-    publish(tmp_path, {"champions": pd.DataFrame([{**MEMBER, "symbol": "ETH"}])})
-    said = run("predict", "--date", "2021-11-29").stdout
-    assert said.startswith("No forecast for 2021-11-29: no member has a champion")
-    assert said.count("\n") == 1
-
-
 def test_an_answer_without_rows_says_so_in_a_table_alone(run, tmp_path):
     publish(tmp_path, {"predictions": FORECASTS})
     sql = "SELECT symbol FROM predictions WHERE probability > "
