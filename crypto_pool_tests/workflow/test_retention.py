@@ -15,10 +15,14 @@ from crypto_pool.workflow.retention import (
 def test_what_tables_refer_to_is_found(tmp_path):
     store = FrameStore(str(tmp_path))
     assert referred_model_runs(store) == referred_dagster_runs(store) == frozenset()
-    store.write("candidate_scores", "a", pd.DataFrame({"run_id": ["m1", None]}))
-    store.write("champions", "a", pd.DataFrame({"run_id": ["m2"]}))
-    store.write("daily_predictions", "a", pd.DataFrame({"dagster_run_id": ["d1"]}))
-    store.write("promotions", "a", pd.DataFrame({"dagster_run_id": ["d2"]}))
+    member = {"symbol": "BTC", "trend": "uptrend"}
+    for table, row in {
+        "candidate_scores": {"algorithm": ["a", "b"], "run_id": ["m1", None]},
+        "champions": {"run_id": ["m2"]},
+        "daily_predictions": {"dagster_run_id": ["d1"]},
+        "promotions": {"decided_at_utc": [pd.Timestamp("2023-05-01")], "dagster_run_id": ["d2"]},
+    }.items():
+        store.write(table, "a", pd.DataFrame(row).assign(**member))
     assert referred_model_runs(store) == {"m1", "m2"}
     assert referred_dagster_runs(store) == {"d1", "d2"}
 
