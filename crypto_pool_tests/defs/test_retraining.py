@@ -49,7 +49,7 @@ def sensor(tmp_path, monkeypatch):
     monkeypatch.setenv("CRYPTO_POOL_SYMBOLS", "BTC")
     monkeypatch.setattr(sensors, "bar_spans", lambda *_: {"BTC": BarSpan(10**9, date.max)})
     states = [MemberState(Member("BTC", trend), trend != BTC.trend) for trend in Trend]
-    monkeypatch.setattr(sensors, "observe_members", lambda *_: (states, {}))
+    monkeypatch.setattr(PoolResource, "observe", lambda *_: (states, {}))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Sensor(instance, monkeypatch)
     load_settings.cache_clear()
