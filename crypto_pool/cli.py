@@ -17,7 +17,7 @@ from crypto_pool.commands.build import build, demo, live, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.compare import compare
 from crypto_pool.commands.doctor import doctor
-from crypto_pool.commands.exit_codes import exit_code
+from crypto_pool.commands.exit_codes import exit_code, is_damaged_database
 from crypto_pool.commands.history import accept_break, restart_history, retire
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.new import new, settings
@@ -85,6 +85,18 @@ def main() -> None:
         code = exit_code(error)
         if code is ExitCode.DEFECT:
             traceback.print_exc()
+        elif is_damaged_database(error):
+            from crypto_pool.home import damaged_databases
+            from crypto_pool.setting_groups import DEFAULT_HOME
+            from crypto_pool.setting_sources import chosen_home
+
+            files = damaged_databases(chosen_home({}, DEFAULT_HOME))
+            Console(stderr=True).print(
+                f"a database is damaged: {'; '.join(files) or error}: put the file back, or "
+                "restore a backup into another home",
+                markup=False,
+                soft_wrap=True,
+            )
         else:
             Console(stderr=True).print(
                 f"{error}; mend the path, its rights or its room, then run the command again",

@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import tomllib
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from crypto_pool.setting_sources import POOL_FILE, SECRETS_FILE
 from crypto_pool.settings_reference import descriptions
 
 DAGSTER_YAML = Path(__file__).parent / "dagster.yaml"
+DATABASES = ("*/*.db", "history/runs/index.db", "data/mlflow/mlflow.db")
 HEAD = f"""\
 # The settings of this pool that differ from their defaults; the environment overrides them.
 # `crypto-pool settings` shows what else can stand here. Secrets stand in {SECRETS_FILE} beside it.
@@ -28,12 +31,7 @@ def prepare_home(home: Path) -> Path:
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    for part in (
-        home,
-        *home.glob("*/*.db"),
-        *home.glob("history/runs/index.db"),
-        *home.glob("data/mlflow/mlflow.db"),
-    ):
+    for part in (home, *(one for pattern in DATABASES for one in home.glob(pattern))):
         if not os.access(part, os.W_OK):  # which SQLite would say without its name
             raise PermissionError(errno.EACCES, "this user may not write it", f"{part}")
     config = home / DAGSTER_YAML.name
@@ -41,6 +39,20 @@ def prepare_home(home: Path) -> Path:
         with replacing(config) as beside:
             shutil.copyfile(DAGSTER_YAML, beside)
     return home
+
+
+def damaged_databases(home: Path) -> list[str]:
+    """Return the SQLite files of a home that cannot be read, each with what SQLite says."""
+    damaged = []
+    for file in (one for pattern in DATABASES for one in home.resolve().glob(pattern)):
+        try:
+            with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+                said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as fault:
+            said = str(fault)
+        if said != "ok":
+            damaged.append(f"{file}: {said}")
+    return damaged
 
 
 def write_pool_file(home: Path, values: Mapping[str, Any]) -> bool:

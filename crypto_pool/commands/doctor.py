@@ -206,7 +206,10 @@ def _mlflow(settings: "Settings") -> str:
 
 def _dagster(settings: "Settings") -> str:
     from crypto_pool.building import open_instance
+    from crypto_pool.home import damaged_databases
 
+    if damaged := damaged_databases(settings.dagster_home):
+        raise OSError(f"{'; '.join(damaged)}: put the file back, or restore a backup")
     with open_instance(settings) as instance:
         return f"{instance.get_runs_count()} runs"
 

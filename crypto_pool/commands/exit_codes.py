@@ -1,6 +1,7 @@
 """What a command's exit code says of the cause; docs/operating.md shows what each means."""
 
 import errno
+import sqlite3
 
 from crypto_pool.errors import CryptoPoolError, ExitCode
 
@@ -16,4 +17,11 @@ def exit_code(error: BaseException) -> ExitCode:
         return error.exit_code
     if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
         return ExitCode.STORAGE
-    return ExitCode.DEFECT
+    return ExitCode.STORAGE if is_damaged_database(error) else ExitCode.DEFECT
+
+
+def is_damaged_database(error: BaseException | None) -> bool:
+    """Return whether SQLite could not read a file, which libraries wrap in errors of their own."""
+    while error is not None and type(error) is not sqlite3.DatabaseError:
+        error = error.__cause__ or error.__context__
+    return error is not None

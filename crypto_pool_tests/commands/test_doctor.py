@@ -85,3 +85,11 @@ def test_a_fault_is_told_and_the_rest_is_looked_at(ask, content, arguments, line
     assert found[line]["is_ok"] is False
     assert re.search(told, found[line]["text"])
     assert found["DuckDB"]["is_ok"]
+
+
+def test_a_damaged_history_of_runs_is_named(ask, tmp_path) -> None:
+    (tmp_path / "home" / "history" / "runs").mkdir(parents=True)
+    (tmp_path / "home" / "history" / "runs" / "index.db").write_bytes(b"no database" * 99)
+    code, found = ask(BARS.to_csv())
+    assert code == 1
+    assert "index.db: file is not a database: put the file back" in found["Dagster"]["text"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 
 import pytest
 
@@ -90,6 +91,26 @@ def test_a_defect_keeps_its_trace_and_has_a_code_of_its_own(monkeypatch, capsys)
         cli.main()
     assert ended.value.code == ExitCode.DEFECT
     assert "ZeroDivisionError: a defect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"no database at all " * 99, "cut"])
+def test_a_damaged_database_is_named_and_no_defect(new_pool, empty_store, content):
+    pool = new_pool()
+    file = pool.data / "mlflow" / "mlflow.db"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(empty_store[:50_000] if content == "cut" else content)
+    done = pool.ask("explain", "BTC_uptrend")
+    assert done.returncode == ExitCode.STORAGE
+    assert f"a database is damaged: {file}: " in done.stderr
+    assert "restore a backup" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_a_library_could_not_read_is_damaged_stored_data():
+    wrapped = RuntimeError("(sqlite3.DatabaseError) file is not a database")
+    wrapped.__cause__ = sqlite3.DatabaseError("file is not a database")
+    assert exit_code(wrapped) == ExitCode.STORAGE
+    assert exit_code(sqlite3.OperationalError("no such table: x")) == ExitCode.DEFECT
 
 
 def test_nothing_published_is_a_message_with_the_way_out(new_pool):
