@@ -165,8 +165,8 @@ def test_predictions_make_their_way_through_the_frame_store(tmp_path: Path) -> N
     store = FrameStore(str(tmp_path / "frames"))
     nameless = make_prediction(prediction_date=date(2024, 2, 1), dagster_run_id="r", features=None)
     store.write("daily_predictions", "2024-01-30", pd.DataFrame([]))
-    store.write("daily_predictions", "2024-01-31", pd.DataFrame([make_prediction()]))
-    store.write("daily_predictions", "2024-02-01", pd.DataFrame([nameless]))
+    store.write("daily_predictions", "2024-01-31", PREDICTIONS.frame([make_prediction()]))
+    store.write("daily_predictions", "2024-02-01", PREDICTIONS.frame([nameless]))
     publish(tmp_path, {"predictions": store.read_all("daily_predictions")})
     rows = query(tmp_path, "SELECT * FROM predictions ORDER BY prediction_date")
     assert rows["probability"].tolist() == [0.1 + 0.2] * 2
