@@ -31,6 +31,8 @@ def why_unfit(stored_as: str, rows: pa.Table) -> str:
     if why := _why_other_columns(table, rows.schema):
         return why
     names = [name for name in table.key if name in rows.column_names]
+    if not names:  # they stand in the name of the file alone
+        return ""
     first, *more = (rows.column(name) for name in names)
     if more:  # of few rows that is ten times as fast as Arrow's groups
         first = pa.array(map(repr, zip(*(c.to_pylist() for c in (first, *more)), strict=True)))

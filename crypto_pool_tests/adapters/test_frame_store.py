@@ -108,6 +108,8 @@ def edited(store: FrameStore, table: str, key: str, rows: pd.DataFrame) -> Corru
 def test_rows_that_are_not_those_of_the_table_are_damage_too(store: FrameStore) -> None:
     """A column is missing, of another type, or a key is there twice; more columns are none."""
     members = pd.DataFrame({"symbol": ["A", "B"], "trend": "uptrend", "probability": 0.5})
+    keyless = pd.DataFrame({"algorithm": ["Panel"]})  # whose key is the name of the file
+    assert edited(store, "champions", "A|uptrend", keyless) is None
     assert edited(store, "daily_predictions", "2024-01-01", members.assign(mine="x")) is None
     for rows, says in (
         (members.drop(columns="trend"), "has no column trend; delete it, then run `crypto-pool p"),
