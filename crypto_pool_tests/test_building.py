@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 import tarfile
+from contextlib import closing
 from datetime import date
 
 import pandas as pd
@@ -44,7 +45,7 @@ def write_market(folder, symbols, through=date(2023, 7, 31)):
 
 
 def running_mlflow_runs(pool):
-    with sqlite3.connect(pool.data / "mlflow" / "mlflow.db") as store:
+    with closing(sqlite3.connect(pool.data / "mlflow" / "mlflow.db")) as store:
         return store.execute("SELECT count(*) FROM runs WHERE status = 'RUNNING'").fetchone()[0]
 
 
@@ -173,7 +174,7 @@ def test_a_champion_shows_in_dagster_the_judgement_that_mlflow_keeps(built):
 
 
 def test_candidates_hang_below_the_run_of_dagster_mlflow(built):
-    with sqlite3.connect(built.data / "mlflow" / "mlflow.db") as store:
+    with closing(sqlite3.connect(built.data / "mlflow" / "mlflow.db")) as store:
         parents = {row[0] for row in store.execute(
             "SELECT run_uuid FROM tags WHERE key = 'dagster_run_id'")}  # fmt: skip
         named = {row[0] for row in store.execute(
