@@ -106,7 +106,7 @@ class LeanHistGradientBoostingClassifier(HistGradientBoostingClassifier):  # typ
 
 
 class LeanTreeClassifier(DecisionTreeClassifier):  # type: ignore[misc]
-    """`DecisionTreeClassifier` by its defaults, but for these; the rows hold no missing value."""
+    """`DecisionTreeClassifier` by its defaults, but for these."""
 
     def __init__(
         self,
@@ -128,8 +128,17 @@ class LeanTreeClassifier(DecisionTreeClassifier):  # type: ignore[misc]
         return np.asarray(X, dtype=np.float32)
 
     def _fit(
-        self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None, **_: Any
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        missing_values_in_feature_mask: np.ndarray | None = None,
+        **others: Any,
     ) -> "LeanTreeClassifier":
+        if missing_values_in_feature_mask is not None:
+            mask = missing_values_in_feature_mask
+            super()._fit(X, y, sample_weight, missing_values_in_feature_mask=mask, **others)
+            return self
         self.classes_, labels = np.unique(y, return_inverse=True)
         self.n_classes_, self.n_outputs_ = np.intp(len(self.classes_)), 1
         self.n_features_in_ = X.shape[1]

@@ -85,6 +85,16 @@ def test_a_forest_is_scikit_learns(market, weights, fitted):
     np.testing.assert_array_equal(lean.feature_importances_, theirs.feature_importances_)
 
 
+def test_a_forest_takes_missing_values_as_scikit_learn_does(market):
+    rows = market.table.features.where(lambda values: values > values.quantile(0.1))
+    lean, theirs = (
+        kind(class_weight={0: 0.6, 1: 2.5}, random_state=5)
+        for kind in (LeanRandomForestClassifier, RandomForestClassifier)
+    )
+    ours = answers(lean, rows, market.table.labels, 400)
+    np.testing.assert_array_equal(ours, answers(theirs, rows, market.table.labels, 400))
+
+
 @pytest.mark.parametrize("fitted", [40, 480])
 def test_boosted_trees_are_scikit_learns(market, fitted):
     rows = market.table.features
