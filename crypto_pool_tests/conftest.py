@@ -168,6 +168,13 @@ class PoolFolder:
         return query(self.data, f"SELECT * FROM {name}")
 
 
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """Give each test an environment of its own; a command that runs in this process sets some."""
+    with patch.dict(os.environ):
+        yield
+
+
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Give the folder of a name, built by the first worker that asks; who changes it copies it."""
