@@ -14,7 +14,7 @@ from crypto_pool.domain.calibrations import (
     PlattCalibration,
 )
 from crypto_pool.domain.reference import clipped_logit
-from crypto_pool.errors import InvalidSetting, UnscoredCandidate
+from crypto_pool.errors import UnscoredCandidate
 
 # How far, in standard deviations of a normal prior, the anchor's weight is expected from 1 and the
 # intercept from 0. The intercept is held hardest: a base rate learned from some thirty independent
@@ -102,15 +102,6 @@ Fitter = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Calibration]
 CALIBRATION_FITTERS: Mapping[str, Fitter] = MappingProxyType(
     {"anchored": fit_anchored, "platt": fit_platt, "isotonic": fit_isotonic}
 )
-
-
-def calibration_fitter(kind: str) -> Fitter:
-    """Give what fits the kind a setting names; raises InvalidSetting."""
-    if kind not in CALIBRATION_FITTERS:
-        raise InvalidSetting(
-            f"calibration {kind!r} is unknown; known: {', '.join(CALIBRATION_FITTERS)}"
-        )
-    return CALIBRATION_FITTERS[kind]
 
 
 def _require_both_classes(labels: np.ndarray, kind: str) -> None:

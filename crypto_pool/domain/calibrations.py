@@ -1,9 +1,8 @@
 """From a candidate's probability and the log odds it is anchored to, the served probability."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, Protocol, cast
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit
@@ -12,50 +11,47 @@ from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.errors import UntrustedModel
 
 
-class Calibration(Protocol):
+@dataclass(frozen=True)
+class Calibration:
     """Turns a candidate's probability and the reference's logit into the served one."""
 
+    kind: ClassVar[str]
+
     def apply(self, probability: np.ndarray, reference_logit: np.ndarray) -> np.ndarray:
-        """Give the served probability."""
-        ...
+        """Return the served probability."""
+        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a JSON-ready form that `calibration_from_dict` reads."""
-        ...
+        """Return a JSON-ready form that `calibration_from_dict` reads."""
+        return {"kind": self.kind, **asdict(self)}
 
 
 @dataclass(frozen=True)
-class IdentityCalibration:
+class IdentityCalibration(Calibration):
     """The candidate's own probability is served."""
 
+    kind = "identity"
+
     def apply(self, probability: np.ndarray, reference_logit: np.ndarray) -> np.ndarray:
-        """Give the probability unchanged."""
+        """Return the probability unchanged."""
         return probability
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the JSON-ready form."""
-        return {"kind": "identity"}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "IdentityCalibration":
-        """Read the JSON-ready form."""
-        return cls()
 
 
 @dataclass(frozen=True)
-class AnchoredCalibration:
+class AnchoredCalibration(Calibration):
     """The reference's log odds, moved as far as the candidate has shown it knows better.
 
     logit p = `reference_weight` logit(reference) + `candidate_weight` logit(candidate) +
     `intercept`; the default is the reference itself.
     """
 
+    kind = "anchored"
     reference_weight: float = 1.0
     candidate_weight: float = 0.0
     intercept: float = 0.0
 
     def apply(self, probability: np.ndarray, reference_logit: np.ndarray) -> np.ndarray:
-        """Give the served probability."""
+        """Return the served probability."""
         return np.asarray(
             expit(
                 self.reference_weight * np.asarray(reference_logit, dtype=np.float64)
@@ -64,88 +60,36 @@ class AnchoredCalibration:
             )
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the JSON-ready form."""
-        return {"kind": "anchored", **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "AnchoredCalibration":
-        """Read the JSON-ready form; raises UntrustedModel."""
-        return cls(*_numbers(stored, "reference_weight", "candidate_weight", "intercept"))
-
 
 @dataclass(frozen=True)
-class PlattCalibration:
+class PlattCalibration(Calibration):
     """A logistic curve over the candidate's own log odds."""
 
+    kind = "platt"
     slope: float = 1.0
     intercept: float = 0.0
 
     def apply(self, probability: np.ndarray, reference_logit: np.ndarray) -> np.ndarray:
-        """Give the served probability."""
+        """Return the served probability."""
         return np.asarray(expit(self.slope * clipped_logit(probability) + self.intercept))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the JSON-ready form."""
-        return {"kind": "platt", **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "PlattCalibration":
-        """Read the JSON-ready form; raises UntrustedModel."""
-        return cls(*_numbers(stored, "slope", "intercept"))
 
 
 @dataclass(frozen=True)
-class IsotonicCalibration:
+class IsotonicCalibration(Calibration):
     """A rising line through knots, level beyond the first and the last."""
 
+    kind = "isotonic"
     candidate: tuple[float, ...]
     served: tuple[float, ...]
 
     def apply(self, probability: np.ndarray, reference_logit: np.ndarray) -> np.ndarray:
-        """Give the served probability."""
+        """Return the served probability."""
         return np.asarray(np.interp(probability, self.candidate, self.served))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the JSON-ready form."""
-        return {"kind": "isotonic", "candidate": [*self.candidate], "served": [*self.served]}
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "IsotonicCalibration":
-        """Read the JSON-ready form; raises UntrustedModel."""
-        knots = []
-        for name in ("candidate", "served"):
-            values = stored.get(name)
-            if not isinstance(values, list) or not values:
-                raise UntrustedModel(f"isotonic calibration: {name!r} must be a list of numbers")
-            row = dict(enumerate(values))
-            knots.append(_numbers({str(key): value for key, value in row.items()}, *map(str, row)))
-        candidate, served = knots
-        rising = all(a < b for a, b in pairwise(candidate)) and all(
-            a <= b for a, b in pairwise(served)
-        )
-        if len(candidate) != len(served) or not rising or not 0 <= served[0] <= served[-1] <= 1:
-            raise UntrustedModel("isotonic calibration: its knots must rise and lie in [0, 1]")
-        return cls(candidate, served)
-
-
-def _numbers(stored: Mapping[str, Any], *names: str) -> tuple[float, ...]:
-    values = [stored.get(name) for name in names]
-    for name, value in zip(names, values, strict=True):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not np.isfinite(cast(float, value)):
-            raise UntrustedModel(
-                f"{stored.get('kind', 'isotonic')} calibration: {name!r} must be a finite number, "
-                f"got {value!r}"
-            )
-    return tuple(float(cast(float, value)) for value in values)
-
-
-_KINDS: Mapping[str, Any] = {
-    "identity": IdentityCalibration,
-    "anchored": AnchoredCalibration,
-    "platt": PlattCalibration,
-    "isotonic": IsotonicCalibration,
+_KINDS: Mapping[Any, type[Calibration]] = {
+    one.kind: one
+    for one in (IdentityCalibration, AnchoredCalibration, PlattCalibration, IsotonicCalibration)
 }
 
 
@@ -154,5 +98,24 @@ def calibration_from_dict(stored: Mapping[str, Any]) -> Calibration:
     kind = stored.get("kind")
     if kind not in _KINDS:
         raise UntrustedModel(f"calibration kind {kind!r} is unknown; known: {', '.join(_KINDS)}")
-    calibration: Calibration = _KINDS[str(kind)].from_dict(stored)
+    values: dict[str, Any] = {}
+    for name in (field.name for field in fields(_KINDS[kind])):
+        given: Any = stored.get(name)
+        is_line = _KINDS[kind] is IsotonicCalibration
+        numbers = given if is_line and isinstance(given, list) else [given]
+        if not numbers or not all(map(_is_number, numbers)):
+            what = "a list of finite numbers" if is_line else "a finite number"
+            raise UntrustedModel(f"{kind} calibration: {name!r} must be {what}, got {given!r}")
+        values[name] = tuple(map(float, numbers)) if is_line else float(given)
+    calibration = _KINDS[kind](**values)
+    if isinstance(calibration, IsotonicCalibration):
+        candidate, served = calibration.candidate, calibration.served
+        is_rising = list(candidate) == sorted(set(candidate)) and list(served) == sorted(served)
+        if len(candidate) != len(served) or not is_rising or not 0 <= served[0] <= served[-1] <= 1:
+            raise UntrustedModel("isotonic calibration: its knots must rise and lie in [0, 1]")
     return calibration
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and bool(np.isfinite(value))

@@ -28,41 +28,49 @@ def classification_metrics(
     positive = np.asarray(labels).astype(bool)
     probability = np.asarray(probabilities, dtype=np.float64)
     flagged = probability > threshold
-    true_positives = int(np.sum(flagged & positive))
-    false_positives = int(np.sum(flagged & ~positive))
-    true_negatives = int(np.sum(~flagged & ~positive))
-    false_negatives = int(np.sum(~flagged & positive))
-    rows = len(positive)
-    accuracy = _ratio(true_positives + true_negatives, rows)
-    precision = _ratio(true_positives, true_positives + false_positives)
-    positive_accuracy = _ratio(true_positives, true_positives + false_negatives)
-    negative_accuracy = _ratio(true_negatives, true_negatives + false_positives)
-    parts = {
-        "accuracy": accuracy,
-        "precision": precision,
-        "negative_accuracy": negative_accuracy,
-        "positive_accuracy": positive_accuracy,
-    }
-    overall_score = sum(
-        weight * (parts[name] or 0.0) for name, weight in OVERALL_SCORE_WEIGHTS.items()
-    )
-    both_classes = 0 < int(positive.sum()) < rows
+    rows, positives, signals = len(positive), int(positive.sum()), int(flagged.sum())
+    hits = int(np.sum(flagged & positive))
+    rates = confusion_rates(*map(np.float64, (hits, signals, positives, rows)))
     return {
-        "accuracy": accuracy,
-        "precision": precision,
-        "positive_accuracy": positive_accuracy,
-        "negative_accuracy": negative_accuracy,
-        "true_positives": true_positives,
-        "false_positives": false_positives,
-        "true_negatives": true_negatives,
-        "false_negatives": false_negatives,
-        "overall_score": overall_score if rows else None,
+        **{name: None if np.isnan(rate) else float(rate) for name, rate in rates.items()},
+        "true_positives": hits,
+        "false_positives": signals - hits,
+        "true_negatives": rows - positives - signals + hits,
+        "false_negatives": positives - hits,
+        "overall_score": float(overall_score(rates)) if rows else None,
         "brier_score": float(np.mean((probability - positive) ** 2)) if rows else None,
-        "log_loss": _log_loss(positive, probability) if rows else None,
-        "roc_auc": _roc_auc(positive, probability) if both_classes else None,
-        "base_rate": _ratio(int(positive.sum()), rows),
+        "log_loss": float(np.mean(log_losses(positive, probability))) if rows else None,
+        "roc_auc": _roc_auc(positive, probability) if 0 < positives < rows else None,
+        "base_rate": positives / rows if rows else None,
         "slice_size": rows,
     }
+
+
+def confusion_rates(hits: Any, flagged: Any, positives: Any, rows: Any) -> dict[str, Any]:
+    """Return accuracy, precision and both recalls of counts, NumPy's numbers or arrays of them.
+
+    What is undefined is NaN.
+    """
+    rejected = rows - positives - flagged + hits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "accuracy": (hits + rejected) / rows,
+            "precision": hits / flagged,
+            "positive_accuracy": hits / positives,
+            "negative_accuracy": rejected / (rows - positives),
+        }
+
+
+def overall_score(rates: Mapping[str, Any]) -> Any:
+    """Return the weighted mean of what `confusion_rates` gives; a rate that is NaN counts as 0."""
+    weights = OVERALL_SCORE_WEIGHTS.items()
+    return sum(weight * np.nan_to_num(rates[name]) for name, weight in weights)
+
+
+def log_losses(positive: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Return the negative log likelihood of each label."""
+    clipped = np.clip(probability, LOG_LOSS_FLOOR, 1 - LOG_LOSS_FLOOR)
+    return np.asarray(-np.where(positive, np.log(clipped), np.log(1 - clipped)))
 
 
 def evaluation_metrics(evaluation: pd.DataFrame, column: str = "probability") -> Metrics:
@@ -111,15 +119,6 @@ class Gates:
                 shown = "is undefined" if value is None else f"{value:.3g}"
                 failed.append(f"{word} {shown}, more than {limit:g} is needed")
         return tuple(failed)
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _log_loss(positive: np.ndarray, probability: np.ndarray) -> float:
-    clipped = np.clip(probability, LOG_LOSS_FLOOR, 1 - LOG_LOSS_FLOOR)
-    return float(-np.mean(np.where(positive, np.log(clipped), np.log(1 - clipped))))
 
 
 def _roc_auc(positive: np.ndarray, probability: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 from crypto_pool.domain.candidates import Candidate, ClassBalance
 from crypto_pool.domain.evaluation import Metric, Metrics
 from crypto_pool.domain.label_windows import purge_gap
-from crypto_pool.domain.promise import bounds_by_name, measure_promise
+from crypto_pool.domain.promise import measured_metrics, metrics_by_fold
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import UnscoredCandidate
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from crypto_pool.domain.training import TrainingTable
 
 BACKGROUND_ROWS = 200
-REFERENCE_PREFIX = "reference_"
 # What an anchored calibration gives the candidate's own log odds.
 WEIGHT = "candidate_weight"
 
@@ -78,10 +77,6 @@ def measure_candidate(
     notes: tuple[str, ...] = (),
 ) -> TrainedCandidate:
     """Return a candidate with what its evaluation rows promise; `fitted` are its table rows."""
-    promise = measure_promise(evaluation, recipe.horizon)
-    reference = {
-        f"{REFERENCE_PREFIX}{name}": value for name, value in promise.reference_metrics.items()
-    }
     added = (evaluation["probability"] - evaluation["baseline_probability"]).abs().mean()
     return TrainedCandidate(
         algorithm=model.algorithm,
@@ -89,16 +84,14 @@ def measure_candidate(
         trained_through=table.index[fitted][-1],
         chosen_through=evaluation.index[-1],
         metrics={
-            **promise.metrics,
-            **bounds_by_name(promise),
-            **reference,
+            **measured_metrics(evaluation, recipe.horizon),
             "added_points": 100 * float(added),
             WEIGHT: getattr(model.calibration, WEIGHT, None),
         },
         evaluation=evaluation,
         recipe=recipe,
         model=model,
-        folds=promise.folds,
+        folds=metrics_by_fold(evaluation),
         class_weights=ClassBalance.of(table.labels[fitted]).weights,
         notes=notes,
     )

@@ -1,13 +1,11 @@
 """How sure a measured figure is, when neighbouring rows share most of their label."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.evaluation import LOG_LOSS_FLOOR, OVERALL_SCORE_WEIGHTS, brier_skill
+from crypto_pool.domain.evaluation import brier_skill, confusion_rates, log_losses, overall_score
 from crypto_pool.domain.label_windows import MIN_BLOCKS
 
 Interval = tuple[float, float]
@@ -16,8 +14,6 @@ CONFIDENCE = 0.9
 RESAMPLES = 1000
 # From so many blocks on Student's t has its level, however unlike the blocks are.
 MIN_RATIO_BLOCKS = 3
-# The sums a bootstrap draws, and the metrics that are quotients of them.
-_SUMS = ("rows", "positives", "flagged", "hits", "errors", "reference_errors", "losses")
 _SEED = 20_240_101
 
 
@@ -115,7 +111,7 @@ def effective_sample_size(rows: int, overlap: int) -> float:
     return rows / overlap
 
 
-def resampled_sums(values: np.ndarray, block: int, resamples: int = RESAMPLES) -> np.ndarray:
+def resampled_sums(values: np.ndarray, block: int) -> np.ndarray:
     """Sum each column of `values` over rows drawn in whole blocks, once for each resample.
 
     The circular block bootstrap (Politis and Romano 1992), with a fixed seed: the last row
@@ -125,7 +121,7 @@ def resampled_sums(values: np.ndarray, block: int, resamples: int = RESAMPLES) -
     rows = len(values)
     lengths = np.full(-(-rows // block), block)
     lengths[-1] = rows - block * (len(lengths) - 1)
-    starts = np.random.default_rng(_SEED).integers(0, rows, (resamples, len(lengths)))
+    starts = np.random.default_rng(_SEED).integers(0, rows, (RESAMPLES, len(lengths)))
     around = np.concatenate([np.zeros((1, values.shape[1])), values, values[:block]])
     running = np.cumsum(around, axis=0)
     return np.asarray((running[starts + lengths] - running[starts]).sum(axis=1))
@@ -145,7 +141,8 @@ def paired_difference(difference: pd.Series, block_days: int, *, student: bool =
     daily = difference.groupby(days).agg(["sum", "size"]).reindex(every, fill_value=0.0)
     sums = resampled_sums(daily.to_numpy(dtype=np.float64), block_days)
     mean, blocks = float(difference.mean()), max(len(every) / block_days, 1 + 1e-9)
-    ends = _percentiles(_ratio(sums[:, 0], sums[:, 1]))
+    with np.errstate(invalid="ignore"):  # a resample without a row has no mean
+        ends = _percentiles(sums[:, 0] / sums[:, 1])
     if ends is None:
         return Estimate(mean)
     widening = np.sqrt(blocks / (blocks - 1))
@@ -162,22 +159,11 @@ def metric_intervals(evaluation: pd.DataFrame, overlap: int) -> dict[str, Interv
     None where fewer than five blocks fit, or where the metric is undefined in a tenth of
     the resamples or more.
     """
-    block = block_rows(overlap)
-    if len(evaluation) < MIN_BLOCKS * block:
-        return dict.fromkeys(_QUOTIENTS)
-    sums = resampled_sums(_row_values(evaluation), block)
-    named = dict(zip(_SUMS, sums.T, strict=True))
-    return {name: _percentiles(metric(named)) for name, metric in _QUOTIENTS.items()}
-
-
-def _row_values(evaluation: pd.DataFrame) -> np.ndarray:
-    """Give for each row its part of every sum, in the order of `_SUMS`."""
     label = evaluation["label"].to_numpy(dtype=np.float64)
     probability = evaluation["probability"].to_numpy(dtype=np.float64)
     reference = evaluation["reference_probability"].to_numpy(dtype=np.float64)
     flagged = (probability > evaluation["decision_threshold"].to_numpy()).astype(np.float64)
-    clipped = np.clip(probability, LOG_LOSS_FLOOR, 1 - LOG_LOSS_FLOOR)
-    return np.column_stack(
+    parts = np.column_stack(
         [
             np.ones(len(label)),
             label,
@@ -185,49 +171,24 @@ def _row_values(evaluation: pd.DataFrame) -> np.ndarray:
             flagged * label,
             (probability - label) ** 2,
             (reference - label) ** 2,
-            -np.where(label == 1, np.log(clipped), np.log(1 - clipped)),
+            log_losses(label == 1, probability),
         ]
     )
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))
-
-
-def _true_negatives(sums: dict[str, np.ndarray]) -> np.ndarray:
-    return np.asarray(sums["rows"] - sums["positives"] - sums["flagged"] + sums["hits"])
-
-
-Metric = Callable[[dict[str, np.ndarray]], np.ndarray]
-
-_RATES: Mapping[str, Metric] = {
-    "accuracy": lambda s: _ratio(s["hits"] + _true_negatives(s), s["rows"]),
-    "precision": lambda s: _ratio(s["hits"], s["flagged"]),
-    "positive_accuracy": lambda s: _ratio(s["hits"], s["positives"]),
-    "negative_accuracy": lambda s: _ratio(_true_negatives(s), s["rows"] - s["positives"]),
-}
-
-
-def _overall_score(sums: dict[str, np.ndarray]) -> np.ndarray:
-    return np.asarray(
-        sum(
-            weight * np.nan_to_num(_RATES[name](sums))
-            for name, weight in OVERALL_SCORE_WEIGHTS.items()
-        )
-    )
-
-
-_QUOTIENTS: Mapping[str, Metric] = MappingProxyType(
-    {
-        **_RATES,
-        "overall_score": _overall_score,
-        "brier_score": lambda s: _ratio(s["errors"], s["rows"]),
-        "reference_brier_score": lambda s: _ratio(s["reference_errors"], s["rows"]),
-        "log_loss": lambda s: _ratio(s["losses"], s["rows"]),
-        "base_rate": lambda s: _ratio(s["positives"], s["rows"]),
-        "skill_over_reference": lambda s: brier_skill(s["errors"], s["reference_errors"]),
+    block = block_rows(overlap)
+    sums = resampled_sums(parts, block)
+    rows, positives, signals, hits, errors, reference_errors, losses = sums.T
+    rates = confusion_rates(hits, signals, positives, rows)
+    resampled = {
+        **rates,
+        "overall_score": overall_score(rates),
+        "brier_score": errors / rows,
+        "reference_brier_score": reference_errors / rows,
+        "log_loss": losses / rows,
+        "base_rate": positives / rows,
+        "skill_over_reference": brier_skill(errors, reference_errors),
     }
-)
+    is_enough = len(evaluation) >= MIN_BLOCKS * block
+    return {name: _percentiles(one) if is_enough else None for name, one in resampled.items()}
 
 
 def _percentiles(values: np.ndarray) -> Interval | None:

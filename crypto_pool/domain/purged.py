@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.calibration import MIN_FOLDS
-from crypto_pool.domain.calibration_fitting import calibration_fitter
+from crypto_pool.domain.calibration_fitting import CALIBRATION_FITTERS
 from crypto_pool.domain.calibrations import AnchoredCalibration, Calibration
 from crypto_pool.domain.candidates import Candidate
 from crypto_pool.domain.evaluation import Metric
@@ -145,7 +145,7 @@ class PurgedWalkForwardPolicy:
         labels = rows["label"].to_numpy()
         calibration: Calibration = AnchoredCalibration()
         if candidate is not None:
-            calibration = calibration_fitter(self.recipe.calibration)(
+            calibration = CALIBRATION_FITTERS[self.recipe.calibration](
                 rows["candidate"].to_numpy(),
                 rows["anchor_logit"].to_numpy(),
                 labels,

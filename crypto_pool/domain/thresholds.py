@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crypto_pool.domain.evaluation import OVERALL_SCORE_WEIGHTS
+from crypto_pool.domain.evaluation import confusion_rates, overall_score
 
 DEFAULT_THRESHOLD = 0.5
 LOWEST, HIGHEST = 0.4, 0.6
@@ -29,35 +29,19 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     allowed = (share >= FLAGGED_SHARE[0]) & (share <= FLAGGED_SHARE[1])
     if not allowed.any():
         return DEFAULT_THRESHOLD
-    rates = _rates(np.asarray(labels, dtype=bool), flagged)
-    lower_recall = np.minimum(rates["positive_accuracy"], rates["negative_accuracy"])
+    positive = np.asarray(labels, dtype=bool)
+    hits = (flagged & positive).sum(axis=1)
+    rates = confusion_rates(hits, flagged.sum(axis=1), positive.sum(), len(positive))
+    recalls = np.nan_to_num([rates["positive_accuracy"], rates["negative_accuracy"]])
+    lower_recall = recalls.min(axis=0)
     keeps_both = allowed & (lower_recall > RECALL_NEEDED)
     if keeps_both.any():
-        worth = np.where(keeps_both, _smooth(_overall_scores(rates)), -np.inf)
+        worth = np.where(keeps_both, _smooth(overall_score(rates)), -np.inf)
     else:
         worth = np.where(allowed, lower_recall, -np.inf)
     best = np.round(worth, 12)
     ties = np.flatnonzero(best == best.max())
     return float(grid[ties[np.argmin(np.abs(grid[ties] - DEFAULT_THRESHOLD))]])
-
-
-def _rates(positive: np.ndarray, flagged: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the parts of overall_score for each row of `flagged`; what is undefined is 0."""
-    hits = (flagged & positive).sum(axis=1)
-    false_alarms = flagged.sum(axis=1) - hits
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    rejected = negatives - false_alarms
-    return {
-        "accuracy": (hits + rejected) / len(positive),
-        "precision": hits / np.maximum(hits + false_alarms, 1),
-        "negative_accuracy": rejected / max(negatives, 1),
-        "positive_accuracy": hits / max(positives, 1),
-    }
-
-
-def _overall_scores(rates: dict[str, np.ndarray]) -> np.ndarray:
-    return np.asarray(sum(OVERALL_SCORE_WEIGHTS[name] * rate for name, rate in rates.items()))
 
 
 def _smooth(scores: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from crypto_pool.domain.intervals import metric_intervals, resampled_sums
 from crypto_pool.domain.overfitting import correct_promise, probability_of_overfitting
-from crypto_pool.domain.promise import bounds_by_name, measure_promise
+from crypto_pool.domain.promise import measured_metrics, metrics_by_fold
 from crypto_pool_tests.domain.evaluations import blurred, frame
 
 
@@ -62,22 +62,20 @@ def test_intervals_cover_what_is_true():
 
 def test_every_metric_lies_in_its_interval_and_more_rows_narrow_it():
     rows = frame(6, 2400)
-    whole, part = measure_promise(rows, 10), measure_promise(rows.iloc[:300], 10)
-    for name, (low, high) in whole.intervals.items():
-        value = whole.reference_metrics["brier_score"] if "reference_b" in name else None
-        assert low <= (whole.metrics[name] if value is None else value) <= high
-    width = [high - low for low, high in (p.intervals["brier_score"] for p in (whole, part))]
+    whole, part = measured_metrics(rows, 10), measured_metrics(rows.iloc[:300], 10)
+    for name in metric_intervals(rows, 20):
+        assert whole[f"{name}_low"] <= whole[name] <= whole[f"{name}_high"]
+    width = [one["brier_score_high"] - one["brier_score_low"] for one in (whole, part)]
     assert width[0] < width[1]
-    assert whole.metrics["effective_sample_size"] == 120
-    assert set(whole.folds) == {2, 3, 4, 5}
+    assert whole["effective_sample_size"] == 120
+    assert set(metrics_by_fold(rows)) == {2, 3, 4, 5}
 
 
 def test_few_rows_and_undefined_metrics_have_no_interval():
     assert metric_intervals(frame(7, 150), 20)["brier_score"] is not None
     assert metric_intervals(frame(7, 149), 20)["brier_score"] is None
-    short = measure_promise(frame(7, 100), 10)
-    assert set(short.intervals.values()) == {None}
-    assert bounds_by_name(short)["brier_score_low"] is None
+    assert set(metric_intervals(frame(7, 100), 20).values()) == {None}
+    assert measured_metrics(frame(7, 100), 10)["brier_score_low"] is None
     silent = metric_intervals(frame(7).assign(decision_threshold=0.999), 20)
     assert silent["precision"] is None
     assert silent["brier_score"] is not None
@@ -85,7 +83,7 @@ def test_few_rows_and_undefined_metrics_have_no_interval():
 
 def test_each_fold_has_the_figures_of_its_own_rows():
     rows = frame(14)
-    folds = measure_promise(rows, 10).folds
+    folds = metrics_by_fold(rows)
     for number, own in rows.groupby("fold"):
         for name, column in (
             ("brier_score", "probability"),
