@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.domain.dates import read_date
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InvalidSetting
@@ -214,16 +215,17 @@ class Settings(Groups, BaseSettings):
         """The latest UTC day whose bar is closed."""
         return self.now().astimezone(UTC).date() - timedelta(days=1)
 
-    def require_closed(self, bar_date: date) -> date:
-        """Give the bar date back if its bar is closed.
+    def closed_day(self, name: str, text: str | None) -> date:
+        """Read the bar date that an option or a field gives; without one, the latest closed day.
 
         Raises:
-            InvalidSetting: it is not, and what came of it could change.
+            InvalidSetting: it is none, or its bar is not closed, and what came of it could change.
         """
         last_closed = self.last_closed()
+        bar_date = read_date(name, text) if text else last_closed
         if bar_date > last_closed:
             raise InvalidSetting(
-                f"bar_date {bar_date} is not closed yet; the latest closed day is {last_closed}."
+                f"{name} {bar_date} is not closed yet; the latest closed day is {last_closed}."
             )
         return bar_date
 

@@ -11,12 +11,11 @@ from crypto_pool.commands.options import (
     JsonOption,
     ProviderOption,
     SymbolsOption,
-    chosen_date,
     chosen_settings,
-    read_date,
 )
 from crypto_pool.commands.printing import messages, print_json, print_rows, records
 from crypto_pool.commands.sandbox import running_sandbox
+from crypto_pool.domain.dates import read_date
 from crypto_pool.errors import CryptoPoolError, ExitCode, InvalidSetting
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
         as_json: JsonOption = False,
     ) -> None:
         settings = chosen_settings(symbols, provider)
-        day = chosen_date(date, settings)
+        day = settings.closed_day("--date", date)
         from crypto_pool.building import run_layers
         from crypto_pool.defs.stages import FEATURES, PREDICTIONS, STAGES
 
@@ -165,7 +164,7 @@ def live(
     Run again with the same dates, it goes on where it was stopped.
     """
     settings = chosen_settings(symbols, provider)
-    first, last = read_date("--from", start), chosen_date(end, settings)
+    first, last = read_date("--from", start), settings.closed_day("--to", end)
     _require_partition(settings, first)
     if last < first:
         raise InvalidSetting(f"--to {last} lies before --from {first}.")

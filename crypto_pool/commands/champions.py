@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crypto_pool.commands.build import finish
-from crypto_pool.commands.options import JsonOption, chosen_date, chosen_settings
+from crypto_pool.commands.options import JsonOption, chosen_settings
 from crypto_pool.commands.printing import messages, show
 from crypto_pool.errors import ExitCode, InvalidSetting, ModelUnavailable
 
@@ -58,7 +58,7 @@ def explain(
     settings = chosen_settings()
     one, store, registry = _open(settings, member)
     if date is not None:
-        _explain_day(store, one, chosen_date(date, settings).isoformat(), as_json)
+        _explain_day(store, one, settings.closed_day("--date", date).isoformat(), as_json)
     else:
         _explain_champion(store, registry, one, as_json)
 

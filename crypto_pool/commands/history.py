@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import JsonOption, read_date
+from crypto_pool.commands.options import JsonOption
 from crypto_pool.commands.printing import show
+from crypto_pool.domain.dates import read_date
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """Options that several commands share, and the settings they make."""
 
 import os
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,29 +48,6 @@ def chosen_settings(symbols: str | None = None, provider: str | None = None) -> 
     if symbols or provider:
         load_settings.cache_clear()  # an import may have read them before these were known
     return load_settings()
-
-
-def chosen_date(text: str | None, settings: "Settings") -> date:
-    """Read a bar date from an option; without one, the latest closed day.
-
-    Raises:
-        InvalidSetting: the text is not a date, or one whose bar is not closed yet.
-    """
-    if text is None:
-        return settings.last_closed()
-    return settings.require_closed(read_date("--date", text))
-
-
-def read_date(option: str, text: str) -> date:
-    """Read a day from an option.
-
-    Raises:
-        InvalidSetting: the text is not a date.
-    """
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InvalidSetting(f"{option} {text!r} is not a date; use YYYY-MM-DD.") from None
 
 
 def read_names(text: str) -> tuple[str, ...]:

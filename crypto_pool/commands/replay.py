@@ -16,11 +16,11 @@ from crypto_pool.commands.options import (
     SymbolsOption,
     WorkersOption,
     chosen_settings,
-    read_date,
     read_names,
     require_writable,
 )
 from crypto_pool.commands.printing import messages, show, write_json
+from crypto_pool.domain.dates import read_date
 from crypto_pool.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -12,11 +12,6 @@ from crypto_pool.commands.ports import LOOPBACK, Place, port_option, try_ports
 from crypto_pool.commands.printing import console
 
 if TYPE_CHECKING:
-    from datetime import date
-
-    import pandas as pd
-
-    from crypto_pool.sandbox.answers import Bars
     from crypto_pool.sandbox.faults import SwitchedFault
     from crypto_pool.settings import Settings
 
@@ -36,6 +31,7 @@ def sandbox(
     ] = None,
 ) -> None:
     """Serve a market in Alpha Vantage's format, until Ctrl-C."""
+    from crypto_pool.adapters.providers.directory import DirectoryProvider
     from crypto_pool.domain.request_plans import PLANS, UNLIMITED
     from crypto_pool.errors import InvalidSetting
     from crypto_pool.sandbox.server import SandboxMarketServer, serving
@@ -46,7 +42,8 @@ def sandbox(
         raise InvalidSetting(f"--plan {plan!r} is unknown; known: {', '.join(plans)}")
     try_ports(Place(LOOPBACK, port, "--port N"))
     settings = load_settings()
-    source = settings.synthetic_market().bars if bars is None else _bars_of(bars)
+    synthetic = settings.synthetic_market().bars
+    source = synthetic if bars is None else DirectoryProvider(bars).daily_bars
     market = SandboxMarketServer(
         source,
         plans[plan],
@@ -88,19 +85,3 @@ def _switched(text: str) -> "SwitchedFault":
     if name not in list(Fault):
         raise InvalidSetting(f"--fault {name!r} is unknown; known: {', '.join(Fault)}")
     return SwitchedFault(Fault(name), symbol=symbol.upper())
-
-
-def _bars_of(folder: Path) -> "Bars":
-    """Bars of the files in a folder, with KeyError for a coin that is not there."""
-    from crypto_pool.adapters.providers.directory import DirectoryProvider
-    from crypto_pool.errors import UnknownSymbol
-
-    provider = DirectoryProvider(folder)
-
-    def bars(symbol: str, through: "date") -> "pd.DataFrame":
-        try:
-            return provider.daily_bars(symbol, through)
-        except UnknownSymbol as fault:
-            raise KeyError(symbol) from fault
-
-    return bars

@@ -24,7 +24,6 @@ from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import MemberState
-from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.code_version import domain_version
 from crypto_pool.workflow.history import active_symbols
@@ -69,15 +68,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def as_of(self) -> date:
         """The bar date the build stands at."""
-        if not self.bar_date:
-            return self.settings.last_closed()
-        try:
-            chosen = date.fromisoformat(self.bar_date)
-        except ValueError:
-            raise InvalidSetting(
-                f"bar_date {self.bar_date!r} is not a date; use YYYY-MM-DD."
-            ) from None
-        return self.settings.require_closed(chosen)
+        return self.settings.closed_day("bar_date", self.bar_date)
 
     def now(self) -> datetime:
         """The UTC time."""

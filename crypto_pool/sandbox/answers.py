@@ -11,7 +11,7 @@ from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import BAR_COLUMNS
 
 Bars = Callable[[str, date], pd.DataFrame]
-"""Bars of a symbol through a day, that day included if there is one; KeyError if unknown."""
+"""Bars of a symbol through a day, that day included if there is one; KeyError or UnknownSymbol."""
 
 REAL_WINDOW = 1000
 BARS_FUNCTION = "DIGITAL_CURRENCY_DAILY"

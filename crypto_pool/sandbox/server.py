@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from crypto_pool.domain.request_plans import SECONDS_PER_DAY, SECONDS_PER_MINUTE, RequestPlan
+from crypto_pool.errors import UnknownSymbol
 from crypto_pool.sandbox.answers import (
     BARS_FUNCTION,
     FUNCTIONS,
@@ -134,7 +135,7 @@ class SandboxMarketServer:
                 known = window_of_bars(self.bars, symbol.removesuffix("USDT"), now, self.window)
                 answer = answer_indicator(function, symbol, known, parameters)
             body = json.dumps(answer, indent=1).encode()
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, UnknownSymbol):
             body = self._notice(Fault.UNKNOWN_SYMBOL, function=function)
         self._bodies[(now.date(), identity)] = body
         return body

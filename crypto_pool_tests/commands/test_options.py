@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from crypto_pool.cli import app
 from crypto_pool.commands.exit_codes import exit_code
-from crypto_pool.commands.options import chosen_date, chosen_settings, read_date, read_names
+from crypto_pool.commands.options import chosen_settings, read_names
+from crypto_pool.domain.dates import read_date
 from crypto_pool.errors import ExitCode, InvalidSetting
 from crypto_pool.settings import Settings, load_settings
 
@@ -91,12 +92,13 @@ def refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", ["build", "train", "predict"])
 def test_a_day_that_is_not_closed_is_refused_before_anything_runs(command, refused):
     said = refused(command, "--date", "2024-03-01")
-    assert said == "bar_date 2024-03-01 is not closed yet; the latest closed day is 2024-02-29."
+    assert said == "--date 2024-03-01 is not closed yet; the latest closed day is 2024-02-29."
 
 
 def test_the_latest_closed_day_is_the_default_and_may_be_asked_for():
     settings = Settings(simulated_now="2024-03-01T00:00:00")
-    assert chosen_date(None, settings) == chosen_date("2024-02-29", settings) == date(2024, 2, 29)
+    for text in (None, "2024-02-29"):
+        assert settings.closed_day("--date", text) == date(2024, 2, 29)
 
 
 @pytest.mark.parametrize("command", ["build", "predict"])
