@@ -245,7 +245,9 @@ class FrameStore:
         except FileNotFoundError as fault:
             raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
         except (IsADirectoryError, PermissionError) as fault:
-            raise CorruptPartition(f"{path} cannot be read: {fault}; mend it") from fault
+            raise CorruptPartition(
+                f"{path} cannot be read: {fault}; take it away, then {remedy(table, key)}"
+            ) from fault
         return self._parse(table, key, content, columns)
 
     def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
@@ -270,7 +272,7 @@ class FrameStore:
             raise CorruptPartition(
                 f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
             ) from fault
-        if why := why_unfit(table, stored):
+        if why := why_unfit(table, key, stored):
             raise CorruptPartition(
                 f"{path} is no file of {table}: {why}; delete it, then {remedy(table, key)}"
             )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
 import pyarrow as pa
 from filelock import FileLock
@@ -78,6 +79,16 @@ def publish(
         link.symlink_to(target.name)
     remove_old_publications(data_dir, keep)
     return target
+
+
+def set_folders_aside(data_dir: Path) -> dict[str, str]:
+    """Rename the folders that stand where files of publications belong; say so by their name."""
+    said = {}
+    for path in (data_dir / LINK_NAME, data_dir / _SOURCES, *data_dir.glob(_PUBLICATIONS)):
+        if path.is_dir() and not path.is_symlink():
+            aside = path.rename(path.with_name(f"aside-{uuid4().hex[:8]}-{path.name}"))
+            said[path.name] = f"a folder stood in its place in {data_dir}; it is {aside.name} now"
+    return said
 
 
 def note_sources(data_dir: Path, sources: Sources) -> None:

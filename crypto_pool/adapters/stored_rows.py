@@ -1,7 +1,11 @@
 """Whether what a file of the store holds are rows of its table: a hand may have been there."""
 
+from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyarrow import types
 
@@ -15,21 +19,40 @@ from crypto_pool.domain.columns import (
     Kind,
     Table,
 )
-from crypto_pool.domain.tables import DAILY_BARS, FEATURE_TABLES, TABLES
+from crypto_pool.domain.market import BAR_COLUMNS, NO_NUMBER, impossible_bars, name_dates
+from crypto_pool.domain.tables import DAILY_BARS, FEATURE_TABLES, PANEL_FORECASTS, TABLES
 
 _BY_STORE_NAME = {table.store_name: table for table in TABLES.values()}
 
 
-def why_unfit(stored_as: str, rows: pa.Table) -> str:
-    """Say why these are no rows of that table; empty if they are, or if none is known.
+def why_unfit(stored_as: str, key: str, rows: pa.Table) -> str:
+    """Say why these are no rows of that partition; empty if they are, or if no such is known.
 
     A column that is no part of the key may be missing: an earlier release had no such one.
     """
     table = _BY_STORE_NAME.get(stored_as)
     if table is None or not rows.num_rows:
         return ""
-    if why := _why_other_columns(table, rows.schema):
-        return why
+    return (
+        _why_other_columns(table, rows.schema)
+        or _why_elsewhere(table, key, rows)
+        or _why_twice(table, rows)
+        or _why_impossible(table, rows)
+    )
+
+
+def _why_elsewhere(table: Table, key: str, rows: pa.Table) -> str:
+    """Say whose rows they are, where they are not all of the partition of that key."""
+    parts = key.split("|")[table is PANEL_FORECASTS :]  # the panel's terms come first
+    for name, part in zip(table.partitioned_by, parts, strict=False):
+        values = rows.column(name).unique().to_pylist() if name in rows.column_names else [part]
+        texts = {str(one)[:10] if isinstance(one, date) else str(one) for one in values}
+        if texts != {part}:
+            return f"it has rows of {name} {min(texts - {part})}"
+    return ""
+
+
+def _why_twice(table: Table, rows: pa.Table) -> str:
     names = [name for name in table.key if name in rows.column_names]
     if not names:  # they stand in the name of the file alone
         return ""
@@ -37,6 +60,42 @@ def why_unfit(stored_as: str, rows: pa.Table) -> str:
     if more:  # of few rows that is ten times as fast as Arrow's groups
         first = pa.array(map(repr, zip(*(c.to_pylist() for c in (first, *more)), strict=True)))
     return f"it has a {' '.join(names)} twice" if len(first.unique()) < len(rows) else ""
+
+
+def _why_impossible(table: Table, rows: pa.Table) -> str:
+    """Say which values cannot be: out of their bounds, or none in bars and features."""
+    numbers = {
+        name: rows.column(name).cast(pa.float64(), safe=False).to_numpy()
+        for name, form in zip(rows.schema.names, rows.schema.types, strict=True)
+        if types.is_floating(form) or types.is_integer(form) or types.is_null(form)
+    }
+    if table in (DAILY_BARS, FEATURE_TABLES):
+        return _why_no_series(table, rows, numbers)
+    for column in table.columns:
+        low = -np.inf if column.low is None else column.low
+        high = np.inf if column.high is None else column.high
+        values = numbers.get(column.name, np.empty(0))
+        outside = values[(values < low) | (values > high)]
+        if len(outside):
+            return f"its column {column.name} holds {outside[0]:g}, out of {low:g} to {high:g}"
+    return ""
+
+
+def _why_no_series(table: Table, rows: pa.Table, numbers: Mapping[str, np.ndarray]) -> str:
+    """Say what of a coin's days is missing, impossible or out of order."""
+    dates, described = rows.column("date"), rows.schema.pandas_metadata or {}
+    if described.get("index_columns") != ["date"] or getattr(dates.type, "tz", ""):
+        return "its dates are no index of UTC days"
+    days = dates.to_numpy()
+    if not (days[1:] > days[:-1]).all() or (days != days.astype("datetime64[D]")).any():
+        return "its dates are no days in order"
+    if table is FEATURE_TABLES:
+        missing = ~np.isfinite(np.array([*numbers.values()])).all(axis=0)
+        kinds = iter([("non_finite", NO_NUMBER, missing)])
+    else:
+        kinds = impossible_bars(np.column_stack([numbers[name] for name in BAR_COLUMNS]))
+    found = ((why, pd.DatetimeIndex(days[bad])) for _, why, bad in kinds if bad.any())
+    return "; ".join(f"on {name_dates(where)} {why}" for why, where in found)
 
 
 @lru_cache

@@ -15,6 +15,7 @@ from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting,
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 PRICE_COLUMNS = ("open", "high", "low", "close")
 NAMED_DATES = 3
+NO_NUMBER = "a value is missing or infinite"
 STANDSTILL_DAYS = 60
 FORECAST_BARS = 120  # from so many on a coin is forecast
 
@@ -213,25 +214,27 @@ def _with_bar_dates(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:
     return bars.set_axis(index.rename("date")).assign(refused=False)
 
 
+def impossible_bars(values: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Give kind, words and rows of what no bar may hold; the columns are BAR_COLUMNS."""
+    prices = values[:, : len(PRICE_COLUMNS)]
+    yield "non_finite", NO_NUMBER, ~np.isfinite(values).all(axis=1)
+    yield (
+        "impossible",
+        "high or low do not bound open and close, a price is not above 0, or volume is negative",
+        (values[:, 1] < prices.max(axis=1))
+        | (values[:, 2] > prices.min(axis=1))
+        | (prices <= 0).any(axis=1)
+        | (values[:, -1] < 0),
+    )
+
+
 def _unfit_rows(bars: pd.DataFrame, last_closed: date) -> Iterator[tuple[str, str, np.ndarray]]:
-    prices = bars[list(PRICE_COLUMNS)].to_numpy()
-    values = bars[list(BAR_COLUMNS)].to_numpy()
-    low = bars["low"].to_numpy()
-    high = bars["high"].to_numpy()
     yield (
         "unfinished",
         f"the day had not ended, last closed day is {last_closed}",
         np.asarray(bars.index > pd.Timestamp(last_closed)),
     )
-    yield "non_finite", "a value is missing or infinite", ~np.isfinite(values).all(axis=1)
-    yield (
-        "impossible",
-        "high or low do not bound open and close, a price is not above 0, or volume is negative",
-        (high < prices.max(axis=1))
-        | (low > prices.min(axis=1))
-        | (prices <= 0).any(axis=1)
-        | (values[:, -1] < 0),
-    )
+    yield from impossible_bars(bars[list(BAR_COLUMNS)].to_numpy())
 
 
 def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: list[BarFault]) -> pd.DataFrame:
@@ -241,7 +244,7 @@ def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: list[BarFault])
     conflicts = once.index[once.index.duplicated()].unique()
     if len(conflicts):
         raise InvalidBars(
-            f"{symbol}: different bars for one day on {_named(conflicts)}; "
+            f"{symbol}: different bars for one day on {name_dates(conflicts)}; "
             + (
                 "as on most days: these are intraday bars, give one bar for each UTC day"
                 if 2 * len(conflicts) > once.index.nunique()
@@ -255,10 +258,11 @@ def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: list[BarFault])
 
 def _fault(symbol: str, kind: str, dates: pd.Index, action: FaultAction, why: str) -> BarFault:
     days = tuple(pd.Timestamp(day).date() for day in dates.unique())
-    return BarFault(kind, days, action, f"{symbol}: {kind} on {_named(dates.unique())}: {why}")
+    return BarFault(kind, days, action, f"{symbol}: {kind} on {name_dates(dates.unique())}: {why}")
 
 
-def _named(dates: pd.Index) -> str:
+def name_dates(dates: pd.Index) -> str:
+    """Name the first days, and how many more there are."""
     named = ", ".join(f"{day:%Y-%m-%d}" for day in dates[:NAMED_DATES])
     more = len(dates) - NAMED_DATES
     return f"{named} and {more} more" if more > 0 else named

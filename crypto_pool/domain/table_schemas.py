@@ -1,4 +1,4 @@
-"""What stored bars and features must satisfy before a model may be trained on them."""
+"""What features must satisfy before a model may be trained on them."""
 
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from crypto_pool.domain.features import feature_names
-from crypto_pool.domain.market import PRICE_COLUMNS
-from crypto_pool.errors import InvalidBars, InvalidFeatures
+from crypto_pool.errors import InvalidFeatures
 
 if TYPE_CHECKING:
     import pandera.pandas as pandera
@@ -19,16 +18,6 @@ PERCENTAGES = ("AroonDown", "AroonUp", "SlowK", "SlowD")
 PERIOD_PERCENTAGES = ("ADX", "RSI", "MFI", "DX")
 
 
-def check_bars(bars: pd.DataFrame, symbol: str) -> None:
-    """Raise InvalidBars unless the bars are unique, ascending days with possible prices."""
-    faults = _faults(_bar_schema(), bars)
-    if faults:
-        raise InvalidBars(
-            f"{symbol}: these bars must not be trained on: {faults}; correct the source, or "
-            f"take its history anew with `crypto-pool restart-history {symbol}`"
-        )
-
-
 def check_features(features: pd.DataFrame, symbol: str, time_period: int = 7) -> None:
     """Raise InvalidFeatures unless all values are finite and within their definition."""
     faults = _faults(_feature_schema(time_period), features)
@@ -37,28 +26,6 @@ def check_features(features: pd.DataFrame, symbol: str, time_period: int = 7) ->
             f"{symbol}: these features must not be trained on: {faults}; "
             f"look at raw_indicators of {symbol} and materialise it again"
         )
-
-
-def _bar_schema() -> "pandera.DataFrameSchema":
-    import pandera.pandas as pandera
-
-    prices = list(PRICE_COLUMNS)
-    return pandera.DataFrameSchema(
-        {
-            **{name: pandera.Column(float, pandera.Check.gt(0)) for name in prices},
-            "volume": pandera.Column(float, pandera.Check.ge(0)),
-        },
-        index=_day_index(pandera),
-        checks=[
-            pandera.Check(
-                lambda bars: bars["high"] >= bars[prices].max(axis=1), name="high bounds the prices"
-            ),
-            pandera.Check(
-                lambda bars: bars["low"] <= bars[prices].min(axis=1), name="low bounds the prices"
-            ),
-            _finite(pandera),
-        ],
-    )
 
 
 def _feature_schema(time_period: int) -> "pandera.DataFrameSchema":

@@ -16,6 +16,7 @@ from crypto_pool.adapters.prediction_tables import (
     noted_sources,
     publish,
     publishing,
+    set_folders_aside,
 )
 from crypto_pool.adapters.publication_rows import Change, create_statements
 from crypto_pool.domain.columns import Table
@@ -25,22 +26,22 @@ from crypto_pool.errors import QueryError
 from crypto_pool.workflow.panel import panel_terms
 
 FILES_AT_ONCE = 250
-STORED_IN = "stored in"
 
 
 def publish_pool(store: FrameStore, data_dir: Path, recipe: Recipe) -> tuple[Path, dict[str, str]]:
-    """Publish what is stored; give the file, and by partition why one cannot be read.
+    """Publish what is stored; give the file, and by name what is damaged, and why.
 
     Where the last publication cannot be gone on from, all is read anew.
     """
     with publishing(data_dir):
-        noted = noted_sources(data_dir)
+        aside, noted = set_folders_aside(data_dir), noted_sources(data_dir)
         try:
-            return _publish(store, data_dir, recipe, noted)
+            path, faults = _publish(store, data_dir, recipe, noted)
         except QueryError:
             if not noted:
                 raise
-            return _publish(store, data_dir, recipe, {})
+            path, faults = _publish(store, data_dir, recipe, {})
+    return path, aside | faults
 
 
 def _publish(
@@ -65,7 +66,6 @@ class _Update:
             for key, mark in store.marks(table.store_name, self.prefix).items()
         }
         self.faults: dict[str, str] = {}
-        self.is_orderly = True
         keys = self.marks.keys() | self.before.keys()
         changed = {key for key in keys if self.marks.get(key) != self.before.get(key)}
         groups = frozenset(map(self._group, changed))
@@ -75,12 +75,7 @@ class _Update:
 
     @property
     def published(self) -> dict[str, str]:
-        """The marks of the files whose rows are published; a damaged one's is as it was.
-
-        None where a file holds another's rows, which nobody would find again.
-        """
-        if not self.is_orderly:
-            return {}
+        """The marks of the files whose rows are published; a damaged one's is as it was."""
         sound = {key: mark for key, mark in self.marks.items() if key not in self.faults}
         return sound | {key: self.before[key] for key in self.faults if key in self.before}
 
@@ -95,15 +90,11 @@ class _Update:
 
     def _read(self, keys: Sequence[str]) -> pd.DataFrame:
         by_coin = self.table.partitioned_by == ("symbol",)
-        key_column = "symbol" if by_coin else STORED_IN
-        frame, damaged = self.store.read_sound(self.table.store_name, key_column, keys=keys)
+        frame, damaged = self.store.read_sound(
+            self.table.store_name, "symbol" if by_coin else None, keys=keys
+        )
         self.faults |= {key: f"{type(why).__name__}: {why}" for key, why in damaged.items()}
         self.change.damaged.update(map(self._group, damaged))
-        if not by_coin and not frame.empty:
-            names = self.table.partitioned_by
-            texts = (frame.reset_index()[name].astype(str) for name in names)
-            keys_of_rows = zip(*(text.str.removesuffix(" 00:00:00") for text in texts), strict=True)
-            self.is_orderly &= list(keys_of_rows) == list(map(self._group, frame.pop(STORED_IN)))
         if self.table is CHAMPIONS and not frame.empty:
             faults = map(self._fault, frame.to_dict("records"))
             return frame.assign(fault=pd.Series(list(faults), dtype=object))

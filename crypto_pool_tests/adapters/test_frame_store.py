@@ -1,10 +1,12 @@
 """A frame store gives back what was written, key by key, and names what it cannot read."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Never
 
 import fsspec
+import numpy as np
 import pandas as pd
 import pytest
 from fsspec import AbstractFileSystem
@@ -12,6 +14,8 @@ from fsspec import AbstractFileSystem
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.errors import CorruptPartition, MissingPartition, StoreUnavailable
 from crypto_pool_tests.adapters.conftest import make_frame
+
+BARS = {"open": 2.0, "high": 3.0, "low": 1.0, "close": 2.0, "volume": 5.0}
 
 
 def test_frame_comes_back_as_written(store: FrameStore) -> None:
@@ -117,16 +121,58 @@ def test_rows_that_are_not_those_of_the_table_are_damage_too(store: FrameStore) 
         (members.assign(signal="yes"), "column signal is of type"),
         (members.assign(prediction_date="today"), "column prediction_date is of type"),
         (pd.concat([members, members]), "has a symbol trend twice"),
+        (members.assign(probability=[0.5, 1.5]), "column probability holds 1.5, out of 0 to 1"),
+        (
+            members.assign(prediction_date=[date(2024, 1, 1), date(2024, 1, 2)]),
+            "has rows of prediction_date 2024-01-02",
+        ),
     ):
         fault = edited(store, "daily_predictions", "2024-01-01", rows)
         assert re.search(
             rf"daily_predictions/2024-01-01.parquet is no file of .*{says}", f"{fault}"
         )
-    bars = make_frame(3).assign(open=1.0, high=1.0, low=1.0, volume=1.0)
+    members = members.assign(algorithm="x")
+    assert edited(store, "candidate_scores", "A|uptrend", members.head(1)) is None
+    for own in ("A|downtrend", "B|uptrend"):
+        assert "has rows of" in f"{edited(store, 'candidate_scores', own, members.head(1))}"
+    bars = make_frame(3).assign(open=1.0, high=9.0, low=0.1, volume=1.0)
     assert edited(store, "daily_bars", "A", bars) is None
     assert "no column close" in f"{edited(store, 'daily_bars', 'A', bars.drop(columns='close'))}"
     assert "has a date twice" in f"{edited(store, 'daily_bars', 'A', pd.concat([bars, bars]))}"
     assert "SMA is of type" in f"{edited(store, 'feature_table', 'A', bars.assign(SMA='x'))}"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        *((lambda b, n=name: b.assign(**{n: np.nan}), "missing or infinite") for name in BARS),
+        *((lambda b, n=name: b.assign(**{n: np.inf}), "missing or infinite") for name in BARS),
+        *((lambda b, n=name: b.assign(**{n: -1.0}), "not above 0, or volume") for name in BARS),
+        *((lambda b, n=name: b.assign(**{n: 0.0}), "not above 0") for name in list(BARS)[:4]),
+        (lambda b: b.assign(high=b["low"] * 0.9), "do not bound"),
+        (lambda b: b.assign(low=b["high"] * 1.1), "do not bound"),
+        (lambda b: b.iloc[::-1], "no days in order"),
+        (lambda b: b.shift(6, freq="h"), "no days in order"),
+        (lambda b: b.tz_localize("UTC"), "no index of UTC days"),
+        (lambda b: b.reset_index(), "no index of UTC days"),
+    ],
+)
+def test_bars_that_cannot_be_are_damage_wherever_they_are_read(store, spoil, says) -> None:
+    """One bar among good ones is told by its day, with the way out."""
+    days = pd.date_range("2024-01-01", periods=4, name="date")
+    bars = pd.DataFrame(BARS, index=days)
+    assert edited(store, "daily_bars", "A", bars) is None
+    spoilt = spoil(bars)
+    if len(spoilt) == len(bars) and spoilt.index.equals(days):
+        spoilt = pd.concat([bars.iloc[:2], spoilt.iloc[2:3], bars.iloc[3:]])
+        says = f"on 2024-01-03 .*{says}"
+    fault = edited(store, "daily_bars", "A", spoilt)
+    assert re.search(f"A.parquet is no file of daily_bars: .*{says}.*; delete it, then", f"{fault}")
+
+
+def test_a_feature_that_is_no_number_is_damage_too(store: FrameStore) -> None:
+    rows = make_frame(3).assign(PPO=[1.0, np.nan, 2.0])
+    assert "on 2024-01-02 a value is missing" in f"{edited(store, 'feature_table', 'A', rows)}"
 
 
 def test_a_folder_in_the_place_of_a_file_stops_no_other(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from crypto_pool.domain.tables import TABLES
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow import reviewing
 from crypto_pool_tests.defs.published_pool import (
+    BY_COIN,
     DAYS_STORED,
     GONE,
     KEYS,
@@ -132,6 +133,35 @@ def test_of_a_file_cut_off_the_last_published_rows_stay(data, tables, length):
     for name, rows in before.items():
         assert len(rows) == 2 or name not in tables
         assert sorted_rows(data, name) == rows, name
+
+
+def test_rows_copied_into_another_file_and_folders_stop_nothing_else(data):
+    """Of every table, and of what is published; each is named, and the next goes on from there."""
+    stored = stored_pool(data)
+    assert published().success
+    before = {name: sorted_rows(data, name) for name in TABLES}
+    tables = [table for table in TABLES.values() if {*table.partitioned_by} <= {*table.key}]
+    tables = [table for table in tables if table.name not in BY_COIN]
+    for table in tables:
+        one, other = (Path(stored.path(table.store_name, key)) for key in KEYS[table.name])
+        other.write_bytes(one.read_bytes())
+    (data / LINK_NAME).unlink()
+    names = (LINK_NAME, ".published.json", "crypto_pool-1.duckdb")
+    for name in names:
+        (data / name).unlink(missing_ok=True)
+        (data / name / "mine").mkdir(parents=True)
+
+    result = published()
+
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    said = str(failed.step_failure_data.error)
+    assert said.count("it has rows of") == len({KEYS[table.name][1] for table in tables}) == 3
+    assert said.count("a folder stood in its place") == len(names)
+    assert len(list(data.glob("aside-*/mine"))) == len(names)
+    for name, rows in before.items():
+        there = sorted_rows(data, name)
+        assert there == rows if name not in [one.name for one in tables] else set(there) <= {*rows}
+        assert there
 
 
 @pytest.mark.parametrize("length", [0, 40, -20])
