@@ -12,30 +12,39 @@ def tests_of(module: Path, root: Path) -> tuple[Path, ...]:
     """The tests of a module, as paths from the root of the clone, as the module's own is.
 
     In the test folder of its package: the file named after it and those that import it. A module
-    without any is tested through the modules of its package that import it, by their tests, and by
-    the nearest tests elsewhere that import it: of other packages, else of the whole, which have
-    the top and the folders that no package is mirrored by. Failing all, its tests are those of its
-    package.
+    without any is tested through the modules that import it, by their tests, and by the nearest
+    tests elsewhere that import it: of other packages, else of the whole, which have the top and the
+    folders that no package is mirrored by. Modules of its own package come before those of others,
+    and where none of either has tests, so do those that import them. Failing all, its tests are
+    those of its package.
     """
-    package = module.parts[1]
-    inside = _test_files(root, TESTS / package)
-    if own := _own(module, inside, root):
+    if own := _own(module, root):
         return own
-    modules = (path.relative_to(root) for path in sorted((root / CODE / package).rglob("*.py")))
-    users = [user for user in modules if _name(module) in _imports(root / user)]
-    found = [test for user in users for test in _own(user, inside, root)]
     folders = sorted(path.name for path in (root / TESTS).iterdir() if path.is_dir())
     mirrored = [name for name in folders if (root / CODE / name).is_dir()]
     whole = ["", *(name for name in folders if name not in mirrored)]
-    nearest = _importing(module, _test_files(root, *(TESTS / name for name in mirrored)), root)
-    nearest = nearest or _importing(
-        module, _test_files(root, *(TESTS / name for name in whole)), root
-    )
-    return tuple(dict.fromkeys([*found, *nearest])) or tuple(inside)
+    modules = [path.relative_to(root) for path in sorted((root / CODE).rglob("*.py"))]
+    nearest = _importing(module, _test_files(root, *mirrored), root)
+    nearest = nearest or _importing(module, _test_files(root, *whole), root)
+    level, seen = [module], {module}
+    while level:
+        users = [
+            user
+            for user in modules
+            if user not in seen and any(_name(one) in _imports(root / user) for one in level)
+        ]
+        inside = [user for user in users if user.parts[1] == module.parts[1]]
+        for chosen in (inside, users):
+            found = [test for user in chosen for test in _own(user, root)]
+            if found or nearest:
+                return tuple(dict.fromkeys([*found, *nearest]))
+        level, seen = users, {*seen, *users}
+    return tuple(_test_files(root, module.parts[1]))
 
 
-def _own(module: Path, tests: Iterable[Path], root: Path) -> tuple[Path, ...]:
-    """The tests named after a module come before those that import it."""
+def _own(module: Path, root: Path) -> tuple[Path, ...]:
+    """The tests in the folder of a module's package: named after it, then those that import it."""
+    tests = _test_files(root, module.parts[1] if len(module.parts) > 2 else "")
     name = f"test_{_name(module).rpartition('.')[2]}.py"
     named = [test for test in tests if test.name == name]
     return tuple(dict.fromkeys([*named, *_importing(module, tests, root)]))
@@ -45,8 +54,8 @@ def _importing(module: Path, files: Iterable[Path], root: Path) -> list[Path]:
     return [file for file in files if _name(module) in _imports(root / file)]
 
 
-def _test_files(root: Path, *folders: Path) -> list[Path]:
-    files = [path for folder in folders for path in sorted((root / folder).glob("test_*.py"))]
+def _test_files(root: Path, *folders: str) -> list[Path]:
+    files = [path for name in folders for path in sorted((root / TESTS / name).glob("test_*.py"))]
     return [path.relative_to(root) for path in files]
 
 

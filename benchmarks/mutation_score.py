@@ -1,11 +1,12 @@
-"""How many small faults in the code the tests find: the mutation score of two packages.
+"""How many small faults in the code the tests find: the mutation score of three packages.
 
 `python -m benchmarks.mutation_score 200 41397a6 domain` takes another number of mutants, another
-commit than the last, and one package of the two.
+commit than the last, and one package of the three; `--seed 7` draws other mutants.
 
-Cosmic-ray changes one place of a module in a clone of the repository and runs the tests that belong
-to the module. A mutant is killed when they fail or take too long; the score is the killed mutants
-over all that were tried, and those that survive are printed for someone to write the test.
+Cosmic-ray changes one place of a module in a clone of the repository, and the tests that belong to
+the module run in a process forked from one that has imported the libraries, first those that enter
+the changed function. A mutant is killed when they fail or take too long; the score is the killed
+mutants over all that were tried, and those that survive are printed for someone to write the test.
 
 The mutants are a random sample, drawn by the hash of operator and line: what stands at two commits
 is drawn at both. Left out of it are
@@ -15,18 +16,19 @@ is drawn at both. Left out of it are
   left to the interpreter: `NOISE`, by cosmic-ray's own filter;
 - mutants that do not compile: cosmic-ray takes the `*` of a signature, and the `**` of a dict
   display, for operators;
-- mutants of annotations, of `if TYPE_CHECKING` and of `frozen=True`: what these say is for the type
-  checker, and `X & None` in an annotation fails at the import.
+- mutants of annotations, of protocols, of `if TYPE_CHECKING` and of `frozen=True`: what these say
+  is for the type checker, and `X & None` in an annotation fails at the import.
 
 Docstrings and `__all__` are safe: no operator changes a text.
 """
 
+import argparse
 import ast
+import difflib
 import hashlib
 import os
-import shlex
+import re
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,20 +36,21 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from benchmarks._module_tests import CODE, tests_of
+from benchmarks._test_runs import End, Runs
 
 if TYPE_CHECKING:
-    from cosmic_ray.work_item import MutationSpec, WorkItem, WorkResult
+    from cosmic_ray.work_item import MutationSpec
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("domain", "adapters")
-SAMPLE = 40
+PACKAGES = ("domain", "adapters", "workflow")
+SAMPLE = 60
 SEED = 20
-PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
+AT_ONCE = 2
 NOISE = (
     "core/ReplaceBinaryOperator_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_(RShift|LShift|Bit)",
     "core/ReplaceBinaryOperator_(RShift|LShift|Bit...?)_(Add|Mul|Div|FloorDiv|Mod|Pow|.Shift)",
@@ -56,8 +59,6 @@ NOISE = (
     "core/ReplaceComparisonOperator_(Eq|NotEq|Lt|LtE|Gt|GtE)_Is",
     "core/ReplaceComparisonOperator_Is(Not)?_(Eq|NotEq|Lt|Gt)",
 )
-# A mutant may take so many times as long as the code without one, and so much longer.
-PATIENCE, GRACE_SECONDS = 3.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -65,162 +66,121 @@ class Score:
     """What became of the mutants of a package."""
 
     package: str
-    killed: int
-    survivors: Sequence[str]
-    incompetent: int
+    ends: Sequence[End]
 
     @property
     def tried(self) -> int:
-        """The mutants that were tried, but for those cosmic-ray could not try."""
-        return self.killed + len(self.survivors)
+        """The number of mutants."""
+        return len(self.ends)
 
     @property
     def share(self) -> float:
         """The killed part of those tried."""
-        return self.killed / self.tried
+        return 1 - self.ends.count(End.SURVIVED) / self.tried
 
     def __str__(self) -> str:
-        """The survivors, and the score."""
-        said = f"{self.package}: {self.killed} of {self.tried} mutants killed ({self.share:.1%})"
-        return "\n".join([*self.survivors, f"{said}, {self.incompetent} incompetent"])
+        """The score."""
+        killed = self.tried - self.ends.count(End.SURVIVED)
+        return (
+            f"{self.package}: {killed} of {self.tried} mutants killed ({self.share:.1%}), "
+            f"{self.ends.count(End.TOO_LONG)} as they took too long"
+        )
 
 
 def measure(
-    size: int = SAMPLE, commit: str = "HEAD", packages: Sequence[str] = PACKAGES
+    size: int = SAMPLE,
+    commit: str = "HEAD",
+    packages: Sequence[str] = PACKAGES,
+    seed: int = SEED,
 ) -> Iterator[Score]:
     """Try so many mutants of each package at a commit, two packages at a time.
 
     Raises:
         RuntimeError: tests fail without a mutant, or see another code than the clone's.
     """
-    with ProcessPoolExecutor(len(PACKAGES)) as pool:
-        begun = [pool.submit(score, package, size, commit) for package in packages]
+    with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:
+        begun = [pool.submit(score, package, size, commit, seed) for package in packages]
         yield from (one.result() for one in begun)
 
 
-def score(package: str, size: int, commit: str) -> Score:
-    """Try so many mutants of one package in a clone."""
-    from cosmic_ray.work_item import TestOutcome
-
+def score(package: str, size: int, commit: str, seed: int) -> Score:
+    """Try so many mutants of one package in a clone, and print those that survive."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone.make(Path(folder), commit)
-        by_module: dict[Path, list[WorkItem]] = {}
-        for item in clone.sample(package, size):
-            by_module.setdefault(item.mutations[0].module_path, []).append(item)
-        found = [
-            pair
-            for module, items in sorted(by_module.items())
-            for pair in clone.outcomes(module, items)
-        ]
-    counts = Counter(result.test_outcome for _, result in found)
-    survivors = [
-        _described(item.mutations[0], result)
-        for item, result in found
-        if result.test_outcome == TestOutcome.SURVIVED
-    ]
-    killed = counts[TestOutcome.KILLED]
-    return Score(package, killed, survivors, len(found) - killed - len(survivors))
+        sample = clone.sample(package, size, seed)
+        modules = sorted({mutant.module_path for mutant in sample})
+        runs = Runs.make(clone.root, {module: tests_of(module, clone.root) for module in modules})
+        ends = []
+        for mutant in sample:
+            ends.append(clone.end(mutant, runs))
+            if ends[-1] is End.SURVIVED:
+                print(_described(mutant), flush=True)
+    return Score(package, ends)
 
 
 @dataclass(frozen=True)
 class Clone:
-    """The repository at a commit, to be changed at will, and the sessions of cosmic-ray."""
+    """The repository at a commit, to be changed at will."""
 
     root: Path
-    sessions: Path
 
     @classmethod
     def make(cls, folder: Path, commit: str) -> "Clone":
-        """Clone the repository; its code is what the tests of the clone import."""
-        clone = cls(folder / "clone", folder)
+        """Clone the repository, and work in the clone from now on."""
+        clone = cls(folder / "clone")
         subprocess.run(["git", "clone", "-q", "-n", ROOT, clone.root], check=True)
         subprocess.run(["git", "checkout", "-q", commit], cwd=clone.root, check=True)
-        found = clone.run(sys.executable, "-c", "import crypto_pool; print(crypto_pool.__file__)")
-        if not Path(found.stdout.strip()).is_relative_to(clone.root):
-            raise RuntimeError(f"the clone's tests would run on the code of {found.stdout}")
+        os.chdir(clone.root)
         return clone
 
-    def run(self, *command: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run a command on the clone's code, without any setting of a pool."""
-        kept = {name: value for name, value in os.environ.items() if "CRYPTO_POOL_" not in name}
-        environment = {**kept, "PYTHONPATH": str(self.root)}
-        return subprocess.run(
-            command, cwd=self.root, env=environment, check=check, stdout=subprocess.PIPE, text=True
-        )
+    def sample(self, package: str, size: int, seed: int) -> "list[MutationSpec]":
+        """Draw so many of the mutants of a package, or all there are, in the order of the code."""
+        from cosmic_ray.commands import init
+        from cosmic_ray.work_db import WorkDB
 
-    def sample(self, package: str, size: int) -> "list[WorkItem]":
-        """Draw so many of the mutants of a package, or all there are."""
-        from cosmic_ray.work_db import use_db
+        mutants = WorkDB(":memory:", WorkDB.Mode.create)
+        init(sorted((CODE / package).rglob("*.py")), mutants, {})
+        every = [item.mutations[0] for item in mutants.work_items]
+        told = [one for one in every if not re.match("|".join(NOISE), one.operator_name)]
+        drawn = filter(_shows, _shuffled(told, seed))
+        return sorted(islice(drawn, size), key=_place)
 
-        config, session = self._configure(package, CODE / package)
-        self.run(sys.executable, "-m", "cosmic_ray.cli", "init", config, session)
-        filtering = "cosmic_ray.tools.filters.operators_filter"
-        self.run(sys.executable, "-m", filtering, session, config)
-        with use_db(session) as database:
-            drawn = self._shuffled(database.pending_work_items)
-        return list(islice((item for item in drawn if self._shows(item.mutations[0])), size))
-
-    def outcomes(
-        self, module: Path, mutants: "Sequence[WorkItem]"
-    ) -> "Sequence[tuple[WorkItem, WorkResult]]":
-        """Run the tests of a module on each of its mutants."""
-        from cosmic_ray.work_db import use_db
-
-        command = [*PYTEST, *map(str, tests_of(module, self.root))]
-        started = perf_counter()
-        whole = self.run(*command, check=False)
-        if whole.returncode:
-            raise RuntimeError(f"{module} fails as it is:\n{whole.stdout[-4000:]}")
-        patience = PATIENCE * (perf_counter() - started) + GRACE_SECONDS
-        config, session = self._configure("_".join(module.parts), module, command, patience)
-        with use_db(session) as database:
-            database.add_work_items(mutants)
-        self.run(sys.executable, "-m", "cosmic_ray.cli", "exec", config, session)
-        with use_db(session) as database:
-            done: Sequence[tuple[WorkItem, WorkResult]] = database.completed_work_items
-        return sorted(done, key=lambda pair: _place(pair[0].mutations[0]))
-
-    def _configure(
-        self, name: str, path: Path, command: Sequence[str] = PYTEST, patience: float = 0.0
-    ) -> tuple[Path, Path]:
-        """Write a configuration; give it and the session that goes with it."""
-        from cosmic_ray.config import serialize_config
-
-        config = {
-            "module-path": str(path),
-            "timeout": patience,
-            "excluded-modules": [],
-            "test-command": shlex.join(command),
-            "distributor": {"name": "local"},
-            "filters": {"operators-filter": {"exclude-operators": list(NOISE)}},
-        }
-        file = self.sessions / f"{name}.toml"
-        file.write_text(serialize_config(config))
-        return file, file.with_suffix(".sqlite")
-
-    def _shuffled(self, items: "Sequence[WorkItem]") -> "list[WorkItem]":
-        """Put mutants in a random order that depends on each of them alone."""
-        equals: Counter[str] = Counter()
-        by_hash = {}
-        for item in sorted(items, key=lambda item: _place(item.mutations[0])):
-            mutant = item.mutations[0]
-            line = _text(self.root / mutant.module_path).splitlines()[mutant.start_pos[0] - 1]
-            text = f"{mutant.module_path} {mutant.operator_name} {line.strip()}"
-            equals[text] += 1
-            by_hash[hashlib.sha256(f"{SEED} {text} {equals[text]}".encode()).digest()] = item
-        return [by_hash[digest] for digest in sorted(by_hash)]
-
-    def _shows(self, mutant: "MutationSpec") -> bool:
-        """Say whether a mutant compiles, to something else than the module does."""
-        from cosmic_ray.mutating import mutate_code
+    def end(self, mutant: "MutationSpec", runs: Runs) -> End:
+        """Run the tests of its module on a mutant."""
+        from cosmic_ray.mutating import use_mutation
         from cosmic_ray.plugins import get_operator
 
-        text = _text(self.root / mutant.module_path)
-        changed = mutate_code(text, get_operator(mutant.operator_name)(), mutant.occurrence)
-        try:
-            return _meaning(changed) != _meaning(text)
-        except SyntaxError:
-            return False
+        operator = get_operator(mutant.operator_name)()
+        with use_mutation(mutant.module_path, operator, mutant.occurrence):
+            return runs.end(mutant.module_path, mutant.start_pos[0])
+
+
+def _shuffled(mutants: "Sequence[MutationSpec]", seed: int) -> "list[MutationSpec]":
+    """Put mutants in a random order that depends on each of them alone."""
+    equals: Counter[str] = Counter()
+    by_hash = {}
+    for mutant in sorted(mutants, key=_place):
+        line = _text(mutant.module_path).splitlines()[mutant.start_pos[0] - 1]
+        text = f"{mutant.module_path} {mutant.operator_name} {line.strip()}"
+        equals[text] += 1
+        by_hash[hashlib.sha256(f"{seed} {text} {equals[text]}".encode()).digest()] = mutant
+    return [by_hash[digest] for digest in sorted(by_hash)]
+
+
+def _shows(mutant: "MutationSpec") -> bool:
+    """Say whether a mutant compiles, to something else than the module does."""
+    try:
+        return _meaning(_mutated(mutant)) != _meaning(_text(mutant.module_path))
+    except SyntaxError:
+        return False
+
+
+def _mutated(mutant: "MutationSpec") -> str:
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    operator = get_operator(mutant.operator_name)()
+    return mutate_code(_text(mutant.module_path), operator, mutant.occurrence)
 
 
 class _Unseen(ast.NodeTransformer):
@@ -241,6 +201,10 @@ class _Unseen(ast.NodeTransformer):
     def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
         return None if node.arg == "frozen" else self.generic_visit(node)
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST | None:
+        protocol = any("Protocol" in ast.unparse(base) for base in node.bases)
+        return None if protocol else self.generic_visit(node)
+
     def visit_If(self, node: ast.If) -> ast.AST | None:
         return None if "TYPE_CHECKING" in ast.unparse(node.test) else self.generic_visit(node)
 
@@ -259,11 +223,11 @@ def _place(mutant: "MutationSpec") -> tuple[str, tuple[int, int], str, int]:
     return str(mutant.module_path), mutant.start_pos, mutant.operator_name, mutant.occurrence
 
 
-def _described(mutant: "MutationSpec", result: "WorkResult") -> str:
+def _described(mutant: "MutationSpec") -> str:
     """Where a mutant is, its operator, and the lines before and after."""
-    changed = [line for line in (result.diff or "").splitlines() if line[:1] in ("-", "+")]
-    lines = [line for line in changed if line[:3] not in ("---", "+++")]
+    before, after = _text(mutant.module_path).splitlines(), _mutated(mutant).splitlines()
     place = f"{mutant.module_path}:{mutant.start_pos[0]} {mutant.operator_name}"
+    lines = list(difflib.unified_diff(before, after, lineterm="", n=0))[3:]
     return "\n".join([f"{place} {mutant.occurrence}", *lines])
 
 
@@ -279,11 +243,16 @@ def figures() -> dict[str, float]:
     return found
 
 
-def main(size: str = f"{SAMPLE}", commit: str = "HEAD", *packages: str) -> None:
+def main() -> None:
     """Print the survivors and the score of each package."""
-    for one in measure(int(size), commit, packages or PACKAGES):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("size", type=int, nargs="?", default=SAMPLE)
+    parser.add_argument("commit", nargs="?", default="HEAD")
+    parser.add_argument("packages", nargs="*", default=PACKAGES)
+    parser.add_argument("--seed", type=int, default=SEED)
+    for one in measure(**vars(parser.parse_args())):
         print(one, flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
