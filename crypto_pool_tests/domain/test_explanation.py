@@ -93,6 +93,20 @@ def test_standard_error_is_not_less_than_the_scatter_of_repetitions(background):
     assert scatter <= runs[0].standard_error <= 0.02
 
 
+def test_standard_error_of_inputs_that_do_not_work_on_each_other_is_that_of_the_background():
+    def added(frame):
+        return 0.3 + 0.01 * frame["a"].to_numpy() + 0.02 * frame["b"].to_numpy()
+
+    few, rows = random_rows(5, seed=1), random_rows(3, seed=2)
+    explanation = explain(model(added), few, rows, seed=1)
+    known = (rows[["a", "b"]].mean() - few[["a", "b"]].mean()) * [0.01, 0.02]
+    assert [explanation.mean[name] for name in "ab"] == pytest.approx(known.to_list())
+    # Each background row gives each of the rows one value of b, whatever the order of inputs.
+    error = 0.02 * few["b"].std(ddof=1) / np.sqrt(5) / np.sqrt(3)
+    assert 0.01 * few["a"].std() < 0.02 * few["b"].std()
+    assert explanation.standard_error == pytest.approx(error)
+
+
 def test_standard_error_falls_with_the_root_of_the_rows(background):
     rows = random_rows(1, seed=6)
     few, many = (

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
 from scipy.stats import t as student
+from sklearn.linear_model import Ridge
 
 from crypto_pool.domain.market import Trend
 from crypto_pool.domain.panel import (
@@ -15,6 +17,7 @@ from crypto_pool.domain.panel import (
     exceedance_probability,
     expected_change,
     forecast_panel,
+    forecast_sigma,
     reference_probabilities,
     split_probability,
 )
@@ -142,6 +145,54 @@ class TestNoLookAhead:
         closed = known + pd.Timedelta(days=TARGET.horizon) <= pd.Timestamp(first)
         assert np.sum(closed) >= 5 * 365 > np.sum(closed) - len(SYMBOLS)
         assert fit_panel(table, TARGET, first).rows == np.sum(closed)
+
+
+class TestFit:
+    origin = date(2021, 5, 1)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stages(cls) -> tuple[PanelFit, pd.DataFrame, np.ndarray]:
+        """A fit, its rows, and their features in deviations."""
+        table = market_table()
+        rows = table[: pd.Timestamp(cls.origin) - pd.Timedelta(days=10)]
+        rows = rows[rows[["change", "ahead_range", "ahead_return"]].notna().all(axis=1)]
+        features = rows[feature_columns(rows)]
+        standard = ((features - features.mean()) / features.std(ddof=0)).clip(-5, 5).fillna(0.0)
+        return fit_panel(table, TARGET, cls.origin), rows, standard.to_numpy()
+
+    @pytest.mark.parametrize(("name", "penalty"), [("range", 0.1), ("return", 0.3)])
+    def test_the_first_stage_is_a_ridge_regression(self, stages, name, penalty) -> None:
+        fit, rows, standard = stages
+        known = Ridge(alpha=penalty * len(rows)).fit(standard, rows[f"ahead_{name}"])
+        assert fit.rows == len(rows)
+        assert fit.coefficients[f"{name}_weight"].to_numpy() == pytest.approx(known.coef_, abs=1e-6)
+        assert getattr(fit, f"{name}_intercept") == pytest.approx(known.intercept_, abs=1e-6)
+
+    def test_the_second_stage_has_the_lowest_brier_score_of_both_trends(self, stages) -> None:
+        fit, rows, standard = stages
+        weights = fit.coefficients[["range_weight", "return_weight"]].mean(axis=1).to_numpy()
+        expected = (fit.range_intercept + fit.return_intercept) / 2 + standard @ weights
+        gap = np.log(rows["s60"]) - expected
+        gap = ((gap - gap.mean()) / gap.std(ddof=0)).to_numpy()
+        change, position = rows["change"].to_numpy(), rows["position"].to_numpy()
+
+        def sigma(level: float, spread: float) -> np.ndarray:
+            return np.exp(expected + level + spread * gap)
+
+        def loss(parameters: np.ndarray) -> float:
+            scaled = np.sqrt(3.85) * sigma(*parameters)
+            up = student.cdf((position - np.log(1.05)) / scaled, 5)
+            down = student.cdf((np.log(0.95) - position) / scaled, 5)
+            errors = [up - (change >= np.log(1.05)), down - (change <= np.log(0.95))]
+            return float(np.mean(np.square(errors)) + 1e-5 * parameters[1] ** 2)
+
+        best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-5})
+        assert [fit.level, fit.spread] == pytest.approx(best.x, abs=2e-4)
+        made = sigma(fit.level, fit.spread)
+        assert forecast_sigma(fit, rows) == pytest.approx(made, rel=1e-6)
+        width = np.abs(change - position) / (np.sqrt(3.85) * made)
+        assert fit.range_width == pytest.approx(np.quantile(width, 0.8), rel=1e-6)
 
 
 class TestForecast:

@@ -12,13 +12,21 @@ from crypto_pool.domain.panel import forecast_panel, reference_probabilities
 from crypto_pool.domain.panel_features import (
     CoinBreaks,
     averaging_weights,
+    feature_columns,
     panel_table,
     target_scale,
 )
 from crypto_pool.domain.panel_fitting import fit_panel
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import random_walk_probability
-from crypto_pool_tests.domain.panel_market import LAST, START, TARGET, flat_bars, market_bars
+from crypto_pool_tests.domain.panel_market import (
+    LAST,
+    START,
+    TARGET,
+    flat_bars,
+    market_bars,
+    market_table,
+)
 
 
 class TestTarget:
@@ -51,7 +59,99 @@ class TestTarget:
             assert (came == labels[change.index].astype(bool)).all()
 
 
+def half_log_range(bars: pd.DataFrame) -> np.ndarray:
+    """Half the log of each day's variance as Garman and Klass have it."""
+    span, move = np.log(bars["high"] / bars["low"]), np.log(bars["close"] / bars["open"])
+    variance = 0.5 * span**2 - (2 * np.log(2) - 1) * move**2
+    return 0.5 * np.log(np.maximum(variance, 1e-8).to_numpy())
+
+
+def by_hand(symbol: str, day: date) -> dict[str, float]:
+    """The features of a coin and day, each from the numbers of its days as it is defined."""
+    bars = {name: frame.loc[: day.isoformat()] for name, frame in market_bars().items()}
+    returns = {name: np.diff(np.log(frame["close"])) for name, frame in bars.items()}
+    ranges = {name: half_log_range(frame) for name, frame in bars.items()}
+    own, size, half = returns[symbol], np.abs(returns[symbol]), ranges[symbol]
+    variance = np.exp(2 * half)
+
+    def root(values: np.ndarray, days: int, floor: float = 1e-8) -> float:
+        if len(values) < 0.8 * days:
+            return np.nan
+        return 0.5 * np.log(np.mean(values[-days:]) + floor)
+
+    def volume(name: str, few: int, many: int) -> float:
+        traded = bars[name]["volume"].to_numpy()
+        return np.log(traded[-few:].mean() / traded[-many:].mean())
+
+    def decayed(days: int) -> float:
+        weights = 0.5 ** (np.arange(len(half))[::-1] / days)
+        return 0.5 * np.log(np.average(variance, weights=weights))
+
+    of_pool, all_returns = np.mean([*ranges.values()], axis=0), np.array([*returns.values()])
+    spread = np.log(own[-60:].std(ddof=1))
+    weekdays = ("mon", "tue", "wed", "thu", "fri", "sat")
+    return {
+        **{f"log_rms_return_{n}": root(own**2, n) for n in (3, 5, 10, 20, 60, 120)},
+        "log_s60": spread,
+        **{f"log_range_{n}": root(variance, n) for n in (3, 5, 10, 20, 60, 120, 250)},
+        "log_range_1": half[-1],
+        "log_range_ever": half.mean(),
+        **{f"log_mean_return_{n}": np.log(1.2533 * size[-n:].mean() + 1e-6) for n in (20, 60)},
+        "downside_20": root(np.minimum(own, 0) ** 2, 20) - root(own**2, 20),
+        "largest_return_60": np.log(size[-60:].max()) - spread,
+        **{f"log_range_halflife_{n}": decayed(n) for n in (3, 8, 20)},
+        "range_deviation_20": half[-20:].std(ddof=1),
+        "volume_3_60": volume(symbol, 3, 60),
+        "volume_10_120": volume(symbol, 10, 120),
+        **{f"pool_range_{n}": of_pool[-n:].mean() for n in (1, 3, 10, 30)},
+        "pool_range_90": of_pool[-90:].mean() if len(of_pool) >= 90 else np.nan,
+        **{f"btc_range_{n}": ranges["BTC"][-n:].mean() for n in (5, 20)},
+        **{f"log_rms_pool_return_{n}": root(all_returns.mean(axis=0) ** 2, n) for n in (5, 20)},
+        "dispersion_10": np.log(all_returns.std(axis=0, ddof=1)[-10:].mean()),
+        "pool_volume_3_60": np.mean([volume(name, 3, 60) for name in bars]),
+        **{name: float(day.weekday() == number) for number, name in enumerate(weekdays)},
+    }
+
+
 class TestFeatures:
+    @pytest.mark.parametrize(
+        "day", [date(2020, 3, 1), date(2020, 3, 18), *(date(2021, 9, n) for n in range(6, 13))]
+    )
+    def test_are_those_of_their_definitions(self, day: date) -> None:
+        row = market_table().loc[(pd.Timestamp(day), "ETH")]
+        known = by_hand("ETH", day)
+        assert set(feature_columns(market_table())) == set(known)
+        assert row[list(known)].to_dict() == pytest.approx(known, abs=1e-9, nan_ok=True)
+
+    def test_what_comes_is_weighed_as_in_the_average(self) -> None:
+        bars, day = market_bars()["ETH"], pd.Timestamp("2021-09-06")
+        row = market_table().loc[(day, "ETH")]
+        weights = (np.arange(10, 0, -1) / 10) ** 2
+        ahead = bars.loc[day:].iloc[:11]
+        ranges, moves = half_log_range(ahead)[1:], np.diff(np.log(ahead["close"]))
+        means = bars["close"].rolling(10).mean()
+        assert row["ahead_range"] == pytest.approx(
+            0.5 * np.log(weights @ np.exp(2 * ranges) / 3.85)
+        )
+        assert row["ahead_return"] == pytest.approx(0.5 * np.log(weights @ moves**2 / 3.85 + 1e-8))
+        assert row["change"] == pytest.approx(np.log(means[ahead.index[-1]] / means[day]))
+        assert row["level"] == pytest.approx(means[day])
+        assert row["mechanical_position"] == pytest.approx(np.log(bars["close"][day] / means[day]))
+
+    def test_days_without_trade_count_as_little_as_a_twentieth(self) -> None:
+        bars = market_bars()["BTC"].copy()
+        bars.iloc[-3:, bars.columns.get_loc("volume")] = 0.0
+        row = panel_table({"BTC": bars}, TARGET).iloc[-1]
+        assert row["volume_3_60"] == row["pool_volume_3_60"] == pytest.approx(-3)
+        bars["volume"] = 0.0
+        assert np.isnan(panel_table({"BTC": bars}, TARGET).iloc[-1]["volume_3_60"])
+
+    def test_the_drift_of_a_wild_coin_is_bounded(self) -> None:
+        closes = 100 * np.exp(np.cumsum(np.where(np.arange(90) % 2, 0.2, -0.2)))
+        row = panel_table({"BTC": flat_bars(closes)}, TARGET).iloc[-1]
+        drift = 0.5 * 0.5 * 3.85 * 0.12**2
+        assert row["mechanical_position"] - row["position"] == pytest.approx(drift)
+
     def test_of_a_walk_that_moves_by_one_percent_a_day(self) -> None:
         signs = np.where(np.arange(90) % 2, 1.0, -1.0)
         closes = 100 * np.exp(np.cumsum(0.01 * signs))
