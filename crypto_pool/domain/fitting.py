@@ -34,9 +34,9 @@ class TrainedCandidate:
     reference's figures by their names with `reference_` before them, and the ends of intervals
     as `<metric>_low` and `<metric>_high`. `evaluation` holds the rows behind them, by bar date:
     label, probability (as served), reference_probability, baseline_probability,
-    decision_threshold and fold. `model` is None where it lies in MLflow under `run_id` and was
-    not loaded; `model_hashes` are the SHA-256 of its files, `hyper_parameters` what its estimator
-    was built with, as the run tells it.
+    decision_threshold and fold. `model` is None where it was not asked for, or lies in MLflow
+    under `run_id` and was not loaded; `model_hashes` are the SHA-256 of its files,
+    `hyper_parameters` what its estimator was built with, as the run tells it.
     """
 
     algorithm: str
@@ -75,6 +75,7 @@ def measure_candidate(
     decision_threshold: float,
     fitted: slice,
     notes: tuple[str, ...] = (),
+    with_model: bool = True,
 ) -> TrainedCandidate:
     """Return a candidate with what its evaluation rows promise; `fitted` are its table rows."""
     added = (evaluation["probability"] - evaluation["baseline_probability"]).abs().mean()
@@ -90,7 +91,7 @@ def measure_candidate(
         },
         evaluation=evaluation,
         recipe=recipe,
-        model=model,
+        model=model if with_model else None,
         folds=metrics_by_fold(evaluation),
         class_weights=ClassBalance.of(table.labels[fitted]).weights,
         notes=notes,

@@ -33,9 +33,12 @@ class EvaluationPolicy(Protocol):
         """The setting that selects it."""
         ...
 
-    def evaluate(self, candidate: Candidate | None, table: TrainingTable) -> TrainedCandidate:
+    def evaluate(
+        self, candidate: Candidate | None, table: TrainingTable, *, with_model: bool = True
+    ) -> TrainedCandidate:
         """Fit and score a candidate, or score the baseline where it is None.
 
+        Without the model that serves, nothing is fitted for that alone; no figure is another.
         Raises UnscoredCandidate where the rows do not allow it.
         """
         ...
@@ -53,7 +56,9 @@ class HoldoutPolicy:
     train_fraction: float = 0.95
     name: ClassVar[str] = "holdout"
 
-    def evaluate(self, candidate: Candidate | None, table: TrainingTable) -> TrainedCandidate:
+    def evaluate(
+        self, candidate: Candidate | None, table: TrainingTable, *, with_model: bool = True
+    ) -> TrainedCandidate:
         """Fit on the first rows and score on the last, without refit."""
         boundary = int(len(table) * self.train_fraction)
         if not 0 < boundary < len(table):
@@ -83,7 +88,7 @@ class HoldoutPolicy:
             fold=1,
         )
         return measure_candidate(
-            model, table, self.recipe, evaluation, DEFAULT_THRESHOLD, training, notes
+            model, table, self.recipe, evaluation, DEFAULT_THRESHOLD, training, notes, with_model
         )
 
     def rank(self, metrics: Mapping[str, Metric]) -> float:

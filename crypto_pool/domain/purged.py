@@ -40,7 +40,9 @@ class PurgedWalkForwardPolicy:
     recipe: Recipe = DEFAULT_RECIPE
     name: ClassVar[str] = "purged_walk_forward"
 
-    def evaluate(self, candidate: Candidate | None, table: TrainingTable) -> TrainedCandidate:
+    def evaluate(
+        self, candidate: Candidate | None, table: TrainingTable, *, with_model: bool = True
+    ) -> TrainedCandidate:
         """Score on the folds, then fit on everything; None is the baseline, which is not fitted.
 
         Raises UnscoredCandidate.
@@ -53,7 +55,7 @@ class PurgedWalkForwardPolicy:
             raise UnscoredCandidate(f"{name}: no fold could be judged: {notes[-1]}")
         calibration, threshold = self._learn(candidate, scored)
         estimator = None
-        if candidate is not None:
+        if candidate is not None and with_model:
             estimator, warnings = fit_candidate(
                 candidate, table.features, table.labels, self.recipe
             )
@@ -67,6 +69,7 @@ class PurgedWalkForwardPolicy:
             threshold,
             slice(None),
             tuple(dict.fromkeys(notes)),
+            with_model,
         )
 
     def rank(self, metrics: Mapping[str, Metric]) -> float:

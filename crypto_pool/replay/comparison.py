@@ -64,10 +64,9 @@ class Comparison:
         plan = replace(plan, algorithms=(*without.algorithms, *added))
         self.lives: dict[str, PoolLife] = {}
         for label, its_plan, its_market in (("with", plan, market), ("without", without, bare)):
-            life = prepare_lives(
+            self.lives |= prepare_lives(
                 its_plan, its_market, {label: plan.recipe}, provider, folder, workers
-            )[label]
-            self.lives[label] = replace(life, keeps_models=True)
+            )
 
     def live(self) -> Iterator[tuple[str, int]]:
         """Live both through, saying after each day which pool it was of, and how many it lives."""

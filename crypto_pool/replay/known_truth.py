@@ -138,7 +138,7 @@ def judge_member(
     scored = {baseline: policy.evaluate(None, table)}
     for name in task.candidates:
         try:
-            scored[name] = policy.evaluate(CANDIDATES[name], table)
+            scored[name] = policy.evaluate(CANDIDATES[name], table, with_model=False)
         except UnscoredCandidate:
             continue  # as in the pool: an unscored candidate takes no part in the choice
     winner, _ = winner_of(scored, baseline, recipe)

@@ -7,7 +7,7 @@ promoted, and the day is forecast.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -19,11 +19,12 @@ from crypto_pool.adapters.extensions import extension_codes
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import members_due
 from crypto_pool.domain.tables import PREDICTIONS
-from crypto_pool.domain.training import TrainingTable, data_hash
+from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import CryptoPoolError
 from crypto_pool.replay.market import Market
 from crypto_pool.replay.memory import MemoryRegistry, MemoryStore
@@ -31,14 +32,20 @@ from crypto_pool.replay.plan import ReplayPlan, daily_run_of
 from crypto_pool.workflow.code_version import TRAINING, code_version
 from crypto_pool.workflow.day_forecasts import DayForecaster, score_day
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.isolation import Failure
+from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.promoting import promote_members
 from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.pulling import has_bars
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
-from crypto_pool.workflow.training import TrainingTask, keep_scores, member_table, train_candidates
+from crypto_pool.workflow.training import (
+    TrainingTask,
+    keep_scores,
+    member_table,
+    train_candidate,
+    train_candidates,
+)
 from crypto_pool.workflow.warm_up import warm_up_worker
 
 RUN_ID = "replay"
@@ -48,8 +55,8 @@ RUN_ID = "replay"
 class PoolLife:
     """One pool that lives through a market; its store then holds what a live one's would.
 
-    `folder` keeps the fits, so that a replay which was stopped makes none of them again. Models
-    that no version has are removed, unless another life is to go by the same fits.
+    `folder` keeps what was trained, so that a replay which was stopped trains none of it again.
+    The models that serve are made of versions alone, once they are registered.
     """
 
     plan: ReplayPlan
@@ -60,7 +67,6 @@ class PoolLife:
     synthetic: bool = False
     store: MemoryStore = field(default_factory=MemoryStore)
     failures: dict[str, date] = field(default_factory=dict)
-    keeps_models: bool = False
 
     def __post_init__(self) -> None:
         """Open the registry."""
@@ -137,8 +143,8 @@ class PoolLife:
                 recipe=self.recipe,
                 synthetic=self.synthetic,
                 registry=self.registry,
-                parent_run_id=None,
                 dagster_run_id=RUN_ID,
+                with_model=False,
             )
             for member, table in tables.items()
             for algorithm in self.plan.algorithms
@@ -151,6 +157,16 @@ class PoolLife:
             scored.append((task, result))
         keep_scores(self.store, scored)
         self._promote(tables, day, now)
+        versions = self.registry.versions
+        won = [
+            replace(task, with_model=True)
+            for task, result in scored
+            if isinstance(result, TrainedCandidate)
+            and versions.lacks_model(task.member.name, result.run_id)
+        ]
+        for task, made in map_isolated(WorkerPool(), train_candidate, won):
+            if not isinstance(made, TrainedCandidate):
+                self._fail(day, f"{task.member.name} {task.algorithm}: {made.reason}")
 
     def _tables(self, members: list[Member], day: date) -> Mapping[Member, TrainingTable]:
         tables, panel = {}, stored_forecasts(self.store, self.recipe.target)
@@ -181,13 +197,6 @@ class PoolLife:
         for task, result in promote_members(WorkerPool(), tasks):
             if isinstance(result, Failure):
                 self._fail(day, f"{task.member.name}: {result.reason}")
-                continue
-            if self.keeps_models:
-                continue
-            name, runs = task.member.name, self.registry.runs
-            for one in runs.latest(name, data_hash(task.table), self.recipe, "").values():
-                if self.registry.versions.of_run(name, one.run_id) is None:
-                    runs.drop_model(one.run_id)  # only what is registered is ever loaded
 
     def _forecast(self, day: date, now: datetime) -> None:
         self._frames = self._frames.on_later_bars()

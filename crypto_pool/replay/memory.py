@@ -9,7 +9,6 @@ from datetime import date, datetime
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 from uuid import uuid4
 
@@ -96,7 +95,7 @@ class FolderRuns(Runs):
         parent_run_id: str | None = None,
         **_: Any,
     ) -> TrainedCandidate:
-        """Store a candidate with its model."""
+        """Store a candidate, with its model if it has one."""
         name = f"{candidate.algorithm}-{training_key[:16]}"
         run_id = f"{candidate.member_name}/{candidate.data_hash[:16]}/{name}"
         whole = self.folder / run_id
@@ -107,12 +106,16 @@ class FolderRuns(Runs):
         }
         with tempfile.TemporaryDirectory(dir=self.folder) as beside:
             made = Path(beside) / name
-            (made / _MODEL).mkdir(parents=True)
-            write_files(model_files(candidate.served), str(made / _MODEL))
+            made.mkdir()
+            if candidate.model is not None:
+                (made / _MODEL).mkdir()
+                write_files(model_files(candidate.model), str(made / _MODEL))
             candidate.evaluation.to_parquet(made / _EVALUATION)
             (made / _FIGURES).write_text(json.dumps(figures, default=float))
             if not whole.exists():
                 made.rename(whole)
+            elif candidate.model is not None and not self.has_model(run_id):
+                (made / _MODEL).rename(whole / _MODEL)
         return self.get(run_id)
 
     def get(self, run_id: str) -> TrainedCandidate:
@@ -136,9 +139,9 @@ class FolderRuns(Runs):
         """Load the model of a run; raises ModelUnavailable."""
         return load_model(self.folder / run_id / _MODEL, None)
 
-    def drop_model(self, run_id: str) -> None:
-        """Remove a model that nothing will ask for, whose figures stay."""
-        rmtree(self.folder / run_id / _MODEL, ignore_errors=True)
+    def has_model(self, run_id: str) -> bool:
+        """Whether a run's model is stored."""
+        return (self.folder / run_id / _MODEL).exists()
 
     def _id(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -204,6 +207,10 @@ class MemoryVersions(Versions):
     def of_run(self, member_name: str, run_id: str) -> Version | None:
         """Return the version registered for a run, if there is one."""
         return next((one for one in self._versions[member_name] if one.run_id == run_id), None)
+
+    def lacks_model(self, member_name: str, run_id: str) -> bool:
+        """Whether a run has a version whose model is not stored."""
+        return self.of_run(member_name, run_id) is not None and not self._runs.has_model(run_id)
 
     def load(
         self, member_name: str, version: str, known_hashes: Mapping[str, str] | None = None

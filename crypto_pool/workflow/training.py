@@ -49,9 +49,10 @@ class MemberTask:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTask(MemberTask):
-    """What a worker needs to train one candidate."""
+    """What a worker needs to train one candidate; its figures alone need no model."""
 
     algorithm: str
+    with_model: bool = True
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,9 @@ def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
     """Fit, score and log one candidate; one that cannot be scored is a result with its reason."""
     begun, candidate = perf_counter(), CANDIDATES[task.algorithm]
     try:
-        fitted = policy_of(task.recipe).evaluate(candidate, task.table)
+        fitted = policy_of(task.recipe).evaluate(
+            candidate, task.table, with_model=task.with_model or candidate.code != ""
+        )
         if candidate.code:
             from crypto_pool.adapters.mlflow.artifact import model_files
 

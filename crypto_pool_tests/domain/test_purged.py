@@ -144,6 +144,30 @@ def test_what_serves_is_fitted_on_every_row_and_promised_on_the_folds(table):
     assert isinstance(fitted.model.calibration, AnchoredCalibration)
 
 
+@pytest.mark.parametrize("policy", ["purged_walk_forward", "holdout"])
+def test_the_figures_are_the_same_without_the_model(table, policy):
+    sizes: list[int] = []
+
+    def build(balance, seed):
+        sizes.append(balance.negatives + balance.positives)
+        return LOGISTIC.build(balance, seed)
+
+    recipe = Recipe.from_settings({**Recipe().to_settings(), "evaluation_policy": policy})
+    counted = replace(LOGISTIC, build=build)
+    whole = policy_of(recipe).evaluate(counted, table)
+    fits = len(sizes)
+    figures = policy_of(recipe).evaluate(counted, table, with_model=False)
+    assert figures.model is None
+    assert len(sizes) - fits == fits - (policy == "purged_walk_forward")
+    assert sizes.count(len(table)) == (policy == "purged_walk_forward")
+    assert (figures.metrics, figures.decision_threshold) == (
+        whole.metrics,
+        whole.decision_threshold,
+    )
+    pd.testing.assert_frame_equal(figures.evaluation, whole.evaluation)
+    assert figures.trained_through == whole.trained_through
+
+
 def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
     fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, table)
     tested, own = [], []

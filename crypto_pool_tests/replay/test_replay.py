@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from crypto_pool.replay.page import render_page
 from crypto_pool.replay.plan import ReplayPlan, daily_run_of
 from crypto_pool.replay.report import build_report, live_forecasts
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
-from crypto_pool_tests.replay.lives import START, lived_through, make_life, synthetic_bars
+from crypto_pool_tests.replay.lives import FEW, START, lived_through, make_life, synthetic_bars
 
 END = START + timedelta(days=4)
 ARGUMENTS = (
@@ -76,6 +77,23 @@ def test_what_was_fitted_is_not_fitted_again(lived: PoolLife, monkeypatch) -> No
     again = lived_through(PoolLife(lived.plan, lived.market, lived.recipe, lived.folder))
     assert stored_fits(lived.folder) == before
     pd.testing.assert_frame_equal(predictions(again), predictions(lived))
+
+
+def test_models_are_made_of_versions_alone(lived: PoolLife, tmp_path: Path) -> None:
+    recipe = replace(lived.recipe, selection="best")
+    plan = replace(lived.plan, end=START + timedelta(days=1), retrain_every_days=30)
+    first, again = (lived_through(PoolLife(plan, lived.market, recipe, tmp_path)) for _ in range(2))
+    assert first.failures == again.failures == {}
+    pd.testing.assert_frame_equal(predictions(first), predictions(again))
+    assert predictions(first)["algorithm"].isin(FEW).any()
+    fits, made = (
+        {f"{path.parent.relative_to(tmp_path)}" for path in tmp_path.rglob(name)}
+        for name in ("candidate.json", "model")
+    )
+    versions = first.registry.versions
+    served = {run for run in fits if versions.of_run(run.partition("/")[0], run)}
+    assert made - served == {run for run in fits - served if "/Panel-" in run}
+    assert served <= made
 
 
 def test_a_late_forecast_counts_apart(lived: PoolLife, tmp_path: Path) -> None:
