@@ -1,5 +1,6 @@
 """Each process loads what it needs: more than half of a day's time once was imports."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -77,6 +78,11 @@ def test_code_location_imports_no_heavy_library():
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     assert loaded.strip() == "[]"
+
+
+def test_nothing_imported_is_looked_through_for_garbage():
+    stats = run_python("import gc, crypto_pool.definitions; print(gc.get_stats()[2])")
+    assert ast.literal_eval(stats)["collections"] == 0
 
 
 def test_commands_that_only_show_load_little(tmp_path):
