@@ -31,7 +31,7 @@ from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.intervals import paired_difference
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.panel_skill import BLOCK_DAYS
-from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.replay.market import Market
 from crypto_pool.workflow.panel import panel_probability
@@ -109,7 +109,7 @@ def figures(coins: Sequence[str] = COINS, names: Sequence[str] = FAST) -> dict[s
 
 def _losses(candidates: Sequence[Candidate], table: TrainingTable) -> pd.DataFrame:
     """Return the squared errors by bar date: the candidates' mean as `own`, and the panel's."""
-    judged = [policy_of(RECIPE).evaluate(one, table).evaluation for one in candidates]
+    judged = [evaluate(one, table, RECIPE).evaluation for one in candidates]
     panel = (judged[0]["baseline_probability"] - judged[0]["label"]) ** 2
     own = [(one["probability"] - one["label"]) ** 2 for one in judged]
     return pd.DataFrame({"own": pd.concat(own, axis=1).mean(axis=1), "panel": panel})

@@ -22,7 +22,7 @@ from crypto_pool.adapters.providers.directory import DirectoryProvider
 from crypto_pool.domain import thresholds
 from crypto_pool.domain.evaluation import Gates, evaluation_metrics
 from crypto_pool.domain.market import Member, Trend, validate_bars
-from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import UnscoredCandidate
@@ -51,7 +51,7 @@ def figures(symbols: list[str] = SYMBOLS, every_days: int = EVERY_DAYS) -> dict[
         for name, rule in rules.items():
             with patch("crypto_pool.domain.purged.choose_threshold", rule):
                 try:
-                    judged = PurgedWalkForwardPolicy(RECIPE).evaluate(None, table)
+                    judged = evaluate(None, table, RECIPE)
                 except UnscoredCandidate:
                     continue
             found[name].append(evaluation_metrics(judged.evaluation))

@@ -34,7 +34,7 @@ from benchmarks._pool import (
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES, Candidate, ClassBalance
 from crypto_pool.domain.market import Member, Trend
-from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.workflow.promotion.registering import explain_stored
 from crypto_pool.workflow.training import import_libraries
@@ -74,12 +74,12 @@ def fit_member(symbol: str, trend: str) -> float:
     """The seconds of all fits of one member in this process, after a warm-up."""
     warnings.simplefilter("ignore")
     import_libraries()
-    policy, table = policy_of(Recipe(seed=SEED)), member_rows(symbol, trend)
+    recipe, table = Recipe(seed=SEED), member_rows(symbol, trend)
     clock = FitClock()
     with threadpool_limits(limits=1):
-        policy.evaluate(CANDIDATES["NeuralNet"], table)  # compiles
+        evaluate(CANDIDATES["NeuralNet"], table, recipe)  # compiles
         for candidate in CANDIDATES.values():
-            policy.evaluate(clock.over(candidate), table)
+            evaluate(clock.over(candidate), table, recipe)
     return clock.seconds
 
 

@@ -27,7 +27,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import HoldoutPolicy
+from crypto_pool.domain.policies import TRAIN_FRACTION
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -48,7 +48,7 @@ def training_rows() -> TrainingTable:
 
 def bare_fit_seconds(table: TrainingTable, algorithm: str) -> float:
     """Time one fit on the rows holdout trains on, and nothing else."""
-    boundary = int(len(table) * HoldoutPolicy().train_fraction)
+    boundary = int(len(table) * TRAIN_FRACTION)
     labels = table.labels[:boundary]
     started = time.perf_counter()
     CANDIDATES[algorithm].build(ClassBalance.of(labels), 7).fit(

@@ -17,8 +17,8 @@ from crypto_pool.domain.evaluation import Metrics, classification_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.intervals import Estimate, block_rows, paired_difference
 from crypto_pool.domain.label_windows import purge_gap
-from crypto_pool.domain.policies import EvaluationPolicy
-from crypto_pool.domain.recipe import DEFAULT_TARGET
+from crypto_pool.domain.policies import evaluate
+from crypto_pool.domain.recipe import DEFAULT_TARGET, Recipe
 from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
@@ -168,7 +168,7 @@ def compare(
     champion: Incumbent,
     champion_probability: PredictProbability,
     candidate: Candidate | None,
-    policy: EvaluationPolicy,
+    recipe: Recipe,
 ) -> pd.DataFrame | None:
     """Let both forecast the rows neither has seen; None if there are none.
 
@@ -180,7 +180,7 @@ def compare(
     """
     index = table.index
     first_unseen = pd.Timestamp(champion.seen_through) + pd.Timedelta(
-        days=purge_gap(policy.recipe.horizon)
+        days=purge_gap(recipe.horizon)
     )
     unseen = np.asarray(index > first_unseen)
     known_then = np.asarray(index <= pd.Timestamp(champion.trained_through))
@@ -191,7 +191,7 @@ def compare(
             f"the rows begin on {index[0]:%Y-%m-%d}, and version "
             f"{champion.version} was trained through {champion.trained_through}"
         )
-    fitted = policy.evaluate(candidate, table.rows(known_then))
+    fitted = evaluate(candidate, table.rows(known_then), recipe)
     judged = table.rows(unseen)
     rows = served_rows(judged)
     return pd.DataFrame(

@@ -131,6 +131,11 @@ class Recipe:
         """Days until a label is known."""
         return self.target.horizon
 
+    @property
+    def is_classic(self) -> bool:
+        """Whether it is the classic recipe, which knows neither panel nor baseline."""
+        return self.evaluation_policy == "holdout"
+
     def terms(self, feature_names: Iterable[str]) -> Terms:
         """Return what a model takes and forecasts that it makes from these features."""
         names = tuple(map(str, feature_names))

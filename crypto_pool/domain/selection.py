@@ -16,7 +16,6 @@ from crypto_pool.domain.overfitting import (
     gain_test,
     losses_on_shared_dates,
 )
-from crypto_pool.domain.policies import EvaluationPolicy
 from crypto_pool.domain.recipe import DEFAULT_TARGET, Recipe, SelectionName
 from crypto_pool.domain.served_model import BASELINES
 
@@ -31,13 +30,13 @@ class Selection:
 
 
 def choose_champion(
-    candidates: Sequence[TrainedCandidate], gates: Gates, policy: EvaluationPolicy
+    candidates: Sequence[TrainedCandidate], gates: Gates, recipe: Recipe
 ) -> Selection:
     """Choose the winner of a training, and hold it to the gates.
 
     Where the baseline is among the candidates it is `choose_winner`'s; else, as in the classic
-    recipe, the best-ranked candidate that passes, ties going by name. That nobody passes is a
-    result, with `winner` None, and no error; the reason then says what was lacking.
+    recipe, the candidate of the best overall_score that passes, ties going by name. That nobody
+    passes is a result, with `winner` None, and no error; the reason then says what was lacking.
     """
     failures = {one.algorithm: gates.failures(one.metrics) for one in candidates}
     rejected = {name: "; ".join(failed) for name, failed in failures.items() if failed}
@@ -46,11 +45,11 @@ def choose_champion(
     if not by_name:
         return Selection(None, "no candidate was scored", rejected)
     if baseline is not None:
-        name, reason = winner_of(by_name, baseline, policy.recipe)
+        name, reason = winner_of(by_name, baseline, recipe)
         if name in rejected:
             return Selection(None, f"{reason}; it fails the gates: {rejected[name]}", rejected)
         return Selection(by_name[name], f"{reason}; it passes the gates", rejected)
-    ranked = sorted(candidates, key=lambda one: (-policy.rank(one.metrics), one.algorithm))
+    ranked = sorted(candidates, key=lambda one: (-_overall_score(one), one.algorithm))
     passed = [one for one in ranked if one.algorithm not in rejected]
     if not passed:
         best = ranked[0].algorithm
@@ -63,9 +62,14 @@ def choose_champion(
     return Selection(
         passed[0],
         f"{passed[0].algorithm} is the best of {len(passed)} that passed the gates, "
-        f"of {len(candidates)} scored (policy {policy.name})",
+        f"of {len(candidates)} scored (policy {recipe.evaluation_policy})",
         rejected,
     )
+
+
+def _overall_score(candidate: TrainedCandidate) -> float:
+    score = candidate.metrics["overall_score"]
+    return float("-inf") if score is None else float(score)
 
 
 def winner_of(

@@ -15,7 +15,7 @@ from crypto_pool.domain.intervals import Estimate
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.panel_fitting import FIRST_ORIGIN_ROWS
 from crypto_pool.domain.performance import skill_of
-from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.selection import promise_of, winner_of
 from crypto_pool.domain.training import TrainingTable, training_table
@@ -134,11 +134,11 @@ def judge_member(
     task: StudyTask, member: Member, table: TrainingTable, recipe: Recipe
 ) -> MemberFinding:
     """Train a member as the pool does, and say what panel and candidates may claim."""
-    policy, baseline = policy_of(recipe), table.baseline
-    scored = {baseline: policy.evaluate(None, table)}
+    baseline = table.baseline
+    scored = {baseline: evaluate(None, table, recipe)}
     for name in task.candidates:
         try:
-            scored[name] = policy.evaluate(CANDIDATES[name], table, with_model=False)
+            scored[name] = evaluate(CANDIDATES[name], table, recipe, with_model=False)
         except UnscoredCandidate:
             continue  # as in the pool: an unscored candidate takes no part in the choice
     winner, _ = winner_of(scored, baseline, recipe)

@@ -8,7 +8,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import policy_of
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.training import served_rows
 from crypto_pool.errors import ModelUnavailable
@@ -49,7 +49,7 @@ def reproduce(
     table = load_snapshot(store, run.data_hash)
     if run.algorithm not in {*CANDIDATES, *BASELINES}:
         raise ModelUnavailable(f"{run.algorithm} is of an extension that is not loaded")
-    again = policy_of(run.recipe).evaluate(CANDIDATES.get(run.algorithm), table).served
+    again = evaluate(CANDIDATES.get(run.algorithm), table, run.recipe).served
     registered = registry.versions.load(member.name, version)
     rows = served_rows(table).dropna(subset=[registered.anchor])
     difference = again.predict_probability(rows) - registered.predict_probability(rows)

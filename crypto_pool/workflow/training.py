@@ -19,7 +19,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import HoldoutPolicy, policy_of
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import CANDIDATE_SCORES
@@ -125,7 +125,7 @@ def member_table(
         )
     require_unbroken(store, member.symbol, bars, as_of)
     forecasts = None
-    if recipe.evaluation_policy != HoldoutPolicy.name:
+    if not recipe.is_classic:
         known = stored_forecasts(store, recipe.target) if panel is None else panel
         if not is_panel_barred(Ledger(store).of_member(member), origins_of(known), as_of):
             forecasts = panel_probability(known, member)
@@ -187,9 +187,8 @@ def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
     """Fit, score and log one candidate; one that cannot be scored is a result with its reason."""
     begun, candidate = perf_counter(), CANDIDATES[task.algorithm]
     try:
-        fitted = policy_of(task.recipe).evaluate(
-            candidate, task.table, with_model=task.with_model or candidate.code != ""
-        )
+        with_model = task.with_model or candidate.code != ""
+        fitted = evaluate(candidate, task.table, task.recipe, with_model=with_model)
         if candidate.code:
             from crypto_pool.adapters.mlflow.artifact import model_files
 

@@ -14,7 +14,7 @@ from crypto_pool.domain.calibrations import AnchoredCalibration, IdentityCalibra
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import FOREST, SAMPLED, explain
 from crypto_pool.domain.fitting import positive_probability, subsample
-from crypto_pool.domain.policies import HoldoutPolicy
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.support_vectors import RadialSVC
@@ -33,14 +33,14 @@ NAMES = [
     "LightGBM",
     "NeuralNet",
 ]
+RECIPE = Recipe(evaluation_policy="holdout", seed=3)
 OF_EARLIER_MODELS = {"sklearn.neural_network._stochastic_optimizers.AdamOptimizer"}
 
 
 @pytest.fixture(scope="module")
 def fitted(market):
     return {
-        name: HoldoutPolicy(Recipe(seed=3)).evaluate(candidate, market.table)
-        for name, candidate in CANDIDATES.items()
+        name: evaluate(candidate, market.table, RECIPE) for name, candidate in CANDIDATES.items()
     }
 
 
@@ -89,7 +89,7 @@ def test_the_unit_of_a_feature_does_not_matter_to_those_that_measure_distances(
     table = replace(
         market.table, features=market.table.features.assign(MACD=lambda rows: rows["MACD"] * 1024)
     )
-    other = HoldoutPolicy(Recipe(seed=3)).evaluate(CANDIDATES[name], table)
+    other = evaluate(CANDIDATES[name], table, RECIPE)
     ours = fitted[name].evaluation["probability"]
     np.testing.assert_allclose(other.evaluation["probability"], ours, atol=1e-9)
 
@@ -103,7 +103,7 @@ def test_every_candidate_gives_graded_probabilities(name, fitted, market):
 
 @pytest.mark.parametrize("name", ["RandomForest", "XGBoost", "LightGBM", "NeuralNet"])
 def test_the_same_seed_gives_the_same_model(name, fitted, market):
-    again = HoldoutPolicy(Recipe(seed=3)).evaluate(CANDIDATES[name], market.table)
+    again = evaluate(CANDIDATES[name], market.table, RECIPE)
     np.testing.assert_array_equal(again.evaluation, fitted[name].evaluation)
 
 

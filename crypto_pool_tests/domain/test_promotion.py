@@ -9,9 +9,8 @@ import pytest
 
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.policies import HoldoutPolicy
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, compare, decide
-from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import UnscoredCandidate
 
 RULES = PromotionRules()
@@ -110,7 +109,9 @@ def test_both_sides_metrics_are_kept_with_the_verdict_each_at_its_own_threshold(
 
 
 def compared(table, champion, probability):
-    return compare(table, champion, probability, CANDIDATES["LightGBM"], HoldoutPolicy())
+    return compare(
+        table, champion, probability, CANDIDATES["LightGBM"], Recipe(evaluation_policy="holdout")
+    )
 
 
 def test_comparison_rows_start_after_what_the_champion_saw(table):
@@ -150,9 +151,8 @@ def test_no_comparison_without_rows(table):
 )
 def test_what_stops_a_comparison_is_the_reason_on_record(table, trained, said):
     champion = replace(incumbent(), trained_through=trained)
-    policy = PurgedWalkForwardPolicy()
     with pytest.raises(UnscoredCandidate, match=said) as caught:
-        compare(table, champion, np.zeros, CANDIDATES["LightGBM"], policy)
+        compare(table, champion, np.zeros, CANDIDATES["LightGBM"], Recipe())
     verdict = decide(champion, CHALLENGER, None, YOUNG, RULES, incomparable=str(caught.value))
     assert said in verdict.reason
     assert "0 rows that neither" not in verdict.reason

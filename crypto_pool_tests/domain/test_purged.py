@@ -16,8 +16,7 @@ from crypto_pool.domain.calibrations import AnchoredCalibration
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.policies import policy_of
-from crypto_pool.domain.purged import PurgedWalkForwardPolicy
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.splits import purged_mask, walk_forward_folds
@@ -105,12 +104,11 @@ def test_without_the_gap_the_nearest_row_gives_the_label_away(monkeypatch):
 
 
 def test_what_is_promised_does_not_change_with_later_labels(table):
-    policy = PurgedWalkForwardPolicy()
-    ours = policy.evaluate(LOGISTIC, table).evaluation
+    ours = evaluate(LOGISTIC, table).evaluation
     fourth = ours.index[ours["fold"] == 4]
     last_known = fourth[0] - pd.Timedelta(days=21)
     labels = np.where(table.index > last_known, 1 - table.labels, table.labels)
-    theirs = policy.evaluate(LOGISTIC, replace(table, labels=labels)).evaluation
+    theirs = evaluate(LOGISTIC, replace(table, labels=labels)).evaluation
     same = ["probability", "decision_threshold", "reference_probability"]
     pd.testing.assert_frame_equal(ours.loc[: fourth[-1], same], theirs.loc[: fourth[-1], same])
     assert not ours.loc[fourth[-1] :, same].equals(theirs.loc[fourth[-1] :, same])
@@ -127,7 +125,7 @@ def test_labels_shifted_into_the_future_would_be_noticed(market):
 
 
 def test_what_serves_is_fitted_on_every_row_and_promised_on_the_folds(table):
-    fitted = policy_of(Recipe()).evaluate(LOGISTIC, table)
+    fitted = evaluate(LOGISTIC, table)
     assert fitted.trained_through == fitted.chosen_through == table.index[-1]
     assert list(fitted.evaluation["fold"].unique()) == [2, 3, 4, 5]
     assert fitted.evaluation.index.is_monotonic_increasing
@@ -154,9 +152,9 @@ def test_the_figures_are_the_same_without_the_model(table, policy):
 
     recipe = Recipe.from_settings({**Recipe().to_settings(), "evaluation_policy": policy})
     counted = replace(LOGISTIC, build=build)
-    whole = policy_of(recipe).evaluate(counted, table)
+    whole = evaluate(counted, table, recipe)
     fits = len(sizes)
-    figures = policy_of(recipe).evaluate(counted, table, with_model=False)
+    figures = evaluate(counted, table, recipe, with_model=False)
     assert figures.model is None
     assert len(sizes) - fits == fits - (policy == "purged_walk_forward")
     assert sizes.count(len(table)) == (policy == "purged_walk_forward")
@@ -169,7 +167,7 @@ def test_the_figures_are_the_same_without_the_model(table, policy):
 
 
 def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
-    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, table)
+    fitted = evaluate(LOGISTIC, table)
     tested, own = [], []
     for fold in walk_forward_folds(table.index, 10):
         scorer = LOGISTIC.build(None, 0)
@@ -187,26 +185,24 @@ def test_what_serves_is_calibrated_on_every_out_of_fold_row(table):
 
 
 def test_the_classifiers_that_calibrate_themselves_leave_the_same_gap(table):
-    policy = policy_of(Recipe(Target(horizon=14)))
-    fitted = policy.evaluate(CANDIDATES["RidgeClassifier"], table)
+    fitted = evaluate(CANDIDATES["RidgeClassifier"], table, Recipe(Target(horizon=14)))
     assert fitted.model.estimator.gap == 24
 
 
 def test_folds_of_one_class_are_skipped_and_said(table):
     labels = table.labels.copy()
     labels[:150] = 0
-    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels))
+    fitted = evaluate(LOGISTIC, replace(table, labels=labels))
     assert any("fold 1 skipped" in note and "one class" in note for note in fitted.notes)
     labels[: walk_forward_folds(table.index, 10)[-1].train[-1] + 1] = 0
     labels[-5:] = 1
     with pytest.raises(UnscoredCandidate, match="at least 2 are needed"):
-        PurgedWalkForwardPolicy().evaluate(LOGISTIC, replace(table, labels=labels))
+        evaluate(LOGISTIC, replace(table, labels=labels))
 
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 def test_the_other_calibrations_are_selectable(table, kind):
-    policy = policy_of(Recipe(calibration=kind))
-    fitted = policy.evaluate(LOGISTIC, table)
+    fitted = evaluate(LOGISTIC, table, Recipe(calibration=kind))
     assert fitted.model.calibration.to_dict()["kind"] == kind
     assert fitted.evaluation["probability"].between(0, 1).all()
 
@@ -214,20 +210,10 @@ def test_the_other_calibrations_are_selectable(table, kind):
 def test_a_calibration_without_both_classes_judges_nothing(table):
     labels = np.zeros(len(table), dtype=int)
     labels[:40] = 1  # in training, never out of fold
-    policy = policy_of(Recipe(calibration="platt"))
     with pytest.raises(UnscoredCandidate, match="both classes"):
-        policy.evaluate(LOGISTIC, replace(table, labels=labels))
+        evaluate(LOGISTIC, replace(table, labels=labels), Recipe(calibration="platt"))
     with pytest.raises(InvalidSetting, match="'other' is unknown"):
         Recipe(calibration="other")
-
-
-def test_ranking_is_by_brier_score():
-    policy = policy_of(Recipe())
-    assert policy.rank({"brier_score": 0.1}) > policy.rank({"brier_score": 0.2})
-    assert policy.rank({"brier_score": None}) == float("-inf")
-    easier = {"brier_score": 0.10, "reference_brier_score": 0.10}
-    harder = {"brier_score": 0.15, "reference_brier_score": 0.17}
-    assert policy.rank(harder) > policy.rank(easier)
 
 
 @pytest.mark.parametrize(("begins", "baseline"), [(0.6, "Panel"), (0.7, "RandomWalk")])
@@ -237,6 +223,6 @@ def test_the_panel_is_the_baseline_where_it_has_half_of_the_judged_rows(table, b
     panel[: int(begins * len(table))] = np.nan
     late = replace(table, panel_probability=panel)
     assert late.baseline == baseline
-    fitted = PurgedWalkForwardPolicy().evaluate(LOGISTIC, late)
+    fitted = evaluate(LOGISTIC, late)
     if baseline == "Panel":
         assert fitted.evaluation.index.min() >= table.index[int(begins * len(table))]

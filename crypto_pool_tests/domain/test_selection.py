@@ -8,12 +8,13 @@ from sklearn.linear_model import LogisticRegression
 from crypto_pool.domain.candidates import CANDIDATES, Candidate
 from crypto_pool.domain.evaluation import Gates, brier_skill, classification_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.policies import HoldoutPolicy, policy_of
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.selection import choose_champion
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 
+CLASSIC = Recipe(evaluation_policy="holdout")
 KEYS = [
     "accuracy",
     "precision",
@@ -116,7 +117,7 @@ def score(name: str, overall: float | None, recall: float = 0.8) -> TrainedCandi
 
 def test_the_best_that_passes_wins_and_the_rest_are_told_why():
     scores = [score("B", 0.7), score("A", 0.7), score("C", 0.9, recall=0.2), score("D", 0.65)]
-    selection = choose_champion(scores, Gates(), HoldoutPolicy())
+    selection = choose_champion(scores, Gates(), CLASSIC)
     assert selection.winner is not None
     assert selection.winner.algorithm == "A"  # the tie goes by name
     assert selection.rejected == {"C": "recall 0.2, more than 0.5 is needed"}
@@ -125,18 +126,18 @@ def test_the_best_that_passes_wins_and_the_rest_are_told_why():
 
 def test_that_nobody_passes_is_a_result():
     scores = [score("A", None), score("B", 0.69, recall=0.412), score("C", 0.6)]
-    selection = choose_champion(scores, Gates(), HoldoutPolicy())
+    selection = choose_champion(scores, Gates(), CLASSIC)
     assert selection.winner is None
     assert selection.reason == (
         "none of 3 candidates passed the gates "
         "(B, the best of them: recall 0.412, more than 0.5 is needed)"
     )
     assert set(selection.rejected) == {"A", "B", "C"}
-    assert choose_champion([], Gates(), HoldoutPolicy()).winner is None
+    assert choose_champion([], Gates(), CLASSIC).winner is None
 
 
 def test_holdout_trains_on_the_first_rows_and_judges_by_the_last(table):
-    fitted = HoldoutPolicy().evaluate(CANDIDATES["RandomForest"], table)
+    fitted = evaluate(CANDIDATES["RandomForest"], table, CLASSIC)
     boundary = int(len(table) * 0.95)
     assert fitted.trained_through == table.index[boundary - 1]
     assert fitted.chosen_through == table.index[-1]
@@ -158,7 +159,7 @@ def test_what_holdout_serves_does_not_depend_on_the_test_rows(table):
     labels[boundary:] = 1 - labels[boundary:]
     other = TrainingTable(table.features, labels, table.reference_probability)
     forest = CANDIDATES["RandomForest"]
-    ours, theirs = (HoldoutPolicy().evaluate(forest, t) for t in (table, other))
+    ours, theirs = (evaluate(forest, t, CLASSIC) for t in (table, other))
     np.testing.assert_array_equal(ours.evaluation["probability"], theirs.evaluation["probability"])
 
 
@@ -168,7 +169,7 @@ def test_training_rows_of_one_class_leave_a_candidate_unscored(table):
     )
     for candidate in CANDIDATES.values():
         with pytest.raises(UnscoredCandidate):
-            HoldoutPolicy().evaluate(candidate, one_class)
+            evaluate(candidate, one_class, CLASSIC)
 
 
 def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
@@ -178,18 +179,18 @@ def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
 
     broken = Candidate("Broken", lambda balance, seed: Broken(max_iter=10), "sampled")
     with pytest.raises(UnscoredCandidate, match=r"Broken: .* not finite"):
-        HoldoutPolicy().evaluate(broken, table)
+        evaluate(broken, table, CLASSIC)
     none = TrainingTable(table.features.iloc[:0], table.labels[:0], np.array([]))
     with pytest.raises(UnscoredCandidate, match="0 labelled rows"):
-        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], none)
+        evaluate(CANDIDATES["XGBoost"], none, CLASSIC)
     one = TrainingTable(table.features.iloc[:1], table.labels[:1], table.reference_probability[:1])
     with pytest.raises(UnscoredCandidate, match=r"1 labelled rows .* split 0\.95 to 0\.05"):
-        HoldoutPolicy().evaluate(CANDIDATES["XGBoost"], one)
+        evaluate(CANDIDATES["XGBoost"], one, CLASSIC)
 
 
 def test_what_a_library_warned_of_is_kept_as_a_note(table):
     slow = Candidate("Slow", lambda balance, seed: LogisticRegression(max_iter=1), "sampled")
-    notes = HoldoutPolicy().evaluate(slow, table).notes
+    notes = evaluate(slow, table, CLASSIC).notes
     assert any(note.startswith("ConvergenceWarning") for note in notes)
 
 
@@ -197,14 +198,11 @@ def test_calibration_folds_that_were_skipped_are_kept_as_a_note(table):
     labels = table.labels.copy()
     labels[:60], labels[60:70] = 0, 1  # the first fold trains on 46 rows, the second on 112
     late = TrainingTable(table.features, labels, table.reference_probability)
-    fitted = HoldoutPolicy().evaluate(CANDIDATES["RidgeClassifier"], late)
+    fitted = evaluate(CANDIDATES["RidgeClassifier"], late, CLASSIC)
     assert len(fitted.model.estimator.skipped_folds_) == 1
     assert fitted.notes == ("1 calibration folds skipped: one class in their training rows",)
 
 
-def test_ranking_is_by_overall_score_and_policies_are_named():
-    policy = policy_of(Recipe(evaluation_policy="holdout"))
-    assert policy.rank({"overall_score": 0.7}) > policy.rank({"overall_score": 0.6})
-    assert policy.rank({"overall_score": 0.0}) > policy.rank({"overall_score": None})
+def test_policies_are_named():
     with pytest.raises(InvalidSetting, match="'hold-out'"):
         Recipe(evaluation_policy="hold-out")

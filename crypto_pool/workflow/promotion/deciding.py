@@ -8,7 +8,6 @@ import pandas as pd
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.policies import policy_of
 from crypto_pool.domain.promotion import Incumbent, PromotionDecision, compare, decide
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
@@ -53,7 +52,7 @@ def judge(
                 incumbent,
                 _load(task, champion).predict_probability,
                 CANDIDATES.get(winner.algorithm),
-                policy_of(task.recipe),
+                task.recipe,
             )
         except UnscoredCandidate as error:
             incomparable = str(error)

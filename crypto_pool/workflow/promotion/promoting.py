@@ -15,7 +15,7 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
-from crypto_pool.domain.policies import HoldoutPolicy, policy_of
+from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.selection import Selection, choose_champion
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS
@@ -105,9 +105,9 @@ def _choose(task: PromotionTask) -> Choice:
             f"{task.member.name}: nothing was trained on its rows of {task.as_of}; train it with "
             f"`crypto-pool build --date {task.as_of}`"
         )
-    if candidates and task.recipe.evaluation_policy != HoldoutPolicy.name:
+    if candidates and not task.recipe.is_classic:
         candidates |= _with_baseline(task, candidates)
-    selection = choose_champion(list(candidates.values()), Gates(), policy_of(task.recipe))
+    selection = choose_champion(list(candidates.values()), Gates(), task.recipe)
     return Choice(candidates, selection, champion)
 
 
@@ -132,7 +132,7 @@ def _with_baseline(
     name = task.table.baseline
     if name in candidates:
         return {}
-    return {name: log_candidate(task, policy_of(task.recipe).evaluate(None, task.table))}
+    return {name: log_candidate(task, evaluate(None, task.table, task.recipe))}
 
 
 def _were_unscored(task: PromotionTask, key: str) -> bool:
