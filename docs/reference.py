@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.features import feature_names
-from crypto_pool.domain.tables import TABLES, views
+from crypto_pool.domain.tables import TABLES
+from crypto_pool.domain.views import views
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.setting_checks import variable_name
 from crypto_pool.settings import Settings

@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from crypto_pool.domain.columns import DATE, JSON, MAP, TIMESTAMP, Column, Kind, Table
-from crypto_pool.domain.tables import FEATURE_TABLES, TABLES, views, with_features
+from crypto_pool.domain.tables import FEATURE_TABLES, TABLES, with_features
+from crypto_pool.domain.views import views
 from crypto_pool.errors import QueryError
 
 if TYPE_CHECKING:

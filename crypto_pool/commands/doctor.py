@@ -127,8 +127,7 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     enough = why_too_young(bars, coin, settings.min_history_bars)
     panel_alone = [f"left to the panel, without candidates: {enough}"] if enough else []
     text = f"{len(bars)} bars of {coin}, first {_shown(bars, 0)}, last {_shown(bars, -1)}"
-    faults = (fault.message for fault in checked.faults)
-    yield Finding(doing, True, "; ".join([text, *faults, *panel_alone]))
+    yield Finding(doing, True, "; ".join([text, *checked.faults.values(), *panel_alone]))
     blocked = why_blocked(FrameStore(settings.frames_root), coin, bars, last)
     others = ", ".join(map(str, (*level_breaks(bars), *volume_breaks(bars)))) or "none"
     yield Finding("breaks", not blocked, blocked or others)

@@ -1,10 +1,9 @@
 """Members of the pool, daily bars, and what makes bars fit for use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,6 @@ NAMED_DATES = 3
 NO_NUMBER = "a value is missing or infinite"
 STANDSTILL_DAYS = 60
 FORECAST_BARS = 120  # from so many on a coin is forecast
-
-FaultAction = Literal["repaired", "noted", "refused"]
 
 
 class Trend(StrEnum):
@@ -59,25 +56,15 @@ class Member:
 
 
 @dataclass(frozen=True)
-class BarFault:
-    """One kind of fault found in a symbol's bars, and what was done about it.
+class ValidatedBars:
+    """Bars fit for use, and in words by its kind every fault found on the way.
 
-    `repaired`: the bars were put right without losing information. `noted`: they
-    were kept as they are. `refused`: the rows on these dates were left out.
+    Rows that are unfinished, non_finite or impossible were left out; order and duplicate were
+    repaired without loss; gap and zero_volume are noted alone.
     """
 
-    kind: str
-    dates: tuple[date, ...]
-    action: FaultAction
-    message: str
-
-
-@dataclass(frozen=True)
-class ValidatedBars:
-    """Bars fit for use, and every fault found on the way."""
-
     bars: pd.DataFrame
-    faults: tuple[BarFault, ...]
+    faults: Mapping[str, str]
 
 
 def validate_bars(bars: pd.DataFrame, symbol: str, last_closed: date) -> ValidatedBars:
@@ -89,33 +76,33 @@ def validate_bars(bars: pd.DataFrame, symbol: str, last_closed: date) -> Validat
     FORECAST_BARS, and UnfitBars for bars of weeks, and where volume or price stand still.
     """
     clean = _with_bar_dates(_with_float_columns(bars, symbol), symbol)
-    faults: list[BarFault] = []
+    faults: dict[str, str] = {}
 
     for kind, why, unfit in _unfit_rows(clean, last_closed):
         rows = unfit & ~clean["refused"].to_numpy(dtype=bool)
         if rows.any():
-            faults.append(_fault(symbol, kind, clean.index[rows], "refused", why))
+            faults[kind] = _fault(symbol, kind, clean.index[rows], why)
             clean["refused"] |= rows
     refused = clean.loc[clean["refused"] & (clean.index <= pd.Timestamp(last_closed))]
     clean = clean.loc[~clean["refused"], list(BAR_COLUMNS)]
 
     if not clean.index.is_monotonic_increasing:
         late = clean.index < clean.index.to_series().cummax().to_numpy()
-        faults.append(_fault(symbol, "order", clean.index[late], "repaired", "sorted by date"))
+        faults["order"] = _fault(symbol, "order", clean.index[late], "sorted by date")
         clean = clean.sort_index(kind="stable")
     clean = _without_duplicates(clean, symbol, faults)
 
     missing = missing_days(clean.index)
     if len(missing):
-        faults.append(_fault(symbol, "gap", missing, "noted", "days without a bar, never filled"))
+        faults["gap"] = _fault(symbol, "gap", missing, "days without a bar, never filled")
     idle = clean.index[clean["volume"] == 0]
     if len(idle):
-        faults.append(_fault(symbol, "zero_volume", idle, "noted", "no volume, bar kept"))
+        faults["zero_volume"] = _fault(symbol, "zero_volume", idle, "no volume, bar kept")
     _require_days(clean, symbol)
     if clean.empty or len(clean) < FORECAST_BARS <= len(clean) + len(refused):
         raise InsufficientHistory(_why_refused(clean, refused, symbol, last_closed))
     _require_movement(clean, symbol)
-    return ValidatedBars(clean, tuple(faults))
+    return ValidatedBars(clean, faults)
 
 
 def why_too_young(bars: pd.DataFrame, symbol: str, needed: int = FORECAST_BARS) -> str:
@@ -237,7 +224,7 @@ def _unfit_rows(bars: pd.DataFrame, last_closed: date) -> Iterator[tuple[str, st
     yield from impossible_bars(bars[list(BAR_COLUMNS)].to_numpy())
 
 
-def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: list[BarFault]) -> pd.DataFrame:
+def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: dict[str, str]) -> pd.DataFrame:
     if bars.index.is_unique:
         return bars
     once = bars.loc[~bars.reset_index().duplicated().to_numpy()]
@@ -252,13 +239,12 @@ def _without_duplicates(bars: pd.DataFrame, symbol: str, faults: list[BarFault])
             )
         )
     repeated = bars.index[bars.index.duplicated()].unique()
-    faults.append(_fault(symbol, "duplicate", repeated, "repaired", "same bar twice, kept once"))
+    faults["duplicate"] = _fault(symbol, "duplicate", repeated, "same bar twice, kept once")
     return once
 
 
-def _fault(symbol: str, kind: str, dates: pd.Index, action: FaultAction, why: str) -> BarFault:
-    days = tuple(pd.Timestamp(day).date() for day in dates.unique())
-    return BarFault(kind, days, action, f"{symbol}: {kind} on {name_dates(dates.unique())}: {why}")
+def _fault(symbol: str, kind: str, dates: pd.Index, why: str) -> str:
+    return f"{symbol}: {kind} on {name_dates(dates.unique())}: {why}"
 
 
 def name_dates(dates: pd.Index) -> str:

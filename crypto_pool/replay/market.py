@@ -92,7 +92,7 @@ def pull_market(
         except CryptoPoolError as error:  # one coin never stops the others
             skipped.append(str(error))
             continue
-        notes += [fault.message for fault in checked.faults if fault.kind != "unfinished"]
+        notes += [why for kind, why in checked.faults.items() if kind != "unfinished"]
         known = len(checked.bars.loc[: pd.Timestamp(plan.end)])
         if known < plan.min_history_bars:
             skipped.append(

@@ -67,7 +67,7 @@ class Puller:
         checked = validate_bars(raw, symbol, self.last_closed)
         merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
         notes = (*merge.notes(symbol), *_volume_notes(symbol, merge), *self._silence(symbol, merge))
-        faults = (*(fault.message for fault in checked.faults), *notes)
+        faults = (*checked.faults.values(), *notes)
         blocked = why_blocked(self.store, symbol, merge.bars, self.last_closed)
         report = self._report(symbol, merge, faults, blocked)
         self.store.write(REPORTS, symbol, report.assign(notes="\n".join(notes)))

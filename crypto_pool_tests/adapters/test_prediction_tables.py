@@ -12,7 +12,8 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import publish, query
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.reference import logit
-from crypto_pool.domain.tables import PREDICTIONS, TABLES, views
+from crypto_pool.domain.tables import PREDICTIONS, TABLES
+from crypto_pool.domain.views import views
 from crypto_pool.errors import QueryError
 from crypto_pool_tests.adapters.prediction_rows import make_prediction, make_predictions
 
