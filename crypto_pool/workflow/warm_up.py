@@ -2,13 +2,13 @@
 
 from importlib import import_module
 
+from crypto_pool.adapters.mlflow.skops_files import sparing_skops
 from crypto_pool.workflow.training import import_libraries
 
 EXPLAINING_AND_LOGGING = (
     "matplotlib.backends.backend_agg",
     "mlflow.store.tracking.sqlalchemy_store",
     "shap",
-    "skops.io",
 )
 
 
@@ -17,4 +17,5 @@ def warm_up_worker() -> None:
     import_libraries()
     for name in EXPLAINING_AND_LOGGING:
         import_module(name)
+    sparing_skops()
     import_module("jax.numpy").zeros(1).block_until_ready()

@@ -1,5 +1,6 @@
 """A stored model answers as it did when it was stored."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
+from sklearn.naive_bayes import GaussianNB
+from skops.io import _trusted_types
 
+from crypto_pool.adapters.mlflow import skops_files
 from crypto_pool.adapters.mlflow.artifact import load_model
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.errors import ModelUnavailable
@@ -51,23 +56,29 @@ def test_the_calibration_is_part_of_the_answer(saved: SaveModel, rows: pd.DataFr
     np.testing.assert_allclose(served, 2 * loaded.predict_raw(rows) + rows["reference_logit"])
 
 
-def test_forecasting_with_a_net_needs_neither_keras_nor_jax(
-    saved: SaveModel, rows: pd.DataFrame, tmp_path: Path
-) -> None:
-    folder, _ = saved("NeuralNet")
-    rows.to_parquet(tmp_path / "rows.parquet")
-    code = f"""
-import sys
+def test_models_are_read_without_what_others_need(saved: SaveModel, rows: pd.DataFrame) -> None:
+    """Neither a net's libraries, nor all of scikit-learn for the list of types skops trusts."""
+    folders = [str(saved(algorithm)[0]) for algorithm in CANDIDATES]
+    code = """
+import json, sys
 from pathlib import Path
-import pandas as pd
 from crypto_pool.adapters.mlflow.artifact import load_model
-load_model(Path({str(folder)!r}), None).predict_probability(
-    pd.read_parquet({str(tmp_path / "rows.parquet")!r})
-)
-sys.exit(", ".join({{"keras", "jax"}} & set(sys.modules)))
+for folder in json.loads(sys.argv[1]):
+    load_model(Path(folder), None)
+sys.exit(", ".join({"keras", "jax", "sklearn.gaussian_process", "skops"} & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(folders)], capture_output=True, text=True
+    )
     assert done.stderr.strip() == ""
+
+
+def test_what_skops_trusts_beyond_the_pools_own_is_read_too() -> None:
+    for name, types in skops_files.TRUSTED_BY_SKOPS.items():
+        assert set(types) <= set(getattr(_trusted_types, name))
+    naive = GaussianNB().fit([[0.0], [1.0]], [0, 1])
+    read = skops_files.loads(skops.io.dumps(naive), ())
+    np.testing.assert_array_equal(read.theta_, naive.theta_)
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:

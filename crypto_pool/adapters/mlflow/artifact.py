@@ -7,13 +7,11 @@ vouches for.
 
 import atexit
 import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from select import select
@@ -24,6 +22,7 @@ from typing import IO, Any, cast
 import psutil
 
 from crypto_pool.adapters.extensions import Extensions, loaded_extensions
+from crypto_pool.adapters.mlflow import skops_files
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
 from crypto_pool.domain.calibrations import calibration_from_dict
 from crypto_pool.domain.candidates import CANDIDATES
@@ -50,11 +49,9 @@ def model_files(model: ServedModel) -> dict[str, bytes]:
     }
     files = {CALIBRATION_FILE: json.dumps(description, indent=2, sort_keys=True).encode()}
     if model.estimator is not None:
-        import skops.io
-
-        files[SKOPS_FILE] = bytes(skops.io.dumps(model.estimator))
-        if CANDIDATES[model.algorithm].code:
-            _require_trusted(files[SKOPS_FILE], CANDIDATES[model.algorithm].trusted_types)
+        files[SKOPS_FILE], own = skops_files.dumps(model.estimator), CANDIDATES[model.algorithm]
+        if own.code:
+            skops_files.require_trusted(files[SKOPS_FILE], own.trusted_types)
     return files
 
 
@@ -206,26 +203,7 @@ def _read_estimator(algorithm: str, form: str, contents: Mapping[str, bytes]) ->
         return None
     if form in NATIVE_FORMATS:
         return NATIVE_FORMATS[form].read(contents[NATIVE_FORMATS[form].file])
-    import skops.io
-
-    data, trusted = contents[SKOPS_FILE], CANDIDATES[algorithm].trusted_types
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise UntrustedModel(
-            "The stored estimator is not a skops archive; train and log the model again."
-        )
-    _require_trusted(data, trusted)
-    return skops.io.loads(data, trusted=list(trusted))
-
-
-def _require_trusted(data: bytes, trusted: Sequence[str]) -> None:
-    import skops.io
-
-    foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
-    if foreign:
-        raise UntrustedModel(
-            f"The stored estimator contains types nobody vouches for: {', '.join(foreign)}; train "
-            "and log the model again, an extension with them among its trusted_types."
-        )
+    return skops_files.loads(contents[SKOPS_FILE], CANDIDATES[algorithm].trusted_types)
 
 
 def _read_description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
