@@ -21,6 +21,7 @@ from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, served_rows, training_table
@@ -168,19 +169,36 @@ def train_candidates(
     Those that are stored come first, so that workers start for others alone.
     """
     missing = list(tasks) if anew else []
-    for task, stored in map_isolated(WorkerPool(), reuse_candidate, () if anew else tasks):
-        if stored is None:
-            missing.append(task)
+    of_member = {} if anew else {task.member: task for task in tasks}
+    found = map_isolated(WorkerPool(), stored_candidates, list(of_member.values()))
+    by_member = {task.member: stored for task, stored in found}
+    for task in () if anew else tasks:
+        stored = by_member[task.member]
+        if isinstance(stored, Failure):
+            yield task, stored, False
+        elif task.algorithm in stored:
+            yield task, stored[task.algorithm], True
         else:
-            yield task, stored, not isinstance(stored, Failure)
+            missing.append(task)
     if missing:
         for task, trained in map_isolated(workers, train_candidate, missing):
             yield task, trained, False
 
 
-def reuse_candidate(task: TrainingTask) -> TrainedCandidate | None:
-    """Return the candidate of the same training, if its run is stored with all its files."""
-    return task.registry.runs.find(task.member.name, training_key(task, task.algorithm))
+def stored_candidates(task: MemberTask) -> dict[str, TrainedCandidate]:
+    """Return by algorithm the candidates of the same training whose runs are stored whole.
+
+    An extension's candidate is one by the code it has now.
+    """
+    runs, name = task.registry.runs, task.member.name
+    latest = runs.latest(name, data_hash(task.table), task.recipe, code_version())
+    of_extensions = {one for one, candidate in CANDIDATES.items() if candidate.code}
+    of_pool = {*BASELINES, *CANDIDATES} - of_extensions
+    found = (runs.find(name, training_key(task, algorithm)) for algorithm in of_extensions)
+    return {
+        **{algorithm: one for algorithm, one in latest.items() if algorithm in of_pool},
+        **{one.algorithm: one for one in found if one is not None},
+    }
 
 
 def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:

@@ -24,8 +24,8 @@ from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
     keep_scores,
-    reuse_candidate,
     score_row,
+    stored_candidates,
     train_candidate,
     train_candidates,
     training_key,
@@ -94,7 +94,7 @@ def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
 
 
 def test_it_is_told_which_candidates_were_trained_and_which_reused(table, registry):
-    stored = reuse_candidate(task_of(table, registry))
+    stored = stored_candidates(task_of(table, registry)).get("KNeighbors")
     assert stored is not None
     same = task_of(table, registry)
     other = replace(same, member=Member("ETH", Trend.UPTREND))
@@ -107,7 +107,7 @@ def test_it_is_told_which_candidates_were_trained_and_which_reused(table, regist
 
 def test_runs_can_be_laid_side_by_side(table, registry):
     """The scores by fold are a table as MLflow shows it, the rows a dataset it compares by."""
-    stored = reuse_candidate(task_of(table, registry))
+    stored = stored_candidates(task_of(table, registry)).get("KNeighbors")
     assert stored is not None
     run = registry.client.get_run(stored.run_id)
     (named,) = json.loads(run.data.tags["mlflow.loggedArtifacts"])
@@ -123,9 +123,11 @@ def test_runs_can_be_laid_side_by_side(table, registry):
 
 
 def test_the_stored_model_serves_the_calibration_that_was_learned(table, registry):
-    result = reuse_candidate(task_of(table, registry))
+    result = stored_candidates(task_of(table, registry)).get("KNeighbors")
     assert result is not None
-    assert reuse_candidate(task_of(table, registry, calibration="platt")) is None
+    assert (
+        stored_candidates(task_of(table, registry, calibration="platt")).get("KNeighbors") is None
+    )
     assert score_row(task_of(table, registry), result)["status"] == "scored"
     logged = registry.client.get_run(result.run_id).data
     values = {name.removeprefix("calibration/"): one for name, one in logged.metrics.items()}

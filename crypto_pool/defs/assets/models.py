@@ -1,5 +1,6 @@
 """Ten candidates a member, and the champion chosen among them."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,29 +116,41 @@ def candidates(
         for name in algorithms
     ]
     succeeded: dict[str, list[str]] = {name: [] for name in algorithms}
+    to_come = Counter(task.member for task in tasks)
+    scored = defaultdict(list)
     trained = train_candidates(pool.workers, tasks, anew=pool.train_anew)
     for done, (task, result, is_reused) in enumerate(trained, 1):
         key, asset_key = task.member.partition_key, candidate_key(task.algorithm)
         outcome = OUTCOMES.get(type(result), "reused" if is_reused else "scored")
         context.log.info(f"{done}/{len(tasks)} {task.member.name} {task.algorithm}: {outcome}")
+        to_come[task.member] -= 1
         if isinstance(result, Failure):
             reasons.append(f"{key} {task.algorithm}: {result.reason}")
             record_failure(context, asset_key, key, result.reason)
-            continue
-        [row] = keep_scores(pool.store, [(task, result)])
-        context.add_asset_metadata(
-            {
-                **{k: value for k, value in row.items() if isinstance(value, str | float | int)},
-                "reused": is_reused,
-                **_run_metadata(pool, result),
-            },
-            asset_key=asset_key,
-            partition_key=key,
-        )
-        succeeded[task.algorithm].append(key)
+        else:
+            scored[task.member].append((task, result, is_reused))
+            succeeded[task.algorithm].append(key)
+        if not to_come[task.member]:
+            _keep(context, pool, scored.pop(task.member, []))
     require_success(context, [k for keys in succeeded.values() for k in keys], reasons)
     for name in algorithms:
         yield dg.Output(succeeded[name], output_name=candidate_key(name).to_python_identifier())
+
+
+def _keep(
+    context: dg.AssetExecutionContext,
+    pool: PoolResource,
+    outcomes: list[tuple[TrainingTask, TrainedCandidate | Unscored, bool]],
+) -> None:
+    """Keep a member's scores at once, and show each with whether its run was reused."""
+    rows = keep_scores(pool.store, [(task, outcome) for task, outcome, _ in outcomes])
+    for row, (task, outcome, is_reused) in zip(rows, outcomes, strict=True):
+        figures = {name: v for name, v in row.items() if isinstance(v, str | float | int)}
+        context.add_asset_metadata(
+            {**figures, "reused": is_reused, **_run_metadata(pool, outcome)},
+            asset_key=candidate_key(task.algorithm),
+            partition_key=task.member.partition_key,
+        )
 
 
 def _run_metadata(pool: PoolResource, result: TrainedCandidate | Unscored) -> dict[str, Any]:

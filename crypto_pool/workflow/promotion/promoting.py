@@ -17,16 +17,15 @@ from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.selection import Selection, choose_champion
-from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS
 from crypto_pool.domain.training import data_hash
 from crypto_pool.errors import UnscoredCandidate
-from crypto_pool.workflow.code_version import code_version, training_version
+from crypto_pool.workflow.code_version import training_version
 from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.promotion.deciding import fault_of, judge
 from crypto_pool.workflow.promotion.reconciling import Champion, reconcile
 from crypto_pool.workflow.promotion.registering import PromotionTask, measured, register
-from crypto_pool.workflow.training import log_candidate, training_key
+from crypto_pool.workflow.training import log_candidate, stored_candidates
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,29 @@ def promote_members(
 
 
 def settle(task: PromotionTask) -> PromotionResult | None:
-    """Decide if nothing has to be fitted or explained for it: the winner serves, or nobody can.
+    """Decide where these rows were decided on before and nothing has to be fitted or explained.
 
     Raises UnscoredCandidate where nothing was trained on these rows: that is no result.
     """
-    choice = _choose(task)
+    decisions = Ledger(task.store).of_member(task.member)
+    if decisions.empty or data_hash(task.table) not in set(decisions["data_hash"]):
+        return None
+    return _settled(task, _choose(task))
+
+
+def promote(task: PromotionTask) -> PromotionResult:
+    """Choose among the finished runs on the same data, and let the winner meet the champion.
+
+    A build for an older date than the last decision registers its winner and lets nobody else
+    serve. Running it again changes nothing. Raises UnscoredCandidate as `settle` does.
+    """
+    with task.store.lock(CHAMPIONS.store_name, task.member.partition_key):
+        choice = _choose(task)
+        return _settled(task, choice) or _decide(task, choice)
+
+
+def _settled(task: PromotionTask, choice: Choice) -> PromotionResult | None:
+    """Return the result where the winner serves already, or nobody can."""
     winner, champion = choice.selection.winner, choice.champion
     if winner is None:
         return _decide(task, choice) if champion.standing.serving is None else None
@@ -84,23 +101,10 @@ def settle(task: PromotionTask) -> PromotionResult | None:
     return _result(task, "serves", choice.selection.reason, choice.missing)
 
 
-def promote(task: PromotionTask) -> PromotionResult:
-    """Choose among the finished runs on the same data, and let the winner meet the champion.
-
-    A build for an older date than the last decision registers its winner and lets nobody else
-    serve. Running it again changes nothing.
-    """
-    with task.store.lock(CHAMPIONS.store_name, task.member.partition_key):
-        return settle(task) or _decide(task, _choose(task))
-
-
 def _choose(task: PromotionTask) -> Choice:
     champion = reconcile(task.store, task.registry, task.member)
-    key = data_hash(task.table)
-    latest = task.registry.runs.latest(task.member.name, key, task.recipe, code_version())
-    candidates = {name: one for name, one in latest.items() if not _is_of_other_code(name)}
-    candidates |= {name: one for name in CANDIDATES if (one := _of_extension(task, name))}
-    if not candidates and not _were_unscored(task, key):
+    candidates = stored_candidates(task)
+    if not candidates and not _were_unscored(task):
         raise UnscoredCandidate(
             f"{task.member.name}: nothing was trained on its rows of {task.as_of}; train it with "
             f"`crypto-pool build --date {task.as_of}`"
@@ -109,20 +113,6 @@ def _choose(task: PromotionTask) -> Choice:
         candidates |= _with_baseline(task, candidates)
     selection = choose_champion(list(candidates.values()), Gates(), task.recipe)
     return Choice(candidates, selection, champion)
-
-
-def _is_of_other_code(algorithm: str) -> bool:
-    """Whether the pool's own code does not say all of how an algorithm was trained."""
-    return algorithm not in BASELINES and (
-        algorithm not in CANDIDATES or CANDIDATES[algorithm].code != ""
-    )
-
-
-def _of_extension(task: PromotionTask, algorithm: str) -> TrainedCandidate | None:
-    """Return the run of an extension's candidate by the code it has now."""
-    if not CANDIDATES[algorithm].code:
-        return None
-    return task.registry.runs.find(task.member.name, training_key(task, algorithm))
 
 
 def _with_baseline(
@@ -135,10 +125,11 @@ def _with_baseline(
     return {name: log_candidate(task, evaluate(None, task.table, task.recipe))}
 
 
-def _were_unscored(task: PromotionTask, key: str) -> bool:
+def _were_unscored(task: PromotionTask) -> bool:
     """Whether algorithms were tried on these rows and none could be scored, which is a result."""
     rows = task.store.read_all(CANDIDATE_SCORES.store_name, prefix=task.member.partition_key)
     scores = rows.to_dict("records")
+    key = data_hash(task.table)
     return any(row["data_hash"] == key and row["status"] == "unscored" for row in scores)
 
 
