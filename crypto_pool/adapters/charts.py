@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from crypto_pool.domain.explanation import Explanation
     from crypto_pool.domain.intervals import Estimate
 
-PALETTE = 48
+# Smaller ones take five times as long: a tenth of the bytes.
+PALETTE, COMPRESSION = 48, 6
 SHOWN_DAYS = 365
 JUDGEMENT_BINS = 8
 MIN_CALIBRATION_ROWS = 20
@@ -91,7 +92,8 @@ def _png(figure: "Figure") -> bytes:
     canvas.draw()  # once; savefig would draw a second time, for the layout alone
     reduced = io.BytesIO()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    drawn.quantize(PALETTE).save(reduced, format="png", optimize=True)
+    few = drawn.quantize(PALETTE, method=Image.Quantize.FASTOCTREE)
+    few.save(reduced, format="png", compress_level=COMPRESSION)
     return reduced.getvalue()
 
 

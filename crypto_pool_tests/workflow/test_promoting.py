@@ -6,6 +6,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import pytest
 
 from crypto_pool.adapters.charts import BAR_FILE, BEESWARM_FILE, JUDGEMENT_FILE
 from crypto_pool.defs.assets.models import shown_champion
+from crypto_pool.defs.pictures import price_picture
 from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CANDIDATE_SCORES
@@ -213,7 +215,7 @@ def test_what_is_shown_of_a_champion_bears_the_loss_of_a_part(pool, lost, part, 
         settings=Settings(_env_file=None),
         provider=SimpleNamespace(synthetic=True),
     )
-    whole = shown_champion(resource, decision)
+    whole = shown_champion(resource, decision, partial(price_picture, resource))
     assert whole["calibration_roc_confusion"].value.startswith("![AAA_uptrend: version 1")
     assert whole["price_with_labels"].value.startswith("![AAA (synthetic)")
     assert len(whole["leaderboard"].records) == 2
@@ -227,7 +229,7 @@ def test_what_is_shown_of_a_champion_bears_the_loss_of_a_part(pool, lost, part, 
             "bars": store.path("daily_bars", "AAA"),
         }[lost]
         Path(victim).unlink() if lost == "picture" else Path(victim).write_text("?")
-    shown = shown_champion(resource, decision)
+    shown = shown_champion(resource, decision, partial(price_picture, resource))
     assert (shown["decision"], shown["version"]) == ("serves", 1)
     assert fault in shown[part]
     assert shown.keys() - {part} == whole.keys() - {part}

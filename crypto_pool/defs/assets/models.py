@@ -1,7 +1,8 @@
 """Ten candidates a member, and the champion chosen among them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,7 @@ from crypto_pool.defs.batches import (
     require_success,
 )
 from crypto_pool.defs.partitions import members
-from crypto_pool.defs.pictures import judgement_picture, price_picture
+from crypto_pool.defs.pictures import Pictures, judgement_picture, price_picture
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import shown_table
 from crypto_pool.domain.candidates import CANDIDATES
@@ -188,7 +189,7 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
         )
         for key, table in tables.items()
     ]
-    succeeded = []
+    succeeded, price = [], cache(partial(price_picture, pool))
     for done, (task, decision) in enumerate(promote_members(pool.workers, tasks), 1):
         key = task.member.partition_key
         outcome = "failed" if isinstance(decision, Failure) else decision.decision
@@ -197,20 +198,25 @@ def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]
             reasons.append(f"{key}: {decision.reason}")
             record_failure(context, context.asset_key, key, decision.reason)
             continue
-        context.add_asset_metadata(shown_champion(pool, decision), partition_key=key)
+        context.add_asset_metadata(shown_champion(pool, decision, price), partition_key=key)
         succeeded.append(key)
     require_success(context, succeeded, reasons)
     return succeeded
 
 
-def shown_champion(pool: PoolResource, decision: PromotionResult) -> dict[str, Any]:
-    """What the UI shows of one decision; what of it cannot be had fails nobody, and is named."""
+def shown_champion(
+    pool: PoolResource, decision: PromotionResult, price: Callable[[str], Pictures]
+) -> dict[str, Any]:
+    """What the UI shows of one decision; what of it cannot be had fails nobody, and is named.
+
+    `price` draws a coin, once for both its trends.
+    """
     shown: dict[str, Any] = {"decision": decision.decision, "reason": decision.reason}
     shown["not_trained_on_this_data"] = ", ".join(decision.missing) or "none"
     for name, part in (
         ("champion", lambda: _serving_metadata(pool, decision)),
         ("leaderboard", lambda: _leaderboard(pool, decision.member)),
-        ("price_with_labels", lambda: price_picture(pool, decision.member.symbol)),
+        ("price_with_labels", lambda: price(decision.member.symbol)),
         ("calibration_roc_confusion", lambda: judgement_picture(pool, decision)),
     ):
         try:
