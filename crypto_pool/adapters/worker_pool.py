@@ -1,5 +1,6 @@
 """Many tasks over local processes or a Dask cluster, one BLAS and OpenMP thread in each."""
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -133,6 +134,7 @@ def _do(
 def _begin_worker(prepare: Callable[[], None] | None, extensions: Extensions) -> None:
     """Prepare a worker; what an initialiser raises the system tells as a segmentation fault."""
     _end_with_parent()
+    atexit.register(os._exit, 0)  # what it imported takes seconds to be taken down, piece by piece
     try:
         extensions.load()
         if prepare is not None:
