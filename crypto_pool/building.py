@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -35,9 +35,11 @@ from crypto_pool.defs.batches import (
     recorded_failures,
 )
 from crypto_pool.defs.heartbeat import tell_failed
+from crypto_pool.defs.resources import workers_of
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, TRAINING, Stage, asset_keys
 from crypto_pool.domain.market import Trend
+from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.home import DAGSTER_YAML, prepare_home
 from crypto_pool.recovery import await_slots, this_process
 from crypto_pool.settings import Settings
@@ -100,8 +102,10 @@ def run_layers(
             continue
         say(f"{layer.title} ...")
         await_slots(instance, pools_of(layer.job), say)
-        begun = monotonic()
-        is_whole = run_layer(instance, Work(layer, bar_date, partitions, partitions), report)
+        begun, work = monotonic(), Work(layer, bar_date, partitions, partitions)
+        trains_next = layer == FEATURES and TRAINING in layers
+        with workers_for(settings, bar_date) if trains_next else nullcontext():
+            is_whole = run_layer(instance, work, report)
         if layer == FEATURES:
             for note in pull_notes(FrameStore(settings.frames_root), partitions):
                 say(note)
@@ -112,6 +116,13 @@ def run_layers(
     if report.failures and PREDICTIONS in layers:
         tell_failed(settings, bar_date)
     return report
+
+
+def workers_for(settings: Settings, bar_date: date) -> AbstractContextManager[None]:
+    """Start the worker processes beside the pulling of bars, if there is a training for them."""
+    scores, _ = FrameStore(settings.frames_root).read_kept(CANDIDATE_SCORES.store_name)
+    is_trained = not scores.empty and bar_date in set(scores["as_of"])
+    return nullcontext() if is_trained else workers_of(settings).beginning()
 
 
 @dataclass(frozen=True)

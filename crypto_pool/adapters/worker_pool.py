@@ -4,6 +4,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,22 @@ class WorkerPool:
         """Refuse a pool without workers."""
         if self.n_jobs < 1:
             raise InvalidSetting(f"n_jobs is {self.n_jobs}; a worker pool needs at least 1")
+
+    @contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Start the processes of this machine beside what is done within; they are there after."""
+
+        def begin() -> None:
+            with suppress(WorkersUnavailable):  # said to whoever gives them a task
+                list(self.map_unordered(abs, range(self.n_jobs)))
+
+        if self.scheduler is not None or self.n_jobs == 1:
+            yield
+            return
+        thread = threading.Thread(target=begin, name="begin-workers", daemon=True)
+        thread.start()
+        yield
+        thread.join()
 
     def map_unordered(
         self,

@@ -127,12 +127,17 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def workers(self) -> WorkerPool:
         """The training processes, of this machine or of a Dask cluster."""
-        return WorkerPool(
-            self.settings.workers,
-            prepare=warm_up_worker,
-            scheduler=self.settings.dask_scheduler,
-            identify=domain_version,
-        )
+        return workers_of(self.settings)
+
+
+def workers_of(settings: Settings) -> WorkerPool:
+    """Return the training processes that the settings name."""
+    return WorkerPool(
+        settings.workers,
+        prepare=warm_up_worker,
+        scheduler=settings.dask_scheduler,
+        identify=domain_version,
+    )
 
 
 @resource(description="One MLflow run for each Dagster run that trains, opened by dagster-mlflow.")

@@ -38,6 +38,10 @@ def prepare() -> None:
     PREPARED.append(os.getpid())
 
 
+def prepare_beside() -> None:
+    prepare()
+
+
 def read_prepared(_: int) -> tuple[int, list[int]]:
     time.sleep(0.2)
     return os.getpid(), list(PREPARED)
@@ -150,3 +154,14 @@ def cannot_prepare() -> None:
 def test_an_initialiser_s_own_error_is_told() -> None:
     with pytest.raises(WorkersUnavailable, match="cannot begin: RuntimeError: no backend of that"):
         list(WorkerPool(2, cannot_prepare).map_unordered(square, range(3)))
+
+
+def test_processes_begin_beside_other_work() -> None:
+    pool = WorkerPool(2, prepare=prepare_beside)
+    earlier = {child.pid for child in psutil.Process().children(recursive=True)}
+    with pool.beginning():
+        pass
+    begun = {child.pid for child in psutil.Process().children(recursive=True)} - earlier
+    done = {pid for pid, _ in pool.map_unordered(read_prepared, range(4))}
+    assert len(done) == 2
+    assert done <= begun
