@@ -5,13 +5,16 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.errors import InvalidRows
+
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,6 @@ class Column:
     comment: str
     low: float | None = None
     high: float | None = None
-
-    def why_out_of_bounds(self, value: Any) -> str:
-        """Say which bound a value is beyond; empty if none, or if it is missing."""
-        if value is not None and self.low is not None and value < self.low:
-            return f"{self.name} is {value}, less than {self.low:g}"
-        if value is not None and self.high is not None and value > self.high:
-            return f"{self.name} is {value}, more than {self.high:g}"
-        return ""
 
 
 @dataclass(frozen=True)
@@ -130,24 +125,41 @@ class Table:
 
     def frame(self, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         """Return rows as they are stored, all columns there, or raise InvalidRows."""
-        stored = [self.row(row) for row in rows]
-        known: set[tuple[str, ...]] = set()
-        for row in stored:
-            key = self.key_of(row)
-            faults = [f"{name} is missing" for name in self.key if row[name] is None]
-            faults += [f"{' '.join(self.key)} is there twice"] if key in known else []
-            faults += filter(None, (one.why_out_of_bounds(row[one.name]) for one in self.columns))
-            if faults:
-                raise InvalidRows(
-                    f"rows of {self.name} cannot be stored: {faults[0]}, first in {' '.join(key)}"
-                )
-            known.add(key)
-        columns: dict[str, Any] = {}
-        for one in self.columns:
-            values = columns[one.name] = [row[one.name] for row in stored]
-            if one.kind is DOUBLE or not values:
-                columns[one.name] = np.array(values, float if one.kind is DOUBLE else object)
-        return pd.DataFrame(columns)
+        import pandera.errors
+
+        frame = pd.DataFrame([self.row(row) for row in rows], columns=list(self.names))
+        try:
+            return self.schema.validate(frame, lazy=True)
+        except pandera.errors.SchemaErrors as found:
+            case = found.failure_cases.iloc[0]
+            raise InvalidRows(
+                f"rows of {self.name} cannot be stored: {case['column']} fails {case['check']} "
+                f"with {case['failure_case']}, first in {self._key_of(frame, case['index'])}"
+            ) from None
+
+    def _key_of(self, frame: pd.DataFrame, place: Any) -> str:
+        values = () if pd.isna(place) else frame.loc[int(place), list(self.key)]
+        return " ".join(map(str, values))
+
+    @cached_property
+    def schema(self) -> "pandera.DataFrameSchema":
+        """Return the schema of stored rows: columns, numbers, bounds and the key."""
+        import pandera.pandas as pandera
+
+        def bounds(column: Column) -> list[Any]:
+            low = [] if column.low is None else [pandera.Check.ge(column.low)]
+            return low if column.high is None else [*low, pandera.Check.le(column.high)]
+
+        columns = {
+            column.name: pandera.Column(
+                float if column.kind is DOUBLE else None,
+                bounds(column),
+                nullable=column.name not in self.key,
+                coerce=column.kind is DOUBLE,
+            )
+            for column in self.columns
+        }
+        return pandera.DataFrameSchema(columns, strict=True, unique=list(self.key))
 
 
 @dataclass(frozen=True)
