@@ -73,6 +73,34 @@ class Performance:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What of some rows' figures a verdict on their forecaster rests on, without intervals."""
+
+    rows: int = 0
+    days: int = 0
+    brier_score: float = 0.0
+    reference_brier_score: float = 0.0
+    skill: float | None = None
+    p_value: float | None = None
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, horizon: int) -> "Evidence":
+        """Weigh live rows, the baseline's left out."""
+        served = rows if rows.empty else rows[(rows["status"] != BASELINE).to_numpy()]
+        if served.empty:
+            return cls()
+        scores = _Scores(served, horizon)
+        return cls(
+            rows=len(served),
+            days=scores.days.nunique(),
+            brier_score=float(scores.loss.mean()),
+            reference_brier_score=float(scores.reference_loss.mean()),
+            skill=brier_skill(float(scores.loss.sum()), float(scores.reference_loss.sum())),
+            p_value=scores.excess_p_value(horizon),
+        )
+
+
+@dataclass(frozen=True)
 class Luck:
     """How many members were found better or worse, beside what chance alone gives of each."""
 
@@ -142,9 +170,7 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
         promised_skill_over_reference=_promise(served, "skill_over_reference"),
         base_rate=float(outcome.mean()),
         mean_probability=float(served["probability"].mean()),
-        p_value=excess_p_value(
-            scores.loss - scores.reference_loss, scores.days, purge_gap(horizon)
-        ),
+        p_value=scores.excess_p_value(horizon),
         verdict=verdict_of(skill),
     )
 
@@ -199,6 +225,9 @@ class _Scores:
         )
         self.days = pd.DatetimeIndex(pd.to_datetime(rows["prediction_date"]))
         self.block = block_rows(purge_gap(horizon))
+
+    def excess_p_value(self, horizon: int) -> float | None:
+        return excess_p_value(self.loss - self.reference_loss, self.days, purge_gap(horizon))
 
     def mean(self, values: np.ndarray) -> Estimate:
         ratio = block_ratio(values, np.ones(len(values)), self.days, self.block)

@@ -87,7 +87,7 @@ class PoolLife:
 
     def live_day(self, day: date, now: datetime) -> None:
         """Live one day at a moment; the days before it have been lived."""
-        self.market.show(self.store, day)
+        self._show(day)
         self._score(day, now)
         self._review(day, now)
         due = self._due(day, now)
@@ -95,17 +95,20 @@ class PoolLife:
             self._train(due, day, now)
         self._forecast(day, now)
 
+    def _show(self, day: date) -> None:
+        self.market.show(self.store, day)
+        self._frames = self._frames.on_later_bars()
+
     def _score(self, day: date, now: datetime) -> None:
         matured = f"{day - timedelta(days=self.recipe.horizon)}"
         if self.store.exists(PREDICTIONS.store_name, matured):
-            panel = stored_forecasts(self.store, self.recipe.target)
-            score_day(self.store, matured, now, panel)
+            score_day(self._frames, matured, now, self._frames.panel(self.recipe.target))
 
     def score_rest(self) -> None:
         """Score the forecasts that mature after the last day, by the bars there are."""
         for ahead in range(1, self.recipe.horizon + 1):
             day = self.plan.end + timedelta(days=ahead)
-            self.market.show(self.store, day)
+            self._show(day)
             self._score(day, daily_run_of(day))
 
     def _review(self, day: date, now: datetime) -> None:
@@ -115,15 +118,18 @@ class PoolLife:
         decisions = Ledger(self.store).by_member()
         for member in self.members:
             try:
-                reviewer.review(member, outcomes, decisions.of(member))
+                reviewer.act(member, outcomes, decisions.of(member))
             except CryptoPoolError as error:  # one member never stops the others
                 self._fail(day, f"{member.name} cannot be reviewed: {error}")
 
     def _due(self, day: date, now: datetime) -> list[Member]:
+        is_on_grid = self.plan.retrain_every_days is not None
+        if is_on_grid and not self.plan.is_training_day(day):
+            return []
         needed = self.plan.min_history_bars
         members = [one for one in self.members if has_bars(self.store, one.symbol, day, needed)]
-        if self.plan.retrain_every_days is not None:
-            return members if self.plan.is_training_day(day) else []
+        if is_on_grid:
+            return members
         window = self.plan.review.window_days
         states, faults = observe_members(
             self.store, self.registry, members, self.recipe, window, day, now
@@ -199,7 +205,6 @@ class PoolLife:
                 self._fail(day, f"{task.member.name}: {result.reason}")
 
     def _forecast(self, day: date, now: datetime) -> None:
-        self._frames = self._frames.on_later_bars()
         result = DayForecaster.of(
             self.store,
             self.registry,

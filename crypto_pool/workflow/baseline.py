@@ -17,7 +17,7 @@ from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.frames import FrameCache, reference_of
-from crypto_pool.workflow.panel import origins_of, panel_probability
+from crypto_pool.workflow.panel import TREND_COLUMNS, origins_of
 
 PANEL, RANDOM_WALK = BASELINES
 
@@ -71,7 +71,8 @@ class Baseline:
 
     def panel_of(self, member: Member, bar_date: date) -> float | None:
         """Return the panel's probability of a day, None where it has none."""
-        probability = panel_probability(self.panel, member).get(pd.Timestamp(bar_date))
+        key = pd.Timestamp(bar_date), member.symbol
+        probability = self.panel[TREND_COLUMNS[member.trend]].get(key)
         return None if probability is None else float(probability)
 
     def contributions(

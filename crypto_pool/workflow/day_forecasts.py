@@ -36,7 +36,6 @@ from crypto_pool.workflow.forecasting import (
     was_trained_by,
 )
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import Champion, champions_of, shadows_of
 from crypto_pool.workflow.pulling import last_bar
 
@@ -94,8 +93,8 @@ class DayForecaster:
         frames: FrameCache | None = None,
     ) -> "DayForecaster":
         """Read who serves, and in whose shadow; `recipe` is the pool's."""
-        decisions, panel = Ledger(store).by_member(), stored_forecasts(store, recipe.target)
-        champions, frames = champions_of(registry, decisions, members), frames or FrameCache(store)
+        decisions, frames = Ledger(store).by_member(), frames or FrameCache(store)
+        champions = champions_of(registry, decisions, members)
         return cls(
             store,
             registry,
@@ -109,7 +108,7 @@ class DayForecaster:
             abstain_beyond_widths=abstain_beyond_widths,
             stamp=stamp,
             frames=frames,
-            baseline=Baseline(frames, panel, recipe.target, decisions),
+            baseline=Baseline(frames, frames.panel(recipe.target), recipe.target, decisions),
             contributions=contributions,
         )
 
@@ -260,7 +259,7 @@ class DayForecaster:
 
 
 def score_day(
-    store: FrameStore, day: str, now: datetime, panel: pd.DataFrame
+    frames: FrameCache, day: str, now: datetime, panel: pd.DataFrame
 ) -> tuple[int, int, dict[str, str]]:
     """Score a day's forecasts and those in their shadow, and store what came of them.
 
@@ -270,13 +269,13 @@ def score_day(
     Raises:
         MissingPartition: there are no forecasts of that day.
     """
-    faults: dict[str, str] = {}
+    store, faults = frames.store, dict[str, str]()
     with store.lock(PREDICTIONS.store_name, day):
         forecasts = store.read(PREDICTIONS.store_name, day)
         shadow = pd.DataFrame(stored_rows(store, SHADOW_PREDICTIONS, day))
         counts = []
         for frame, table in ((forecasts, OUTCOMES), (shadow, SHADOW_OUTCOMES)):
-            rows, unread = score_predictions(store, frame, now, panel)
+            rows, unread = score_predictions(frames, frame, now, panel)
             if unread:
                 before = stored_rows(store, table, day)
                 rows += [dict(row) for row in before if row["symbol"] in unread]

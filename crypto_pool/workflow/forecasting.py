@@ -6,14 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.drift import Distance, abstention_reason, per_price
 from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
-from crypto_pool.domain.labels import label_change, realised_change
+from crypto_pool.domain.labels import label_change
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import deadline_of, is_late
 from crypto_pool.domain.recipe import Target, Terms
@@ -24,7 +23,7 @@ from crypto_pool.domain.training import prediction_input
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.frames import FrameCache, reference_of
-from crypto_pool.workflow.history import name_gap, why_blocked
+from crypto_pool.workflow.history import name_gap
 from crypto_pool.workflow.promotion.reconciling import Champion
 
 TOP_CONTRIBUTIONS = 3
@@ -99,7 +98,7 @@ def forecast(
         features = frames.read("feature_table", member.symbol)
     if day not in features.index:
         raise MissingFeatures(
-            why_blocked(frames.store, member.symbol, stored, bar_date)
+            frames.why_blocked(member.symbol, bar_date)
             or _why_no_row(member, bar_date, stored, features.index)
         )
     target = Target.from_settings(tags)
@@ -117,7 +116,7 @@ def forecast(
     closes = stored["close"]
     inputs = row[[model.anchor]].iloc[0].astype(float).to_dict()
     distance, explained = Distance(0.0, ""), []
-    if is_baseline and baseline is not None:
+    if is_baseline and baseline is not None and most:
         known = float(reference.iloc[0])
         explained = baseline.contributions(member, bar_date, known, model.algorithm)
     elif not is_baseline:
@@ -175,28 +174,22 @@ def _why_no_row(member: Member, bar_date: date, bars: pd.DataFrame, rows: pd.Ind
 
 
 def score_predictions(
-    store: FrameStore, predictions: pd.DataFrame, now: datetime, panel: pd.DataFrame
+    frames: FrameCache, predictions: pd.DataFrame, now: datetime, panel: pd.DataFrame
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return rows of prediction_outcomes of the predictions whose label is known.
 
     Besides, by coin, why its bars cannot be read. `panel` are the stored panel forecasts, by
     which an outcome lay in the range or not.
     """
-    frames = FrameCache(store)
-    moves: dict[tuple[str, Target], pd.Series] = {}
     scored: list[dict[str, Any]] = []
     faults: dict[str, str] = {}
     for row in predictions.to_dict("records"):
+        target, day = Target.from_settings(row), pd.Timestamp(row["prediction_date"])
         try:
-            bars = frames.read("daily_bars", row["symbol"])
+            changes = frames.changes(row["symbol"], target).reindex([day])
         except (CorruptPartition, MissingPartition) as fault:  # one coin never stops the others
             faults[row["symbol"]] = f"{type(fault).__name__}: {fault}"
             continue
-        target, day = Target.from_settings(row), pd.Timestamp(row["prediction_date"])
-        key = row["symbol"], target
-        if key not in moves:
-            moves[key] = realised_change(bars, target)
-        changes = moves[key].reindex([day])
         if changes.notna().all():
             own = {
                 "outcome": label_change(changes, row["trend"], target).iloc[0],
@@ -214,7 +207,7 @@ def _is_inside(
     """Whether a change lay in the panel's range of a day; None without one of its target."""
     if key not in panel.index:
         return None
-    known = panel.loc[key, :].to_dict()
+    known = panel.iloc[panel.index.get_loc(key)]
     if (known["target"], known["prediction_window_days"]) != (target.kind, target.horizon):
         return None
     return bool(known["change_10_pct"] <= change <= known["change_90_pct"])

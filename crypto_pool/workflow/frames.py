@@ -1,8 +1,9 @@
-"""What is read once for many forecasts: frames and models; and what the reference says by them."""
+"""What is read or made once for many forecasts: frames, models and what follows from them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.drift import InputSpan, per_price
+from crypto_pool.domain.labels import realised_change
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
@@ -17,6 +19,7 @@ from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.training import served_rows
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.history import name_gap, why_blocked
+from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.snapshots import load_snapshot
 
 
@@ -25,7 +28,7 @@ class FrameCache:
     """The stored frames of each coin and the models, read once whatever the number of days."""
 
     store: FrameStore
-    _read: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    _known: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
     _trained: dict[str, tuple[pd.DataFrame, InputSpan]] = field(default_factory=dict)
 
@@ -54,9 +57,34 @@ class FrameCache:
 
     def read(self, table: str, symbol: str) -> pd.DataFrame:
         """Give a coin's frame."""
-        if (table, symbol) not in self._read:
-            self._read[table, symbol] = self.store.read(table, symbol)
-        return self._read[table, symbol]
+        frame: pd.DataFrame = self.once((table, symbol), lambda: self.store.read(table, symbol))
+        return frame
+
+    def panel(self, target: Target) -> pd.DataFrame:
+        """Give the stored panel forecasts of a target."""
+        frame: pd.DataFrame = self.once((target,), lambda: stored_forecasts(self.store, target))
+        return frame
+
+    def changes(self, symbol: str, target: Target) -> pd.Series:
+        """Give the realised changes of a coin."""
+        series: pd.Series = self.once(
+            ("changes", symbol, target),
+            lambda: realised_change(self.read("daily_bars", symbol), target),
+        )
+        return series
+
+    def why_blocked(self, symbol: str, bar_date: date) -> str:
+        """Say what blocks a coin on a day; empty if nothing does."""
+        bars = self.read("daily_bars", symbol)
+        return str(
+            self.once((symbol, bar_date), lambda: why_blocked(self.store, symbol, bars, bar_date))
+        )
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Give what was made under a key, made now if nothing was."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
 
 def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Target) -> float:
@@ -71,11 +99,14 @@ def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Tar
             f"{member.name} has no bar of {bar_date}; its bars run from "
             f"{bars.index.min():%Y-%m-%d} to {bars.index.max():%Y-%m-%d}"
         )
-    blocked = why_blocked(frames.store, member.symbol, bars, bar_date)
-    if blocked:
+    if blocked := frames.why_blocked(member.symbol, bar_date):
         raise MissingFeatures(blocked)
-    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
-    reference = random_walk_probability(known, member.trend, target).loc[day]
+    reference = frames.once(
+        (member, day, target),
+        lambda: random_walk_probability(
+            bars.loc[:day].tail(VOLATILITY_DAYS + 1), member.trend, target
+        ).loc[day],
+    )
     if pd.isna(reference):
         gap = name_gap(bars, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
         raise MissingFeatures(

@@ -43,7 +43,9 @@ def test_the_other_target_is_trained_promoted_forecast_and_scored(tmp_path):
 
     rose = bars["close"].loc[day + pd.Timedelta(days=10)] / bars["close"].loc[day] - 1 >= 0.05
     later = noon_after(SECOND)
-    [scored], faults = score_predictions(pool.store, pd.DataFrame([row]), later, pd.DataFrame())
+    [scored], faults = score_predictions(
+        FrameCache(pool.store), pd.DataFrame([row]), later, pd.DataFrame()
+    )
     assert not faults
     assert scored["outcome"] == float(rose)
     assert scored["probability"] == row["probability"]

@@ -10,6 +10,7 @@ from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.workflow.day_forecasts import score_day, stored_rows
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool_tests.workflow.forecast_days import (
     DAY,
     LATE,
@@ -38,7 +39,7 @@ def test_a_horizon_that_was_lowered_leaves_no_forecast_unscored(store):
     assert pending(matured - timedelta(days=1)) == ()
     assert pending(matured) == pending(matured + timedelta(days=6)) == (day,)
     assert pending(matured + timedelta(days=7)) == ()
-    assert score_day(store, f"{day}", LATE, NO_PANEL) == (1, 0, {})
+    assert score_day(FrameCache(store), f"{day}", LATE, NO_PANEL) == (1, 0, {})
     assert pending(matured) == ()
 
 
@@ -51,13 +52,13 @@ def test_an_outcome_counts_whether_it_lay_in_the_panels_range(store, widest, ins
         {**ranges, "target": "sma_shift", "prediction_window_days": 10},
         index=pd.MultiIndex.from_tuples([(pd.Timestamp(DAY), "AAA")], names=["bar_date", "symbol"]),
     )
-    score_day(store, f"{DAY}", LATE, panel)
+    score_day(FrameCache(store), f"{DAY}", LATE, panel)
     told = {row["symbol"]: row for row in stored_rows(store, OUTCOMES, f"{DAY}")}
     closes = store.read("daily_bars", "AAA")["close"].rolling(10).mean()
     then, now = closes[pd.Timestamp(DAY) + pd.Timedelta(days=10)], closes[pd.Timestamp(DAY)]
     assert told["AAA"]["change_pct"] == pytest.approx(then / now - 1)
     assert (told["AAA"]["inside_range"], told["BBB"]["inside_range"]) == (inside, None)
-    score_day(store, f"{DAY}", LATE, panel.assign(prediction_window_days=20))
+    score_day(FrameCache(store), f"{DAY}", LATE, panel.assign(prediction_window_days=20))
     assert stored_rows(store, OUTCOMES, f"{DAY}")[0]["inside_range"] is None
 
 
@@ -65,10 +66,10 @@ def test_an_outcome_counts_whether_it_lay_in_the_panels_range(store, widest, ins
 def test_a_coin_whose_bars_are_damaged_is_named_and_the_others_are_scored(store, length):
     for coin in ("AAA", "BBB"):
         forecaster(store, coin).forecast_day(DAY)
-    assert score_day(store, f"{DAY}", LATE, NO_PANEL)[:2] == (2, 0)
+    assert score_day(FrameCache(store), f"{DAY}", LATE, NO_PANEL)[:2] == (2, 0)
     bars = Path(store.path("daily_bars", "AAA"))
     bars.write_bytes(bars.read_bytes()[:length])
-    scored, pending, faults = score_day(store, f"{DAY}", LATE, NO_PANEL)
+    scored, pending, faults = score_day(FrameCache(store), f"{DAY}", LATE, NO_PANEL)
     assert (scored, pending) == (2, 0), "what was scored before stays"
     assert list(faults) == ["AAA"]
     assert "delete it, then run `crypto-pool build`" in faults["AAA"]
@@ -76,14 +77,14 @@ def test_a_coin_whose_bars_are_damaged_is_named_and_the_others_are_scored(store,
 
 def test_a_damaged_file_of_outcomes_is_scored_anew(store):
     forecaster(store, "AAA").forecast_day(DAY)
-    score_day(store, f"{DAY}", LATE, NO_PANEL)
+    score_day(FrameCache(store), f"{DAY}", LATE, NO_PANEL)
     window = CatchUpWindow(DAY + timedelta(days=12), date(2020, 1, 1), catch_up_days=7)
     assert days_to_score(store, window) == ()
     outcomes = Path(store.path(OUTCOMES.store_name, f"{DAY}"))
     whole = outcomes.read_bytes()
     outcomes.write_bytes(whole[:-30])
     assert days_to_score(store, window) == (DAY,)
-    assert score_day(store, f"{DAY}", LATE, NO_PANEL)[0] == 1
+    assert score_day(FrameCache(store), f"{DAY}", LATE, NO_PANEL)[0] == 1
     assert len(stored_rows(store, OUTCOMES, f"{DAY}")) == 1
 
 

@@ -12,7 +12,7 @@ from crypto_pool.defs.batches import OWNERS, batched_asset, process_partitions, 
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.workflow.day_forecasts import score_day
-from crypto_pool.workflow.panel import stored_forecasts
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import serving_versions
 from crypto_pool.workflow.reviewing import EVERYBODY, Outcomes, Reviewer
 
@@ -23,10 +23,11 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -
 
     Those made in a champion's shadow go into shadow_outcomes.
     """
-    panel = stored_forecasts(pool.store, pool.recipe.target)
+    frames = FrameCache(pool.store)
+    panel = frames.panel(pool.recipe.target)
 
     def score(day: str) -> Mapping[str, Any]:
-        scored, pending, faults = score_day(pool.store, day, pool.now(), panel)
+        scored, pending, faults = score_day(frames, day, pool.now(), panel)
         for symbol, reason in faults.items():
             record_failure(context, context.asset_key, day, f"{symbol}: {reason}")
         return {"dagster/partition_row_count": scored, "pending": pending}
