@@ -53,7 +53,7 @@ def test_a_day_of_the_baseline_loads_no_model_library(pool):
 # Each costs a part of the second that the code location may take beyond Dagster's own import.
 HEAVY = (
     *("keras", "jax", "shap", "xgboost", "lightgbm", "mlflow", "dagster_mlflow", "skops"),
-    *("sklearn", "scipy", "statsmodels", "matplotlib", "plotly", "ccxt"),
+    *("sklearn", "scipy", "statsmodels", "matplotlib", "plotly", "pandera", "ccxt"),
     *("fastapi", "uvicorn", "typer", "httpx", "aiohttp"),
     *("dask", "distributed", "s3fs", "boto3", "psycopg2", "sqlalchemy", "duckdb", "rich"),
 )

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.drift import unseen_share
-from crypto_pool.domain.feature_checks import check_features
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.table_schemas import check_features
 from crypto_pool.errors import InvalidFeatures
 from crypto_pool.sandbox.market import SyntheticMarket
 
@@ -29,12 +29,12 @@ def test_good_features_pass():
 @pytest.mark.parametrize(
     ("column", "value", "named"),
     [
-        *((name, 101.0, f"{name} is outside 0 to 100 on 20") for name in PERCENTAGES),
-        ("SlowK", -1.0, "SlowK is outside 0 to 100"),
-        ("BBANDS_distance_pct", -5.0, "BBANDS_distance_pct is of bands around no positive mean"),
-        ("BBANDS_distance_pct", -199.0, "BBANDS_distance_pct is of bands around no positive mean"),
-        ("PPO", np.inf, "PPO is missing or infinite"),
-        ("MACD", np.nan, "MACD is missing or infinite"),
+        *((name, 101.0, f"{name} fails in_range") for name in PERCENTAGES),
+        ("SlowK", -1.0, "SlowK fails in_range"),
+        ("BBANDS_distance_pct", -5.0, "BBANDS_distance_pct fails around_a_positive_mean"),
+        ("BBANDS_distance_pct", -199.0, "BBANDS_distance_pct fails around_a_positive_mean"),
+        ("PPO", np.inf, "finite values"),
+        ("MACD", np.nan, "MACD fails not_nullable"),
     ],
 )
 def test_each_feature_outside_its_definition_is_refused_by_day(column, value, named):
@@ -65,9 +65,9 @@ def test_a_distance_of_bands_around_a_positive_mean_is_sane(distance):
 @pytest.mark.parametrize(
     ("spoilt", "named"),
     [
-        (FEATURES.drop(columns="PPO"), "PPO is missing"),
-        (FEATURES.assign(extra=1.0), "extra is none of them"),
-        (FEATURES[FEATURES.columns[::-1]], "another order"),
+        (FEATURES.drop(columns="PPO"), "PPO"),
+        (FEATURES.assign(extra=1.0), "extra"),
+        (FEATURES[FEATURES.columns[::-1]], "column_ordered"),
     ],
     ids=["missing", "extra", "another order"],
 )
