@@ -62,7 +62,7 @@ class BlockRatio(NamedTuple):
         """Return how likely a ratio this large is, one-sided, if it is 0 in truth."""
         from scipy.stats import t as students_t
 
-        if self.standard_error == 0.0:
+        if not self.standard_error:
             return 1.0 if self.value <= 0 else 0.0
         return float(students_t.sf(self.value / self.standard_error, self.blocks - 1))
 

@@ -75,10 +75,10 @@ def gain_test(gains: np.ndarray, block: int) -> GainTest:
     rows = len(gains)
     mean, resampled = gains.mean(axis=0), resampled_sums(gains, block) / rows
     error = resampled.std(axis=0, ddof=1)
-    varied = error > 0
+    varied = np.flatnonzero(error)
     deviation = (resampled - mean)[:, varied] / error[varied]
     largest = deviation.max(axis=1, initial=-np.inf)
-    critical = float(np.quantile(largest, ONE_STANDARD_ERROR)) if varied.any() else 0.0
+    critical = float(np.quantile(largest, ONE_STANDARD_ERROR)) if varied.size else 0.0
     return GainTest(mean, error, critical)
 
 

@@ -139,3 +139,32 @@ def test_what_is_calibrated_already_is_hardly_changed(kind):
     label = (random.uniform(size=4000) < probability).astype(int)
     fitted = CALIBRATION_FITTERS[kind](probability, np.zeros(4000), label, 20)
     assert np.abs(fitted.apply(probability, np.zeros(4000)) - probability).mean() < 0.04
+
+
+def test_the_candidate_is_believed_as_far_as_the_labels_are_likelier():
+    """Of two ridge penalties, by the evidence that Newton's steps and their curvature give."""
+    chosen = []
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        logit, better = random.normal(size=400), random.normal(size=400)
+        label = (random.uniform(size=400) < expit(logit + 0.3 * better)).astype(int)
+        inputs = np.column_stack([logit, clipped_logit(expit(better)), np.ones(400)])
+        centre, fits = np.array([1.0, 0.0, 0.0]), []
+        for deviation in CANDIDATE_DEVIATIONS:
+            precision = np.array([ANCHOR_DEVIATION, deviation, INTERCEPT_DEVIATION]) ** -2.0
+            found = centre
+            for _ in range(20):
+                chance = expit(inputs @ found)
+                slope = inputs.T @ (chance - label) / 5 + precision * (found - centre)
+                curvature = (inputs.T * chance * (1 - chance)) @ inputs / 5 + np.diag(precision)
+                found = found - np.linalg.solve(curvature, slope)
+            likelihood = np.log(np.where(label, chance, 1 - chance)).sum() / 5
+            prior = (precision @ (found - centre) ** 2 - np.log(precision).sum()) / 2
+            evidence = likelihood - prior - np.linalg.slogdet(curvature)[1] / 2
+            fits.append((evidence, found))
+        (_, known), least = max(fits, key=lambda fit: fit[0]), fits[0][1]
+        if all(fit[1] > 0 for _, fit in fits):
+            fitted = fit_anchored(expit(better), logit, label, 5)
+            assert fitted.candidate_weight == pytest.approx(known[1], abs=1e-4)
+            chosen.append(known is least)
+    assert 0.2 < np.mean(chosen) < 0.8

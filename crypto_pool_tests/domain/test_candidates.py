@@ -74,6 +74,20 @@ def test_each_that_takes_class_weights_is_given_them(name):
     assert parameters(name, "class_weight") == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("HistGradientBoosting", "max_bins", 63),
+        ("NeuralNet", "epochs", 100),
+        *((name, "n_jobs", 1) for name in ("RandomForest", "XGBoost", "KNeighbors", "LightGBM")),
+        *(("LightGBM", name, True) for name in ("deterministic", "force_row_wise")),
+        ("LightGBM", "verbose", -1),
+    ],
+)
+def test_what_is_not_as_the_library_has_it(name, parameter, value):
+    assert parameters(name, parameter) == [value]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_that_draws_lots_is_given_the_seed(name):
     expected = [] if name == "KNeighbors" else [5]

@@ -4,8 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.features import assemble_features, build_features, feature_names
+from crypto_pool.domain.features import (
+    assemble_features,
+    build_features,
+    feature_names,
+    require_rows,
+)
 from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.errors import InvalidFeatures
 
 FEATURES = [
     "7_day_ADX",
@@ -64,6 +70,18 @@ def test_rows_after_a_gap_are_dropped_and_counted(bars):
     assert missing - pd.Timedelta(days=1) in built.features.index
     assert whole.dropped["after_gap"] == 0
     assert sum(built.dropped.values()) + len(built.features) == len(bars) - 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "cause"),
+    [
+        (slice(None, None, 15), "days are missing less than 20 days before every bar"),
+        (slice(0, 30), "can be computed on no day .rows dropped: 30 by missing_value"),
+    ],
+)
+def test_where_no_row_is_left_the_cause_is_said(bars, kept, cause):
+    with pytest.raises(InvalidFeatures, match=cause):
+        require_rows(assemble_features(compute_indicators(bars.iloc[kept])), "ABC")
 
 
 def test_rows_after_each_of_two_gaps_are_dropped(bars):
