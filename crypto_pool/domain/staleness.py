@@ -43,9 +43,9 @@ class RetrainRules:
         """
         if trained_as_of is None:
             return today
-        waits = 0 if unserved else min(self.retrain_after_days, self.retrain_after_rows)
-        due = trained_as_of + timedelta(days=max(waits, self.cooldown_days))
-        return max(due, today)
+        ages = min(self.retrain_after_days, self.retrain_after_rows)
+        waits = self.cooldown_days if unserved else max(ages, self.cooldown_days)
+        return max(trained_as_of + timedelta(days=waits), today)
 
 
 @dataclass(frozen=True)

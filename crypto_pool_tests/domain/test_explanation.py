@@ -11,7 +11,14 @@ from scipy.special import expit
 
 from crypto_pool.domain.calibrations import IdentityCalibration, PlattCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
-from crypto_pool.domain.explanation import ALONE, FOREST, SAMPLED, contributions, explain
+from crypto_pool.domain.explanation import (
+    ALONE,
+    FOREST,
+    SAMPLED,
+    Explanation,
+    contributions,
+    explain,
+)
 from crypto_pool.domain.served_model import REFERENCE_LOGIT, ServedModel
 
 COLUMNS = ["a", "b", "c", "d", "unused", REFERENCE_LOGIT]
@@ -131,6 +138,12 @@ def test_what_only_the_reference_moves_is_all_its_own(background):
     assert explanation.reference == pytest.approx(expected, abs=1e-12)
     assert set(explanation.mean.values()) == {0.0}
     assert (explanation.method, explanation.standard_error) == (ALONE, 0.0)
+
+
+def test_what_nobody_explains_has_no_values():
+    nothing = Explanation.none()
+    assert (nothing.method, nothing.standard_error, nothing.mean) == ("none", 0.0, {})
+    assert nothing.rows.empty
 
 
 def test_contributions_are_the_largest_values_of_the_one_row(background):

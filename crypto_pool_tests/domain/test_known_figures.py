@@ -7,8 +7,18 @@ import pytest
 from crypto_pool.domain.evaluation import evaluation_metrics
 from crypto_pool.domain.intervals import block_ratio, metric_intervals, paired_difference
 from crypto_pool.domain.overfitting import correct_promise, gain_test, probability_of_overfitting
+from crypto_pool.domain.panel_skill import (
+    panel_skill,
+    range_coverage,
+    score_panel,
+    skill_by_move,
+)
+from crypto_pool.domain.performance import measure
+from crypto_pool.domain.review import ReviewRules, review_champion
 from crypto_pool.domain.selection import choose_winner
 from crypto_pool_tests.domain.evaluations import blurred, frame
+from crypto_pool_tests.domain.live_forecasts import scored
+from crypto_pool_tests.domain.panel_market import TARGET, market_table, walk_forward
 
 BASELINE = "RandomWalk"
 
@@ -174,3 +184,57 @@ def test_of_a_share_and_a_paired_difference():
     daily = pd.Series(part, index=days)
     assert rounded(paired_difference(daily, 30)) == [0.223498, 0.109772, 0.356266]
     assert rounded(paired_difference(daily, 30, student=True)) == [0.223498, 0.031811, 0.447281]
+
+
+def test_of_the_panel():
+    table = market_table()
+    forecasts = walk_forward(table)
+    found = score_panel(forecasts, table, TARGET)
+    assert rounded(panel_skill(found)) == [0.022095, 0.007639, 0.037375]
+    assert rounded(range_coverage(found)) == [0.779532, 0.706404, 0.84269]
+    by_move = skill_by_move(forecasts, table, TARGET, [-0.1, 0.0, 0.05])
+    assert rounded(by_move.values()) == [-0.015266, -0.000523, 0.040073]
+
+
+def test_of_what_came_of_forecasts():
+    row = measure(scored(240, seed=4, bias=0.1), 10).row()
+    found = {name: round(value, 6) for name, value in row.items() if isinstance(value, float)}
+    assert found == {
+        "effective_sample_size": 12.0,
+        "precision": 0.324324,
+        "precision_low": 0.162799,
+        "precision_high": 0.542301,
+        "promised_precision": 0.6,
+        "recall": 0.333333,
+        "recall_low": 0.238218,
+        "recall_high": 0.444277,
+        "promised_recall": 0.5,
+        "brier_score": 0.210166,
+        "brier_score_low": 0.13504,
+        "brier_score_high": 0.285293,
+        "promised_brier_score": 0.15,
+        "reference_brier_score": 0.2181,
+        "skill_over_reference": 0.036376,
+        "skill_over_reference_low": -0.144532,
+        "skill_over_reference_high": 0.217284,
+        "promised_skill_over_reference": 0.01,
+        "base_rate": 0.3,
+        "mean_probability": 0.309922,
+        "p_value": 0.673163,
+        "skill_with_baseline": 0.036376,
+        "skill_with_baseline_low": -0.144532,
+        "skill_with_baseline_high": 0.217284,
+    }
+
+
+def test_of_a_review():
+    record = scored(240, seed=4, bias=0.1)
+    review = review_champion(record, record.iloc[:0], ReviewRules())
+    assert (review.action, review.reason) == (
+        "keep",
+        "by luck alone one as good as the reference does this badly in 67 of 100, and only what "
+        "comes in 1 of 690 condemns (Brier score 0.2102 against the reference's 0.2181 on 240 "
+        "live forecasts, 12.0 separate label windows)",
+    )
+    levels = [ReviewRules().level(days) for days in (100, 350, 351, 400)]
+    assert levels == pytest.approx([1.955e-06, 0.00680419, 0.00255513, 0.00255513], rel=1e-3)

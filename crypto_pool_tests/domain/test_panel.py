@@ -18,6 +18,7 @@ from crypto_pool.domain.panel import (
     expected_change,
     forecast_panel,
     forecast_sigma,
+    reference_exceedance,
     reference_probabilities,
     split_probability,
 )
@@ -207,6 +208,12 @@ class TestForecast:
         assert up == pytest.approx(made["panel_up"].to_numpy(), abs=1e-12)
         assert down == pytest.approx(made["panel_down"].to_numpy(), abs=1e-12)
         assert (made["panel_up"] + made["panel_down"] < 1).all()
+
+    def test_the_reference_of_any_move_is_that_of_both_trends(self) -> None:
+        rows = market_table().xs("ETH", level="symbol")
+        up, down = reference_probabilities(rows, TARGET)
+        assert reference_exceedance(rows, 0.05, TARGET) == pytest.approx(up)
+        assert 1 - reference_exceedance(rows, -0.05, TARGET) == pytest.approx(down)
 
     def test_a_coin_that_was_not_there_is_forecast_too(self) -> None:
         new = {**market_bars(), "NEW": SyntheticMarket(seed=3).bars("NEW", LAST).tail(120)}

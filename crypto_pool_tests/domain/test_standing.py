@@ -86,7 +86,13 @@ def test_a_moment_knows_nothing_later():
 
 @pytest.mark.parametrize(
     ("as_of", "barred"),
-    [(date(2024, 1, 9), False), (date(2024, 3, 31), True), (date(2024, 5, 31), False)],
+    [
+        (date(2024, 1, 9), False),
+        (date(2024, 1, 10), True),
+        (date(2024, 3, 31), True),
+        (date(2024, 5, 3), True),
+        (date(2024, 5, 4), False),
+    ],
 )
 def test_a_quarantined_panel_is_barred_until_two_later_origins(as_of, barred):
     decisions = pd.DataFrame(
