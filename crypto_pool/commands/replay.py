@@ -64,7 +64,7 @@ def replay(
     Run again with the same dates, it goes on where it was stopped.
     """
     from crypto_pool.replay.account import Costs
-    from crypto_pool.replay.life import prepare_lives
+    from crypto_pool.replay.life import live_together, prepare_lives
     from crypto_pool.replay.page import render_page
     from crypto_pool.replay.report import build_report
 
@@ -79,10 +79,10 @@ def replay(
     console.print(f"Fits, with which a stopped replay goes on: {folder}", markup=False)
     lives = prepare_lives(plan, market, recipes, source, folder, workers or settings.workers)
     with day_progress(console) as progress:
-        for name, life in lives.items():
-            bar = progress.add_task(f"{name}, days", total=len(life.plan.days))
-            for _ in life.live():
-                progress.advance(bar)
+        bar = progress.add_task("days", total=len(plan.days))
+        for _ in live_together(list(lives.values())):
+            progress.advance(bar)
+        for life in lives.values():
             life.score_rest()
     report = build_report(lives, source.source, skipped, Costs(fee, slippage))
     write_json(report.document, output)

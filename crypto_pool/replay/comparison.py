@@ -26,7 +26,7 @@ from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER, PREDICTIONS
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.replay.account import Costs, account_statistics, follow_signals
-from crypto_pool.replay.life import PoolLife, prepare_lives
+from crypto_pool.replay.life import PoolLife, live_together, prepare_lives
 from crypto_pool.replay.market import Market, build_market_features
 from crypto_pool.replay.plan import ReplayPlan
 from crypto_pool.replay.report import live_forecasts
@@ -72,7 +72,7 @@ class Comparison:
         """Live both through, saying after each day which pool it was of, and how many it lives."""
         for label, life in self.lives.items():
             with self._left_out(label == "without"):
-                for _ in life.live():
+                for _ in live_together([life]):
                     yield label, len(life.plan.days)
                 life.score_rest()
 

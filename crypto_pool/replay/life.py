@@ -6,10 +6,11 @@ promoted, and the day is forecast.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +30,7 @@ from crypto_pool.errors import CryptoPoolError
 from crypto_pool.replay.market import Market
 from crypto_pool.replay.memory import MemoryRegistry, MemoryStore
 from crypto_pool.replay.plan import ReplayPlan, daily_run_of
+from crypto_pool.replay.trainings import Trainings
 from crypto_pool.workflow.code_version import TRAINING, code_version
 from crypto_pool.workflow.day_forecasts import DayForecaster, score_day
 from crypto_pool.workflow.frames import FrameCache
@@ -44,7 +46,6 @@ from crypto_pool.workflow.training import (
     keep_scores,
     member_table,
     train_candidate,
-    train_candidates,
 )
 from crypto_pool.workflow.warm_up import warm_up_worker
 
@@ -63,7 +64,7 @@ class PoolLife:
     market: Market
     recipe: Recipe
     folder: Path
-    workers: WorkerPool = field(default_factory=WorkerPool)
+    trainings: Trainings = field(default_factory=Trainings)
     synthetic: bool = False
     store: MemoryStore = field(default_factory=MemoryStore)
     failures: dict[str, date] = field(default_factory=dict)
@@ -78,13 +79,6 @@ class PoolLife:
         """All members, coin by coin."""
         return [Member(symbol, trend) for symbol in self.market.bars for trend in Trend]
 
-    def live(self) -> Iterator[date]:
-        """Live all days, saying each as it ends."""
-        for day in self.plan.days:
-            with threadpool_limits(1):  # on single rows the threads of OpenMP wait for each other
-                self.live_day(day, daily_run_of(day))
-            yield day
-
     def live_day(self, day: date, now: datetime) -> None:
         """Live one day at a moment; the days before it have been lived."""
         self._show(day)
@@ -92,7 +86,7 @@ class PoolLife:
         self._review(day, now)
         due = self._due(day, now)
         if due:
-            self._train(due, day, now)
+            self._train(self._training_tasks(due, day), day, now)
         self._forecast(day, now)
 
     def _show(self, day: date) -> None:
@@ -138,9 +132,14 @@ class PoolLife:
             self._fail(day, f"{name} {fault}")
         return members_due(states, day, self.plan.retrain)
 
-    def _train(self, members: list[Member], day: date, now: datetime) -> None:
-        tables = self._tables(members, day)
-        tasks = [
+    def tasks_ahead(self, day: date) -> list[TrainingTask]:
+        """Return what a day of the grid will train, unless the ledger changes it until then."""
+        then = replace(self, store=MemoryStore(), failures={})
+        then.market.show(then.store, day)
+        return then._training_tasks(then._due(day, daily_run_of(day)), day)
+
+    def _training_tasks(self, members: list[Member], day: date) -> list[TrainingTask]:
+        return [
             TrainingTask(
                 member=member,
                 algorithm=algorithm,
@@ -152,17 +151,19 @@ class PoolLife:
                 dagster_run_id=RUN_ID,
                 with_model=False,
             )
-            for member, table in tables.items()
+            for member, table in self._tables(members, day).items()
             for algorithm in self.plan.algorithms
         ]
+
+    def _train(self, tasks: Sequence[TrainingTask], day: date, now: datetime) -> None:
         scored = []
-        for task, result, _ in train_candidates(self.workers, tasks):
+        for task, result in self.trainings.outcomes(tasks):
             if isinstance(result, Failure):
                 self._fail(day, f"{task.member.name} {task.algorithm}: {result.reason}")
                 continue
             scored.append((task, result))
         keep_scores(self.store, scored)
-        self._promote(tables, day, now)
+        self._promote({task.member: task.table for task in tasks}, day, now)
         versions = self.registry.versions
         won = [
             replace(task, with_model=True)
@@ -236,11 +237,34 @@ def prepare_lives(
     workers: int,
 ) -> dict[str, PoolLife]:
     """Return a pool for each recipe, whose fits lie in a folder by recipe, source and code."""
-    lives = {}
+    trainings, lives = Trainings(WorkerPool(workers, prepare=warm_up_worker)), {}
     for name, recipe in recipes.items():
         made_of = [recipe.to_settings(), provider.source, code_version(*TRAINING, "features")]
         made_of += sorted(extension_codes().items())
         fits = folder / sha256(json.dumps(made_of, default=str).encode()).hexdigest()[:16]
-        pool = WorkerPool(workers, prepare=warm_up_worker)
-        lives[name] = PoolLife(plan, market, recipe, fits, pool, provider.synthetic)
+        lives[name] = PoolLife(plan, market, recipe, fits, trainings, provider.synthetic)
     return lives
+
+
+def live_together(lives: Sequence[PoolLife]) -> Iterator[date]:
+    """Live the days of one plan in several pools side by side, saying each as it ends.
+
+    On a grid the next training begins as soon as all have had theirs, and goes on while the days
+    until then are lived.
+    """
+    plan = lives[0].plan
+    grid = iter([day for day in plan.days if plan.is_training_day(day)])
+    for day in plan.days:
+        with threadpool_limits(1):  # on single rows the threads of OpenMP wait for each other
+            if day == plan.start:
+                _begin_training(lives, grid)
+            for life in lives:
+                life.live_day(day, daily_run_of(day))
+            if plan.is_training_day(day):
+                _begin_training(lives, grid)
+        yield day
+
+
+def _begin_training(lives: Sequence[PoolLife], grid: Iterator[date]) -> None:
+    for day in islice(grid, 1):
+        lives[0].trainings.begin([task for life in lives for task in life.tasks_ahead(day)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.replay.life import PoolLife
+from crypto_pool.replay.life import PoolLife, live_together
 from crypto_pool.replay.market import Market
 from crypto_pool.replay.plan import ReplayPlan
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -34,7 +34,7 @@ def make_life(
 
 
 def lived_through(life: PoolLife) -> PoolLife:
-    for _ in life.live():
+    for _ in live_together([life]):
         pass
     life.score_rest()
     return life

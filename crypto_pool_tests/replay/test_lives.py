@@ -15,6 +15,7 @@ from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.served_model import BASELINES, REFERENCE_LOGIT, ServedModel
 from crypto_pool.domain.staleness import RetrainRules
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
+from crypto_pool.replay.life import live_together
 from crypto_pool_tests.conftest import PoolFolder
 from crypto_pool_tests.replay.lives import (
     FEW,
@@ -67,7 +68,7 @@ def test_a_replay_decides_and_forecasts_as_the_live_pool(
     assert done.returncode == 0, done.stdout + done.stderr
     bars = synthetic_bars(("BTC", "ETH"), end + timedelta(days=10))
     life = make_life(tmp_path, end, bars, retrain_every_days=30)
-    for _ in life.live():
+    for _ in live_together([life]):
         pass
     assert life.failures == {}
     store = FrameStore(str(pool.data / "parquet"))

@@ -13,13 +13,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.replay.account import Costs
-from crypto_pool.replay.life import PoolLife
+from crypto_pool.replay.life import PoolLife, live_together
 from crypto_pool.replay.page import render_page
 from crypto_pool.replay.plan import ReplayPlan, daily_run_of
 from crypto_pool.replay.report import build_report, live_forecasts
+from crypto_pool.replay.trainings import Trainings
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, PoolFolder
 from crypto_pool_tests.replay.lives import FEW, START, lived_through, make_life, synthetic_bars
 
@@ -94,6 +97,49 @@ def test_models_are_made_of_versions_alone(lived: PoolLife, tmp_path: Path) -> N
     served = {run for run in fits if versions.of_run(run.partition("/")[0], run)}
     assert made - served == {run for run in fits - served if "/Panel-" in run}
     assert served <= made
+
+
+def test_pools_live_side_by_side_as_each_alone_and_train_ahead(
+    lived: PoolLife, tmp_path: Path
+) -> None:
+    plan = replace(lived.plan, end=START + timedelta(days=3), retrain_every_days=2)
+    recipes = [
+        Recipe.from_settings({**lived.recipe.to_settings(), "evaluation_policy": policy})
+        for policy in ("purged_walk_forward", "holdout")
+    ]
+
+    def pools(folder: str) -> list[PoolLife]:
+        trainings = Trainings()
+        return [
+            PoolLife(plan, lived.market, one, tmp_path / folder / f"{number}", trainings)
+            for number, one in enumerate(recipes)
+        ]
+
+    together, alone, fits = pools("together"), pools("alone"), []
+    for _ in live_together(together):
+        fits.append(len(stored_fits(tmp_path / "together")))
+    first, second = 2 * 4 * 2 + 4, 2 * (2 * 4 * 2 + 4)  # with the baselines of one policy
+    assert fits == [first + 1, first + 1, second, second]
+    for one, other in zip(together, alone, strict=True):
+        lived_through(other)
+        assert one.failures == other.failures == {}
+        pd.testing.assert_frame_equal(predictions(one), predictions(other))
+
+
+def test_what_was_not_begun_is_trained_when_asked_for(lived: PoolLife, tmp_path: Path) -> None:
+    plan = replace(lived.plan, retrain_every_days=1)
+    life = PoolLife(plan, lived.market, lived.recipe, tmp_path)
+    begun, other = (life.tasks_ahead(START + timedelta(days=ahead)) for ahead in (0, 1))
+    life.trainings.begin(begun)
+    for tasks in (other, begun):
+        outcomes = life.trainings.outcomes(tasks)
+        assert [task for task, _ in outcomes] == tasks
+        assert all(isinstance(outcome, TrainedCandidate) for _, outcome in outcomes)
+        assert {outcome.as_of for _, outcome in outcomes} == {tasks[0].as_of}
+    before = stored_fits(tmp_path)
+    life.trainings.begin(begun)
+    assert len(life.trainings.outcomes(begun)) == len(begun)
+    assert stored_fits(tmp_path) == before
 
 
 def test_a_late_forecast_counts_apart(lived: PoolLife, tmp_path: Path) -> None:
