@@ -72,7 +72,7 @@ class FrameStore:
         parts = {"added": pa.Table.from_pandas(rows)}
         with suppress(MissingPartition):
             parts = {"stored": self._read_table(table, key), **parts}
-        joined = self._join(table, parts, None)
+        joined = self._join(table, parts)
         kept = joined.drop_duplicates(list(by), keep="last", ignore_index=True)
         self.write(table, key, kept)
 
@@ -110,14 +110,14 @@ class FrameStore:
             for key, entry in self._list(table, prefix, detail=True)
         }
 
-    def read_all(self, table: str, key_column: str | None = None, prefix: str = "") -> pd.DataFrame:
-        """All partitions of a table one below the other, in the order of their keys.
+    def read_all(self, table: str, prefix: str = "") -> pd.DataFrame:
+        """Return the partitions whose keys begin so one below the other, in the order of keys.
 
-        `prefix` reads those alone whose key begins so; `key_column` adds the key under that
-        name. Without partitions the frame is empty and has no columns. Joined in Arrow, where
-        a column that is all null in one partition takes its type from the others.
+        Without partitions the frame is empty and has no columns. Joined in Arrow, where a column
+        that is all null in one partition takes its type from the others.
         """
-        return self._join(table, self._read_tables(table, self.keys(table, prefix)), key_column)
+        keys = self.keys(table, prefix)
+        return self._join(table, {key: self._read_table(table, key) for key in keys})
 
     def read_sound(
         self,
@@ -129,14 +129,9 @@ class FrameStore:
         """Read as `read_all` does, without what is damaged; say by key why that cannot be read.
 
         Of all partitions, or of those with some keys; one that is gone by now has no rows.
+        `key_column` adds the keys under that name.
         """
-        parts, faults = {}, {}
-        for key in self.keys(table, prefix) if keys is None else keys:
-            with suppress(MissingPartition):
-                try:
-                    parts[key] = self._read_table(table, key)
-                except CorruptPartition as fault:  # one partition never stops the others
-                    faults[key] = fault
+        parts, faults = self._read_each(table, self.keys(table, prefix) if keys is None else keys)
         return self._join(table, parts, key_column), faults
 
     def read_kept(self, table: str) -> tuple[pd.DataFrame, dict[str, CorruptPartition]]:
@@ -144,29 +139,23 @@ class FrameStore:
 
         That one may be thrown away.
         """
-        marks, parts, faults = self.marks(table), {}, {}
+        marks, parts = self.marks(table), {}
         with suppress(MissingPartition, CorruptPartition, KeyError):  # lost, or none of ours
             kept = self._read_table(DERIVED, table)
             pairs = zip(*(kept[name].to_pylist() for name in _KEPT), strict=True)
             parts[""] = kept.filter(pa.array([marks.get(key) == mark for key, mark in pairs]))
         known = set(parts[""][_KEPT[0]].to_pylist()) if parts else set()
-        for key in sorted(marks.keys() - known):
-            with suppress(MissingPartition):
-                try:
-                    part = self._read_table(table, key)
-                except CorruptPartition as fault:  # one partition never stops the others
-                    faults[key] = fault
-                    continue
-                for name, value in zip(_KEPT, (key, marks[key]), strict=True):
-                    part = part.append_column(name, pa.array([value] * len(part), pa.string()))
-                parts[key] = part
-        frame = self._join(table, parts, None)
-        if parts.keys() - {""}:
+        read, faults = self._read_each(table, sorted(marks.keys() - known))
+        for key, part in read.items():
+            for name, value in zip(_KEPT, (key, marks[key]), strict=True):
+                part = part.append_column(name, pa.array([value] * len(part), pa.string()))
+            parts[key] = part
+        frame = self._join(table, parts)
+        if read:
             self.write(DERIVED, table, frame)
-        rows = (
-            frame.sort_values(_KEPT[0], kind="stable", ignore_index=True) if len(frame) else frame
-        )
-        return rows.drop(columns=list(_KEPT), errors="ignore"), faults
+        if len(frame):
+            frame = frame.sort_values(_KEPT[0], kind="stable", ignore_index=True)
+        return frame.drop(columns=list(_KEPT), errors="ignore"), faults
 
     @contextmanager
     def lock(self, table: str, key: str) -> Iterator[None]:
@@ -177,8 +166,21 @@ class FrameStore:
         with FileLock(folder / f".{quote(name, safe='%')}.lock"):
             yield
 
+    def _read_each(
+        self, table: str, keys: Iterable[str]
+    ) -> tuple[dict[str, pa.Table], dict[str, CorruptPartition]]:
+        """Read the partitions that are there, and say by key why one is damaged."""
+        parts, faults = {}, {}
+        for key in keys:
+            with suppress(MissingPartition):
+                try:
+                    parts[key] = self._read_table(table, key)
+                except CorruptPartition as fault:  # one partition never stops the others
+                    faults[key] = fault
+        return parts, faults
+
     def _join(
-        self, table: str, parts: Mapping[str, pa.Table], key_column: str | None
+        self, table: str, parts: Mapping[str, pa.Table], key_column: str | None = None
     ) -> pd.DataFrame:
         if not parts:
             return pd.DataFrame()
@@ -249,14 +251,6 @@ class FrameStore:
                 f"{path} cannot be read: {fault}; take it away, then {remedy(table, key)}"
             ) from fault
         return self._parse(table, key, content, columns)
-
-    def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
-        """Many partitions; from an object store several at a time."""
-        if self._is_local or len(keys) < 2:
-            return {key: self._read_table(table, key) for key in keys}
-        with self._answering():
-            contents = self._files.cat([self.path(table, key) for key in keys])
-        return {key: self._parse(table, key, contents[self.path(table, key)]) for key in keys}
 
     def _parse(
         self, table: str, key: str, content: bytes, columns: Sequence[str] | None = None

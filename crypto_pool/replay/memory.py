@@ -74,9 +74,6 @@ class MemoryStore(FrameStore):
         stored = self._tables[table][key]
         return stored if columns is None else stored.select(list(columns))
 
-    def _read_tables(self, table: str, keys: Sequence[str]) -> dict[str, pa.Table]:
-        return {key: self._read_table(table, key) for key in keys}
-
 
 class FolderRuns(Runs):
     """The candidates of one recipe in a folder, by member, data and algorithm.

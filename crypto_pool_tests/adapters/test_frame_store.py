@@ -61,7 +61,7 @@ def test_a_prefix_names_the_partitions_that_are_read(store: FrameStore) -> None:
         store.write("t", key, make_frame(1))
     chosen = ["BTC|uptrend|1", "BTC|uptrend|2"]
     assert store.keys("t", "BTC|uptrend|") == chosen
-    assert list(store.read_all("t", "key", prefix="BTC|uptrend|")["key"]) == chosen
+    assert list(store.read_sound("t", "key", prefix="BTC|uptrend|")[0]["key"]) == chosen
     assert store.read_all("t", prefix="ETH|").empty
 
 
@@ -69,7 +69,7 @@ def test_read_all_joins_partitions(store: FrameStore) -> None:
     """In key order, with the key as a column; an all-null column takes the others' type."""
     store.write("t", "B|up", make_frame(2).assign(reason=None))
     store.write("t", "A|up", make_frame(3, start=7.0).assign(reason="x"))
-    table = store.read_all("t", key_column="member")
+    table, _ = store.read_sound("t", key_column="member")
     assert table["member"].tolist() == ["A|up"] * 3 + ["B|up"] * 2
     assert table["close"].iloc[0] == 7.1
     assert table["reason"].isna().tolist() == [False] * 3 + [True] * 2
