@@ -6,14 +6,14 @@ its home or are installed. A broken one is named and left out, and nothing else 
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from crypto_pool.errors import InvalidSetting
 
@@ -48,8 +48,8 @@ def extension_codes() -> dict[str, str]:
     """Return the digest of the code of each extension that is registered, by its name."""
     return {
         f"{group} {name}": thing.code
-        for group, registry in _registries().items()
-        for name, thing in registry.items()
+        for group, to in _groups().items()
+        for name, thing in to.registry.items()
         if thing.code
     }
 
@@ -90,7 +90,7 @@ def _things_in(name: str, home: str) -> Iterator[tuple[str, Any]]:
     """Yield whatever a module has of the four kinds; one in the home is found after all others."""
     if home and home not in sys.path:
         sys.path.append(home)
-    kinds = {kind: group for group, kind in _kinds().items()}
+    kinds = {to.kind: group for group, to in _groups().items()}
     things = {id(thing): thing for thing in vars(import_module(name)).values()}
     offered = [(kinds[type(thing)], thing) for thing in things.values() if type(thing) in kinds]
     if not offered:
@@ -99,51 +99,44 @@ def _things_in(name: str, home: str) -> Iterator[tuple[str, Any]]:
 
 
 def _register(group: str, thing: Any, code: str) -> None:
-    kind, registry = _kinds()[group], _registries()[group]
-    if type(thing) is not kind:
-        raise InvalidSetting(f"a {kind.__name__} is wanted, it is a {type(thing).__name__}")
+    to = _groups()[group]
+    if type(thing) is not to.kind:
+        raise InvalidSetting(f"a {to.kind.__name__} is wanted, it is a {type(thing).__name__}")
     if not isinstance(thing.name, str) or not _NAME.fullmatch(thing.name):
         raise InvalidSetting(f"{thing.name!r} is no name: letters, digits and _ make one")
     made = replace(thing, code=code)
-    if registry.get(thing.name) == made:
+    if to.registry.get(thing.name) == made:
         return
-    if thing.name in registry or thing.name in _reserved(group):
+    if thing.name in to.registry or thing.name in to.reserved:
         raise InvalidSetting(f"the name {thing.name} is taken; choose another")
     made.check()
-    registry[thing.name] = made
+    to.registry[thing.name] = made
 
 
-def _kinds() -> dict[str, type[Any]]:
-    from crypto_pool.adapters.alerts import AlertChannel
-    from crypto_pool.adapters.providers import Provider
-    from crypto_pool.domain.candidates import Candidate
-    from crypto_pool.domain.features import Feature
+class _Group(NamedTuple):
+    """What an extension offers, where it is registered, and names that mean something else."""
 
-    return dict(zip(GROUPS, (Candidate, Feature, Provider, AlertChannel), strict=True))
-
-
-def _registries() -> dict[str, dict[str, Any]]:
-    from crypto_pool.adapters.alerts import CHANNELS
-    from crypto_pool.adapters.providers import PROVIDERS
-    from crypto_pool.domain.candidates import CANDIDATES
-    from crypto_pool.domain.features import FEATURES
-
-    registries: tuple[dict[str, Any], ...] = (CANDIDATES, FEATURES, PROVIDERS, CHANNELS)
-    return dict(zip(GROUPS, registries, strict=True))
+    kind: type[Any]
+    registry: dict[str, Any]
+    reserved: Collection[str]
 
 
-def _reserved(group: str) -> set[str]:
-    """Names that tables, models or settings have for something else."""
-    from crypto_pool.adapters.alerts import WEBHOOK
-    from crypto_pool.adapters.providers import BUILT_IN
-    from crypto_pool.domain.features import feature_names
+def _groups() -> dict[str, _Group]:
+    from crypto_pool.adapters.alerts import CHANNELS, WEBHOOK, AlertChannel
+    from crypto_pool.adapters.providers import BUILT_IN, PROVIDERS, Provider
+    from crypto_pool.domain.candidates import CANDIDATES, Candidate
+    from crypto_pool.domain.features import FEATURES, Feature, feature_names
     from crypto_pool.domain.served_model import BASELINES, PANEL_LOGIT, REFERENCE_LOGIT
     from crypto_pool.domain.tables import TABLES
 
-    if group == "features":
-        columns = {name for table in TABLES.values() for name in table.names}
-        return {*feature_names(), PANEL_LOGIT, REFERENCE_LOGIT, *columns}
-    return {"candidates": {*BASELINES}, "providers": {*BUILT_IN}, "alerts": {WEBHOOK}}[group]
+    columns = {name for table in TABLES.values() for name in table.names}
+    inputs = {*feature_names(), PANEL_LOGIT, REFERENCE_LOGIT, *columns}
+    return {
+        "candidates": _Group(Candidate, CANDIDATES, BASELINES),
+        "features": _Group(Feature, FEATURES, inputs),
+        "providers": _Group(Provider, PROVIDERS, BUILT_IN),
+        "alerts": _Group(AlertChannel, CHANNELS, (WEBHOOK,)),
+    }
 
 
 def _code_of(module: str) -> str:
