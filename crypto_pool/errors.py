@@ -111,9 +111,9 @@ class NoData(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """No answer; `transient` if the same request may be answered a moment later."""
+    """No answer; the same request may be answered a moment later."""
 
-    transient: bool = True
+    wait_seconds: float | None = 1.0
 
 
 class InvalidBars(CryptoPoolError):

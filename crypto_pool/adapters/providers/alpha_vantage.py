@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 ATTEMPTS = 4
-_WAITS = 3
 _LONGEST_WAIT_SECONDS = 300.0
 _CHUNK = 65_536
 _CONNECT_SECONDS = 10.0
@@ -144,32 +143,17 @@ class AlphaVantage:
     def _ask(
         self, parameters: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
     ) -> tuple[bytes, pd.DataFrame]:
-        """Ask until there is an answer that no wait would change, a few times."""
-        for last in (False,) * _WAITS + (True,):
+        """Ask a few times, until there is an answer that no wait would change."""
+        for attempt in range(ATTEMPTS):
             try:
-                body = self._fetch(parameters)
+                body = self._request(parameters)
                 return body, parse(body)
-            except ProviderError as notice:
-                wait = notice.wait_seconds
-                if last or wait is None or wait > _LONGEST_WAIT_SECONDS:
+            except ProviderError as fault:
+                wait = fault.wait_seconds
+                if attempt == ATTEMPTS - 1 or wait is None or wait > _LONGEST_WAIT_SECONDS:
                     raise
-                self.sleep(wait)
-        raise AssertionError("unreachable: the last round returns or raises")
-
-    def _fetch(self, parameters: Mapping[str, str]) -> bytes:
-        """The body, redacted; connection faults and 5xx are asked again."""
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt
-        from tenacity.wait import wait_random_exponential
-
-        retrying = Retrying(
-            retry=retry_if_exception(lambda fault: getattr(fault, "transient", False)),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(multiplier=1.0, max=20.0),
-            sleep=self.sleep,
-            reraise=True,
-        )
-        body: bytes = retrying(self._request, parameters)
-        return body
+                self.sleep(wait * 2**attempt if isinstance(fault, ProviderUnavailable) else wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _request(self, parameters: Mapping[str, str]) -> bytes:
         """One request; the only place that knows the key and the HTTP library."""
@@ -193,11 +177,17 @@ class AlphaVantage:
                 if response.status_code == 429 or "Retry-After" in response.headers:
                     raise asked_to_wait(_what(parameters), response.headers.get("Retry-After"))
                 problem = f"HTTP status {response.status_code}"
-                transient = response.status_code >= 500
+                is_passing = response.status_code >= 500
         except (requests.RequestException, HTTPError) as fault:
             # An address that is none is a ValueError too, and none a moment later either.
-            problem, transient = type(fault).__name__, not isinstance(fault, ValueError)
-        raise _unavailable(_what(parameters), problem, transient) from None
+            problem, is_passing = type(fault).__name__, not isinstance(fault, ValueError)
+        error = ProviderUnavailable(
+            f"{_what(parameters)}: no answer from the provider ({problem}); check the network and "
+            "CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL, or run again later; the stored data is untouched"
+        )
+        if not is_passing:
+            error.wait_seconds = None
+        raise error from None
 
     def _read(self, response: "requests.Response", begun: float) -> bytes:
         """The whole body, within the time an answer may take."""
@@ -243,15 +233,6 @@ def _what(parameters: Mapping[str, str]) -> str:
 def _reason(refusal: ProviderError) -> str:
     """What a refusal says for any coin, without the request it begins with."""
     return str(refusal).partition(": ")[2]
-
-
-def _unavailable(what: str, problem: str, transient: bool) -> ProviderUnavailable:
-    error = ProviderUnavailable(
-        f"{what}: no answer from the provider ({problem}); check the network and "
-        "CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL, or run again later; the stored data is untouched"
-    )
-    error.transient = transient
-    return error
 
 
 def silence_connection_log() -> None:
