@@ -5,13 +5,13 @@ here blocks: a coin that must not be trained on is refused by name inside its as
 check has to stop the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 
 import dagster as dg
 import pandas as pd
 
-from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.raw import daily_bars
 from crypto_pool.defs.batches import finding
@@ -20,19 +20,20 @@ from crypto_pool.domain.drift import per_price, unseen_share
 from crypto_pool.domain.market import missing_days
 from crypto_pool.domain.table_schemas import check_features
 from crypto_pool.errors import CryptoPoolError
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.incidents import SILENT_DAYS
 from crypto_pool.workflow.pulling import REPORTS
 
 DROPPED_LIMIT = 0.2
 
-Finding = Callable[[FrameStore, str, PoolResource], str]
+Finding = Callable[[FrameCache, str, PoolResource], str]
 """What is wrong with a coin in words, empty if nothing is."""
 
 
-def recent(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def recent(frames: FrameCache, symbol: str, pool: PoolResource) -> str:
     """Bars reach to the last closed day. Else: materialise daily_bars, or retire the coin."""
-    latest: date = store.read("daily_bars", symbol).index.max().date()
+    latest: date = frames.read("daily_bars", symbol).index.max().date()
     late = (pool.settings.last_closed() - latest).days
     if late <= 0:
         return ""
@@ -40,22 +41,23 @@ def recent(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     return f"{late} days behind, its last bar is {latest}{ended}"
 
 
-def unbroken(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def unbroken(frames: FrameCache, symbol: str, pool: PoolResource) -> str:
     """No day is missing inside. Else: ask the source, then `crypto-pool restart-history`."""
-    missing = missing_days(pd.DatetimeIndex(store.read("daily_bars", symbol).index))
+    missing = missing_days(pd.DatetimeIndex(frames.read("daily_bars", symbol).index))
     return (
         f"{len(missing)} days missing, the last is {missing[-1]:%Y-%m-%d}" if len(missing) else ""
     )
 
 
-def sane_bars(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def sane_bars(frames: FrameCache, symbol: str, pool: PoolResource) -> str:
     """Bars are in order and possible. Else: mend the source, then `crypto-pool restart-history`."""
-    store.read("daily_bars", symbol)  # which refuses others
+    frames.read("daily_bars", symbol)  # which refuses others
     return ""
 
 
-def steady_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def steady_past(frames: FrameCache, symbol: str, pool: PoolResource) -> str:
     """The source tells what is stored. Else: if it is right, `crypto-pool restart-history`."""
+    store = frames.store
     if not store.exists(REPORTS, symbol):
         return ""
     report = store.read(REPORTS, symbol).iloc[0]
@@ -67,50 +69,60 @@ def steady_past(store: FrameStore, symbol: str, pool: PoolResource) -> str:
     return ", ".join([*parts, *([str(report["reason"])] if report["reason"] else [])])
 
 
-def sane_features(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def sane_features(frames: FrameCache, symbol: str, pool: PoolResource) -> str:
     """Features are finite and within their definition. Else: materialise feature_table again."""
-    features = store.read("feature_table", symbol)
+    features = frames.read("feature_table", symbol)
     check_features(features, symbol, pool.settings.time_period)
     return ""
 
 
-def undrifted(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def undrifted(frames: FrameCache, symbol: str, pool: PoolResource) -> str:
     """Latest features lie within what came before. Else: train the coin's members anew."""
-    closes = store.read("daily_bars", symbol)["close"]
-    shares = unseen_share(per_price(store.read("feature_table", symbol), closes))
+    closes = frames.read("daily_bars", symbol)["close"]
+    shares = unseen_share(per_price(frames.read("feature_table", symbol), closes))
     far = shares[shares > pool.settings.retrain_rules.drift_limit]
     return ", ".join(f"{name} {share:.0%} outside" for name, share in far.items())
 
 
-def usable(store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def usable(frames: FrameCache, symbol: str, pool: PoolResource) -> str:
     """Most bars gave a feature row, warm-up included. Else: look for gaps in the source."""
-    bars, rows = len(store.read("daily_bars", symbol)), len(store.read("feature_table", symbol))
+    bars, rows = len(frames.read("daily_bars", symbol)), len(frames.read("feature_table", symbol))
     share = 1 - rows / bars
     return f"{share:.0%} of {bars} bars gave no row" if share > DROPPED_LIMIT else ""
 
 
-def check_coins(asset: dg.AssetsDefinition, table: str, find: Finding) -> dg.AssetChecksDefinition:
-    """An asset check that names every coin with a finding."""
+def check_coins(asset: dg.AssetsDefinition, *findings: Finding) -> dg.AssetChecksDefinition:
+    """Checks of an asset, each of which names every coin with a finding; a coin is read once."""
+    table = asset.key.to_user_string()
 
-    @dg.asset_check(asset=asset, name=find.__name__, description=find.__doc__)
-    def check(pool: PoolResource) -> dg.AssetCheckResult:
+    @dg.multi_asset_check(
+        name=f"{table}_checks",
+        specs=[
+            dg.AssetCheckSpec(find.__name__, asset=asset.key, description=find.__doc__)
+            for find in findings
+        ],
+    )
+    def check(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
         coins = active_symbols(pool.store, pool.settings.symbols, pool.as_of)
-        stored = [symbol for symbol in coins if pool.store.exists(table, symbol)]
-        texts = {symbol: _told(find, pool.store, symbol, pool) for symbol in stored}
-        faults = {symbol: text for symbol, text in texts.items() if text}
-        return finding(faults, coins=len(stored))
+        texts = {}
+        for symbol in (symbol for symbol in coins if pool.store.exists(table, symbol)):
+            told = partial(_told, FrameCache(pool.store), symbol, pool)
+            texts[symbol] = list(map(told, findings))
+        for number, find in enumerate(findings):
+            faults = {symbol: told[number] for symbol, told in texts.items() if told[number]}
+            yield finding(faults, of=asset.key, name=find.__name__, coins=len(texts))
 
     return check
 
 
-def _told(find: Finding, store: FrameStore, symbol: str, pool: PoolResource) -> str:
+def _told(frames: FrameCache, symbol: str, pool: PoolResource, find: Finding) -> str:
     try:
-        return find(store, symbol, pool)
+        return find(frames, symbol, pool)
     except CryptoPoolError as refusal:
         return str(refusal)
 
 
 data_checks = [
-    *(check_coins(daily_bars, "daily_bars", f) for f in (recent, unbroken, sane_bars, steady_past)),
-    *(check_coins(feature_table, "feature_table", f) for f in (sane_features, undrifted, usable)),
+    check_coins(daily_bars, recent, unbroken, sane_bars, steady_past),
+    check_coins(feature_table, sane_features, undrifted, usable),
 ]

@@ -9,6 +9,7 @@ from crypto_pool.defs.data_checks import undrifted
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.drift import RECENT_ROWS
 from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.workflow.frames import FrameCache
 
 
 @pytest.fixture
@@ -26,4 +27,5 @@ def store(tmp_path) -> FrameStore:
 
 
 def test_a_feature_has_drifted_where_more_than_half_its_latest_days_lie_outside(store):
-    assert undrifted(store, "BTC", PoolResource(bar_date="", only=[])) == "PPO 60% outside"
+    pool = PoolResource(bar_date="", only=[])
+    assert undrifted(FrameCache(store), "BTC", pool) == "PPO 60% outside"

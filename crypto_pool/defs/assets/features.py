@@ -32,12 +32,9 @@ def feature_table(context: dg.AssetExecutionContext, pool: PoolResource) -> list
     store, settings = pool.store, pool.settings
 
     def build(symbol: str) -> Mapping[str, Any]:
-        built = assemble_features(
-            store.read("raw_indicators", symbol),
-            settings.time_period,
-            store.read("daily_bars", symbol),
-        )
-        require_digits(store.read("daily_bars", symbol), symbol, settings.indicator_source)
+        bars, indicators = store.read("daily_bars", symbol), store.read("raw_indicators", symbol)
+        built = assemble_features(indicators, settings.time_period, bars)
+        require_digits(bars, symbol, settings.indicator_source)
         require_rows(built, symbol)
         check_features(built.features, symbol, settings.time_period)
         store.write("feature_table", symbol, built.features)
