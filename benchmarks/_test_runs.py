@@ -1,6 +1,7 @@
 """Tests of a clone, run in processes forked from one that has imported the libraries."""
 
 import ast
+import builtins
 import contextlib
 import gc
 import importlib.util
@@ -9,16 +10,16 @@ import os
 import resource
 import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from importlib.machinery import SourceFileLoader
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
-from types import CodeType, FrameType
+from types import CodeType
 from typing import NoReturn
 
 import pytest
@@ -26,6 +27,7 @@ import pytest
 from benchmarks._module_tests import CODE, TESTS
 from crypto_pool_tests.forking import import_libraries
 
+_MARK = "__entered_of_mutation_score__"
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider")
 # Tests may take so many times as long as on the code as it is, and so much longer, of the
 # processor; of the clock more, as others may work on the machine.
@@ -61,7 +63,7 @@ class Runs:
         gc.freeze()  # a collection in a forked process would copy what all share
         files = sorted({*chain.from_iterable(tests.values())})
         record = root.parent / "record.json"
-        if _in_a_fork(root, files, _Recorder(root, record)):
+        if _in_a_fork(root, files, _Recorder(root, tests, record)):
             raise RuntimeError(f"fail as they are: {', '.join(map(str, files))}")
         return cls(root, tests, *json.loads(record.read_text()))
 
@@ -79,34 +81,38 @@ class Runs:
 
 
 class _Recorder:
-    """A plugin that writes how long each test takes, and what functions of the code it enters."""
+    """A plugin that writes how long each test takes, and what functions of modules it enters."""
 
-    def __init__(self, root: Path, file: Path) -> None:
-        self.root, self.file = root / CODE, file
+    def __init__(self, root: Path, modules: Container[Path], file: Path) -> None:
+        self.root, self.modules, self.file = root, modules, file
         self.seconds: dict[str, float] = {}
         self.entered: dict[str, list[str]] = {}
 
+    def mark_functions(self) -> None:
+        """Have the modules imported from now on tell which of their functions are entered."""
+        setattr(builtins, _MARK, set().add)
+        plain = SourceFileLoader.get_code
+
+        def get_code(loader: SourceFileLoader, name: str) -> CodeType | None:
+            path = Path(loader.path)
+            module = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+            if module not in self.modules:
+                return plain(loader, name)
+            marked = _with_marks(module, path.read_bytes())
+            return compile(marked, loader.path, "exec", dont_inherit=True)
+
+        SourceFileLoader.get_code = get_code
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        codes: dict[int, CodeType] = {}
-
-        def trace(frame: FrameType, event: str, arg: object) -> None:
-            codes[id(frame.f_code)] = frame.f_code
-
+        entered: set[str] = set()
+        setattr(builtins, _MARK, entered.add)
         started = process_time()
-        threading.settrace(trace)
-        sys.settrace(trace)
         try:
             return (yield)
         finally:
-            sys.settrace(None)
-            threading.settrace(None)
             self.seconds[item.nodeid] = process_time() - started
-            self.entered[item.nodeid] = [
-                f"{Path(code.co_filename).relative_to(self.root.parent)}:{code.co_firstlineno}"
-                for code in codes.values()
-                if code.co_filename.startswith(f"{self.root}")
-            ]
+            self.entered[item.nodeid] = sorted(entered)
 
     def pytest_unconfigure(self) -> None:
         self.file.write_text(json.dumps([self.seconds, self.entered]))
@@ -163,16 +169,32 @@ def _be_pytest(
         sys.dont_write_bytecode = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         resource.setrlimit(resource.RLIMIT_CPU, (int(patience), resource.RLIM_INFINITY))
+    if isinstance(plugin, _Recorder):
+        plugin.mark_functions()
     code = pytest.main([*PYTEST, *map(str, files)], [plugin])
     sys.stdout.flush()
     os._exit(code)
 
 
+def _with_marks(module: Path, source: bytes) -> ast.Module:
+    """A module whose functions tell that they are entered."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            mark = ast.parse(f"{_MARK}({f'{module}:{_first_line(node)}'!r})").body
+            node.body[bool(ast.get_docstring(node)) : 0] = mark
+    return ast.fix_missing_locations(tree)
+
+
 def _function_at(line: int, source: bytes) -> int:
     """The first line of the innermost function around a line, 0 for none."""
     starts = [
-        min([node.lineno, *(one.lineno for one in node.decorator_list)])
+        _first_line(node)
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef) and node.lineno <= line <= node.end_lineno
     ]
     return max(starts, default=0)
+
+
+def _first_line(node: ast.FunctionDef) -> int:
+    return min([node.lineno, *(one.lineno for one in node.decorator_list)])
