@@ -25,6 +25,7 @@ from crypto_pool.adapters.durability import make_folder
 from crypto_pool.adapters.stored_rows import why_unfit
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.domain.columns import Table
 from crypto_pool.domain.tables import remedy
 from crypto_pool.errors import (
     CorruptPartition,
@@ -66,6 +67,10 @@ class FrameStore:
         path = self.path(table, key)
         self._put(path, buffer.getvalue())
         return path
+
+    def write_rows(self, table: Table, key: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Replace a partition by rows of its table; raises InvalidRows."""
+        self.write(table.store_name, key, table.frame(rows))
 
     def put_rows(self, table: str, key: str, rows: pd.DataFrame, by: Iterable[str]) -> None:
         """Add rows to a partition, in place of those with the same values `by` some columns."""

@@ -8,6 +8,7 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.moments import naive_utc
@@ -127,7 +128,7 @@ class Table:
         """Return rows as they are stored, all columns there, or raise InvalidRows."""
         import pandera.errors
 
-        frame = pd.DataFrame([self.row(row) for row in rows], columns=list(self.names))
+        frame = self.unchecked_frame(rows)
         try:
             return self.schema.validate(frame, lazy=True)
         except pandera.errors.SchemaErrors as found:
@@ -136,6 +137,16 @@ class Table:
                 f"rows of {self.name} cannot be stored: {case['column']} fails {case['check']} "
                 f"with {case['failure_case']}, first in {self._key_of(frame, case['index'])}"
             ) from None
+
+    def unchecked_frame(self, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+        """Return rows as they are stored, their bounds and keys not looked at."""
+        stored = [self.row(row) for row in rows]
+        columns: dict[str, Any] = {}
+        for one in self.columns:
+            values = columns[one.name] = [row[one.name] for row in stored]
+            if one.kind is DOUBLE or not values:
+                columns[one.name] = np.array(values, float if one.kind is DOUBLE else object)
+        return pd.DataFrame(columns)
 
     def _key_of(self, frame: pd.DataFrame, place: Any) -> str:
         values = () if pd.isna(place) else frame.loc[int(place), list(self.key)]

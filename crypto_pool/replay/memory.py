@@ -5,6 +5,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import count
@@ -21,6 +22,7 @@ from crypto_pool.adapters.mlflow.artifact import load_model, model_files
 from crypto_pool.adapters.mlflow.recording import write_files
 from crypto_pool.adapters.mlflow.runs import Runs
 from crypto_pool.adapters.mlflow.versions import REGISTERED_AT_TAG, Version, Versions
+from crypto_pool.domain.columns import Table
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.served_model import ServedModel
@@ -45,6 +47,10 @@ class MemoryStore(FrameStore):
         self._tables[table][key] = pa.Table.from_pandas(frame)
         self._marks[table, key] = str(next(self._written))
         return self.path(table, key)
+
+    def write_rows(self, table: Table, key: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Replace a partition by rows that this process has made, and nobody checks."""
+        self.write(table.store_name, key, table.unchecked_frame(rows))
 
     def remove(self, table: str, key: str) -> None:
         """Take a partition away; raises MissingPartition if there is none."""
@@ -113,7 +119,7 @@ class FolderRuns(Runs):
                 made.rename(whole)
             elif candidate.model is not None and not self.has_model(run_id):
                 (made / _MODEL).rename(whole / _MODEL)
-        return self.get(run_id)
+        return replace(candidate, run_id=run_id, model=None)
 
     def get(self, run_id: str) -> TrainedCandidate:
         """Return a candidate, its model left where it is."""

@@ -237,18 +237,14 @@ class DayForecaster:
         with self.store.lock(PREDICTIONS.store_name, key):
             kept, added = self._join(PREDICTIONS, key, result.made)
             day = [*kept, *added]
-            shadows = chain(*self._join(SHADOW_PREDICTIONS, key, result.shadows))
-            missing = chain(*self._join(MISSING_FORECASTS, key, without))
-            self._write(PREDICTIONS, key, day)
-            self._write(SHADOW_PREDICTIONS, key, _without(shadows, day, SHADOW_PREDICTIONS.key))
-            self._write(MISSING_FORECASTS, key, _without(missing, day, MISSING_FORECASTS.key))
+            self.store.write_rows(PREDICTIONS, key, day)
+            for table, rows in ((SHADOW_PREDICTIONS, result.shadows), (MISSING_FORECASTS, without)):
+                joined = chain(*self._join(table, key, rows))
+                self.store.write_rows(table, key, _without(joined, day, table.key))
         return len(kept)
 
     def _join(self, table: Table, key: str, made: Sequence[Row]) -> tuple[list[Row], list[Row]]:
         return join_rows(stored_rows(self.store, table, key), made, table)
-
-    def _write(self, table: Table, key: str, rows: Sequence[Row]) -> None:
-        self.store.write(table.store_name, key, table.frame(rows))
 
     def _missing(self, bar_date: date, name: str, reason: str) -> Row:
         member = Member.parse(name)
@@ -279,7 +275,7 @@ def score_day(
             if unread:
                 before = stored_rows(store, table, day)
                 rows += [dict(row) for row in before if row["symbol"] in unread]
-            store.write(table.store_name, day, table.frame(rows))
+            store.write_rows(table, day, rows)
             counts.append(len(rows))
             faults |= unread
     return counts[0], len(forecasts) - counts[0], faults
