@@ -73,34 +73,6 @@ class Performance:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What of some rows' figures a verdict on their forecaster rests on, without intervals."""
-
-    rows: int = 0
-    days: int = 0
-    brier_score: float = 0.0
-    reference_brier_score: float = 0.0
-    skill: float | None = None
-    p_value: float | None = None
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, horizon: int) -> "Evidence":
-        """Weigh live rows, the baseline's left out."""
-        served = rows if rows.empty else rows[(rows["status"] != BASELINE).to_numpy()]
-        if served.empty:
-            return cls()
-        scores = _Scores(served, horizon)
-        return cls(
-            rows=len(served),
-            days=scores.days.nunique(),
-            brier_score=float(scores.loss.mean()),
-            reference_brier_score=float(scores.reference_loss.mean()),
-            skill=brier_skill(float(scores.loss.sum()), float(scores.reference_loss.sum())),
-            p_value=scores.excess_p_value(horizon),
-        )
-
-
-@dataclass(frozen=True)
 class Luck:
     """How many members were found better or worse, beside what chance alone gives of each."""
 
@@ -141,7 +113,8 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
     if rows.empty:
         return Performance()
     of_baseline = (rows["status"] == BASELINE).to_numpy()
-    apart = Performance(
+    apart = replace(
+        weigh(rows, horizon),
         baseline_rows=int(of_baseline.sum()),
         baseline_skill=skill_of(rows[of_baseline], horizon),
         skill_with_baseline=skill_of(rows, horizon),
@@ -152,12 +125,9 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
         return apart
     scores = _Scores(served, horizon)
     outcome, signal = scores.outcome, served["signal"].to_numpy(dtype=bool)
-    skill, days = scores.skill(), scores.days.nunique()
+    skill = scores.skill()
     return replace(
         apart,
-        rows=len(served),
-        days=days,
-        effective_sample_size=days / purge_gap(horizon),
         signals=int(signal.sum()),
         precision=scores.share(outcome * signal, signal),
         promised_precision=_promise(served[signal], "precision"),
@@ -165,13 +135,29 @@ def measure(rows: pd.DataFrame, horizon: int) -> Performance:
         promised_recall=_promise(served[outcome == 1], "recall"),
         brier_score=scores.mean(scores.loss),
         promised_brier_score=_promise(served, "brier_score"),
-        reference_brier_score=float(scores.reference_loss.mean()),
         skill_over_reference=skill,
         promised_skill_over_reference=_promise(served, "skill_over_reference"),
         base_rate=float(outcome.mean()),
         mean_probability=float(served["probability"].mean()),
-        p_value=scores.excess_p_value(horizon),
         verdict=verdict_of(skill),
+    )
+
+
+def weigh(rows: pd.DataFrame, horizon: int) -> Performance:
+    """Measure of live rows what a verdict on who served needs, without intervals."""
+    served = rows if rows.empty else rows[(rows["status"] != BASELINE).to_numpy()]
+    if served.empty:
+        return Performance()
+    scores = _Scores(served, horizon)
+    ours, theirs, days = scores.loss, scores.reference_loss, scores.days.nunique()
+    return Performance(
+        rows=len(served),
+        days=days,
+        effective_sample_size=days / purge_gap(horizon),
+        brier_score=Estimate(float(ours.mean())),
+        reference_brier_score=float(theirs.mean()),
+        skill_over_reference=Estimate(brier_skill(float(ours.sum()), float(theirs.sum()))),
+        p_value=excess_p_value(ours - theirs, scores.days, purge_gap(horizon)),
     )
 
 
@@ -225,9 +211,6 @@ class _Scores:
         )
         self.days = pd.DatetimeIndex(pd.to_datetime(rows["prediction_date"]))
         self.block = block_rows(purge_gap(horizon))
-
-    def excess_p_value(self, horizon: int) -> float | None:
-        return excess_p_value(self.loss - self.reference_loss, self.days, purge_gap(horizon))
 
     def mean(self, values: np.ndarray) -> Estimate:
         ratio = block_ratio(values, np.ones(len(values)), self.days, self.block)

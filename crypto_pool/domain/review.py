@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
-from crypto_pool.domain.performance import Evidence, by_luck, excess_p_value
+from crypto_pool.domain.performance import Performance, by_luck, excess_p_value, weigh
 from crypto_pool.domain.promotion import APPOINTMENTS
 
 Action = Literal["keep", "quarantine", "roll back"]
@@ -73,7 +73,7 @@ class Review:
 
     action: Action
     reason: str
-    evidence: Evidence
+    performance: Performance
 
 
 def record_of(decisions: pd.DataFrame, serving: str) -> Record:
@@ -102,23 +102,24 @@ def review_champion(record: pd.DataFrame, previous: pd.DataFrame, rules: ReviewR
 
     `previous` are what the version before it forecast in its shadow.
     """
-    found = Evidence.of(record, rules.horizon)
+    performance = weigh(record, rules.horizon)
     gain = _previous_is_better(record, previous, rules)
     if gain is not None:
-        return Review("roll back", gain, found)
-    windows = f"{found.days / purge_gap(rules.horizon):.1f} separate label windows"
-    if found.p_value is None:
-        return Review("keep", f"too few to tell: {windows}, {MIN_BLOCKS} needed", found)
+        return Review("roll back", gain, performance)
+    p_value, skill = performance.p_value, performance.skill_over_reference.value
+    windows = f"{performance.effective_sample_size:.1f} separate label windows"
+    if p_value is None:
+        return Review("keep", f"too few to tell: {windows}, {MIN_BLOCKS} needed", performance)
     level = rules.level(_span(record))
     evidence = (
-        f"by luck alone one as good as the reference does this badly {by_luck(found.p_value)}, and "
-        f"only what comes {by_luck(level)} condemns (Brier score {found.brier_score:.4f} "
-        f"against the reference's {found.reference_brier_score:.4f} on {found.rows} "
+        f"by luck alone one as good as the reference does this badly {by_luck(p_value)}, and only "
+        f"what comes {by_luck(level)} condemns (Brier score {performance.brier_score.value:.4f} "
+        f"against the reference's {performance.reference_brier_score:.4f} on {performance.rows} "
         f"live forecasts, {windows})"
     )
-    if found.p_value < level and found.skill is not None and found.skill < 0:
-        return Review("quarantine", f"worse than the reference: {evidence}", found)
-    return Review("keep", evidence, found)
+    if p_value < level and skill is not None and skill < 0:
+        return Review("quarantine", f"worse than the reference: {evidence}", performance)
+    return Review("keep", evidence, performance)
 
 
 def _span(rows: pd.DataFrame) -> int:

@@ -6,8 +6,8 @@ promoted, and the day is forecast.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
@@ -42,6 +42,7 @@ from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.pulling import has_bars
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool.workflow.training import (
+    MemberTask,
     TrainingTask,
     keep_scores,
     member_table,
@@ -163,7 +164,7 @@ class PoolLife:
                 continue
             scored.append((task, result))
         keep_scores(self.store, scored)
-        self._promote({task.member: task.table for task in tasks}, day, now)
+        self._promote({task.member: task for task in tasks}.values(), day, now)
         versions = self.registry.versions
         won = [
             replace(task, with_model=True)
@@ -184,22 +185,12 @@ class PoolLife:
                 self._fail(day, f"{member.name}: {error}")
         return tables
 
-    def _promote(self, tables: Mapping[Member, TrainingTable], day: date, now: datetime) -> None:
+    def _promote(self, trained: Iterable[MemberTask], day: date, now: datetime) -> None:
+        rules, store = self.plan.promotion, self.store
         tasks = [
-            PromotionTask(
-                member=member,
-                table=table,
-                as_of=day,
-                recipe=self.recipe,
-                explained_rows=0,
-                rules=self.plan.promotion,
-                registry=self.registry,
-                store=self.store,
-                now=now,
-                dagster_run_id=RUN_ID,
-                synthetic=self.synthetic,
-            )
-            for member, table in tables.items()
+            PromotionTask(**own, explained_rows=0, rules=rules, store=store, now=now)
+            for one in trained
+            for own in [{each.name: getattr(one, each.name) for each in fields(MemberTask)}]
         ]
         for task, result in promote_members(WorkerPool(), tasks):
             if isinstance(result, Failure):

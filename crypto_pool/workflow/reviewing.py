@@ -91,9 +91,9 @@ class Reviewer:
         if review is None:
             return row
         return row | {
-            "record_rows": review.evidence.rows,
-            "record_skill": review.evidence.skill,
-            "record_p_value": review.evidence.p_value,
+            "record_rows": review.performance.rows,
+            "record_skill": review.performance.skill_over_reference.value,
+            "record_p_value": review.performance.p_value,
             "action": review.action,
             "reason": review.reason,
         }
