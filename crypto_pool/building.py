@@ -26,7 +26,6 @@ from yaml import YAMLError
 from crypto_pool import CODE_LOCATION, errors
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.schema_version import open_data_folder
-from crypto_pool.adapters.sqlite_files import commit_without_waiting
 from crypto_pool.defs.batches import (
     UNEXPLAINED,
     PartitionFailure,
@@ -34,6 +33,7 @@ from crypto_pool.defs.batches import (
     reason_of,
     recorded_failures,
 )
+from crypto_pool.defs.event_log import write_at_once
 from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.resources import workers_of
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
@@ -71,7 +71,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     open_data_folder(settings.state_dir, settings.frames_root)
     home = prepare_home(settings.dagster_home)
     os.environ["DAGSTER_HOME"] = str(home)
-    commit_without_waiting()
+    write_at_once()
     try:
         return dg.DagsterInstance.from_config(str(home))
     except (YAMLError, dg.DagsterInvalidConfigError) as fault:

@@ -17,8 +17,8 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT, require_writable
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.schema_version import open_data_folder
-from crypto_pool.adapters.sqlite_files import commit_without_waiting
 from crypto_pool.adapters.worker_pool import WorkerPool
+from crypto_pool.defs.event_log import write_at_once
 from crypto_pool.defs.market_data import build_provider
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.domain.market import Member, Trend
@@ -57,8 +57,8 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Write Dagster's events, some ten a member, without waiting for the disk at each."""
-        commit_without_waiting()
+        """Write Dagster's events, some ten a member, without what each would cost."""
+        write_at_once()
 
     @property
     def settings(self) -> Settings:
