@@ -19,10 +19,9 @@ import sqlite3
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,20 +42,6 @@ _DAY_MS = SECONDS_PER_DAY * 1000
 _POLL_MS = 25
 _LEEWAY_MS = 1000
 _NO_LIMIT = 10**9
-
-
-@dataclass(frozen=True)
-class PullPlan:
-    """What of a pull fits the budget: whole items, in the order asked for."""
-
-    fits: tuple[str, ...]
-    deferred: tuple[str, ...]
-    message: str
-
-
-def most_stale_first(symbols: Iterable[str], last_bars: Mapping[str, date]) -> list[str]:
-    """Order symbols by their last stored bar; those without one come first."""
-    return sorted(symbols, key=lambda symbol: last_bars.get(symbol, date.min))
 
 
 class RequestBudget:
@@ -144,50 +129,8 @@ class RequestBudget:
             connection.execute("DELETE FROM closings")
             connection.execute("INSERT INTO closings VALUES (?)", [_milliseconds(until)])
 
-    def plan_pull(self, needed: Mapping[str, int]) -> PullPlan:
-        """Say before a run which of its items fit; an item is pulled whole or not at all."""
-        left = self.left_today()
-        fits: list[str] = []
-        used = 0
-        for item, requests in needed.items():
-            if left is None or used + requests <= left:
-                fits.append(item)
-                used += requests
-        deferred = tuple(item for item in needed if item not in fits)
-        total = sum(needed.values())
-        message = f"{total} requests needed, {self._allowance(left)}"
-        if deferred:
-            message += f"; {len(fits)} of {len(needed)} can be pulled today" + self._deferral(
-                {item: needed[item] for item in deferred}, used
-            )
-        return PullPlan(tuple(fits), deferred, message)
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self._files()
-
-    def _allowance(self, left: int | None) -> str:
-        if left is None:
-            return "no daily limit"
-        return f"{left} left" + (f" of {self.plan.per_day}" if self.plan.per_day else "") + " today"
-
-    def _deferral(self, deferred: Mapping[str, int], used: int) -> str:
-        """Who has to wait, and until when the first of them; who waits in vain."""
-        daily = self.plan.per_day or _NO_LIMIT
-        waiting = {item: requests for item, requests in deferred.items() if requests <= daily}
-        text = ""
-        if waiting:
-            free_at = self._free_at(next(iter(waiting.values())), used)
-            text += f", these wait until {free_at:%Y-%m-%d %H:%M} UTC: {', '.join(waiting)}"
-        for item in deferred.keys() - waiting.keys():
-            text += (
-                f"; {item} needs {deferred[item]} requests, more than the plan allows in a day: "
-                "choose a larger plan or CRYPTO_POOL_INDICATOR_SOURCE=local"
-            )
-        return text
-
-    def _free_at(self, requests: int, used: int) -> datetime:
-        """When so many requests can be sent, if `used` others are sent now."""
+    def free_at(self, requests: int, used: int) -> datetime:
+        """Return when so many requests can be sent, if `used` others are sent now."""
         now = self._now().astimezone(UTC)
         free_at = self._closed_until() or now
         if self.plan.per_day is not None:
@@ -197,6 +140,10 @@ class RequestBudget:
                 rolled = datetime.fromtimestamp(counted[to_wait_for - 1] / 1000, UTC)
                 free_at = max(free_at, rolled + timedelta(days=1))
         return free_at
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._files()
 
     def _counted(self, ahead_ms: int = 0) -> list[int]:
         """The moments of the requests that will still count `ahead_ms` from now, oldest first."""

@@ -11,7 +11,7 @@ import pandas as pd
 from crypto_pool.adapters.derived import Derived
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
-from crypto_pool.adapters.rate_limit import PullPlan
+from crypto_pool.adapters.pull_plan import PullPlan
 from crypto_pool.domain.bar_history import Merge, merge_bars, name_days
 from crypto_pool.domain.breaks import VOLUME_BARS, volume_breaks
 from crypto_pool.domain.indicators import restart_at_breaks

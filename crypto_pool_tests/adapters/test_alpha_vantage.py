@@ -85,8 +85,9 @@ def test_a_paid_answer_is_not_paid_for_again_that_day(desk: Desk) -> None:
 def test_quota_stops_the_run_and_the_next_day_goes_on(desk: Desk) -> None:
     desk.plan = RequestPlan(per_day=3)
     client = desk.client()
-    planned = client.plan_pull(["A", "B", "C", "D"], {"A": date(2024, 1, 1)}, False)
-    assert (planned.fits, planned.deferred) == (("B", "C", "D"), ("A",))
+    last_bars = {"A": date(2024, 1, 1), "B": date(2023, 1, 1)}
+    planned = client.plan_pull(["A", "B", "C", "D"], last_bars, False)
+    assert (planned.fits, planned.deferred) == (("C", "D", "B"), ("A",))  # the stalest first
     for symbol in planned.fits:
         client.daily_bars(symbol, date(2024, 5, 31))
     with pytest.raises(DailyQuotaExhausted, match="run again then"):

@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
 
 from crypto_pool.adapters import rate_limit
-from crypto_pool.adapters.rate_limit import RequestBudget, most_stale_first
+from crypto_pool.adapters.pull_plan import plan_pull
+from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.domain.request_plans import PLANS, RequestPlan
 from crypto_pool.errors import DailyQuotaExhausted, InvalidSetting
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -120,9 +121,9 @@ def test_a_restart_forgets_nothing_and_the_day_rolls(opened, clock: Clock) -> No
 
 def test_what_does_not_fit_today_is_named_with_the_time_it_fits(opened, clock: Clock) -> None:
     budget = opened(RequestPlan(per_day=25))
-    assert budget.plan_pull({"A": 16}).deferred == ()
+    assert plan_pull(budget, {"A": 16}).deferred == ()
     spend(budget, 10)
-    planned = budget.plan_pull({"A": 16, "B": 1, "C": 30})
+    planned = plan_pull(budget, {"A": 16, "B": 1, "C": 30})
     assert (planned.fits, planned.deferred) == (("B",), ("A", "C"))
     assert planned.message.startswith("47 requests needed, 15 left of 25 today")
     assert "these wait until 2024-06-02 12:00 UTC: A;" in planned.message
@@ -149,18 +150,13 @@ def test_the_requests_of_the_last_24_hours_are_told_with_their_moments(
     assert moments == [NOON + timedelta(hours=6), NOON + timedelta(hours=25)]
 
 
-def test_the_longest_out_of_date_are_asked_for_first() -> None:
-    last_bars = {"BTC": date(2024, 5, 31), "ETH": date(2024, 5, 1)}
-    assert most_stale_first(["BTC", "ETH", "ADA"], last_bars) == ["ADA", "ETH", "BTC"]
-
-
 def test_a_day_the_provider_closed_ends_at_midnight(opened, clock: Clock) -> None:
     budget = opened(RequestPlan())
     budget.close_for_today()
     assert opened(RequestPlan()).left_today() == 0
     with pytest.raises(DailyQuotaExhausted, match="2024-06-02 00:00 UTC"):
         spend(budget, 1)
-    assert "2024-06-02 00:00 UTC" in budget.plan_pull({"A": 1}).message
+    assert "2024-06-02 00:00 UTC" in plan_pull(budget, {"A": 1}).message
     clock.time = NOON + timedelta(hours=12)
     spend(budget, 1)
 

@@ -10,7 +10,8 @@ from crypto_pool.errors import InvalidSetting
 if TYPE_CHECKING:
     import pandas as pd
 
-    from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget
+    from crypto_pool.adapters.pull_plan import PullPlan
+    from crypto_pool.adapters.rate_limit import RequestBudget
 
 BUILT_IN = ("sandbox", "directory", "alpha_vantage", "exchange")
 

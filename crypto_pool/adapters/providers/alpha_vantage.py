@@ -23,7 +23,8 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
 )
 from crypto_pool.adapters.providers.alpha_vantage_indicators import IndicatorPull, indicator_pulls
 from crypto_pool.adapters.providers.waiting import asked_to_wait
-from crypto_pool.adapters.rate_limit import PullPlan, RequestBudget, most_stale_first
+from crypto_pool.adapters.pull_plan import PullPlan, plan_pull
+from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.adapters.response_cache import ResponseCache
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
@@ -101,12 +102,9 @@ class AlphaVantage:
         self, symbols: Sequence[str], last_bars: Mapping[str, date], with_indicators: bool
     ) -> PullPlan:
         """What can be pulled today, most stale first; `last_bars` are the stored ones."""
-        return self.budget.plan_pull(
-            {
-                symbol: self.requests_needed(symbol, with_indicators)
-                for symbol in most_stale_first(symbols, last_bars)
-            }
-        )
+        most_stale_first = sorted(symbols, key=lambda symbol: last_bars.get(symbol, date.min))
+        needed = {one: self.requests_needed(one, with_indicators) for one in most_stale_first}
+        return plan_pull(self.budget, needed)
 
     def _indicator(self, pull: IndicatorPull, symbol: str) -> pd.DataFrame:
         def parse(body: bytes) -> pd.DataFrame:
