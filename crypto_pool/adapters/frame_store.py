@@ -1,8 +1,6 @@
 """Parquet files, one a partition, under any fsspec root; the source of truth.
 
-A partition is `{root}/{table}/{key}.parquet`. Locally it is written beside and
-renamed; on an object store it is one put. So a reader sees the old file or the
-new one, never half of either.
+A partition is `{root}/{table}/{key}.parquet`.
 """
 
 import io
@@ -14,16 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
-from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.durability import make_folder
+from crypto_pool.adapters.stored_files import StoredFiles
 from crypto_pool.adapters.stored_rows import why_unfit
-from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.tables import remedy
@@ -31,7 +27,6 @@ from crypto_pool.errors import (
     CorruptPartition,
     MissingPartition,
     ProviderMismatch,
-    StoreUnavailable,
 )
 
 _SUFFIX = ".parquet"
@@ -52,21 +47,18 @@ class FrameStore:
 
     def __init__(self, root: str) -> None:
         self.root = str(root)
-        self._files, path = fsspec.core.url_to_fs(self.root)
-        self._root = str(path).rstrip("/")
-        self._is_local = isinstance(self._files, LocalFileSystem)
+        self._files = StoredFiles(self.root)
 
     def path(self, table: str, key: str) -> str:
         """Full path of a partition; any key gives a safe and reversible file name."""
-        return f"{self._root}/{table}/{_to_file_name(key)}"
+        return self._files.at(_name(table, key))
 
     def write(self, table: str, key: str, frame: pd.DataFrame) -> str:
         """Replace a partition as a whole; returns its path."""
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pandas(frame), buffer)
-        path = self.path(table, key)
-        self._put(path, buffer.getvalue())
-        return path
+        self._files.put(_name(table, key), buffer.getvalue())
+        return self.path(table, key)
 
     def write_rows(self, table: Table, key: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Replace a partition by rows of its table; raises InvalidRows."""
@@ -92,16 +84,13 @@ class FrameStore:
     def remove(self, table: str, key: str) -> None:
         """Take a partition away; raises MissingPartition if there is none."""
         try:
-            with self._answering():
-                self._files.rm_file(self.path(table, key))
+            self._files.remove(_name(table, key))
         except FileNotFoundError as fault:
             raise MissingPartition(f"{self.path(table, key)} does not exist") from fault
 
     def exists(self, table: str, key: str) -> bool:
         """Whether the partition has been written."""
-        self._files.invalidate_cache()
-        with self._answering():
-            return bool(self._files.exists(self.path(table, key)))
+        return self._files.exists(_name(table, key))
 
     def keys(self, table: str, prefix: str = "") -> list[str]:
         """Sorted keys of a table's partitions that begin so; unfinished files are none."""
@@ -165,10 +154,10 @@ class FrameStore:
     @contextmanager
     def lock(self, table: str, key: str) -> Iterator[None]:
         """Hold a partition alone among the processes of this machine, to read it and write it."""
-        folder = Path(f"{self._root}/{table}") if self._is_local else _REMOTE_LOCKS
-        name = _to_file_name(key) if self._is_local else f"{self.path(table, key)}"
+        path, is_local = Path(self.path(table, key)), self._files.is_local
+        folder = path.parent if is_local else _REMOTE_LOCKS
         make_folder(folder)
-        with FileLock(folder / f".{quote(name, safe='%')}.lock"):
+        with FileLock(folder / f".{path.name if is_local else quote(str(path), safe='%')}.lock"):
             yield
 
     def _read_each(
@@ -197,8 +186,8 @@ class FrameStore:
             joined = pa.concat_tables(list(filled.values()), promote_options="permissive")
         except pa.ArrowException as fault:
             raise CorruptPartition(
-                f"the partitions of {self._root}/{table} have columns of different types: {fault}; "
-                "restore them from a backup"
+                f"the partitions of {self._files.at(table)} have columns of different types: "
+                f"{fault}; restore them from a backup"
             ) from fault
         frame: pd.DataFrame = joined.to_pandas()
         if key_column is not None:
@@ -215,14 +204,14 @@ class FrameStore:
         """
         owner = self.source()
         if owner is None:
-            self._put(f"{self._root}/{_PROVENANCE}", _provenance(source), unless_there=True)
+            self._files.put(_PROVENANCE, _provenance(source), unless_there=True)
             owner = self.source()
         elif without_credentials(owner) == source != owner:  # as earlier releases wrote it
-            self._put(f"{self._root}/{_PROVENANCE}", _provenance(source))
+            self._files.put(_PROVENANCE, _provenance(source))
             owner = source
         if owner != source:
             raise ProviderMismatch(
-                f"{self._root} holds bars from {without_credentials(str(owner))!r}, and the "
+                f"{self._files.path} holds bars from {without_credentials(str(owner))!r}, and the "
                 f"provider now is {source!r}; "
                 "sources never mix: set CRYPTO_POOL_DATA_DIR to another folder, "
                 "or CRYPTO_POOL_PROVIDER and its settings back to the first source"
@@ -230,25 +219,20 @@ class FrameStore:
 
     def source(self) -> str | None:
         """Return the source the store belongs to, None while it is nobody's."""
-        path = f"{self._root}/{_PROVENANCE}"
-        self._files.invalidate_cache()
         try:
-            with self._answering():
-                content = self._files.cat_file(path)
-            return str(json.loads(content)["source"])
+            return str(json.loads(self._files.read(_PROVENANCE))["source"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as fault:
             raise CorruptPartition(
-                f"{path} does not say where the bars came from ({fault!r}); write "
-                '{"source": "..."} into it, or start with another CRYPTO_POOL_DATA_DIR'
+                f"{self._files.at(_PROVENANCE)} does not say where the bars came from ({fault!r}); "
+                'write {"source": "..."} into it, or start with another CRYPTO_POOL_DATA_DIR'
             ) from fault
 
     def _read_table(self, table: str, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         path = self.path(table, key)
         try:
-            with self._answering():
-                content = self._files.cat_file(path)
+            content = self._files.read(_name(table, key))
         except FileNotFoundError as fault:
             raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
         except (IsADirectoryError, PermissionError) as fault:
@@ -280,48 +264,18 @@ class FrameStore:
     def _list(
         self, table: str, prefix: str, *, detail: bool
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        self._files.invalidate_cache()
-        try:
-            with self._answering():
-                entries = self._files.ls(f"{self._root}/{table}", detail=detail)
-        except FileNotFoundError:
-            return
-        for one in entries:
-            details = one if detail else {"name": one}
+        for details in self._files.entries(table, detail=detail):
             name = str(details["name"]).rstrip("/").rsplit("/", 1)[-1]
             key = unquote(name.removesuffix(_SUFFIX))
             if name.endswith(_SUFFIX) and not name.startswith(".") and key.startswith(prefix):
                 yield key, details
-
-    @contextmanager
-    def _answering(self, *, may_lack: bool = True) -> Iterator[None]:
-        """Whatever fails at an object store is StoreUnavailable, but for a file it `may_lack`."""
-        try:
-            yield
-        except Exception as fault:  # each object store has its own exceptions
-            if self._is_local or (may_lack and isinstance(fault, FileNotFoundError)):
-                raise
-            raise StoreUnavailable(
-                f"{self.root} does not answer or takes no files: {fault}; check "
-                "CRYPTO_POOL_PARQUET_ROOT, that the bucket exists, and the store's address and "
-                "credentials (for S3 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
-            ) from None
-
-    def _put(self, path: str, content: bytes, *, unless_there: bool = False) -> None:
-        """Write a file; on an object store it is one put."""
-        if not self._is_local:
-            with self._answering(may_lack=False):
-                self._files.pipe_file(path, content)
-            return
-        with replacing(Path(path), unless_there=unless_there) as beside:
-            beside.write_bytes(content)
 
 
 def _provenance(source: str) -> bytes:
     return json.dumps({"source": source}, indent=2).encode()
 
 
-def _to_file_name(key: str) -> str:
+def _name(table: str, key: str) -> str:
     """Percent-encode a key; a leading dot too, since hidden files are unfinished ones."""
     name = quote(key, safe="")
-    return ("%2E" + name[1:] if name.startswith(".") else name) + _SUFFIX
+    return f"{table}/{'%2E' + name[1:] if name.startswith('.') else name}{_SUFFIX}"

@@ -12,6 +12,7 @@ import pytest
 from fsspec import AbstractFileSystem
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.stored_files import StoredFiles
 from crypto_pool.errors import CorruptPartition, MissingPartition, StoreUnavailable
 from crypto_pool_tests.adapters.conftest import make_frame
 
@@ -47,10 +48,11 @@ def test_missing_and_corrupt_partitions_name_path_and_way_out(store: FrameStore)
     assert not store.exists("bars", "BTC")
     with pytest.raises(MissingPartition, match=r"bars/BTC\.parquet does not exist; run"):
         store.read("bars", "BTC")
-    path = store.write("bars", "BTC", make_frame())
-    content = store._files.cat_file(path)
+    files = StoredFiles(store.root)
+    name = store.write("bars", "BTC", make_frame()).removeprefix(f"{files.path}/")
+    content = files.read(name)
     for broken in (b"", b"garbage", content[: len(content) // 2], content[:-9] + b"012345678"):
-        store._files.pipe_file(path, broken)
+        files.put(name, broken)
         with pytest.raises(CorruptPartition, match=r"bars/BTC\.parquet .*delete it, then"):
             store.read("bars", "BTC")
 
@@ -92,7 +94,9 @@ def test_what_is_damaged_is_named_and_the_rest_is_read(store: FrameStore) -> Non
     """Each with what mends it; a table that is no longer known says so too."""
     for key in ("2024-01-01", "2024-01-02"):
         path = store.write("daily_predictions", key, make_frame(1).assign(symbol="A", trend="up"))
-    store._files.pipe_file(path, store._files.cat_file(path)[:-20])
+    files = StoredFiles(store.root)
+    name = path.removeprefix(f"{files.path}/")
+    files.put(name, files.read(name)[:-20])
     frame, faults = store.read_sound("daily_predictions", "day")
     assert list(frame["day"]) == ["2024-01-01"]
     assert list(faults) == ["2024-01-02"]

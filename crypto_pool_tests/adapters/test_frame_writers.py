@@ -12,6 +12,7 @@ import pytest
 
 from crypto_pool.adapters import unfinished_files
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.stored_files import StoredFiles
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import CorruptPartition, ProviderMismatch
 from crypto_pool_tests.adapters.conftest import kill_while_writing, make_frame
@@ -111,7 +112,7 @@ def test_only_one_of_many_claims_wins(tmp_path: Path) -> None:
 def test_unreadable_provenance_is_named(store: FrameStore) -> None:
     """It is not taken for nobody's store."""
     store.claim("x")
-    store._files.pipe_file(f"{store._root}/provenance.json", b"{")
+    StoredFiles(store.root).put("provenance.json", b"{")
     with pytest.raises(CorruptPartition, match=r"provenance\.json does not say"):
         store.claim("x")
 

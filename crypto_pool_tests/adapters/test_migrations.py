@@ -8,6 +8,7 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.migrations import gather_rows
 from crypto_pool.adapters.schema_version import known_version, open_data_folder, stored_version
+from crypto_pool.adapters.stored_files import StoredFiles
 
 DAYS = ("2023-01-01", "2023-01-02", "2023-01-03")
 
@@ -145,8 +146,9 @@ def dies_after(done: list, writes: int, act):
 
 def test_a_damaged_decision_stays_where_it_is_and_is_named(store, frames_root, tmp_path):
     single_files(store)
+    files = StoredFiles(store.root)
     damaged = store.path("promotions", f"ETH|uptrend|{SINGLE['promotions'][1]}")
-    store._files.pipe_file(damaged, b"half")
+    files.put(damaged.removeprefix(f"{files.path}/"), b"half")
     open_data_folder(tmp_path, frames_root)
     kept, faults = store.read_sound("promotions")
     assert list(faults) == [f"ETH|uptrend|{SINGLE['promotions'][1]}"]
