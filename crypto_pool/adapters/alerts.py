@@ -1,6 +1,6 @@
 """Alerts: to the log always, to a Slack-compatible webhook where one is set, and to extensions.
 
-Each incident has a key and is told once; a file remembers which were. What a channel did not
+Each incident has a key and is sent once; a file remembers which were. What a channel did not
 take is offered again with the next call.
 """
 
@@ -37,16 +37,16 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class ToldAlert(Alert):
-    """An incident that was told; `is_pending` while the webhook has not taken it."""
+class SentAlert(Alert):
+    """An incident that was sent; `is_pending` while a channel has not taken it."""
 
-    told_at_utc: str
+    sent_at_utc: str
     is_pending: bool
 
 
 @dataclass(frozen=True)
 class AlertChannel:
-    """A channel of an extension: `send(text)` tells one incident, and raises where it cannot."""
+    """A channel of an extension: `send(text)` sends one incident, and raises where it cannot."""
 
     name: str
     send: Callable[[str], object]
@@ -63,7 +63,7 @@ CHANNELS: dict[str, AlertChannel] = {}
 
 
 class Alerts:
-    """Tells incidents; `secrets` never appear in what is told."""
+    """Sends incidents; `secrets` never appear in what is sent."""
 
     def __init__(
         self,
@@ -78,8 +78,8 @@ class Alerts:
         self._secrets = [text for text in (*secrets, webhook_url) if text]
         self._now = now
 
-    def tell(self, alerts: Sequence[Alert]) -> list[Alert]:
-        """Tell what is new, and what the webhook still owes an answer for; return the new ones."""
+    def send(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Send what is new, and again what a channel has not taken; return the new ones."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.file}.lock"):
             known, channels = self._read(), self._channels()
@@ -106,10 +106,10 @@ class Alerts:
                         self._write(known)
         return new
 
-    def recent(self) -> list[ToldAlert]:
-        """Return what was told within the time that is remembered, the oldest first."""
+    def recent(self) -> list[SentAlert]:
+        """Return what was sent within the time that is remembered, the oldest first."""
         return [
-            ToldAlert(key, entry["text"], entry["told_at_utc"], bool(entry["pending"]))
+            SentAlert(key, entry["text"], entry["told_at_utc"], bool(entry["pending"]))
             for key, entry in self._read().items()
         ]
 
@@ -123,7 +123,7 @@ class Alerts:
         return text
 
     def _channels(self) -> dict[str, Callable[[str], bool]]:
-        """Return what is told beside the log, by name, and says whether it took a text."""
+        """Return the channels beside the log by name; each says whether it took a text."""
         webhook: dict[str, Callable[[str], bool]] = {}
         if self._url is not None:
             webhook[WEBHOOK] = self._post
@@ -132,7 +132,7 @@ class Alerts:
     def _is_sent(self, channel: AlertChannel, text: str) -> bool:
         try:
             channel.send(text)
-        except Exception as fault:  # a stranger's code: the other channels are told
+        except Exception as fault:  # a stranger's code: the other channels are asked
             reason = self.redact(f"{type(fault).__name__}: {fault}")
             logger.error("alert channel %s failed (%s); it is told again", channel.name, reason)
             return False
@@ -144,7 +144,7 @@ class Alerts:
         return is_taken("POST", self._url, "CRYPTO_POOL_ALERT_WEBHOOK_URL", {"text": shown})
 
     def _read(self) -> dict[str, dict[str, Any]]:
-        """Read what was told within the time that is remembered; a damaged file is put aside."""
+        """Read what was sent within the time that is remembered; a damaged file is put aside."""
         try:
             known: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
             since = self._now() - REMEMBERED

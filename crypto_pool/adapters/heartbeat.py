@@ -12,17 +12,17 @@ from crypto_pool.adapters.alerts import is_taken
 from crypto_pool.adapters.unfinished_files import replacing
 
 
-def tell_day(file: Path, url: str, what: Literal["published", "failed"], day: date) -> None:
-    """Fetch an address, or its `/fail`, once for each day; `file` remembers which were told.
+def report_day(file: Path, url: str, what: Literal["published", "failed"], day: date) -> None:
+    """Fetch an address, or its `/fail`, once for each day; `file` remembers which were reported.
 
-    A day that is published, or a later one, is not told as failed. What is not taken is sent
+    A day that is published, or a later one, is not reported as failed. What is not taken is sent
     again with the next call.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
         try:
             days: dict[str, str] = json.loads(file.read_text())
-        except (FileNotFoundError, ValueError):  # at worst a day is told twice
+        except (FileNotFoundError, ValueError):  # at worst a day is reported twice
             days = {}
         if f"{day}" <= max(days.get(what, ""), days.get("published", "")):
             return

@@ -31,7 +31,7 @@ Migrations = Mapping[int, Callable[[Path, str], None]]
 RENAMED = {"separate_windows": "effective_sample_size", "chance": "p_value"}
 
 
-def rename_and_tell_late(data_dir: Path, frames_root: str) -> None:
+def rename_and_mark_late(data_dir: Path, frames_root: str) -> None:
     """Give forecasts and outcomes the column `late`, once a status, and performance its names."""
     store = FrameStore(frames_root)
     for day in store.keys(REALISED_PERFORMANCE.store_name):
@@ -42,10 +42,10 @@ def rename_and_tell_late(data_dir: Path, frames_root: str) -> None:
     for forecasts, outcomes in ((PREDICTIONS, OUTCOMES), (SHADOW_PREDICTIONS, SHADOW_OUTCOMES)):
         for day in store.keys(forecasts.store_name):
             with suppress(CorruptPartition):
-                _tell_late(store, day, forecasts, outcomes)
+                _mark_late(store, day, forecasts, outcomes)
 
 
-def _tell_late(store: FrameStore, day: str, forecast_table: Table, outcome_table: Table) -> None:
+def _mark_late(store: FrameStore, day: str, forecast_table: Table, outcome_table: Table) -> None:
     forecasts = store.read(forecast_table.store_name, day)
     if "late" in forecasts or not {"status", "predicted_at_utc"} <= set(forecasts):
         return
@@ -84,4 +84,4 @@ def gather_rows(data_dir: Path, frames_root: str) -> None:
 
 
 # From a version to the next; 1.0.0 wrote the second.
-MIGRATIONS: Migrations = {2: rename_and_tell_late, 3: gather_rows}
+MIGRATIONS: Migrations = {2: rename_and_mark_late, 3: gather_rows}

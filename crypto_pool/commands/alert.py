@@ -31,11 +31,11 @@ def alert(
             )
         home = settings.dagster_home.resolve().name
         text = f"test of the alerts of the pool {home}: whoever reads this is told of incidents"
-        alerts.tell([Alert(f"test:{settings.now().isoformat()}", text)])
+        alerts.send([Alert(f"test:{settings.now().isoformat()}", text)])
     latest = alerts.recent()[-LATEST:]
     is_refused = test and latest[-1].is_pending
     rows = [
-        {"told_at_utc": one.told_at_utc[:16], "sent": not one.is_pending, "text": one.text}
+        {"told_at_utc": one.sent_at_utc[:16], "sent": not one.is_pending, "text": one.text}
         for one in latest
     ]
     answer = (

@@ -165,6 +165,6 @@ def mend(settings: "Settings", service: Service, how: str, code_server: CodeServ
                 for run in runs_in(instance, code_server.address):
                     instance.report_run_failed(run, f"the code server that ran it {how}")
             recover(instance, settings)
-        pool_alerts(settings).tell(ended_service(service.name, how, settings.now()))
+        pool_alerts(settings).send(ended_service(service.name, how, settings.now()))
     except Exception as fault:  # what cannot be mended now must not keep the service from running
         console.print(f"not mended after {service.name} {how}: {fault}")

@@ -69,7 +69,7 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
         reasons or [context.failure_event.message or ""],
         settings.now().astimezone(UTC).date(),
     )
-    pool_alerts(settings).tell(alerts)
+    pool_alerts(settings).send(alerts)
     if run.job_name == publish_tables.name or prediction_tables.key in (run.asset_selection or ()):
         tell_failed(settings, settings.last_closed())
 
@@ -92,7 +92,7 @@ def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     alerts += silent_coins(last_bars, last_closed)
     if settings.alert_daily_digest and last_closed not in pending:
         alerts += daily_digest(pool.store, last_closed, settings.prediction_window_days)
-    alerted = pool_alerts(settings).tell(alerts)
+    alerted = pool_alerts(settings).send(alerts)
     tell_published(settings)  # again, where its host was dead
     return dg.SkipReason("; ".join(alert.text for alert in alerted) or "nothing new to tell")
 

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Literal
 
-from crypto_pool.adapters.heartbeat import tell_day
+from crypto_pool.adapters.heartbeat import report_day
 from crypto_pool.adapters.prediction_tables import query
 from crypto_pool.errors import QueryError
 from crypto_pool.settings import Settings
@@ -32,4 +32,4 @@ def tell_failed(settings: Settings, day: date) -> None:
 def _tell(settings: Settings, what: Literal["published", "failed"], day: date) -> None:
     url = settings.heartbeat_url
     if url is not None:
-        tell_day(settings.state_dir / "heartbeat.json", url.get_secret_value(), what, day)
+        report_day(settings.state_dir / "heartbeat.json", url.get_secret_value(), what, day)

@@ -54,13 +54,13 @@ def retrain_stale(context: dg.SensorEvaluationContext, pool: PoolResource) -> dg
     retried = {member: one.words for member, one in requests.items() if one.retried_at}
     stale = [one for one in judged if one is not None and one.member not in retried]
     requested = {member: one.bar_date for member, one in requests.items()}
-    asked_today = sum(day == today for day in requested.values())
+    requested_today = sum(day == today for day in requested.values())
     last = {
         state.member: max(day for day in (state.trained_as_of, requested.get(state.member)) if day)
         for state in states
         if state.trained_as_of or state.member in requested
     }
-    plan = plan_training(stale, last, asked_today, today, rules)
+    plan = plan_training(stale, last, requested_today, today, rules)
     if not plan.chosen:
         waiting = [f"{member.name} ({why})" for member, why in {**plan.waiting, **retried}.items()]
         fresh = f"{len(states)} of {len(members)} members have today's bars, none is due"

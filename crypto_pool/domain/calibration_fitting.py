@@ -6,6 +6,8 @@ from types import MappingProxyType
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 
 from crypto_pool.domain.calibrations import (
     AnchoredCalibration,
@@ -77,8 +79,6 @@ def fit_platt(
     probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
 ) -> PlattCalibration:
     """Fit a logistic curve over the candidate's log odds; raises UnscoredCandidate."""
-    from sklearn.linear_model import LogisticRegression
-
     _require_both_classes(labels, "platt")
     curve = LogisticRegression().fit(clipped_logit(probability).reshape(-1, 1), labels)
     return PlattCalibration(float(curve.coef_[0, 0]), float(curve.intercept_[0]))
@@ -88,8 +88,6 @@ def fit_isotonic(
     probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
 ) -> IsotonicCalibration:
     """Fit a rising step line over the candidate's probability; raises UnscoredCandidate."""
-    from sklearn.isotonic import IsotonicRegression
-
     _require_both_classes(labels, "isotonic")
     line = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, labels)
     return IsotonicCalibration(

@@ -5,7 +5,7 @@ with 5 degrees of freedom around the mechanical position less half the martingal
 formulas, and what they were chosen against, are in docs/how-it-works.md, "The panel".
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 
 import numpy as np
@@ -70,17 +70,7 @@ class PanelFit:
         )
 
 
-_NUMBERS = (
-    "rows",
-    "range_intercept",
-    "return_intercept",
-    "level",
-    "spread",
-    "gap_mean",
-    "gap_deviation",
-    "range_width",
-    "skill",
-)
+_NUMBERS = tuple(one.name for one in fields(PanelFit) if one.type in (int, float))
 
 
 def forecast_sigma(fit: PanelFit, table: pd.DataFrame) -> np.ndarray:

@@ -135,23 +135,23 @@ def judge_staleness(state: MemberState, today: date, rules: RetrainRules) -> Sta
 
 def plan_training(
     stale: Iterable[Staleness],
-    last_asked: Mapping[Member, date],
-    asked_today: int,
+    last_requested: Mapping[Member, date],
+    requested_today: int,
     today: date,
     rules: RetrainRules,
 ) -> TrainingPlan:
     """Choose whom to train now: worst first, none twice within the cooldown, within the rules.
 
-    `last_asked` is the day a member was last trained or asked to be.
+    `last_requested` is the day a member was last trained or asked to be.
     """
     chosen: list[Staleness] = []
     waiting: dict[Member, str] = {}
     for staleness in sorted(stale, key=lambda one: (one.rank, one.member)):
         member = staleness.member
-        requested = last_asked.get(member)
+        requested = last_requested.get(member)
         if requested is not None and (today - requested).days < rules.cooldown_days:
             waiting[member] = f"asked on {requested}, {rules.cooldown_days} days must pass"
-        elif asked_today + len(chosen) >= rules.daily_members:
+        elif requested_today + len(chosen) >= rules.daily_members:
             waiting[member] = f"retrain_daily_members is {rules.daily_members}"
         else:
             chosen.append(staleness)

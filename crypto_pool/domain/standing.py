@@ -12,7 +12,7 @@ from crypto_pool.domain.promotion import APPOINTMENTS, TRAININGS
 
 ROLLED_BACK = "rolled back"
 ORIGINS_BARRED = 2
-_TOLD = (
+_COLUMNS = (
     *("decided_at_utc", "as_of", "decision", "serving_version", "model_version", "model_sha256"),
     "reason",
 )
@@ -42,7 +42,7 @@ class Standing:
         """Read the decisions about one member, oldest first, as far as they were taken by then."""
         end = None if moment is None else naive_utc(moment)
         standing, latest = cls(), None
-        columns = [name for name in _TOLD if name in decisions]
+        columns = [name for name in _COLUMNS if name in decisions]
         for values in zip(*(decisions[name].tolist() for name in columns), strict=True):
             row = dict(zip(columns, values, strict=True))
             if end is not None and row["decided_at_utc"] > end:

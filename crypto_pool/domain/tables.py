@@ -61,14 +61,6 @@ _SCORES = (
     DOUBLE("reference_brier_score", "The same of the reference, on the same rows.", 0, 1),
     DOUBLE("added_points", "Mean distance from the baseline, in percentage points.", 0, 100),
 )
-_PROMISE = (
-    DOUBLE("precision_low", "Lower end of the 90 % interval of precision.", 0, 1),
-    DOUBLE("precision_high", "Upper end of it.", 0, 1),
-    DOUBLE("skill_over_reference", "1 - Brier score / the reference's: above 0 is better."),
-    DOUBLE("skill_over_reference_low", "Lower end of its 90 % interval."),
-    DOUBLE("skill_over_reference_high", "Upper end of it."),
-    DOUBLE("effective_sample_size", "Independent rows that the overlapping ones are worth.", 0),
-)
 
 
 def _interval(name: str, meaning: str, *limits: float) -> tuple[Column, ...]:
@@ -77,6 +69,14 @@ def _interval(name: str, meaning: str, *limits: float) -> tuple[Column, ...]:
         DOUBLE(f"{name}_low", "Lower end of its 90 % interval."),
         DOUBLE(f"{name}_high", "Upper end of it."),
     )
+
+
+_PROMISE = (
+    DOUBLE("precision_low", "Lower end of the 90 % interval of precision.", 0, 1),
+    DOUBLE("precision_high", "Upper end of it.", 0, 1),
+    *_interval("skill_over_reference", "1 - Brier score / the reference's: above 0 is better."),
+    DOUBLE("effective_sample_size", "Independent rows that the overlapping ones are worth.", 0),
+)
 
 
 PREDICTIONS = Table(

@@ -188,7 +188,7 @@ def problems_page(request: Request, reader: Reader) -> Response:
     state = reader.state()
     since = state.last_closed - timedelta(days=TOLD_DAYS)
     alerts: Alerts = request.app.state.alerts
-    alerted = [one for one in alerts.recent() if one.told_at_utc >= since.isoformat()]
+    alerted = [one for one in alerts.recent() if one.sent_at_utc >= since.isoformat()]
     with reader.cursor() as cursor:
         missing = queries.missing_forecasts(cursor)
     context = {

@@ -85,11 +85,11 @@ def days_to_score(store: FrameStore, window: CatchUpWindow) -> tuple[date, ...]:
     return tuple(
         day
         for day in window.scored_days
-        if day.isoformat() in stored and _owes_outcomes(store, day, window)
+        if day.isoformat() in stored and _has_unscored_outcomes(store, day, window)
     )
 
 
-def _owes_outcomes(store: FrameStore, day: date, window: CatchUpWindow) -> bool:
+def _has_unscored_outcomes(store: FrameStore, day: date, window: CatchUpWindow) -> bool:
     forecasts = _rows(store, PREDICTIONS, day, "prediction_window_days")
     if forecasts.empty:
         return False

@@ -10,14 +10,14 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.moments import naive_utc
 
-QUARANTINES_TOLD = timedelta(days=30)
+QUARANTINES_SHOWN = timedelta(days=30)
 SILENT_DAYS = 7
 QUOTA = "DailyQuotaExhausted"
 
 
 def quarantines(decisions: Mapping[Member, pd.DataFrame], now: datetime) -> list[Alert]:
     """Champions that were quarantined in the last thirty days; `decisions` are the ledger's."""
-    since = naive_utc(now - QUARANTINES_TOLD)
+    since = naive_utc(now - QUARANTINES_SHOWN)
     return [
         Alert(
             f"quarantine:{member.name}:{row['decided_at_utc']}",

@@ -17,16 +17,16 @@ def alerts(tmp_path, webhook) -> Alerts:
 
 
 def test_an_incident_is_told_once_in_the_log_and_to_the_webhook(alerts, webhook, caplog):
-    assert alerts.tell([Alert("a", "first"), Alert("a", "again")]) == [Alert("a", "first")]
-    assert alerts.tell([Alert("a", "first"), Alert("b", "second")]) == [Alert("b", "second")]
+    assert alerts.send([Alert("a", "first"), Alert("a", "again")]) == [Alert("a", "first")]
+    assert alerts.send([Alert("a", "first"), Alert("b", "second")]) == [Alert("b", "second")]
     assert webhook.texts == ["first", "second"]
     assert [record.getMessage() for record in caplog.records] == ["first", "second"]
 
 
 def test_two_processes_know_of_each_other(alerts, tmp_path, webhook):
-    alerts.tell([Alert("a", "first")])
+    alerts.send([Alert("a", "first")])
     other = Alerts(tmp_path / "alerts.json", webhook.url, [], lambda: NOW)
-    assert other.tell([Alert("a", "first")]) == []
+    assert other.send([Alert("a", "first")]) == []
     assert webhook.texts == ["first"]
 
 
@@ -35,48 +35,48 @@ def test_what_the_webhook_did_not_take_is_offered_again_and_logged_without_its_a
     alerts, webhook, caplog, status
 ):
     webhook.status = status
-    alerts.tell([Alert("a", "first")])
+    alerts.send([Alert("a", "first")])
     assert webhook.texts == []
     assert f"did not take what was sent (status {status})" in caplog.text
     webhook.status = 200
-    assert alerts.tell([]) == []
-    alerts.tell([])
+    assert alerts.send([]) == []
+    alerts.send([])
     assert webhook.texts == ["first"]
     assert "secret-path" not in caplog.text
 
 
 def test_a_webhook_that_is_not_there_stops_nothing(tmp_path, caplog):
     gone = Alerts(tmp_path / "a.json", "http://127.0.0.1:9/secret-path", [], lambda: NOW)
-    assert gone.tell([Alert("a", "first")]) == [Alert("a", "first")]
+    assert gone.send([Alert("a", "first")]) == [Alert("a", "first")]
     assert "did not take what was sent (ConnectionError)" in caplog.text
     assert "secret-path" not in caplog.text
 
 
 def test_secrets_are_redacted_everywhere_and_long_texts_cut(alerts, webhook, caplog, tmp_path):
-    alerts.tell([Alert("a", f"s3cr/et s3cr%2Fet {webhook.url} https://x/?apikey=abc123&y <b>")])
+    alerts.send([Alert("a", f"s3cr/et s3cr%2Fet {webhook.url} https://x/?apikey=abc123&y <b>")])
     assert webhook.texts == ["*** *** *** https://x/?apikey=***&amp;y &lt;b&gt;"]
     for place in (caplog.text, (tmp_path / "alerts.json").read_text()):
         assert not any(word in place for word in ("s3cr", "secret-path", "abc123"))
-    alerts.tell([Alert("b", "x" * (LONGEST_TEXT + 7))])
+    alerts.send([Alert("b", "x" * (LONGEST_TEXT + 7))])
     assert webhook.texts[-1].endswith("x ... (7 characters more)")
 
 
 def test_without_a_webhook_the_log_alone_is_told_and_none_comes_later(tmp_path, webhook, caplog):
-    Alerts(tmp_path / "a.json", None, [], lambda: NOW).tell([Alert("a", "first")])
+    Alerts(tmp_path / "a.json", None, [], lambda: NOW).send([Alert("a", "first")])
     assert "first" in caplog.text
-    Alerts(tmp_path / "a.json", webhook.url, [], lambda: NOW).tell([])
+    Alerts(tmp_path / "a.json", webhook.url, [], lambda: NOW).send([])
     assert webhook.texts == []
 
 
 def test_a_damaged_memory_is_put_aside(alerts, tmp_path, caplog):
     (tmp_path / "alerts.json").write_text("{")
-    assert alerts.tell([Alert("a", "first")]) == [Alert("a", "first")]
+    assert alerts.send([Alert("a", "first")]) == [Alert("a", "first")]
     assert (tmp_path / "alerts.damaged").read_text() == "{"
     assert "is damaged and was moved" in caplog.text
 
 
 def test_an_incident_is_remembered_for_half_a_year(alerts, tmp_path, webhook):
-    alerts.tell([Alert("a", "first")])
+    alerts.send([Alert("a", "first")])
     for age, told in ((timedelta(days=180), 0), (timedelta(days=180, seconds=1), 1)):
         later = Alerts(tmp_path / "alerts.json", webhook.url, [], lambda age=age: NOW + age)
-        assert len(later.tell([Alert("a", "first")])) == told
+        assert len(later.send([Alert("a", "first")])) == told

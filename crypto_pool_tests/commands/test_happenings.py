@@ -37,7 +37,7 @@ def test_each_publication_is_told_by_what_is_new_in_it_and_each_alert_once(tmp_p
     assert list(happenings.look()) == []
     both = pd.concat([before, forecasts("2024-03-01", "2024-03-02T00:21:00")])
     publish(data, {"predictions": both, "promotions": decisions("2024-03-02T00:22:00")})
-    pool_alerts(settings).tell([Alert("a", "something is amiss")])
+    pool_alerts(settings).send([Alert("a", "something is amiss")])
     assert list(happenings.look()) == [
         "trained 2 members: 1 promoted (BTC_uptrend v2), 1 kept",
         "forecast 2024-03-01: 2 members, 1 signals",

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.heartbeat import tell_day
+from crypto_pool.adapters.heartbeat import report_day
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.defs.heartbeat import tell_failed, tell_published
 from crypto_pool.settings import Settings
@@ -85,7 +85,7 @@ def test_what_is_not_taken_is_sent_again_and_names_no_address(settings, switch, 
     with caplog.at_level(logging.ERROR):
         tell_published(settings)
     dead = f"http://127.0.0.1:9/{SECRET}"  # nobody listens there
-    tell_day(settings.state_dir / "heartbeat.json", dead, "published", DAY)
+    report_day(settings.state_dir / "heartbeat.json", dead, "published", DAY)
     assert "status 503" in caplog.text
     assert "ConnectionError" in caplog.text
     assert SECRET not in caplog.text
@@ -97,7 +97,7 @@ def test_what_is_not_taken_is_sent_again_and_names_no_address(settings, switch, 
 
 
 def test_the_fail_address_keeps_its_query(switch, tmp_path):
-    tell_day(tmp_path / "told.json", f"{switch.url}/?rid=1", "failed", DAY)
+    report_day(tmp_path / "told.json", f"{switch.url}/?rid=1", "failed", DAY)
     assert switch.paths == [f"/{SECRET}/fail?rid=1"]
 
 

@@ -106,12 +106,12 @@ def test_the_channel_is_told_and_one_that_raises_is_told_again(tmp_path, monkeyp
     now = datetime(2024, 1, 1, tzinfo=UTC)
     alerts = Alerts(tmp_path / "alerts.json", None, ["s3cret"], lambda: now)
     monkeypatch.delenv("MY_ALERTS", raising=False)
-    alerts.tell([Alert("a", "first s3cret")])
+    alerts.send([Alert("a", "first s3cret")])
     assert "alert channel my_file failed (KeyError: 'MY_ALERTS')" in caplog.text
     assert alerts.recent()[0].is_pending
     monkeypatch.setenv("MY_ALERTS", str(tmp_path / "told"))
-    alerts.tell([Alert("b", "second")])
-    alerts.tell([])
+    alerts.send([Alert("b", "second")])
+    alerts.send([])
     assert (tmp_path / "told").read_text() == "first ***\nsecond\n"
     assert not any(one.is_pending for one in alerts.recent())
 

@@ -96,7 +96,7 @@ def test_the_page_of_problems_says_who_has_no_forecast_and_what_failed(
     publish(tmp_path, frames)
     failed = Alert("run:abc", "predict_day failed (run abc):\nSOL: <b>down</b>")
     alerts = Alerts(tmp_path / "alerts.json", None, (), lambda: NOW)
-    alerts.tell([failed, Alert("digest:2026-11-23", "2 signals")])
+    alerts.send([failed, Alert("digest:2026-11-23", "2 signals")])
     desk.goto(f"{serve(tmp_path).url}/problems.html")
     expect(desk.get_by_role("row", name="SOL uptrend 2026-11-23 no bar")).to_be_visible()
     expect(desk.get_by_text("SOL: <b>down</b>")).to_be_visible()

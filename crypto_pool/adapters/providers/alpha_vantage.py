@@ -22,7 +22,7 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
     redact,
 )
 from crypto_pool.adapters.providers.alpha_vantage_indicators import IndicatorPull, indicator_pulls
-from crypto_pool.adapters.providers.waiting import asked_to_wait
+from crypto_pool.adapters.providers.waiting import burst_limit
 from crypto_pool.adapters.pull_plan import PullPlan, plan_pull
 from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.adapters.response_cache import ResponseCache
@@ -173,7 +173,7 @@ class AlphaVantage:
                 if response.status_code == 200:
                     return redact(self._read(response, begun), key)
                 if response.status_code == 429 or "Retry-After" in response.headers:
-                    raise asked_to_wait(_what(parameters), response.headers.get("Retry-After"))
+                    raise burst_limit(_what(parameters), response.headers.get("Retry-After"))
                 problem = f"HTTP status {response.status_code}"
                 is_passing = response.status_code >= 500
         except (requests.RequestException, HTTPError) as fault:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from crypto_pool.adapters.providers.waiting import asked_to_wait
+from crypto_pool.adapters.providers.waiting import burst_limit
 from crypto_pool.errors import CryptoPoolError, MalformedAnswer, ProviderUnavailable, UnknownSymbol
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def translated(client: "ccxt.Exchange", request: str, exchange: str) -> Iterator
             "take the coin out of CRYPTO_POOL_SYMBOLS or choose another CRYPTO_POOL_EXCHANGE"
         )
     except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as fault:
-        error = asked_to_wait(
+        error = burst_limit(
             f"{request}: {exchange}",
             (client.last_response_headers or {}).get("Retry-After"),
             f"wants fewer requests ({_short(fault)})",

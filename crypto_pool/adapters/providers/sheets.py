@@ -139,7 +139,7 @@ def _text(path: Path, text: str, kind: str, symbol: str) -> Sheet:
     _, separator, at = best
     if not separator:
         return _without_header(path, text, kind)
-    lines = _split(path, text, separator)
+    lines = list(_lines(text, separator, str(path)))
     for line, cells in lines[:at]:
         if sum(_is_number(cell) for cell in cells) >= len(BAR_COLUMNS):
             raise InvalidBars(f"{path}, line {line}: numbers before the header; put it first")
@@ -185,7 +185,7 @@ def _without_header(path: Path, text: str, kind: str) -> Sheet:
         layout = HEADERLESS.get(len(first))
         if layout is None or not _is_stamp(first[0]) or not all(map(_is_number, first[1:6])):
             continue
-        lines = _split(path, text, separator)
+        lines = list(_lines(text, separator, str(path)))
         sheet = _sheet(path, f"{kind}, {_SEPARATORS[separator]}", (), layout, lines, len(first))
         _require_bounds(sheet)
         return sheet
@@ -237,18 +237,14 @@ def _sheet(
     return Sheet(path, kind, names, layout, rows, places)
 
 
-def _split(path: Path, text: str, separator: str) -> _Lines:
-    """Return the lines that are not blank, each with the number of its first line."""
-    return list(_lines(text, separator, str(path)))
-
-
 def _first_lines(text: str, separator: str) -> _Lines:
     """Return the first lines as a separator that may be the wrong one parts them."""
-    return list(islice(_lines(text, separator, None), _LOOKED_AT))
+    return list(islice(_lines(text, separator), _LOOKED_AT))
 
 
-def _lines(text: str, separator: str, strict_for: str | None) -> Iterator[tuple[int, list[str]]]:
-    strict, begun = strict_for is not None, 1
+def _lines(text: str, separator: str, strict_for: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines that are not blank, each with the number of its first line."""
+    strict, begun = bool(strict_for), 1
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
     try:
         for cells in reader:

@@ -9,7 +9,7 @@ UNTOLD_WAIT_SECONDS = 61.0
 LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
 
-def asked_to_wait(
+def burst_limit(
     what: str,
     retry_after: str | None,
     why: str = "too many requests",
