@@ -81,6 +81,13 @@ class FrameStore:
         frame: pd.DataFrame = self._read_table(table, key, columns).to_pandas()
         return frame
 
+    def find(self, table: str, key: str) -> pd.DataFrame | None:
+        """Return a frame as `read` does, None where there is none; raises CorruptPartition."""
+        try:
+            return self.read(table, key)
+        except MissingPartition:
+            return None
+
     def remove(self, table: str, key: str) -> None:
         """Take a partition away; raises MissingPartition if there is none."""
         try:

@@ -16,7 +16,7 @@ from crypto_pool.domain.breaks import first_break, level_breaks
 from crypto_pool.domain.market import missing_days
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.panel_features import CoinBreaks
-from crypto_pool.errors import BrokenHistory, CorruptPartition, InvalidSetting, MissingPartition
+from crypto_pool.errors import BrokenHistory, CorruptPartition, InvalidSetting
 from crypto_pool.workflow.panel import drop_forecasts
 
 DECISIONS = "history_decisions"
@@ -35,9 +35,10 @@ class HistoryDecisions:
 
 def decisions_of(store: FrameStore, symbol: str) -> HistoryDecisions:
     """Return what was decided about a coin, nothing if nothing was."""
-    if not store.exists(DECISIONS, symbol):
+    decisions = store.find(DECISIONS, symbol)
+    if decisions is None:
         return HistoryDecisions()
-    rows = store.read(DECISIONS, symbol).sort_values("decided_at_utc", kind="stable")
+    rows = decisions.sort_values("decided_at_utc", kind="stable")
     days = {kind: list(part["day"]) for kind, part in rows.groupby("decision")}
 
     def latest(kind: Decision) -> date | None:
@@ -190,8 +191,5 @@ def _decide(
         }
     )
     with store.lock(DECISIONS, symbol):
-        try:
-            before = [store.read(DECISIONS, symbol)]
-        except MissingPartition:
-            before = []
-        store.write(DECISIONS, symbol, pd.concat([*before, made], ignore_index=True))
+        before = store.find(DECISIONS, symbol)  # concat leaves None out
+        store.write(DECISIONS, symbol, pd.concat([before, made], ignore_index=True))

@@ -93,8 +93,8 @@ def ended_service(name: str, how: str, now: datetime) -> list[Alert]:
 
 def daily_digest(store: FrameStore, day: date, horizon: int) -> list[Alert]:
     """What a day brought once it is forecast: signals, what came due, and the promise so far."""
-    forecasts = _rows(store, "daily_predictions", day)
-    if forecasts.empty:
+    forecasts = store.find("daily_predictions", f"{day}")
+    if forecasts is None or forecasts.empty:
         return []
     signals = forecasts[forecasts["signal"].astype("boolean").fillna(False)]
     names = ", ".join(
@@ -103,8 +103,8 @@ def daily_digest(store: FrameStore, day: date, horizon: int) -> list[Alert]:
     lines = [f"{day}: {len(signals)} signals of {len(forecasts)} members"]
     lines[0] += f": {names}" if names else ""
     due_day = day - timedelta(days=horizon)
-    due = _rows(store, "prediction_outcomes", due_day)
-    if not due.empty:
+    due = store.find("prediction_outcomes", f"{due_day}")
+    if due is not None and not due.empty:
         due = due[due["signal"].astype("boolean").fillna(False) & due["outcome"].notna()]
         lines.append(f"of {due_day}, {int(due['outcome'].sum())} of {len(due)} signals came true")
     return [Alert(f"digest:{day}", "; ".join([*lines, *_promise_so_far(store, day)]))]
@@ -112,18 +112,13 @@ def daily_digest(store: FrameStore, day: date, horizon: int) -> list[Alert]:
 
 def _promise_so_far(store: FrameStore, day: date) -> list[str]:
     """The pool's precision beside its promise, by the last review; nothing before there is one."""
-    reviews = _rows(store, "realised_performance", day)
-    pool = reviews[reviews["symbol"] == "all"] if len(reviews) else reviews
-    if pool.empty or pd.isna(pool.iloc[0].get("precision_low")):
+    reviews = store.find("realised_performance", f"{day}")
+    pool = [] if reviews is None else reviews[reviews["symbol"] == "all"].to_dict("records")
+    if not pool or pd.isna(pool[0].get("precision_low")):
         return []
-    row = pool.iloc[0]
+    [row] = pool
     kept = "kept" if row["precision_high"] >= row["promised_precision"] else "not kept"
     return [
         f"precision so far {row['precision']:.2f} ({row['precision_low']:.2f} to "
         f"{row['precision_high']:.2f}), promised {row['promised_precision']:.2f}: {kept}"
     ]
-
-
-def _rows(store: FrameStore, table: str, day: date) -> pd.DataFrame:
-    key = day.isoformat()
-    return store.read(table, key) if store.exists(table, key) else pd.DataFrame()

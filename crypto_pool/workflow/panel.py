@@ -159,11 +159,11 @@ def _complete_rows(store: FrameStore, target: Target, fit: PanelFit, table: pd.D
     key = _key(target, fit.origin)
     first = pd.Timestamp(fit.origin) + pd.Timedelta(days=1)
     rows = table.loc[first : first + pd.Timedelta(days=ORIGIN_DAYS - 1)]
-    stored = store.read(FORECASTS, key) if store.exists(FORECASTS, key) else None
+    stored = store.find(FORECASTS, key)
     missing = rows if stored is None else rows.loc[rows.index.difference(stored.index)]
     if len(missing):
         made = forecast_panel(fit, missing)
-        store.write(FORECASTS, key, made if stored is None else pd.concat([stored, made]))
+        store.write(FORECASTS, key, pd.concat([stored, made]))
     return len(missing)
 
 

@@ -65,7 +65,7 @@ class Puller:
         if decided.starts_on is not None:
             raw = raw.loc[raw.index >= pd.Timestamp(decided.starts_on)]
         checked = validate_bars(raw, symbol, self.last_closed)
-        merge = merge_bars(stored_bars(self.store, symbol), checked.bars)
+        merge = merge_bars(self.store.find("daily_bars", symbol), checked.bars)
         notes = (*merge.notes(symbol), *_volume_notes(symbol, merge), *self._silence(symbol, merge))
         faults = (*checked.faults.values(), *notes)
         blocked = why_blocked(self.store, symbol, merge.bars, self.last_closed)
@@ -87,8 +87,8 @@ class Puller:
     def _silence(self, symbol: str, merge: Merge) -> list[str]:
         """Name a coin without a new bar for a week, once for each last bar."""
         silent = silent_coins({symbol: merge.bars.index.max().date()}, self.last_closed)
-        if silent and self.store.exists(REPORTS, symbol):
-            before = self.store.read(REPORTS, symbol).iloc[0]
+        if silent and (reports := self.store.find(REPORTS, symbol)) is not None:
+            before = reports.iloc[0]
             pulled_late = before["pulled_at_utc"] - before.get("last_bar", pd.NaT)
             if before.get("last_bar") == merge.bars.index.max() and pulled_late > _SILENCE:
                 return []
@@ -151,11 +151,6 @@ def _volume_notes(symbol: str, merge: Merge) -> list[str]:
     ]
 
 
-def stored_bars(store: FrameStore, symbol: str) -> pd.DataFrame | None:
-    """The stored bars of a coin, if there are any."""
-    return store.read("daily_bars", symbol) if store.exists("daily_bars", symbol) else None
-
-
 class BarSpan(NamedTuple):
     """How many bars a coin has, and the last one's date."""
 
@@ -183,19 +178,19 @@ def bar_spans(store: FrameStore, symbols: Iterable[str]) -> dict[str, BarSpan]:
 
 def last_bar(store: FrameStore, symbol: str) -> date | None:
     """The latest stored bar date of a coin."""
-    stored = stored_bars(store, symbol)
+    stored = store.find("daily_bars", symbol)
     return None if stored is None else stored.index.max().date()
 
 
 def has_bars(store: FrameStore, symbol: str, as_of: date, needed: int) -> bool:
     """Whether a coin has as many bars up to a day as are needed."""
-    bars = stored_bars(store, symbol)
+    bars = store.find("daily_bars", symbol)
     return bars is not None and len(bars.loc[: pd.Timestamp(as_of)]) >= needed
 
 
 def is_too_young(store: FrameStore, symbol: str, as_of: date, needed: int) -> bool:
     """Whether a coin has bars, but fewer up to a day than are needed."""
-    bars = stored_bars(store, symbol)
+    bars = store.find("daily_bars", symbol)
     return bars is not None and 0 < len(bars.loc[: pd.Timestamp(as_of)]) < needed
 
 
@@ -209,7 +204,6 @@ def pull_notes(store: FrameStore, symbols: Sequence[str]) -> list[str]:
     """Say of coins how their latest pull differed from what was stored."""
     notes = []
     for symbol in symbols:
-        if store.exists(REPORTS, symbol):
-            report = store.read(REPORTS, symbol).iloc[0]
-            notes += str(report.get("notes") or "").splitlines()
+        if (reports := store.find(REPORTS, symbol)) is not None:
+            notes += str(reports.iloc[0].get("notes") or "").splitlines()
     return notes

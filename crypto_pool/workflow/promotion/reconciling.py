@@ -158,13 +158,12 @@ def reconcile_all(
 
 
 def _shown(store: FrameStore, member: Member) -> pd.DataFrame | None:
-    """Return a member's row of champions, empty if there is none, None if it cannot be read.
+    """Return a member's row of champions, None if there is none or it cannot be read.
 
-    What cannot be read is made anew like what differs: the ledger has all it is derived from.
+    Either is made anew like what differs: the ledger has all it is derived from.
     """
-    key = member.partition_key
     try:
-        return store.read(TABLE, key) if store.exists(TABLE, key) else pd.DataFrame()
+        return store.find(TABLE, member.partition_key)
     except CorruptPartition:
         return None
 
