@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.rate_limit import PullPlan
+from crypto_pool.adapters.pull_plan import PullPlan
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.errors import DailyQuotaExhausted, InsufficientHistory, MissingPartition
 from crypto_pool.sandbox.market import SyntheticMarket
