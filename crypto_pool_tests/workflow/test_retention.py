@@ -16,13 +16,14 @@ def test_what_tables_refer_to_is_found(tmp_path):
     store = FrameStore(str(tmp_path))
     assert referred_model_runs(store) == referred_dagster_runs(store) == frozenset()
     member = {"symbol": "BTC", "trend": "uptrend"}
-    for table, row in {
-        "candidate_scores": {"algorithm": ["a", "b"], "run_id": ["m1", None]},
-        "champions": {"run_id": ["m2"]},
-        "daily_predictions": {"dagster_run_id": ["d1"]},
-        "promotions": {"decided_at_utc": [pd.Timestamp("2023-05-01")], "dagster_run_id": ["d2"]},
-    }.items():
-        store.write(table, "a", pd.DataFrame(row).assign(**member))
+    day = pd.Timestamp("2023-05-01")
+    for table, key, row in (
+        ("candidate_scores", "BTC|uptrend", {"algorithm": ["a", "b"], "run_id": ["m1", None]}),
+        ("champions", "BTC|uptrend", {"run_id": ["m2"]}),
+        ("daily_predictions", "2023-05-01", {"prediction_date": [day], "dagster_run_id": ["d1"]}),
+        ("promotions", "BTC|uptrend", {"decided_at_utc": [day], "dagster_run_id": ["d2"]}),
+    ):
+        store.write(table, key, pd.DataFrame(row).assign(**member))
     assert referred_model_runs(store) == {"m1", "m2"}
     assert referred_dagster_runs(store) == {"d1", "d2"}
 
