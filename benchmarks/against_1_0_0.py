@@ -119,9 +119,9 @@ class Code:
         return sorted(days, key=lambda spent: spent.processor_s)[1]
 
     def replay(self) -> Spent:
-        """Replay six rounds of training."""
-        first = LAST_DAY - timedelta(days=180)
-        span = ["--from", f"{first}", "--to", f"{LAST_DAY}", "--retrain-every-days", "30"]
+        """Replay six rounds of training, each of thirty days: 1.0.0 never trained on the last."""
+        first, last = (LAST_DAY - timedelta(days=days) for days in (180, 1))
+        span = ["--from", f"{first}", "--to", f"{last}", "--retrain-every-days", "30"]
         return self.cli("replay", *span)
 
 
