@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -27,7 +28,7 @@ from crypto_pool.domain.staleness import members_due
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import CryptoPoolError
-from crypto_pool.replay.market import Market
+from crypto_pool.replay.market import SHOWN, Market
 from crypto_pool.replay.memory import MemoryRegistry, MemoryStore
 from crypto_pool.replay.plan import ReplayPlan, daily_run_of
 from crypto_pool.replay.trainings import Trainings
@@ -80,9 +81,12 @@ class PoolLife:
         """All members, coin by coin."""
         return [Member(symbol, trend) for symbol in self.market.bars for trend in Trend]
 
-    def live_day(self, day: date, now: datetime) -> None:
-        """Live one day at a moment; the days before it have been lived."""
-        self._show(day)
+    def live_day(self, day: date, now: datetime, known: dict[Any, Any] | None = None) -> None:
+        """Live one day at a moment; the days before it have been lived.
+
+        `known` takes what others find out of the day's market, and may use.
+        """
+        self._show(day, {} if known is None else known)
         self._score(day, now)
         self._review(day, now)
         due = self._due(day, now)
@@ -90,9 +94,9 @@ class PoolLife:
             self._train(self._training_tasks(due, day), day, now)
         self._forecast(day, now)
 
-    def _show(self, day: date) -> None:
+    def _show(self, day: date, known: dict[Any, Any]) -> None:
         self.market.show(self.store, day)
-        self._frames = self._frames.on_later_bars()
+        self._frames = self._frames.on_later_bars(known)
 
     def _score(self, day: date, now: datetime) -> None:
         matured = f"{day - timedelta(days=self.recipe.horizon)}"
@@ -103,7 +107,7 @@ class PoolLife:
         """Score the forecasts that mature after the last day, by the bars there are."""
         for ahead in range(1, self.recipe.horizon + 1):
             day = self.plan.end + timedelta(days=ahead)
-            self._show(day)
+            self._show(day, {})
             self._score(day, daily_run_of(day))
 
     def _review(self, day: date, now: datetime) -> None:
@@ -245,12 +249,15 @@ def live_together(lives: Sequence[PoolLife]) -> Iterator[date]:
     """
     plan = lives[0].plan
     grid = iter([day for day in plan.days if plan.is_training_day(day)])
+    for life in lives:
+        life.store.share(SHOWN, lives[0].store)
     for day in plan.days:
+        known: dict[Any, Any] = {}
         with threadpool_limits(1):  # on single rows the threads of OpenMP wait for each other
             if day == plan.start:
                 _begin_training(lives, grid)
             for life in lives:
-                life.live_day(day, daily_run_of(day))
+                life.live_day(day, daily_run_of(day), known)
             if plan.is_training_day(day):
                 _begin_training(lives, grid)
         yield day

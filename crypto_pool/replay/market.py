@@ -6,7 +6,6 @@ from datetime import date
 
 import pandas as pd
 
-from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
@@ -17,6 +16,8 @@ from crypto_pool.replay.memory import MemoryStore
 from crypto_pool.replay.plan import ReplayPlan
 from crypto_pool.workflow.history import coin_breaks
 from crypto_pool.workflow.panel import FORECASTS, PanelUpdate, update_panel
+
+SHOWN = ("daily_bars", "feature_table", FORECASTS)
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,15 @@ class Market:
         forecasts = {key: store.read(FORECASTS, key) for key in store.keys(FORECASTS)}
         return cls(bars, features, forecasts, panel, notes)
 
-    def show(self, store: FrameStore, day: date) -> None:
-        """Write what had closed at the end of a day."""
-        today = pd.Timestamp(day)
-        tables = {"daily_bars": self.bars, "feature_table": self.features}
-        for table, frames in {**tables, FORECASTS: self.forecasts}.items():
+    def show(self, store: MemoryStore, day: date) -> None:
+        """Write what had closed at the end of a day, as far as it is not there."""
+        every_frame = (self.bars, self.features, self.forecasts)
+        for table, frames in zip(SHOWN, every_frame, strict=True):
             for key, frame in frames.items():
-                known = frame.loc[:today]
-                is_new = len(known) and _last_day(known) == today
-                if is_new or (len(known) and not store.exists(table, key)):
-                    store.write(table, key, known)
+                if (there := store.count(table, key)) < len(frame):
+                    known = frame.loc[: pd.Timestamp(day)]
+                    if there < len(known):
+                        store.write(table, key, known)
 
 
 def build_market_features(
@@ -104,7 +104,3 @@ def pull_market(
     if not bars:
         raise UnscoredCandidate("no coin can be replayed:\n  " + "\n  ".join(skipped))
     return Market.of(bars, plan.recipe, through, tuple(notes)), skipped
-
-
-def _last_day(frame: pd.DataFrame) -> pd.Timestamp:
-    return pd.Timestamp(frame.index.get_level_values(0)[-1])

@@ -40,13 +40,22 @@ class MemoryStore(FrameStore):
         super().__init__(f"memory://{uuid4().hex}")
         self._tables: dict[str, dict[str, pa.Table]] = defaultdict(dict)
         self._written = count()
-        self._marks: dict[tuple[str, str], str] = {}
+        self._marks: dict[str, dict[str, str]] = defaultdict(dict)
 
     def write(self, table: str, key: str, frame: pd.DataFrame) -> str:
         """Replace a partition as a whole."""
         self._tables[table][key] = pa.Table.from_pandas(frame)
-        self._marks[table, key] = str(next(self._written))
+        self._marks[table][key] = str(next(self._written))
         return self.path(table, key)
+
+    def share(self, tables: Iterable[str], other: "MemoryStore") -> None:
+        """Have some tables in common with another store."""
+        for table in tables:
+            self._tables[table], self._marks[table] = other._tables[table], other._marks[table]
+
+    def count(self, table: str, key: str) -> int:
+        """Return how many rows a partition has, 0 without any."""
+        return len(self._tables[table].get(key, ()))
 
     def write_rows(self, table: Table, key: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Replace a partition by rows that this process has made, and nobody checks."""
@@ -67,7 +76,7 @@ class MemoryStore(FrameStore):
 
     def marks(self, table: str, prefix: str = "") -> dict[str, str]:
         """Return by key the number of a partition's writing."""
-        return {key: self._marks[table, key] for key in self.keys(table, prefix)}
+        return {key: self._marks[table][key] for key in self.keys(table, prefix)}
 
     @contextmanager
     def lock(self, table: str, key: str) -> Iterator[None]:

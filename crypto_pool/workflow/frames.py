@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -22,69 +22,72 @@ from crypto_pool.workflow.history import name_gap, why_blocked
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.snapshots import load_snapshot
 
+Thing = TypeVar("Thing")
+
 
 @dataclass
 class FrameCache:
     """The stored frames of each coin and the models, read once whatever the number of days."""
 
     store: FrameStore
-    _known: dict[tuple[Any, ...], Any] = field(default_factory=dict)
-    _models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
-    _trained: dict[str, tuple[pd.DataFrame, InputSpan]] = field(default_factory=dict)
+    _known: dict[Any, Any] = field(default_factory=dict)
+    _versions: dict[Any, Any] = field(default_factory=dict)
 
-    def on_later_bars(self) -> "FrameCache":
-        """Return a cache that reads the frames anew and keeps what belongs to a version."""
-        return FrameCache(self.store, _models=self._models, _trained=self._trained)
+    def on_later_bars(self, known: dict[Any, Any]) -> "FrameCache":
+        """Return a cache that keeps what belongs to a version, and of the frames what is `known`.
+
+        What others whose store shows the same find out of them is added there.
+        """
+        return FrameCache(self.store, known, self._versions)
 
     def trained_rows(
         self, tags: Mapping[str, str], closes: pd.Series
     ) -> tuple[pd.DataFrame, InputSpan]:
         """Return the rows a version was fitted on, as it takes them, and the span of its inputs."""
-        key = f"{tags['data_hash']} {tags['trained_through']}"
-        if key not in self._trained:
+
+        def load() -> tuple[pd.DataFrame, InputSpan]:
             table = load_snapshot(self.store, tags["data_hash"])
             rows = served_rows(table).loc[: tags["trained_through"]]
-            span = InputSpan.of(per_price(rows[list(table.feature_names)], closes))
-            self._trained[key] = rows, span
-        return self._trained[key]
+            return rows, InputSpan.of(per_price(rows[list(table.feature_names)], closes))
+
+        return _once(self._versions, (tags["data_hash"], tags["trained_through"]), load)
 
     def model(self, registry: ModelRegistry, member: Member, version: Version) -> ServedModel:
         """Return a member's version, its files checked by what the ledger knows of them."""
-        key = member.name, version.version
-        if key not in self._models:
-            self._models[key] = registry.versions.load(*key, version.ledger_hashes)
-        return self._models[key]
+        load, hashes = registry.versions.load, version.ledger_hashes
+        name, number = member.name, version.version
+        return _once(self._versions, (member, number), lambda: load(name, number, hashes))
 
     def read(self, table: str, symbol: str) -> pd.DataFrame:
         """Give a coin's frame."""
-        frame: pd.DataFrame = self.once((table, symbol), lambda: self.store.read(table, symbol))
-        return frame
+        return self.once((table, symbol), lambda: self.store.read(table, symbol))
 
     def panel(self, target: Target) -> pd.DataFrame:
         """Give the stored panel forecasts of a target."""
-        frame: pd.DataFrame = self.once((target,), lambda: stored_forecasts(self.store, target))
-        return frame
+        return self.once(target, lambda: stored_forecasts(self.store, target))
 
     def changes(self, symbol: str, target: Target) -> pd.Series:
         """Give the realised changes of a coin."""
-        series: pd.Series = self.once(
-            ("changes", symbol, target),
-            lambda: realised_change(self.read("daily_bars", symbol), target),
-        )
-        return series
+        bars = self.read("daily_bars", symbol)
+        return self.once((symbol, target), lambda: realised_change(bars, target))
 
     def why_blocked(self, symbol: str, bar_date: date) -> str:
         """Say what blocks a coin on a day; empty if nothing does."""
         bars = self.read("daily_bars", symbol)
-        return str(
-            self.once((symbol, bar_date), lambda: why_blocked(self.store, symbol, bars, bar_date))
+        return self.once(
+            (symbol, bar_date), lambda: why_blocked(self.store, symbol, bars, bar_date)
         )
 
-    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """Give what was made under a key, made now if nothing was."""
-        if key not in self._known:
-            self._known[key] = make()
-        return self._known[key]
+    def once(self, key: Any, make: Callable[[], Thing]) -> Thing:
+        """Give what was made of the frames under a key, made now if nothing was."""
+        return _once(self._known, key, make)
+
+
+def _once(made: dict[Any, Any], key: Any, make: Callable[[], Thing]) -> Thing:
+    if key not in made:
+        made[key] = make()
+    thing: Thing = made[key]
+    return thing
 
 
 def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Target) -> float:
@@ -101,11 +104,10 @@ def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Tar
         )
     if blocked := frames.why_blocked(member.symbol, bar_date):
         raise MissingFeatures(blocked)
-    reference = frames.once(
+    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
+    reference: float = frames.once(
         (member, day, target),
-        lambda: random_walk_probability(
-            bars.loc[:day].tail(VOLATILITY_DAYS + 1), member.trend, target
-        ).loc[day],
+        lambda: random_walk_probability(known, member.trend, target).loc[day],
     )
     if pd.isna(reference):
         gap = name_gap(bars, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
