@@ -1,12 +1,8 @@
 """How a process that runs the pool writes Dagster's event log."""
 
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache, partial
 
 from crypto_pool.adapters.sqlite_files import HELD_FILES, commit_without_waiting
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
 
 
 @cache
@@ -21,10 +17,7 @@ def write_at_once() -> None:
     from sqlalchemy import NullPool, create_engine
 
     commit_without_waiting()
-
-    @lru_cache(maxsize=HELD_FILES)
-    def engine_of(url: str) -> "Engine":
-        wait = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-        return create_engine(url, poolclass=NullPool, connect_args=wait)
-
+    wait = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+    make = partial(create_engine, poolclass=NullPool, connect_args=wait)
+    engine_of = lru_cache(maxsize=HELD_FILES)(make)
     vars(sqlite_event_log)["create_engine"] = lambda url, **_: engine_of(url)

@@ -18,27 +18,25 @@ from typing import Any
 from crypto_pool.errors import UntrustedModel
 
 SKOPS, ITS_LISTS = "skops.io", "skops.io._trusted_types"
+# fmt: off
 TRUSTED_BY_SKOPS = {
     "PRIMITIVE_TYPE_NAMES": ["builtins.bool", "builtins.float", "builtins.int", "builtins.str"],
     "NUMPY_DTYPE_TYPE_NAMES": ["numpy.float64", "numpy.int64", "numpy.uint64"],
     "NUMPY_RANDOM_BIT_GENERATOR_TYPE_NAMES": ["numpy.random.PCG64"],
     "SKLEARN_INTERNAL_TYPE_NAMES": [
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.Interval", "sklearn._loss.link.LogitLink",
         "sklearn._loss.loss.HalfBinomialLoss",
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     ],
     "SKLEARN_ESTIMATOR_TYPE_NAMES": [
-        "sklearn.linear_model._logistic.LogisticRegression",
-        "sklearn.linear_model._ridge.RidgeClassifier",
+        "sklearn.linear_model._logistic.LogisticRegression", "sklearn.pipeline.Pipeline",
+        "sklearn.linear_model._ridge.RidgeClassifier", "sklearn.preprocessing._data.StandardScaler",
         "sklearn.neighbors._classification.KNeighborsClassifier",
-        "sklearn.pipeline.Pipeline",
-        "sklearn.preprocessing._data.StandardScaler",
-        "sklearn.preprocessing._label.LabelBinarizer",
-        "sklearn.preprocessing._label.LabelEncoder",
+        "sklearn.preprocessing._label.LabelBinarizer", "sklearn.preprocessing._label.LabelEncoder",
         "sklearn.tree._classes.DecisionTreeClassifier",
     ],
 }
+# fmt: on
 
 
 def dumps(estimator: Any) -> bytes:
@@ -61,7 +59,6 @@ def require_trusted(data: bytes, trusted: Sequence[str]) -> ModuleType:
     Raises:
         UntrustedModel: it holds a type nobody vouches for.
     """
-    foreign: list[str] = []
     for load in (sparing_skops, partial(import_module, SKOPS)):
         skops = load()
         foreign = sorted(set(skops.get_untrusted_types(data=data)) - set(trusted))
