@@ -17,7 +17,7 @@ from crypto_pool.commands.build import build, demo, live, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.compare import compare
 from crypto_pool.commands.doctor import doctor
-from crypto_pool.commands.exit_codes import exit_code, is_damaged_database
+from crypto_pool.commands.exit_codes import disk_fault, exit_code, is_damaged_database
 from crypto_pool.commands.history import accept_break, restart_history, retire
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.new import new, settings
@@ -99,8 +99,10 @@ def main() -> None:
             )
         else:
             Console(stderr=True).print(
-                f"{error}; mend the path, its rights or its room, then run the command again",
+                f"{disk_fault(error)}; mend the path, its rights or its room, then run the command "
+                "again",
                 markup=False,
+                soft_wrap=True,
             )
         sys.exit(code)
 

@@ -3,6 +3,7 @@
 A home is the folder DAGSTER_HOME names. The strongest source comes first everywhere here.
 """
 
+import logging
 import os
 import tomllib
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from dotenv.parser import parse_stream
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -25,6 +27,9 @@ from crypto_pool.setting_checks import PREFIX, REMOVED, unknown_keys, unknown_na
 POOL_FILE, SECRETS_FILE, ENVIRONMENT = "pool.toml", ".env", "environment"
 HOME = "DAGSTER_HOME"
 PATH_OR_URI = ("parquet_root", "publication_root", "mlflow_artifact_root")
+
+
+logging.getLogger("dotenv.main").setLevel(logging.ERROR)  # `misplaced` says it with the file
 
 
 class Source(NamedTuple):
@@ -95,6 +100,15 @@ def read_sources(settings: type[BaseSettings], home: Path) -> list[Source]:
 def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
     """Say which names are no settings, and what a `pool.toml` must not hold."""
     fields = settings.model_fields
+    for file in {file.resolve(): file for file in secrets_files(home) if file.is_file()}:
+        with file.open(encoding="utf-8-sig") as text:
+            for one in (one for one in parse_stream(text) if one.error):
+                told = one.original.string
+                line = one.original.line + told[: -len(told.lstrip())].count("\n")
+                yield (
+                    f"{file}, line {line}: it is no NAME=value; write it so, with its quotes "
+                    "closed, or begin it with #"
+                )
     _require_one_spelling(ENVIRONMENT, (n for n in os.environ if n.upper().startswith(PREFIX)))
     files = _of_env_files(settings, *secrets_files(home))
     yield from unknown_names({**files, **EnvSettingsSource(settings).env_vars}, fields)

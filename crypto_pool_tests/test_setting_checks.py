@@ -152,6 +152,18 @@ def test_a_variable_in_two_spellings_is_refused(monkeypatch):
     assert "environment: crypto_pool_seed stands there in two" in refused(monkeypatch, seed="7")
 
 
+def test_a_line_of_an_env_file_that_says_nothing_is_named_and_not_shown(
+    monkeypatch, tmp_path, capfd
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / ".env").write_text("# mine\nexport CRYPTO_POOL_SEED=7\nA='s3cret\n\nB s3cret\n")
+    said = refused(monkeypatch)
+    for line in (3, 5):
+        assert f"{tmp_path / '.env'}, line {line}: it is no NAME=value; write it so" in said
+    assert "s3cret" not in said
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_pool_file_that_is_no_file_is_not_passed_over(monkeypatch, tmp_path):
     """Else a pool of the default coins would be built."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))

@@ -152,6 +152,11 @@ def _ask(data_dir: Path, sql: str, fetch: "Callable[[duckdb.DuckDBPyRelation], T
         with duckdb.connect(
             str(path), read_only=True, config={"enable_external_access": False}
         ) as connection:
+            statements = connection.extract_statements(sql)
+            if len(statements) > 1:
+                raise QueryError(
+                    f"one statement is taken, and these are {len(statements)}; ask each by itself"
+                )
             answer = connection.sql(sql)
             # Some statements answer nothing; an empty answer is false too.
             return fetch(connection.sql("SELECT 'done' AS answer") if answer is None else answer)

@@ -19,7 +19,7 @@ from crypto_pool.domain.columns import (
     Kind,
     Table,
 )
-from crypto_pool.domain.market import BAR_COLUMNS, NO_NUMBER, impossible_bars, name_dates
+from crypto_pool.domain.market import BAR_COLUMNS, NO_NUMBER, are_days, impossible_bars, name_dates
 from crypto_pool.domain.tables import DAILY_BARS, FEATURE_TABLES, PANEL_FORECASTS, TABLES
 
 _BY_STORE_NAME = {table.store_name: table for table in TABLES.values()}
@@ -85,7 +85,7 @@ def _why_no_series(table: Table, rows: pa.Table, numbers: Mapping[str, np.ndarra
     if described.get("index_columns") != ["date"] or getattr(dates.type, "tz", ""):
         return "its dates are no index of UTC days"
     days = dates.to_numpy()
-    if not (days[1:] > days[:-1]).all() or (days != days.astype("datetime64[D]")).any():
+    if not are_days(days):
         return "its dates are no days in order"
     if table is FEATURE_TABLES:
         missing = ~np.isfinite(np.array([*numbers.values()])).all(axis=0)

@@ -1,7 +1,8 @@
 """Commands about one member's champion: `rollback`, `explain` and `reproduce`."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from crypto_pool.domain.market import Member
     from crypto_pool.settings import Settings
 
+EXPLAINED: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("feature_importance", "feature_importance_absolute"), json.loads),
+    "reference_importance": float,
+    "explanation_method": str,
+}
 MemberArgument = Annotated[
     str, typer.Argument(help="Member, for example BTC_uptrend.", show_default=False)
 ]
@@ -145,6 +151,8 @@ def _explain_champion(
     if champion is None:
         lacks = served.fault or "it has no champion; `crypto-pool status` lists who serves."
         raise ModelUnavailable(f"{member.name}: {lacks}")
+    if why := champion.why_unread(EXPLAINED):
+        raise ModelUnavailable(f"{why}; train the member again to have it explained.")
     tags = champion.tags
     mean = json.loads(tags["feature_importance"])
     absolute = json.loads(tags["feature_importance_absolute"])

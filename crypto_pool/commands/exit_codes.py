@@ -8,16 +8,19 @@ from crypto_pool.errors import CryptoPoolError, ExitCode
 _DISK_FAULTS = {
     *(errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT),
     *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
+    *(errno.EFBIG, errno.EIO),
 }
+_SQLITE_FAULTS = (
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+)
 
 
 def exit_code(error: BaseException) -> ExitCode:
     """Return the code of an error that ended a command."""
     if isinstance(error, CryptoPoolError):
         return error.exit_code
-    if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
-        return ExitCode.STORAGE
-    return ExitCode.STORAGE if is_damaged_database(error) else ExitCode.DEFECT
+    is_of_storage = is_damaged_database(error) or disk_fault(error) is not None
+    return ExitCode.STORAGE if is_of_storage else ExitCode.DEFECT
 
 
 def is_damaged_database(error: BaseException | None) -> bool:
@@ -25,3 +28,16 @@ def is_damaged_database(error: BaseException | None) -> bool:
     while error is not None and type(error) is not sqlite3.DatabaseError:
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def disk_fault(error: BaseException | None) -> BaseException | None:
+    """Return what a disk refused, by the system's word, SQLite's or that of `tempfile`."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
+            return error
+        if isinstance(error, FileNotFoundError) and "No usable temporary" in str(error):
+            return error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_FAULTS:
+            return error
+        error = error.__cause__
+    return None

@@ -201,6 +201,12 @@ def _with_bar_dates(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:
     return bars.set_axis(index.rename("date")).assign(refused=False)
 
 
+def are_days(moments: np.ndarray) -> bool:
+    """Whether these are whole days, each later than the one before."""
+    is_whole = moments == moments.astype("datetime64[D]")
+    return bool(is_whole.all() and (moments[1:] > moments[:-1]).all())
+
+
 def impossible_bars(values: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
     """Give kind, words and rows of what no bar may hold; the columns are BAR_COLUMNS."""
     prices = values[:, : len(PRICE_COLUMNS)]

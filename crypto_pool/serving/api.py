@@ -45,10 +45,16 @@ def reader_of(request: Request) -> PublicationReader:
 
 def find_member(reader: PublicationReader, name: str) -> MemberState:
     """Return the state of a member of the pool; refuses an unknown one with 404."""
-    for state in reader.state().members:
+    members = reader.state().members
+    for state in members:
         if state.member == name:
             return state
-    raise ApiError(404, "unknown_member", f"{name} is no member of the pool; /members lists them")
+    symbol = name.rpartition("_")[0]
+    with reader.cursor() as cursor:
+        coins = {*queries.stored_symbols(cursor), *(state.symbol for state in members)}
+    if symbol in coins:
+        raise ApiError(404, "no_champion", _without_champion(name, None))
+    raise ApiError(404, "unknown_member", why_no_odds(symbol, coins))
 
 
 def describe_member(reader: PublicationReader, name: str, limit: int) -> MemberDetail:
@@ -143,14 +149,14 @@ async def models(reader: Reader) -> list[Model]:
 
 
 @router.get("/prediction", tags=["answers"], responses=_errors(404))
-async def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> Prediction:
+def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> Prediction:
     """Give the latest stored forecast of one member, the reference beside it.
 
     Without a champion it is the baseline's, with the status `baseline`.
     """
     name = Member(symbol, trend_type).name
-    state = next((state for state in reader.state().members if state.member == name), None)
-    if state is None or (state.champion is None and state.forecast is None):
+    state = find_member(reader, name)
+    if state.champion is None and state.forecast is None:
         raise ApiError(404, "no_champion", _without_champion(name, state))
     if state.forecast is None:
         raise ApiError(

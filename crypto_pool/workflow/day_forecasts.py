@@ -139,7 +139,8 @@ class DayForecaster:
         return result
 
     def _serving(self, bar_date: date, result: DayResult) -> list[ServingVersion]:
-        late, there = is_late(self.now, bar_date), self._made_in_time(bar_date)
+        late = is_late(self.now, bar_date)
+        there = {_member_name(row) for row in self._stored(bar_date) if _is_in_time(row)}
         serving = []
         for member in self.members:
             if late and member.name in there:
@@ -160,9 +161,8 @@ class DayForecaster:
                 serving.append(chosen)
         return serving
 
-    def _made_in_time(self, bar_date: date) -> set[str]:
-        rows = stored_rows(self.store, PREDICTIONS, bar_date.isoformat())
-        return {f"{row['symbol']}_{row['trend']}" for row in rows if _is_in_time(row)}
+    def _stored(self, bar_date: date) -> list[Row]:
+        return stored_rows(self.store, PREDICTIONS, bar_date.isoformat())
 
     def _forecast(
         self,
@@ -197,9 +197,11 @@ class DayForecaster:
         """Forecast by the baseline, without a signal, where nobody serves or who does cannot.
 
         Where not even the reference exists the member stays without a row, and one that failed
-        for another reason than its model is asked for again.
+        for another reason than its model is asked for again. Where a damaged ledger does not say
+        who serves, the row that is stored stays.
         """
         serves = {one.member.name: one.version.version for one in serving}
+        stored = {_member_name(row) for row in self._stored(bar_date)}
         lost = {one.member.name: one.fault for one in self.champions.values() if one.fault}
         faults = {
             name: why
@@ -211,6 +213,8 @@ class DayForecaster:
             version = serves.get(name)
             if name in lost:
                 version = self.champions[member].standing.serving
+                if version is None and name in stored:
+                    continue
             own: Row = {"status": BASELINE}
             if version is not None:
                 own = {
@@ -310,6 +314,10 @@ def stored_rows(store: FrameStore, table: Table, key: str) -> list[Row]:
 def _without(rows: Iterable[Row], others: Iterable[Row], key: Sequence[str]) -> list[Row]:
     known = {tuple(str(row[name]) for name in key) for row in others}
     return [row for row in rows if tuple(str(row[name]) for name in key) not in known]
+
+
+def _member_name(row: Row) -> str:
+    return f"{row['symbol']}_{row['trend']}"
 
 
 def _is_in_time(row: Row) -> bool:

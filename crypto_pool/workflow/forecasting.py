@@ -24,7 +24,7 @@ from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartiti
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.history import name_gap
-from crypto_pool.workflow.promotion.reconciling import Champion
+from crypto_pool.workflow.promotion.reconciling import Champion, version_of
 
 TOP_CONTRIBUTIONS = 3
 
@@ -51,14 +51,14 @@ def choose_forecaster(
     other terms than the pool's has a fault.
 
     Raises:
-        ModelUnavailable: MLflow has lost that version.
+        ModelUnavailable: MLflow has lost that version, or it is not what the ledger names.
     """
     standing, known = Standing.of(decisions, deadline_of(bar_date)), champion.version
     if standing.serving is None:
         if known is None or not was_trained_by(known, bar_date):
             return None
     elif known is None or standing.serving != known.version:
-        known = registry.versions.get(champion.member.name, standing.serving)
+        known = version_of(registry, champion.member, standing)
     changed = terms.difference(known.tags)
     fault = f"its terms are not the pool's: {changed}" if changed else standing.quarantine
     return ServingVersion(champion.member, known, fault)

@@ -138,8 +138,16 @@ def _set_aside(store: FrameStore, symbol: str, now: datetime, first: date | None
 def retire(store: FrameStore, symbol: str, first: date | None, now: datetime) -> date | None:
     """Take a coin out of pulls, checks and forecasts from a day on; None brings it back.
 
-    What is stored stays, and still teaches the panel. Said twice it is one.
+    What is stored stays, and still teaches the panel. Said twice it is one. Raises InvalidSetting
+    for a day before its bars begin.
     """
+    if first is not None and store.exists("daily_bars", symbol):
+        begins = store.read("daily_bars", symbol).index.min().date()
+        if first <= begins:
+            raise InvalidSetting(
+                f"{symbol} has no bar before {first}, its first is {begins}; name a later day, or "
+                "take it out of CRYPTO_POOL_SYMBOLS"
+            )
     if decisions_of(store, symbol).retired_from != first:
         _decide(store, symbol, "retire", first, now)
     return first

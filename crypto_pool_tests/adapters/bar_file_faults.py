@@ -92,6 +92,16 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         f'{OWN}\n2024-01-01,"95,643.9","98,619.9","95,364.9","97,460.0",27\n',
         "column open.*holds a comma",
     ),
+    "thousands points": (
+        "BTC.csv",
+        f"{OWN}\n2024-01-01,41.234,42.100,40.900,41.500,27\n",
+        "in '41.234', as in every number there with a point, it may part .*41234 or 41.2340",
+    ),
+    "thousands points and decimal commas": (
+        "BTC.csv",
+        f"{OWN}\n".replace(",", ";") + "2024-01-01;41.234;42.100;40.900;41.500;1.234,50\n",
+        "column volume: '1.234,50' holds a comma",
+    ),
     "abbreviated volume": (
         "BTC.csv",
         lines(row="{day},{o},{h},{w},{c},1.2B"),

@@ -111,6 +111,15 @@ def test_writing_query_is_refused(tmp_path: Path, sql: str) -> None:
     assert len(query(tmp_path, "FROM predictions")) == 1
 
 
+def test_of_many_statements_none_is_answered(tmp_path: Path) -> None:
+    """The answer of the last would look like that of all."""
+    publish(tmp_path, {})
+    with pytest.raises(QueryError, match="one statement is taken, and these are 2"):
+        query(tmp_path, "SELECT 1; SELECT 2")
+    for one in ("SELECT ';' AS x; -- one;", "PIVOT (SELECT 1 a, 2 x) ON a USING sum(x)"):
+        assert len(query(tmp_path, one)) == 1
+
+
 def test_the_file_is_one_that_clients_since_1_0_open(tmp_path: Path) -> None:
     """Its format is that of DuckDB 1.0, and it holds no index, which 1.0 cannot read."""
     header = publish(tmp_path, make_predictions(make_prediction())).read_bytes()[:20]

@@ -5,10 +5,12 @@ import re
 import sqlite3
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from crypto_pool import cli
 from crypto_pool.building import gave_nothing
-from crypto_pool.commands.exit_codes import exit_code
+from crypto_pool.commands.exit_codes import disk_fault, exit_code
 from crypto_pool.defs.batches import PartitionFailure
 from crypto_pool.errors import (
     CorruptPartition,
@@ -58,6 +60,8 @@ def test_a_full_disk_is_storage_and_an_unknown_error_a_defect():
     assert exit_code(NotADirectoryError(20, "Not a directory")) == ExitCode.STORAGE
     assert exit_code(OSError(36, "File name too long")) == ExitCode.STORAGE
     assert exit_code(OSError(24, "Too many open files")) == ExitCode.STORAGE
+    assert exit_code(OSError(27, "File too large")) == ExitCode.STORAGE
+    assert exit_code(FileNotFoundError(2, "No usable temporary directory")) == ExitCode.STORAGE
     assert exit_code(OSError(2, "No such file")) == ExitCode.DEFECT
     assert exit_code(ZeroDivisionError()) == ExitCode.DEFECT
 
@@ -111,6 +115,20 @@ def test_a_database_that_a_library_could_not_read_is_damaged_stored_data():
     wrapped.__cause__ = sqlite3.DatabaseError("file is not a database")
     assert exit_code(wrapped) == ExitCode.STORAGE
     assert exit_code(sqlite3.OperationalError("no such table: x")) == ExitCode.DEFECT
+
+
+def test_a_database_that_finds_no_room_is_storage_whoever_wraps_it(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/full.db")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t AS SELECT zeroblob(9000)"))
+        connection.execute(text("PRAGMA max_page_count = 4"))
+        with pytest.raises(OperationalError, match="full") as full:
+            connection.execute(text("INSERT INTO t VALUES (zeroblob(90000))"))
+    assert exit_code(full.value) == ExitCode.STORAGE
+    assert "full" in str(disk_fault(full.value))
+    with pytest.raises(OperationalError) as unknown, engine.begin() as connection:
+        connection.execute(text("SELECT * FROM nothing"))
+    assert exit_code(unknown.value) == ExitCode.DEFECT
 
 
 def test_nothing_published_is_a_message_with_the_way_out(new_pool):

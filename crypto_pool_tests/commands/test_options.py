@@ -116,6 +116,20 @@ def test_a_coin_that_the_pool_never_had_is_told_so(command, refused):
     assert "NOPE is no coin of this pool, whose coins are AAVE" in refused(*command)
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "2008-12-31", "2100-01-01", "9999-12-31"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("retire", "BTC", "--from"),
+        ("accept-break", "BTC"),
+        ("build", "--date"),
+        ("panel", "--from", "2022-01-01", "--to"),
+    ],
+)
+def test_a_day_on_which_no_bar_can_be_is_refused(command, day, refused):
+    assert f" {day}: bars are of 2009 to 2099." in refused(*command, day)
+
+
 def test_days_that_end_before_they_begin_are_refused(refused):
     said = refused("panel", "--from", "2024-01-02", "--to", "2024-01-01")
     assert said == "--to 2024-01-01 is no day after --from 2024-01-02; give a later one."

@@ -194,6 +194,10 @@ def test_a_retired_coin_is_gone_from_its_day_on_and_its_history_stays(store):
     assert active_symbols(store, ["BTC", "ETH"], LAST) == ["BTC", "ETH"]
     assert active_symbols(store, ["BTC", "ETH"], first) == ["ETH"]
     assert len(store.read("daily_bars", "BTC")) == len(BARS)
+    begins = store.read("daily_bars", "BTC").index.min().date()
+    for never in (begins, date(2010, 1, 1)):
+        with pytest.raises(InvalidSetting, match=f"no bar before {never}, its first is {begins}"):
+            retire(store, "BTC", never, NOW)
     retire(store, "BTC", None, NOW + timedelta(hours=1))
     assert active_symbols(store, ["BTC", "ETH"], first) == ["BTC", "ETH"]
     with pytest.raises(MissingPartition):

@@ -4,19 +4,22 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.store import local_path
+from crypto_pool.adapters.mlflow.versions import READ, READ_IF_THERE
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
+from crypto_pool.domain.tables import PREDICTIONS
+from crypto_pool.errors import ModelUnavailable, UnscoredCandidate, UntrustedModel
 from crypto_pool.workflow.baseline import Baseline
-from crypto_pool.workflow.day_forecasts import DayForecaster
+from crypto_pool.workflow.day_forecasts import DayForecaster, stored_rows
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile
+from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile, reconcile_all
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECOND, noon_after
 
@@ -125,6 +128,7 @@ def test_a_deleted_registered_model_is_made_again(pool):
 
 def test_another_model_under_the_number_that_serves_is_no_champion(pool):
     """Numbers begin anew where a registered model was deleted; the ledger knows the files."""
+    tags = {name: pool.champion.version.tags[name] for name in READ}
     pool.registry.client.delete_registered_model(MODEL)
     other = next(
         run
@@ -134,8 +138,10 @@ def test_another_model_under_the_number_that_serves_is_no_champion(pool):
         if run.data.tags["model_sha256"] != str(pool.decisions["model_sha256"].iloc[-1])
     )
     candidate = pool.registry.runs.get(other.info.run_id)
-    assert pool.registry.versions.register(MEMBER.name, candidate, {}) == "1"
-    assert "is another than the ledger let serve" in pool.champion.fault
+    assert pool.registry.versions.register(MEMBER.name, candidate, tags) == "1"
+    assert "is another in MLflow than the ledger let serve" in pool.champion.fault
+    [row] = forecast(pool, SECOND).made
+    assert (row["status"], row["signal"]) == ("abstain", False)
 
 
 def test_what_mlflow_says_of_a_model_s_files_does_not_count(pool):
@@ -151,6 +157,67 @@ def test_what_mlflow_says_of_a_model_s_files_does_not_count(pool):
     [row] = forecast(fresh, SECOND).made
     assert row["status"] == "abstain"
     assert "calibration.json is not what was logged" in row["abstain_reason"]
+
+
+def test_a_tag_that_a_hand_has_taken_away_or_changed_is_a_fault_in_words(pool):
+    """The member abstains, its row of champions goes; whatever the tag."""
+    version, client = pool.champion.version, pool.registry.client
+    spoilt = [(name, "is gone") for name in READ]
+    spoilt += [(n, "is '{half'") for n in (*READ, *READ_IF_THERE) if READ.get(n) is not str]
+    for name, what in spoilt:
+        if what == "is gone":
+            client.delete_model_version_tag(MODEL, version.version, name)
+        else:
+            client.set_model_version_tag(MODEL, version.version, name, "{half")
+        said = f"of the tags of {MODEL} version 1 in MLflow {name} {what}"
+        serves = f"version 1 serves by the ledger and cannot be read: {said}; train it with"
+        assert serves in pool.champion.fault
+        assert reconcile_all(pool.store, pool.registry, [MEMBER]) == {}
+        assert not pool.store.exists("champions", MEMBER.partition_key)
+        result = forecast(pool, SECOND)
+        [row] = result.made
+        assert (row["status"], row["signal"]) == ("abstain", False)
+        assert said in row["abstain_reason"]
+        assert list(result.failures) == [MEMBER.name]
+        with pytest.raises(ModelUnavailable, match=f"version 1 cannot be read: .*{name} is"):
+            roll_back(pool.store, pool.registry, MEMBER, "1", SECOND, noon_after(SECOND))
+        client.set_model_version_tag(MODEL, version.version, name, version.tags.get(name, "{}"))
+        assert pool.champion.fault == ""
+    assert reconcile_all(pool.store, pool.registry, [MEMBER]) == {}
+    assert pool.aliases["champion"] == "1"
+    assert pool.store.exists("champions", MEMBER.partition_key)
+
+
+def test_a_training_mends_the_tags_of_the_version_that_it_finds(pool):
+    pool.registry.client.delete_model_version_tag(MODEL, "1", "classifier")
+    pool.train(FIRST)
+    pool.appoint(FIRST)
+    assert pool.champion.fault == ""
+    assert [row["status"] for row in forecast(replace(pool), SECOND).made] == ["active"]
+
+
+@pytest.mark.parametrize("name", ["as_of", "settings", "model_sha256", "decision_threshold"])
+def test_a_run_whose_tag_is_lost_is_trained_again_and_says_so_where_it_is_asked_for(pool, name):
+    run_id, client = pool.champion.version.run_id, pool.registry.client
+    client.set_tag(run_id, name, "{half")
+    pool.train(FIRST)
+    pool.appoint(FIRST)
+    assert pool.champion.fault == ""
+    if name != "model_sha256":
+        client.delete_tag(run_id, name)
+        with pytest.raises(UntrustedModel, match=f"{run_id} is not as it was logged.*{name}"):
+            pool.registry.runs.get(run_id)
+
+
+def test_a_damaged_ledger_leaves_the_stored_row_and_is_named(pool):
+    assert [row["status"] for row in forecast(pool, SECOND).made] == ["active"]
+    [key] = pool.store.keys("promotions")
+    Path(pool.store.path("promotions", key)).write_bytes(b"half")
+    result = forecast(pool, SECOND)
+    assert f"promotions/{MEMBER.partition_key}".replace("|", "%7C") in result.failures[MEMBER.name]
+    [row] = stored_rows(pool.store, PREDICTIONS, SECOND.isoformat())
+    assert (row["status"], row["model_version"]) == ("active", "1")
+    assert [row["status"] for row in forecast(pool, FIRST).made] == ["baseline"]
 
 
 def test_what_was_never_trained_is_no_verdict(pool):

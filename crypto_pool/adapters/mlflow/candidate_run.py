@@ -127,20 +127,22 @@ def write_candidate(
 
 def read_candidate(run: Any, stored: bytes) -> "TrainedCandidate":
     """Return a candidate from its run and the file of its evaluation, its model left there."""
+    try:
+        return _candidate(run, stored)
+    except (KeyError, ValueError, TypeError, OSError) as fault:  # those of Arrow among them
+        raise UntrustedModel(
+            f"run {run.info.run_id} is not as it was logged: a tag, a parameter or "
+            f"{EVALUATION_FILE} is gone or damaged ({fault}); train the candidate again."
+        ) from fault
+
+
+def _candidate(run: Any, stored: bytes) -> "TrainedCandidate":
     import pandas as pd
-    import pyarrow
 
     from crypto_pool.domain.fitting import TrainedCandidate
     from crypto_pool.domain.recipe import Recipe
 
-    tags = run.data.tags
-    try:
-        evaluation = pd.read_parquet(BytesIO(stored))
-    except pyarrow.ArrowException as fault:
-        raise UntrustedModel(
-            f"{EVALUATION_FILE} of run {run.info.run_id} cannot be read ({fault}); train the "
-            "candidate again."
-        ) from fault
+    tags, evaluation = run.data.tags, pd.read_parquet(BytesIO(stored))
     undefined = json.loads(tags.get(UNDEFINED_METRICS_TAG, "[]"))
     settings = {
         "evaluation_policy": tags["evaluation_policy"],

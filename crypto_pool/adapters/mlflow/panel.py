@@ -46,7 +46,7 @@ class PanelModels:
         """Return the origins whose run, version and files are all there."""
         known = self.store.rows(KNOWN, TERMS_TAG, terms, PANEL_MODEL, ORIGIN_TAG, EXPERIMENT)
         if known is not None:
-            return {date.fromisoformat(origin) for origin, source in known if _is_there(source)}
+            return {day for origin, source in known for day in _day(origin) if _is_there(source)}
         client = self.store.client
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
@@ -57,8 +57,9 @@ class PanelModels:
         runs = {run.info.run_id for run in pages(search) if run.info.status == "FINISHED"}
         versions = partial(client.search_model_versions, f"name = '{PANEL_MODEL}'")
         return {
-            date.fromisoformat(one.tags[ORIGIN_TAG])
+            day
             for one in pages(versions)
+            for day in _day(one.tags.get(ORIGIN_TAG, ""))
             if one.run_id in runs and _is_there(one.source)
         }
 
@@ -91,7 +92,7 @@ class PanelModels:
         versions = partial(client.search_model_versions, f"name = '{PANEL_MODEL}'")
         own = [one for one in pages(versions) if one.tags.get(TERMS_TAG) == terms]
         if own:
-            latest = max(own, key=lambda one: (one.tags[ORIGIN_TAG], int(one.version)))
+            latest = max(own, key=lambda one: (one.tags.get(ORIGIN_TAG, ""), int(one.version)))
             client.set_registered_model_alias(PANEL_MODEL, LATEST, latest.version)
 
 
@@ -132,6 +133,14 @@ def _signature(fit: PanelFit) -> Any:
     known = [ColSpec("double", name) for name in ("s60", "position")]
     answer = [ColSpec("double", name) for name in ("panel_up", "panel_down", "sigma")]
     return ModelSignature(inputs=Schema([*features, *known]), outputs=Schema(answer))
+
+
+def _day(origin: str) -> list[date]:
+    """Return the day of a tag, none of one that a hand has changed."""
+    try:
+        return [date.fromisoformat(origin)]
+    except ValueError:
+        return []
 
 
 def _is_there(source: str) -> bool:

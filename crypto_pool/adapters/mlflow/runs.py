@@ -76,8 +76,8 @@ class Runs:
         candidates: dict[str, TrainedCandidate] = {}
         wanted = {DATA_HASH_TAG: data_hash, "code_version": code_version}
         for run in self._finished(member_name, wanted):
-            same = recipe.fit_settings() == json.loads(run.data.tags["settings"])
-            if same and run.data.tags[ALGORITHM_TAG] not in candidates:
+            is_same = _settings(run) == recipe.fit_settings()
+            if is_same and run.data.tags[ALGORITHM_TAG] not in candidates:
                 candidate = self._intact(run)
                 if candidate is not None:
                     candidates[candidate.algorithm] = candidate
@@ -96,8 +96,10 @@ class Runs:
         tags = self._run(run_id, title).data.tags
         try:
             location, hashes = self.model_location(tags), json.loads(tags[HASHES_TAG])
-        except KeyError as fault:
-            raise ModelUnavailable(f"{title}: its run has no tag {fault}.") from fault
+        except (KeyError, ValueError) as fault:
+            raise ModelUnavailable(
+                f"{title}: a tag of its run is gone or damaged: {fault}."
+            ) from fault
         except MlflowException as fault:
             raise ModelUnavailable(f"{title} cannot be found: {fault.message}") from fault
         return load_from(self.store, location, hashes, title, is_known=True)
@@ -137,7 +139,7 @@ class Runs:
             with self.store.local_copy(location, run.info.run_id) as folder:
                 read_files(folder, json.loads(tags[HASHES_TAG]))
             return read_candidate(run, self._file(run, EVALUATION_FILE))
-        except (CryptoPoolError, MlflowException, KeyError, OSError):
+        except (CryptoPoolError, MlflowException, KeyError, ValueError, OSError):
             return None
 
     def _run(self, run_id: str, title: str) -> Any:
@@ -178,6 +180,14 @@ class Runs:
             max_results=PAGE_SIZE,
         )
         return list(pages(search))  # whole, since closing a run shifts the pages
+
+
+def _settings(run: Any) -> Any:
+    """Return the settings a run was made by, None where its tag is gone or damaged."""
+    try:
+        return json.loads(run.data.tags["settings"])
+    except (KeyError, ValueError):
+        return None
 
 
 def load_from(

@@ -149,7 +149,7 @@ class MlflowStore:
         for version in list(pages(partial(self.client.search_model_versions, f"name='{name}'"))):
             try:
                 settings = json.loads(self.client.get_run(version.run_id).data.tags["settings"])
-            except (MlflowException, KeyError):
+            except (MlflowException, KeyError, ValueError):
                 continue
             for term in TERMS_OF_RUNS:
                 if term in settings and term not in version.tags:

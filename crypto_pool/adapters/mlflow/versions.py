@@ -5,9 +5,9 @@ Who serves is written in the ledger; the aliases follow it.
 
 import json
 from collections import defaultdict, namedtuple
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ WHAT_IT_IS = (
     "Whether the {trend} of {symbol} comes, as a probability. The alias `champion` serves. Rows of "
     "the view `model_input` are what `mlflow.pyfunc.load_model` gives its stored forecasts for."
 )
+CORRECTED = ("skill_over_reference", "probability_of_overfitting", "effective_sample_size")
 PROMISED = {
     "promised_precision": "precision",
     "promised_skill_over_reference": "skill over the random-walk reference",
@@ -62,6 +63,14 @@ STORED_TAGS = """WITH RECURSIVE wanted(name, version) AS (VALUES {}), keys(key) 
         AND t.key = keys.key AND t.name = wanted.name AND t.version = wanted.version"""
 STORED_ALIASES = """SELECT name, alias, version FROM registered_model_tags
     LEFT JOIN registered_model_aliases USING (name) WHERE key = ? AND value = ?"""
+READ: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("classifier", "code_version", "data_hash", "target"), str),
+    **dict.fromkeys(("as_of", "chosen_through", "trained_through"), date.fromisoformat),
+    **dict.fromkeys(("decision_threshold", "target_pct", "prediction_window_days"), float),
+    **dict.fromkeys((*CORRECTED, "skill_interval"), json.loads),
+}
+"""The tags that are read of each version, and how; READ_IF_THERE are those it may lack."""
+READ_IF_THERE = (METRICS_TAG, HASHES_TAG, "feature_names", "feature_importance")
 ModelVersion = namedtuple("ModelVersion", "version run_id source creation_timestamp")
 
 
@@ -81,6 +90,25 @@ class Version:
     registered_at_utc: datetime
     location: str
     ledger_hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str:
+        """Which of its tags are gone or cannot be read, in words; empty where all can."""
+        there = dict.fromkeys((name for name in READ_IF_THERE if name in self.tags), json.loads)
+        return self.why_unread({**READ, **there})
+
+    def why_unread(self, readers: Mapping[str, Callable[[str], Any]]) -> str:
+        """Say which tags are not there or not what these read."""
+        lost = []
+        for name, read in readers.items():
+            try:
+                read(self.tags[name])
+            except KeyError:
+                lost.append(f"{name} is gone")
+            except ValueError:
+                lost.append(f"{name} is {self.tags[name]!r}")
+        name = f"{model_name(self.member_name)} version {self.version}"
+        return f"of the tags of {name} in MLflow {', '.join(lost)}" if lost else ""
 
     @property
     def model_hashes(self) -> dict[str, str]:
@@ -270,7 +298,7 @@ class Versions:
 
         try:
             return dict(json.loads(self.store.client.get_run(version.run_id).data.tags[HASHES_TAG]))
-        except (MlflowException, KeyError) as fault:
+        except (MlflowException, KeyError, ValueError) as fault:
             raise ModelUnavailable(
                 f"{title}: what its files were is not known ({fault})."
             ) from fault
@@ -296,13 +324,16 @@ def model_name(member_name: str) -> str:
 def _version(member_name: str, stored: Any, tags: Mapping[str, str]) -> Version:
     """Read MLflow's model version; one nobody dated has MLflow's time."""
     made = datetime.fromtimestamp(stored.creation_timestamp / 1000, tz=UTC)
-    dated = tags.get(REGISTERED_AT_TAG)
+    try:
+        dated = datetime.fromisoformat(tags[REGISTERED_AT_TAG])
+    except (KeyError, ValueError):
+        dated = made
     return Version(
         member_name=member_name,
         version=str(stored.version),
         run_id=str(stored.run_id),
         tags=dict(tags),
-        registered_at_utc=made if dated is None else datetime.fromisoformat(dated),
+        registered_at_utc=dated,
         location=str(stored.source),
     )
 

@@ -22,7 +22,7 @@ from crypto_pool.errors import InvalidBars, InvalidSetting, UnknownSymbol
 _FILE_NAME = re.compile(r"(.+?)\.(csv|tsv|txt|parquet)(\.gz|\.bz2|\.xz|\.zip)?", re.I)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.I)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.I)
-_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 _NO_VALUE = {"", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--"}
 _TIME_ALONE = re.compile(r"\d{2}:?\d{2}(:?\d{2})?")
 _COIN_COLUMNS = ("symbol", "ticker", "pair")
@@ -46,7 +46,7 @@ class DirectoryProvider:
         sheet = self._sheet(symbol)
         _require_coin(sheet, symbol)
         columns = {name: sheet.column(sheet.layout.columns[name]) for name in BAR_COLUMNS}
-        comma = _has_decimal_comma(columns.values())
+        comma = _has_decimal_comma(sheet, columns.values())
         numbers = {name: _numbers(sheet, name, comma) for name in BAR_COLUMNS}
         return pd.DataFrame(numbers, _days(sheet), dtype=float)
 
@@ -170,13 +170,21 @@ def _require_coin(sheet: Sheet, symbol: str) -> None:
                 )
 
 
-def _has_decimal_comma(columns: Iterable[Sequence[object]]) -> bool:
-    """Whether every comma in the numbers can be a decimal one only, none a thousands one."""
+def _has_decimal_comma(sheet: Sheet, columns: Iterable[Sequence[object]]) -> bool:
+    """Whether every comma in the numbers can be a decimal one only, none a thousands one.
+
+    Raises InvalidBars where all points may part thousands.
+    """
     texts = [str(cell).strip() for cells in columns for cell in cells if isinstance(cell, str)]
-    commas = [text for text in texts if "," in text]
+    commas, points = ([text for text in texts if mark in text] for mark in ",.")
+    if points and all(map(_MAYBE_THOUSANDS.fullmatch, points)):
+        raise InvalidBars(
+            f"{sheet.path}: in {points[0]!r}, as in every number there with a point, it may part "
+            f"thousands or decimals; write {points[0].replace('.', '')} or {points[0]}0"
+        )
     return (
         all(map(_DECIMAL_COMMA.fullmatch, commas))
-        and not any("." in text for text in texts)
+        and not points
         and not all(map(_MAYBE_THOUSANDS.fullmatch, commas))
     )
 

@@ -5,6 +5,7 @@ It can be done at any time and as often as one likes, and for each member by its
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -50,22 +51,41 @@ def champion_of(
     standing = Standing.of(decisions)
     if standing.serving is None:
         return Champion(member, standing, None)
-    way_out = (
-        f"train it with `crypto-pool build`, or let another version serve with "
-        f"`crypto-pool rollback {member.name} --to VERSION`"
-    )
     try:
-        version = known.get((member.name, standing.serving)) or registry.versions.get(
-            member.name, standing.serving
-        )
+        return Champion(member, standing, version_of(registry, member, standing, known=known))
     except ModelUnavailable as fault:
-        lost = f"version {standing.serving} serves by the ledger and is gone from MLflow"
-        return Champion(member, standing, None, f"{lost} ({fault}); {way_out}")
-    named = as_named(version, standing)
+        way_out = (
+            f"train it with `crypto-pool build`, or let another version serve with "
+            f"`crypto-pool rollback {member.name} --to VERSION`"
+        )
+        said = f"version {standing.serving} serves by the ledger and {fault}"
+        return Champion(member, standing, None, f"{said}; {way_out}")
+
+
+def version_of(
+    registry: ModelRegistry,
+    member: Member,
+    standing: Standing,
+    wanted: str | None = None,
+    known: Mapping[tuple[str, str], Version] = MappingProxyType({}),
+) -> Version:
+    """Return a version, or the one that serves, with the hashes that the ledger has of it.
+
+    Raises ModelUnavailable for one that is gone, is another than the ledger names, or whose tags
+    cannot be read.
+    """
+    number = wanted or standing.serving or ""
+    try:
+        version = known.get((member.name, number)) or registry.versions.get(member.name, number)
+    except ModelUnavailable as fault:
+        raise ModelUnavailable(f"is gone from MLflow ({fault})") from fault
+    if version.fault:
+        raise ModelUnavailable(f"cannot be read: {version.fault}")
+    hashes = json.loads(standing.hashes.get(number, "{}"))
+    named = replace(version, ledger_hashes=hashes)
     if named.model_hashes != (version.model_hashes or named.model_hashes):
-        other = f"version {version.version} in MLflow is another than the ledger let serve"
-        return Champion(member, standing, None, f"{other}; {way_out}")
-    return Champion(member, standing, named)
+        raise ModelUnavailable("is another in MLflow than the ledger let serve")
+    return named
 
 
 def serving_versions(
@@ -89,20 +109,13 @@ def champions_of(
     return champions
 
 
-def as_named(version: Version, standing: Standing) -> Version:
-    """Return a version with the hashes that the ledger has of it, whatever MLflow says."""
-    named = json.loads(standing.hashes.get(version.version, "{}"))
-    return replace(version, ledger_hashes=named)
-
-
 def shadows_of(registry: ModelRegistry, champion: Champion) -> list[Version]:
     """Return the versions that forecast in a champion's shadow, as far as MLflow has them."""
     standing = champion.standing
     shadows = []
-    for version in dict.fromkeys((standing.challenger, standing.previous)):
-        if version is not None and _exists(registry, champion.member, version):
-            known = registry.versions.get(champion.member.name, version)
-            shadows.append(as_named(known, standing))
+    for wanted in dict.fromkeys(filter(None, (standing.challenger, standing.previous))):
+        with suppress(ModelUnavailable):
+            shadows.append(version_of(registry, champion.member, standing, wanted))
     return shadows
 
 
@@ -137,6 +150,8 @@ def reconcile_all(
     """
     decisions, faults = Ledger(store).by_member(), {}
     aliases = registry.versions.aliases()
+    versions = serving_versions(registry, decisions)
+    unread = {name for (name, _), version in versions.items() if version.fault}
     marks, kept, read = store.marks(TABLE), Derived(store, "served_versions"), {}
     served = kept.current(marks)
     for member in members:
@@ -148,6 +163,7 @@ def reconcile_all(
                 if shown is not None and len(shown):
                     read[key] = served[key] = str(shown["model_version"].iloc[0])
             agreed = standing.serving == known.get(CHAMPION) == served.get(key)
+            agreed &= member.name not in unread
             agreed &= key in served or key not in marks  # a row that cannot be read is made anew
             if not agreed or standing.previous != known.get(PREVIOUS):
                 reconcile(store, registry, member)

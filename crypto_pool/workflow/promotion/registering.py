@@ -9,7 +9,13 @@ from typing import Any
 from crypto_pool.adapters.charts import JUDGEMENT_FILE, draw_explanation, draw_judgement
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import METRICS_TAG, REGISTERED_AT_TAG, Version, model_name
+from crypto_pool.adapters.mlflow.versions import (
+    CORRECTED,
+    METRICS_TAG,
+    REGISTERED_AT_TAG,
+    Version,
+    model_name,
+)
 from crypto_pool.domain.explanation import SPLIT, Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
 from crypto_pool.domain.market import Member
@@ -33,7 +39,6 @@ SERVED_METRICS = (
     "accuracy",
     "precision",
 )
-CORRECTED = ("skill_over_reference", "probability_of_overfitting", "effective_sample_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +54,13 @@ class PromotionTask(MemberTask):
 def register(
     task: PromotionTask, winner: TrainedCandidate, candidates: Mapping[str, TrainedCandidate]
 ) -> str:
-    """Register a stored candidate with all its tags, or find the version it has.
+    """Register a stored candidate with all its tags, or find the version it has, and mend it.
 
     With `explained_rows` 0 it is neither explained nor drawn.
     """
     registry, member = task.registry, task.member
     known = registry.versions.of_run(member.name, winner.run_id)
-    if known is not None:
+    if known is not None and not known.fault:
         return known.version
     store_snapshot(task.store, task.table)
     importance = Explanation.none()

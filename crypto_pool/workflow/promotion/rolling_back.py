@@ -11,7 +11,7 @@ from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version
-from crypto_pool.workflow.promotion.reconciling import as_named, champion_of, reconcile
+from crypto_pool.workflow.promotion.reconciling import champion_of, reconcile, version_of
 from crypto_pool.workflow.promotion.registering import measured
 
 
@@ -57,12 +57,13 @@ def roll_back(
             raise ModelUnavailable(
                 f"{member.name} has no champion to roll back; `crypto-pool status` says who serves."
             )
-        target = registry.versions.get(
-            member.name, to or _version_before(champion.standing, member)
-        )
+        wanted = to or _version_before(champion.standing, member)
+        try:
+            target = version_of(registry, member, champion.standing, wanted)
+        except ModelUnavailable as fault:
+            raise ModelUnavailable(f"{member.name}: version {wanted} {fault}") from fault
         if target.version == serving and not champion.fault:
             raise ModelUnavailable(f"{member.name}: version {target.version} serves already.")
-        target = as_named(target, champion.standing)
         registry.versions.load(member.name, target.version, target.ledger_hashes)
         left = None if champion.version is None else measured(registry, champion.version)
         Ledger(store).record(
