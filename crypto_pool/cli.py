@@ -85,25 +85,19 @@ def main() -> None:
         code = exit_code(error)
         if code is ExitCode.DEFECT:
             traceback.print_exc()
-        elif is_damaged_database(error):
-            from crypto_pool.home import damaged_databases
-            from crypto_pool.setting_groups import DEFAULT_HOME
-            from crypto_pool.setting_sources import chosen_home
-
-            files = damaged_databases(chosen_home({}, DEFAULT_HOME))
-            Console(stderr=True).print(
-                f"a database is damaged: {'; '.join(files) or error}: put the file back, or "
-                "restore a backup into another home",
-                markup=False,
-                soft_wrap=True,
-            )
         else:
-            Console(stderr=True).print(
-                f"{disk_fault(error)}; mend the path, its rights or its room, then run the command "
-                "again",
-                markup=False,
-                soft_wrap=True,
-            )
+            said = f"{disk_fault(error)}; mend the path, its rights or its room, then run it again"
+            if is_damaged_database(error):
+                from crypto_pool.home import damaged_databases
+                from crypto_pool.setting_groups import DEFAULT_HOME
+                from crypto_pool.setting_sources import chosen_home
+
+                files = "; ".join(damaged_databases(chosen_home({}, DEFAULT_HOME))) or error
+                said = (
+                    f"a database is damaged: {files}: put the file back, or restore a backup into "
+                    "another home"
+                )
+            Console(stderr=True).print(said, markup=False, soft_wrap=True)
         sys.exit(code)
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import replacing
-from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.domain.addresses import spellings, without_credentials
 from crypto_pool.errors import InvalidSetting
 
 TIMEOUT_SECONDS = (5, 10)
@@ -115,8 +115,8 @@ class Alerts:
 
     def redact(self, text: str) -> str:
         """Take secrets out, and cut what is too long."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
+        for written in chain.from_iterable(map(spellings, self._secrets)):
+            text = text.replace(written, "***")
         text = without_credentials(text)
         if len(text) > LONGEST_TEXT:
             text = f"{text[:LONGEST_TEXT]} ... ({len(text) - LONGEST_TEXT} characters more)"

@@ -6,7 +6,7 @@ A partition is `{root}/{table}/{key}.parquet`.
 import io
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,12 @@ class FrameStore:
         kept = joined.drop_duplicates(list(by), keep="last", ignore_index=True)
         self.write(table, key, kept)
 
-    def read(self, table: str, key: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the frame as it was written, its index included, or some of its columns.
+    def read(self, table: str, key: str) -> pd.DataFrame:
+        """Return the frame as it was written, its index included.
 
         Raises MissingPartition or CorruptPartition.
         """
-        frame: pd.DataFrame = self._read_table(table, key, columns).to_pandas()
+        frame: pd.DataFrame = self._read_table(table, key).to_pandas()
         return frame
 
     def find(self, table: str, key: str) -> pd.DataFrame | None:
@@ -236,36 +236,22 @@ class FrameStore:
                 'write {"source": "..."} into it, or start with another CRYPTO_POOL_DATA_DIR'
             ) from fault
 
-    def _read_table(self, table: str, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def _read_table(self, table: str, key: str) -> pa.Table:
         path = self.path(table, key)
         try:
             content = self._files.read(_name(table, key))
+            # Of small files `read_table` takes ten times as long, most of it by its threads.
+            stored = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            why = why_unfit(table, key, stored)
+            said = f"is no file of {table}: {why}; delete it, then"
         except FileNotFoundError as fault:
             raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
         except (IsADirectoryError, PermissionError) as fault:
-            raise CorruptPartition(
-                f"{path} cannot be read: {fault}; take it away, then {remedy(table, key)}"
-            ) from fault
-        return self._parse(table, key, content, columns)
-
-    def _parse(
-        self, table: str, key: str, content: bytes, columns: Sequence[str] | None = None
-    ) -> pa.Table:
-        path = self.path(table, key)
-        try:
-            # Of small files `read_table` takes ten times as long, most of it by its threads.
-            file = pq.ParquetFile(pa.BufferReader(content))
-            stored = file.read(columns and list(columns), use_threads=False)
-            if columns:
-                return stored.select(list(columns))
-        except (pa.ArrowException, ValueError, OSError, KeyError) as fault:  # a column it lacks
-            raise CorruptPartition(
-                f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
-            ) from fault
-        if why := why_unfit(table, key, stored):
-            raise CorruptPartition(
-                f"{path} is no file of {table}: {why}; delete it, then {remedy(table, key)}"
-            )
+            why, said = "other", f"cannot be read: {fault}; take it away, then"
+        except (pa.ArrowException, ValueError, OSError) as fault:
+            why, said = "other", f"cannot be read as Parquet: {fault}; delete it, then"
+        if why:
+            raise CorruptPartition(f"{path} {said} {remedy(table, key)}")
         return stored
 
     def _list(

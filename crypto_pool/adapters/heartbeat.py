@@ -1,6 +1,7 @@
 """A dead man's switch: somebody elsewhere who hears of each day, and misses the one that fails."""
 
 import json
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -20,10 +21,10 @@ def report_day(file: Path, url: str, what: Literal["published", "failed"], day: 
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
-        try:
-            days: dict[str, str] = json.loads(file.read_text())
-        except (FileNotFoundError, ValueError):  # at worst a day is reported twice
-            days = {}
+        days: dict[str, str] = {}  # at worst a day is reported twice
+        with suppress(FileNotFoundError, ValueError, AttributeError, TypeError):
+            reported = json.loads(file.read_text()).items()
+            days = {what: f"{date.fromisoformat(day)}" for what, day in reported}
         if f"{day}" <= max(days.get(what, ""), days.get("published", "")):
             return
         if what == "failed":

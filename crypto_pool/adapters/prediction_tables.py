@@ -103,8 +103,8 @@ def noted_sources(data_dir: Path) -> Sources:
     try:
         noted = json.loads((data_dir / _SOURCES).read_text())
         is_of_it = noted["of"] == _mark((data_dir / LINK_NAME).resolve())
-        return dict(noted["sources"]) if is_of_it else {}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {name: dict(one) for name, one in noted["sources"].items()} if is_of_it else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

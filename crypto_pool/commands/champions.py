@@ -1,8 +1,7 @@
 """Commands about one member's champion: `rollback`, `explain` and `reproduce`."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,11 +16,10 @@ if TYPE_CHECKING:
     from crypto_pool.domain.market import Member
     from crypto_pool.settings import Settings
 
-EXPLAINED: Mapping[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("feature_importance", "feature_importance_absolute"), json.loads),
-    "reference_importance": float,
-    "explanation_method": str,
-}
+EXPLAINED = (
+    *("feature_importance", "feature_importance_absolute", "reference_importance"),
+    *("classifier", "explanation_method"),
+)
 MemberArgument = Annotated[
     str, typer.Argument(help="Member, for example BTC_uptrend.", show_default=False)
 ]
@@ -151,12 +149,11 @@ def _explain_champion(
     if champion is None:
         lacks = served.fault or "it has no champion; `crypto-pool status` lists who serves."
         raise ModelUnavailable(f"{member.name}: {lacks}")
-    if why := champion.why_unread(EXPLAINED):
-        raise ModelUnavailable(f"{why}; train the member again to have it explained.")
-    tags = champion.tags
-    mean = json.loads(tags["feature_importance"])
-    absolute = json.loads(tags["feature_importance_absolute"])
-    reference = float(tags["reference_importance"])
+    try:
+        tags = {name: champion.tags[name] for name in EXPLAINED}
+    except KeyError as lost:
+        raise ModelUnavailable(f"{member.name}: {lost} is gone in MLflow; train it again") from lost
+    mean, absolute, reference = (json.loads(tags[name]) for name in EXPLAINED[:3])
     importance = [
         {"feature": name, "mean": mean[name], "mean_absolute": absolute[name]}
         for name in sorted(absolute, key=absolute.__getitem__, reverse=True)

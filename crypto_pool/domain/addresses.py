@@ -1,9 +1,19 @@
 """Addresses as they may be stored and shown."""
 
+import html
+import json
 import re
+from urllib.parse import quote, quote_plus
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _SECRET_PARAMETER = re.compile(r"(?i)\b(apikey|api_key|key|token|password|secret)=[^&\s'\"]+")
+
+
+def spellings(secret: str) -> list[str]:
+    """Return a secret as it is written in texts, addresses, JSON and pages, the longest first."""
+    forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    forms |= {json.dumps(secret)[1:-1], html.escape(secret)}
+    return sorted(forms - {""}, key=len, reverse=True)
 
 
 def without_credentials(text: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -33,7 +33,6 @@ from crypto_pool.replay.report import live_forecasts
 from crypto_pool.replay.scores import summarise
 
 KEY = ["prediction_date", *MEMBER]
-Thing = TypeVar("Thing")
 
 
 class Comparison:

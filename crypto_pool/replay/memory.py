@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -83,11 +83,10 @@ class MemoryStore(FrameStore):
         """Hold a partition alone, which one process always does."""
         yield
 
-    def _read_table(self, table: str, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def _read_table(self, table: str, key: str) -> pa.Table:
         if key not in self._tables[table]:
             raise MissingPartition(f"{self.path(table, key)} does not exist")
-        stored = self._tables[table][key]
-        return stored if columns is None else stored.select(list(columns))
+        return self._tables[table][key]
 
 
 class FolderRuns(Runs):

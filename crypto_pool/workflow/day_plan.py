@@ -10,8 +10,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.recipe import LONGEST_HORIZON
-from crypto_pool.domain.tables import MEMBER, MISSING_FORECASTS, OUTCOMES, PREDICTIONS
-from crypto_pool.errors import CorruptPartition, MissingPartition
+from crypto_pool.domain.tables import MISSING_FORECASTS, OUTCOMES, PREDICTIONS
 from crypto_pool.workflow.pulling import bar_spans
 
 
@@ -90,7 +89,7 @@ def days_to_score(store: FrameStore, window: CatchUpWindow) -> tuple[date, ...]:
 
 
 def _has_unscored_outcomes(store: FrameStore, day: date, window: CatchUpWindow) -> bool:
-    forecasts = _rows(store, PREDICTIONS, day, "prediction_window_days")
+    forecasts = _rows(store, PREDICTIONS, day)
     if forecasts.empty:
         return False
     matured = [window.matures(day, horizon) for horizon in forecasts["prediction_window_days"]]
@@ -99,17 +98,14 @@ def _has_unscored_outcomes(store: FrameStore, day: date, window: CatchUpWindow) 
 
 def settled_members(store: FrameStore, day: date) -> set[str]:
     """Return members with a forecast of a day, or a reason that asking again does not change."""
-    missing = _rows(store, MISSING_FORECASTS, day, "has_bar")
+    missing = _rows(store, MISSING_FORECASTS, day)
     settled = missing if missing.empty else missing[missing["has_bar"].astype(bool)]
     return _names(_rows(store, PREDICTIONS, day)) | _names(settled)
 
 
-def _rows(store: FrameStore, table: Table, day: date, *columns: str) -> pd.DataFrame:
-    """Some columns of a day's rows; a damaged file has none, so that it is made again or named."""
-    try:
-        return store.read(table.store_name, day.isoformat(), (*MEMBER, *columns))
-    except (MissingPartition, CorruptPartition):
-        return pd.DataFrame()
+def _rows(store: FrameStore, table: Table, day: date) -> pd.DataFrame:
+    """Return a day's rows; a damaged file has none, so that it is made again or named."""
+    return store.read_sound(table.store_name, keys=[day.isoformat()])[0]
 
 
 def _names(rows: pd.DataFrame) -> set[str]:

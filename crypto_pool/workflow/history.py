@@ -161,8 +161,9 @@ def day_after_last_bar(store: FrameStore, symbol: str) -> date:
 
 def active_symbols(store: FrameStore, symbols: Iterable[str], as_of: date) -> list[str]:
     """Return the coins that are not retired on a day."""
-    retired = set(store.keys(DECISIONS))
-    return [s for s in symbols if s not in retired or not _is_retired(store, s, as_of)]
+    known, decided = list(symbols), set(store.keys(DECISIONS))
+    ended = retired_from(store, decided.intersection(known))
+    return [symbol for symbol in known if as_of < ended.get(symbol, date.max)]
 
 
 def retired_from(store: FrameStore, symbols: Iterable[str]) -> Mapping[str, date]:
@@ -183,11 +184,6 @@ def name_gap(bars: pd.DataFrame, day: date, days: int, what_begins: str) -> str:
     )
 
 
-def _is_retired(store: FrameStore, symbol: str, as_of: date) -> bool:
-    first = decisions_of(store, symbol).retired_from
-    return first is not None and as_of >= first
-
-
 def _decide(
     store: FrameStore, symbol: str, decision: Decision, day: date | None, now: datetime
 ) -> None:
@@ -199,5 +195,4 @@ def _decide(
         }
     )
     with store.lock(DECISIONS, symbol):
-        before = store.find(DECISIONS, symbol)  # concat leaves None out
-        store.write(DECISIONS, symbol, pd.concat([before, made], ignore_index=True))
+        store.put_rows(DECISIONS, symbol, made, ("decision", "decided_at_utc"))

@@ -35,7 +35,7 @@ def log_missing_fits(
     """
     fits, terms, models = stored_fits(store, target), panel_terms(target), PanelModels(mlflow)
     known = models.known_origins(terms) if fits else set()
-    missing = [fit for fit in fits if fit.origin not in known][-at_most:]
+    missing = [fit for fit in fits if f"{fit.origin}" not in known][-at_most:]
     if not missing:
         return []
     table = panel_table(read_bars(store, as_of)[0], target, coin_breaks(store))

@@ -259,9 +259,3 @@ def test_marks_tell_a_file_from_all_it_was(store: FrameStore) -> None:
     assert after["BTC"] != before["BTC"]
     assert store.marks("bars", "B").keys() == {"BTC"}
     assert store.marks("none") == {}
-
-
-def test_a_file_without_a_column_that_is_asked_for_is_named(store: FrameStore) -> None:
-    path = store.write("bars", "BTC", make_frame(1))
-    with pytest.raises(CorruptPartition, match=re.escape(path)):
-        store.read("bars", "BTC", ["close", "volume"])

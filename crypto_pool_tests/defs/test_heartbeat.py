@@ -1,5 +1,6 @@
 """A dead man's switch hears of each published day once, of a failed one, and of no other."""
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -99,6 +100,14 @@ def test_what_is_not_taken_is_sent_again_and_names_no_address(settings, switch, 
 def test_the_fail_address_keeps_its_query(switch, tmp_path):
     report_day(tmp_path / "told.json", f"{switch.url}/?rid=1", "failed", DAY)
     assert switch.paths == [f"/{SECRET}/fail?rid=1"]
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"published": 7}', "{half", "\xff"])
+def test_a_file_that_a_hand_has_spoilt_is_begun_anew(switch, tmp_path, content):
+    file = tmp_path / "heartbeat.json"
+    file.write_bytes(content.encode("latin-1"))
+    report_day(file, switch.url, "published", date(2024, 1, 2))
+    assert json.loads(file.read_text())["published"] == "2024-01-02"
 
 
 def test_without_an_address_nothing_is_told(tmp_path):

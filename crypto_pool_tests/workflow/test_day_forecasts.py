@@ -14,7 +14,7 @@ from crypto_pool.adapters.ledger import Decisions
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.tables import MISSING_FORECASTS, PREDICTIONS, SHADOW_PREDICTIONS
-from crypto_pool.errors import MissingFeatures, UntrustedModel
+from crypto_pool.errors import CorruptPartition, MissingFeatures, UntrustedModel
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import join_rows, stored_rows
@@ -53,6 +53,18 @@ def test_a_day_run_again_in_time_replaces_its_rows_and_keeps_the_others(store):
     forecaster(store, "AAA", "BBB").forecast_day(DAY)
     forecaster(store, "AAA", version="2", now=NOON + timedelta(hours=1)).forecast_day(DAY)
     assert versions(store) == {"AAA": "2", "BBB": "1"}
+
+
+def test_a_day_whose_file_holds_another_day_s_rows_is_pending_and_named(store):
+    forecaster(store, "AAA").forecast_day(DAY)
+    assert DAY not in pending(store, DAY, "AAA")
+    rows = store.read(PREDICTIONS.store_name, f"{DAY}")
+    store.write(
+        PREDICTIONS.store_name, f"{DAY}", rows.assign(prediction_date=DAY - timedelta(days=1))
+    )
+    assert pending(store, DAY, "AAA")[DAY] == {"AAA_uptrend"}
+    with pytest.raises(CorruptPartition, match="it has rows of prediction_date 2024-02-29"):
+        forecaster(store, "AAA").forecast_day(DAY)
 
 
 def test_a_row_of_an_earlier_release_that_says_nothing_of_late_was_in_time():

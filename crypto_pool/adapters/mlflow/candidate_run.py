@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crypto_pool.domain.fitting import TrainedCandidate
+    from crypto_pool.domain.recipe import Recipe
 
 ALGORITHM_TAG = "algorithm"
 DAGSTER_RUN_TAG = "dagster.run_id"
@@ -26,6 +27,7 @@ DATA_HASH_TAG = "data_hash"
 FEATURE_IMPORTANCE_TAG = "feature_importance"
 HASHES_TAG = "model_sha256"
 MODEL_URI_TAG = "model_uri"
+SETTINGS_TAG = "settings"
 TRAINING_KEY_TAG = "training_key"
 UNDEFINED_METRICS_TAG = "undefined_metrics"
 ESTIMATOR = "estimator."
@@ -50,7 +52,7 @@ def tags_of(candidate: "TrainedCandidate") -> dict[str, str]:
         ALGORITHM_TAG: candidate.algorithm,
         DATA_HASH_TAG: candidate.data_hash,
         "code_version": candidate.code_version,
-        "settings": json.dumps(candidate.recipe.fit_settings(), sort_keys=True),
+        SETTINGS_TAG: settings_tag(candidate.recipe),
         "synthetic": str(candidate.synthetic).lower(),
         "mlflow.runName": f"{candidate.member_name} {candidate.algorithm}",
         "as_of": candidate.as_of.isoformat(),
@@ -61,6 +63,11 @@ def tags_of(candidate: "TrainedCandidate") -> dict[str, str]:
         "notes": "; ".join(candidate.notes),
         **_git_commit(),
     }
+
+
+def settings_tag(recipe: "Recipe") -> str:
+    """Return what tells the runs of a recipe from others."""
+    return json.dumps(recipe.fit_settings(), sort_keys=True)
 
 
 def write_candidate(
@@ -147,7 +154,7 @@ def _candidate(run: Any, stored: bytes) -> "TrainedCandidate":
     settings = {
         "evaluation_policy": tags["evaluation_policy"],
         "seed": int(run.data.params["seed"]),
-        **json.loads(tags["settings"]),
+        **json.loads(tags[SETTINGS_TAG]),
     }
     if "baseline_probability" not in evaluation:  # of version 1.0, whose anchor it was
         evaluation["baseline_probability"] = evaluation["reference_probability"]

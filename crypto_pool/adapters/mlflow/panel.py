@@ -42,11 +42,11 @@ class PanelModels:
         """Use a store; nothing is opened before it is needed."""
         self.store = store
 
-    def known_origins(self, terms: str) -> set[date]:
-        """Return the origins whose run, version and files are all there."""
+    def known_origins(self, terms: str) -> set[str]:
+        """Return the origins, as their tags have them, whose run, version and files are there."""
         known = self.store.rows(KNOWN, TERMS_TAG, terms, PANEL_MODEL, ORIGIN_TAG, EXPERIMENT)
         if known is not None:
-            return {day for origin, source in known for day in _day(origin) if _is_there(source)}
+            return {str(origin) for origin, source in known if _is_there(source)}
         client = self.store.client
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
@@ -57,9 +57,8 @@ class PanelModels:
         runs = {run.info.run_id for run in pages(search) if run.info.status == "FINISHED"}
         versions = partial(client.search_model_versions, f"name = '{PANEL_MODEL}'")
         return {
-            day
+            one.tags.get(ORIGIN_TAG, "")
             for one in pages(versions)
-            for day in _day(one.tags.get(ORIGIN_TAG, ""))
             if one.run_id in runs and _is_there(one.source)
         }
 
@@ -133,14 +132,6 @@ def _signature(fit: PanelFit) -> Any:
     known = [ColSpec("double", name) for name in ("s60", "position")]
     answer = [ColSpec("double", name) for name in ("panel_up", "panel_down", "sigma")]
     return ModelSignature(inputs=Schema([*features, *known]), outputs=Schema(answer))
-
-
-def _day(origin: str) -> list[date]:
-    """Return the day of a tag, none of one that a hand has changed."""
-    try:
-        return [date.fromisoformat(origin)]
-    except ValueError:
-        return []
 
 
 def _is_there(source: str) -> bool:

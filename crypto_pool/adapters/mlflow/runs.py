@@ -13,8 +13,10 @@ from crypto_pool.adapters.mlflow.candidate_run import (
     FEATURE_IMPORTANCE_TAG,
     HASHES_TAG,
     MODEL_URI_TAG,
+    SETTINGS_TAG,
     TRAINING_KEY_TAG,
     read_candidate,
+    settings_tag,
     tags_of,
     write_candidate,
 )
@@ -75,9 +77,9 @@ class Runs:
         """
         candidates: dict[str, TrainedCandidate] = {}
         wanted = {DATA_HASH_TAG: data_hash, "code_version": code_version}
+        wanted[SETTINGS_TAG] = settings_tag(recipe)
         for run in self._finished(member_name, wanted):
-            is_same = _settings(run) == recipe.fit_settings()
-            if is_same and run.data.tags[ALGORITHM_TAG] not in candidates:
+            if run.data.tags[ALGORITHM_TAG] not in candidates:
                 candidate = self._intact(run)
                 if candidate is not None:
                     candidates[candidate.algorithm] = candidate
@@ -180,14 +182,6 @@ class Runs:
             max_results=PAGE_SIZE,
         )
         return list(pages(search))  # whole, since closing a run shifts the pages
-
-
-def _settings(run: Any) -> Any:
-    """Return the settings a run was made by, None where its tag is gone or damaged."""
-    try:
-        return json.loads(run.data.tags["settings"])
-    except (KeyError, ValueError):
-        return None
 
 
 def load_from(

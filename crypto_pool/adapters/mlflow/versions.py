@@ -70,7 +70,10 @@ READ: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys((*CORRECTED, "skill_interval"), json.loads),
 }
 """The tags that are read of each version, and how; READ_IF_THERE are those it may lack."""
-READ_IF_THERE = (METRICS_TAG, HASHES_TAG, "feature_names", "feature_importance")
+READ_IF_THERE = (
+    *(METRICS_TAG, HASHES_TAG, "feature_names", "feature_importance"),
+    *("feature_importance_absolute", "reference_importance"),
+)
 ModelVersion = namedtuple("ModelVersion", "version run_id source creation_timestamp")
 
 
@@ -94,13 +97,8 @@ class Version:
     @property
     def fault(self) -> str:
         """Which of its tags are gone or cannot be read, in words; empty where all can."""
-        there = dict.fromkeys((name for name in READ_IF_THERE if name in self.tags), json.loads)
-        return self.why_unread({**READ, **there})
-
-    def why_unread(self, readers: Mapping[str, Callable[[str], Any]]) -> str:
-        """Say which tags are not there or not what these read."""
-        lost = []
-        for name, read in readers.items():
+        lost, there = [], (name for name in READ_IF_THERE if name in self.tags)
+        for name, read in {**READ, **dict.fromkeys(there, json.loads)}.items():
             try:
                 read(self.tags[name])
             except KeyError:
@@ -162,54 +160,39 @@ class Versions:
 
     def get(self, member_name: str, version: str) -> Version:
         """Return any registered version; raises ModelUnavailable with those there are."""
-        name = model_name(member_name)
-        for stored in (self._stored([(member_name, str(version))]) or {}).values():
+        for stored in self.get_all([(member_name, str(version))]).values():
             return stored
-        from mlflow.exceptions import MlflowException
-
-        try:
-            stored = self.store.client.get_model_version(name, str(version))
-        except MlflowException as fault:
-            is_number = str(version).isdecimal() and len(str(version)) < 19  # that SQLite holds
-            if is_number and not is_missing(fault):
-                raise
-            known = sorted(int(other.version) for other in self._all(f"name='{name}'"))
-            there = f"there are {', '.join(map(str, known))}" if known else "there is none"
-            raise ModelUnavailable(f"{name} has no version {version}: {there}.") from fault
-        return _version(member_name, stored, stored.tags)
+        name = model_name(member_name)
+        known = sorted(int(other.version) for other in self._all(f"name='{name}'"))
+        there = f"there are {', '.join(map(str, known))}" if known else "there is none"
+        raise ModelUnavailable(f"{name} has no version {version}: {there}.")
 
     def get_all(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
         """Return those of many registered versions that there are, by member and version."""
-        pairs = list(wanted)
-        stored = self._stored(pairs)
-        if stored is None and pairs:
-            own = {model_name(member_name): member_name for member_name, _ in pairs}
-            every = [_version(own[v.name], v, v.tags) for v in self._all("") if v.name in own]
-            there = {(one.member_name, one.version): one for one in every}
-            return {pair: there[pair] for pair in pairs if pair in there}
-        return stored or {}
-
-    def _stored(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version] | None:
-        """Read versions of an SQLite store off its tables; None of another store."""
-        stored: dict[tuple[str, str], Version] = {}
-        for start in range(0, len(wanted), CHUNK):
-            own = {(model_name(name), version): name for name, version in wanted[start:][:CHUNK]}
-            placeholders, values = (
-                ", ".join(["(?, ?)"] * len(own)),
-                [one for key in own for one in key],
-            )
+        pairs, found = list(wanted), {}
+        for start in range(0, len(pairs), CHUNK):
+            own = {(model_name(name), version): name for name, version in pairs[start:][:CHUNK]}
+            placeholders = ", ".join(["(?, ?)"] * len(own))
+            values = [one for key in own for one in key]
             versions = self.store.rows(STORED.format(placeholders), *values)
             stored_tags = self.store.rows(STORED_TAGS.format(placeholders), *values)
-            if versions is None or stored_tags is None:
-                return None
+            if versions is None or stored_tags is None:  # another store than SQLite's
+                return self._search(pairs)
             tags: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
             for name, version, key, value in stored_tags:
                 tags[name, str(version)][key] = value
             for name, version, *fields in versions:
                 key = name, str(version)
                 made = _version(own[key], ModelVersion(version, *fields), tags[key])
-                stored[own[key], str(version)] = made
-        return stored
+                found[own[key], str(version)] = made
+        return found
+
+    def _search(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+        own = {model_name(member_name): member_name for member_name, _ in pairs}
+        there_are = self._all(f"name='{next(iter(own))}'" if len(own) == 1 else "")
+        every = [_version(own[v.name], v, v.tags) for v in there_are if v.name in own]
+        there = {(one.member_name, one.version): one for one in every}
+        return {pair: there[pair] for pair in pairs if pair in there}
 
     def of_run(self, member_name: str, run_id: str) -> Version | None:
         """Return the version registered for a run, if there is one."""

@@ -6,11 +6,11 @@ Refusals arrive as HTTP 200, and are known by what their text is about: its word
 import json
 import re
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.addresses import spellings
 from crypto_pool.domain.bar_days import bar_days, moment_ns
 from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.errors import (
@@ -93,8 +93,8 @@ def parse_indicator(
 
 def redact(body: bytes, secret: str) -> bytes:
     """Take the key out of a body; the provider echoes it in some notices."""
-    for form in {secret, quote(secret, safe="")} - {""}:
-        body = body.replace(form.encode(), _REDACTED.encode())
+    for written in spellings(secret):
+        body = body.replace(written.encode(), _REDACTED.encode())
     return body
 
 

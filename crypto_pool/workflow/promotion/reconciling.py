@@ -11,7 +11,6 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from crypto_pool.adapters.derived import Derived
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
@@ -135,8 +134,7 @@ def reconcile(store: FrameStore, registry: ModelRegistry, member: Member) -> Cha
             store.remove(TABLE, key)
         return champion
     made = CHAMPIONS.frame([champion_row(registry, champion.version, member)])
-    shown = _shown(store, member)
-    if shown is None or not made.equals(shown):
+    if not made.equals(store.read_sound(TABLE, keys=[key])[0]):  # what is damaged is made anew
         store.write(TABLE, key, made)
     return champion
 
@@ -152,36 +150,22 @@ def reconcile_all(
     aliases = registry.versions.aliases()
     versions = serving_versions(registry, decisions)
     unread = {name for (name, _), version in versions.items() if version.fault}
-    marks, kept, read = store.marks(TABLE), Derived(store, "served_versions"), {}
-    served = kept.current(marks)
+    rows, damaged = store.read_kept(TABLE)
+    served = {
+        f"{row['symbol']}|{row['trend']}": str(row["model_version"])
+        for row in rows.to_dict("records")
+    }
     for member in members:
         try:
             key, known = member.partition_key, aliases.get(member.name, {})
             standing = Standing.of(decisions.of(member))
-            if key in marks and key not in served:
-                shown = _shown(store, member)
-                if shown is not None and len(shown):
-                    read[key] = served[key] = str(shown["model_version"].iloc[0])
             agreed = standing.serving == known.get(CHAMPION) == served.get(key)
-            agreed &= member.name not in unread
-            agreed &= key in served or key not in marks  # a row that cannot be read is made anew
+            agreed &= member.name not in unread and key not in damaged  # which is made anew
             if not agreed or standing.previous != known.get(PREVIOUS):
                 reconcile(store, registry, member)
         except Exception as error:  # the boundary that isolates one member from the others
             faults[member.partition_key] = f"{type(error).__name__}: {error}"
-    kept.keep(marks, read)
     return faults
-
-
-def _shown(store: FrameStore, member: Member) -> pd.DataFrame | None:
-    """Return a member's row of champions, None if there is none or it cannot be read.
-
-    Either is made anew like what differs: the ledger has all it is derived from.
-    """
-    try:
-        return store.find(TABLE, member.partition_key)
-    except CorruptPartition:
-        return None
 
 
 def _exists(registry: ModelRegistry, member: Member, version: str | None) -> bool:
