@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -144,20 +144,28 @@ def test_what_is_not_known_is_refused_with_what_is(tmp_path):
 
 
 @pytest.mark.campaign
-def test_the_command_tells_skill_from_noise(new_pool: Callable[..., PoolFolder]) -> None:
-    """A candidate that finds what the market has planted, and one of noise."""
+def test_the_command_tells_skill_from_noise(
+    new_pool: Callable[..., PoolFolder], tmp_path: Path
+) -> None:
+    """A candidate of what the market has planted beyond the panel's reach, and one of noise.
+
+    A feature shows both pools the momentum that the drift follows with a delay.
+    """
     pool = new_pool(
         training_rows="600",
         evaluation_policy="purged_walk_forward",
-        sandbox_predictability="1.0",
+        market_data_dir=str(tmp_path),
         extensions="my_pair",
     )
     (pool.home / "my_pair.py").write_text(PAIR)
+    market = SyntheticMarket(predictability=1.0, constant_volatility=True, delay_days=15)
+    for symbol in ("BTC", "ETH"):
+        market.bars(symbol, date(2023, 8, 31)).to_csv(tmp_path / f"{symbol}.csv")
     verdicts = {}
-    for name in ("Skilled", "Noise"):
+    for name, beside in (("Skilled", "Noise"), ("Noise", "Skilled")):
         done = pool.run(
-            "compare", "--candidate", name, "--from", "2022-06-01", "--to", "2022-11-10",
-            "--symbols", "BTC,ETH", "--provider", "sandbox", "--algorithms", "KNeighbors",
+            "compare", "--candidate", name, "--from", "2023-02-01", "--to", "2023-07-11",
+            "--symbols", "BTC,ETH", "--provider", "directory", "--algorithms", beside,
             "--retrain-every-days", "80", "--json",
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -168,11 +176,17 @@ def test_the_command_tells_skill_from_noise(new_pool: Callable[..., PoolFolder])
 
 
 PAIR = """
+import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from crypto_pool.domain.candidates import Candidate
+from crypto_pool.domain.features import Feature
+
+def _delayed(bars, indicators):
+    logs = np.log(bars["close"])
+    return (logs.diff(10) - logs.diff(60) / 6).shift(13)
 
 def _skilled(balance, seed):
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
@@ -180,6 +194,7 @@ def _skilled(balance, seed):
 def _noise(balance, seed):
     return DummyClassifier(strategy="stratified", random_state=seed)
 
+delayed = Feature("delayed_momentum", _delayed)
 skilled = Candidate("Skilled", _skilled)
 noise = Candidate("Noise", _noise)
 """
