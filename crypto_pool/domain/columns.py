@@ -162,13 +162,8 @@ class Table:
             return low if column.high is None else [*low, pandera.Check.le(column.high)]
 
         columns = {
-            column.name: pandera.Column(
-                float if column.kind is DOUBLE else None,
-                bounds(column),
-                nullable=column.name not in self.key,
-                coerce=column.kind is DOUBLE,
-            )
-            for column in self.columns
+            one.name: pandera.Column(checks=bounds(one), nullable=one.name not in self.key)
+            for one in self.columns
         }
         return pandera.DataFrameSchema(columns, strict=True, unique=list(self.key))
 

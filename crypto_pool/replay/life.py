@@ -113,11 +113,11 @@ class PoolLife:
     def _review(self, day: date, now: datetime) -> None:
         rules = self.plan.review
         outcomes = Outcomes.read(self.store, day, rules.window_days)
-        reviewer = Reviewer(self.store, self.registry, rules, day, now, RUN_ID)
+        reviewer = Reviewer(self.store, self.registry, rules, day, now, RUN_ID, measures=False)
         decisions = Ledger(self.store).by_member()
         for member in self.members:
             try:
-                reviewer.act(member, outcomes, decisions.of(member))
+                reviewer.review(member, outcomes, decisions.of(member))
             except CryptoPoolError as error:  # one member never stops the others
                 self._fail(day, f"{member.name} cannot be reviewed: {error}")
 

@@ -15,7 +15,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.market import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
-from crypto_pool.domain.review import Review, ReviewRules, record_of, review_champion
+from crypto_pool.domain.review import ReviewRules, record_of, review_champion
 from crypto_pool.domain.tables import MEMBER, OUTCOMES, SHADOW_OUTCOMES
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import champion_of
@@ -62,7 +62,10 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Reviewer:
-    """Reviews members as of a day, and puts on record what follows."""
+    """Reviews members as of a day, and puts on record what follows.
+
+    Unless it `measures`, rows hold of a member's performance its champion's record alone.
+    """
 
     store: FrameStore
     registry: ModelRegistry
@@ -70,6 +73,7 @@ class Reviewer:
     as_of: date
     now: datetime
     dagster_run_id: str
+    measures: bool = True
 
     def review(
         self,
@@ -85,31 +89,12 @@ class Reviewer:
         Raises:
             ModelUnavailable: the previous version is to return and does not load.
         """
-        champion, review = self.act(member, outcomes, decisions, known)
-        own = _rows_of(outcomes.served, member)
-        row = self._row(member, champion, measure(own, self.rules.horizon))
-        if review is None:
-            return row
-        return row | {
-            "record_rows": review.performance.rows,
-            "record_skill": review.performance.skill_over_reference.value,
-            "record_p_value": review.performance.p_value,
-            "action": review.action,
-            "reason": review.reason,
-        }
-
-    def act(
-        self,
-        member: Member,
-        outcomes: Outcomes,
-        decisions: pd.DataFrame,
-        known: Mapping[tuple[str, str], Version] = MappingProxyType({}),
-    ) -> tuple[str | None, Review | None]:
-        """Do as `review` does without measuring the row; who served, and how it was reviewed."""
+        own = outcomes.of(member)
+        performance = measure(own.served, self.rules.horizon) if self.measures else Performance()
         serving = champion_of(self.registry, member, decisions, known)
-        champion, standing, own = serving.version, serving.standing, outcomes.of(member)
+        champion, standing = serving.version, serving.standing
         if champion is None:
-            return None, None
+            return self._row(member, None, performance)
         record = record_of(decisions, champion.version).rows(own.served)
         review = review_champion(
             record, _rows_of_version(own.shadow, standing.previous), self.rules
@@ -118,7 +103,13 @@ class Reviewer:
             roll_back(self.store, self.registry, member, None, self.as_of, self.now, review.reason)
         elif review.action == "quarantine" and not standing.quarantine:
             self._quarantine(member, champion, review.reason)
-        return champion.version, review
+        return self._row(member, champion.version, performance) | {
+            "record_rows": review.performance.rows,
+            "record_skill": review.performance.skill_over_reference.value,
+            "record_p_value": review.performance.p_value,
+            "action": review.action,
+            "reason": review.reason,
+        }
 
     def review_pool(
         self, outcomes: Outcomes, members: Sequence[Mapping[str, Any]]
