@@ -31,7 +31,7 @@ _MARK = "__entered_of_mutation_score__"
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider")
 # Tests may take so many times as long as on the code as it is, and so much longer, of the
 # processor; of the clock more, as others may work on the machine.
-PATIENCE, GRACE_SECONDS, OF_THE_CLOCK = 3.0, 20.0, 5.0
+PATIENCE, GRACE_SECONDS, OF_THE_CLOCK = 3.0, 20.0, 20.0
 
 
 class End(Enum):
