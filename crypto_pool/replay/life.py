@@ -49,7 +49,7 @@ from crypto_pool.workflow.training import (
     member_table,
     train_candidate,
 )
-from crypto_pool.workflow.warm_up import warm_up_worker
+from crypto_pool.workflow.warm_up import warm_up_fits
 
 RUN_ID = "replay"
 
@@ -232,7 +232,7 @@ def prepare_lives(
     workers: int,
 ) -> dict[str, PoolLife]:
     """Return a pool for each recipe, whose fits lie in a folder by recipe, source and code."""
-    trainings, lives = Trainings(WorkerPool(workers, prepare=warm_up_worker)), {}
+    trainings, lives = Trainings(WorkerPool(workers, prepare=warm_up_fits)), {}
     for name, recipe in recipes.items():
         made_of = [recipe.to_settings(), provider.source, code_version(*TRAINING, "features")]
         made_of += sorted(extension_codes().items())

@@ -157,7 +157,7 @@ def training_key(task: MemberTask, algorithm: str) -> str:
 @lru_cache(maxsize=1)
 def import_libraries() -> None:
     """Import what any candidate needs, so that no fit is timed or taken for a leak by it."""
-    for name in ("keras", "lightgbm", "mlflow.pyfunc", "sklearn.ensemble", "xgboost"):
+    for name in ("keras", "lightgbm", "sklearn.ensemble", "xgboost"):
         import_module(name)
 
 

@@ -7,15 +7,21 @@ from crypto_pool.workflow.training import import_libraries
 
 EXPLAINING_AND_LOGGING = (
     "matplotlib.backends.backend_agg",
+    "mlflow.pyfunc",
     "mlflow.store.tracking.sqlalchemy_store",
     "shap",
 )
 
 
+def warm_up_fits() -> None:
+    """Import what fitting any candidate needs, and start JAX."""
+    import_libraries()
+    import_module("jax.numpy").zeros(1).block_until_ready()
+
+
 def warm_up_worker() -> None:
     """Import what training, explaining and logging any candidate needs, and start JAX."""
-    import_libraries()
+    warm_up_fits()
     for name in EXPLAINING_AND_LOGGING:
         import_module(name)
     sparing_skops()
-    import_module("jax.numpy").zeros(1).block_until_ready()
