@@ -1,7 +1,7 @@
 """What features must satisfy before a model may be trained on them."""
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -39,31 +39,20 @@ def _feature_schema(time_period: int) -> "pandera.DataFrameSchema":
         lambda distance: (distance >= -ROUNDING) | (distance < -200 + ROUNDING),
         name="around_a_positive_mean",
     )
+    finite = pandera.Check(lambda values: values.abs() < float("inf"), name="finite values")
     ranges = {**dict.fromkeys(bounded, percentage), "BBANDS_distance_pct": spread}
+    ascending = pandera.Check(
+        lambda days: bool(days.is_monotonic_increasing), name="ascending days"
+    )
+    whole = pandera.Check(lambda days: days == days.dt.normalize(), name="whole days")
     return pandera.DataFrameSchema(
-        {name: pandera.Column(float, ranges.get(name)) for name in feature_names(time_period)},
-        index=_day_index(pandera),
-        checks=[_finite(pandera)],
+        {
+            name: pandera.Column(float, [finite, ranges[name]] if name in ranges else finite)
+            for name in feature_names(time_period)
+        },
+        index=pandera.Index("datetime64[ns]", [ascending, whole], unique=True, coerce=True),
         ordered=True,
         strict=True,
-    )
-
-
-def _day_index(pandera: Any) -> Any:
-    return pandera.Index(
-        "datetime64[ns]",
-        unique=True,
-        checks=[
-            pandera.Check(lambda days: bool(days.is_monotonic_increasing), name="ascending days"),
-            pandera.Check(lambda days: days == days.dt.normalize(), name="whole days"),
-        ],
-        coerce=True,
-    )
-
-
-def _finite(pandera: Any) -> Any:
-    return pandera.Check(
-        lambda frame: bool((frame.abs() < float("inf")).all(axis=None)), name="finite values"
     )
 
 
@@ -80,17 +69,12 @@ def _faults(schema: "pandera.DataFrameSchema", frame: pd.DataFrame) -> str:
         cases = found.failure_cases.sort_values("schema_context", kind="stable")
     else:
         return ""
-    # A row that fails a check of the whole table is told once for each of its columns.
-    of_table = (cases["schema_context"] == "DataFrameSchema") & cases["index"].notna()
-    cases = cases.assign(column=cases["column"].mask(of_table))
-    cases = cases[~(of_table & cases.duplicated(["column", "check", "index"]))]
     named = []
     for (column, check), rows in cases.groupby(["column", "check"], sort=False, dropna=False):
         where = "table" if pd.isna(column) else str(column)
         if check in ("column_in_dataframe", "column_in_schema"):
             where = ", ".join(map(str, rows["failure_case"]))
         days = [str(day)[:10] for day in rows["index"].dropna().unique()[:NAMED_FAULTS]]
-        counted = f"{len(rows)} {'rows' if pd.isna(column) else 'values'}"
-        place = f" on {', '.join(days)} ({counted})" if days else ""
+        place = f" on {', '.join(days)} ({len(rows)} values)" if days else ""
         named.append(f"{where} fails {check}{place}")
     return "; ".join(named[:NAMED_FAULTS])
