@@ -146,6 +146,15 @@ class TestFeatures:
         bars["volume"] = 0.0
         assert np.isnan(panel_table({"BTC": bars}, TARGET).iloc[-1]["volume_3_60"])
 
+    def test_the_unit_of_volume_does_not_matter(self) -> None:
+        bars = market_bars()["BTC"]
+        rows, small = (
+            panel_table({"BTC": bars.assign(volume=bars["volume"] * unit)}, TARGET).iloc[-1]
+            for unit in (1.0, 1e-9)
+        )
+        for name in ("volume_3_60", "volume_10_120", "pool_volume_3_60"):
+            assert small[name] == pytest.approx(rows[name])
+
     def test_the_drift_of_a_wild_coin_is_bounded(self) -> None:
         closes = 100 * np.exp(np.cumsum(np.where(np.arange(90) % 2, 0.2, -0.2)))
         row = panel_table({"BTC": flat_bars(closes)}, TARGET).iloc[-1]
