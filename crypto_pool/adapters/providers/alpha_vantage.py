@@ -38,6 +38,7 @@ from crypto_pool.errors import (
 if TYPE_CHECKING:
     import requests
     from pydantic import SecretStr
+    from tenacity import RetryCallState
 
 ATTEMPTS = 4
 _LONGEST_WAIT_SECONDS = 300.0
@@ -142,16 +143,22 @@ class AlphaVantage:
         self, parameters: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
     ) -> tuple[bytes, pd.DataFrame]:
         """Ask a few times, until there is an answer that no wait would change."""
-        for attempt in range(ATTEMPTS):
-            try:
-                body = self._request(parameters)
-                return body, parse(body)
-            except ProviderError as fault:
-                wait = fault.wait_seconds
-                if attempt == ATTEMPTS - 1 or wait is None or wait > _LONGEST_WAIT_SECONDS:
-                    raise
-                self.sleep(wait * 2**attempt if isinstance(fault, ProviderUnavailable) else wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+        retrying = Retrying(
+            retry=retry_if_exception(_is_passing),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_wait_seconds,
+            sleep=self.sleep,
+            reraise=True,
+        )
+
+        def ask() -> tuple[bytes, pd.DataFrame]:
+            body = self._request(parameters)
+            return body, parse(body)
+
+        answer: tuple[bytes, pd.DataFrame] = retrying(ask)
+        return answer
 
     def _request(self, parameters: Mapping[str, str]) -> bytes:
         """One request; the only place that knows the key and the HTTP library."""
@@ -231,6 +238,22 @@ def _what(parameters: Mapping[str, str]) -> str:
 def _reason(refusal: ProviderError) -> str:
     """What a refusal says for any coin, without the request it begins with."""
     return str(refusal).partition(": ")[2]
+
+
+def _is_passing(fault: BaseException) -> bool:
+    """Whether the same request may be answered after a wait that is not too long."""
+    wait = fault.wait_seconds if isinstance(fault, ProviderError) else None
+    return wait is not None and wait <= _LONGEST_WAIT_SECONDS
+
+
+def _wait_seconds(attempts: "RetryCallState") -> float:
+    """Return the wait that a notice asks for, or an ever longer one where nobody answered."""
+    from tenacity.wait import wait_random_exponential
+
+    fault = attempts.outcome.exception() if attempts.outcome else None
+    if isinstance(fault, ProviderError) and not isinstance(fault, ProviderUnavailable):
+        return float(fault.wait_seconds or 0.0)
+    return float(wait_random_exponential(multiplier=1.0, max=20.0)(attempts))
 
 
 def silence_connection_log() -> None:
