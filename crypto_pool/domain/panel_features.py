@@ -25,7 +25,7 @@ RETURN_DAYS = (3, 5, 10, 20, 60, 120)
 LARGEST_DRIFT_VOLATILITY = 0.12
 DRIFT_SHARE = 0.5
 VARIANCE_FLOOR = 1e-8
-LEAST_VOLUME_RATIO = -3.0
+VOLUME_LIMIT = 3.0
 LEADING_COIN = "BTC"
 
 
@@ -225,8 +225,8 @@ def _fewest(days: int) -> int:
 
 
 def _volume_ratio(recent: pd.DataFrame, usual: pd.DataFrame) -> pd.DataFrame:
-    """Return the log ratio from -3 on; a twentieth of the days makes it no more than ln 20."""
-    return _log((recent / usual.where(usual > 0)).clip(lower=float(np.exp(LEAST_VOLUME_RATIO))))
+    ratio = (recent / usual.where(usual > 0)).clip(lower=float(np.exp(-VOLUME_LIMIT)))
+    return _log(ratio).clip(upper=VOLUME_LIMIT)
 
 
 def _target_level(grid: _Grid, target: Target) -> pd.DataFrame:
