@@ -17,6 +17,7 @@ from crypto_pool.domain.tables import REALISED_PERFORMANCE
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import NOW, Served
+from crypto_pool_tests.stored_days import write_days
 
 MEMBER = Member("BTC", Trend.UPTREND)
 # Fifty signals of version 1, promised at 0.8, then thirty of its successor, promised at 0.5.
@@ -75,7 +76,7 @@ def pool(new_pool):
     rows.loc[:9, ["status", "outcome"]] = "abstain", 0.0
     rows.loc[10:19, ["late", "outcome"]] = True, 0.0
     rows.loc[20:29, ["in_sample", "outcome"]] = True, 0.0
-    store.write("prediction_outcomes", LAST.isoformat(), rows)
+    write_days(store, "prediction_outcomes", rows)
     for version in PROMISED:
         Ledger(store).record(decided(version))
     reviewer = Reviewer(store, None, ReviewRules(), LAST, NOW, "review")

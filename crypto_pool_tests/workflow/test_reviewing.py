@@ -22,6 +22,7 @@ from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.decisions import a_decision
+from crypto_pool_tests.stored_days import write_days
 from crypto_pool_tests.workflow.small_pool import MEMBER, REFRESHED, SECOND, STAYS, noon_after
 
 TODAY = SECOND - timedelta(days=1)
@@ -48,7 +49,7 @@ def write_outcomes(pool, table, version, *, error, days=200, until=TODAY):
             "model_version": version,
         }
     )
-    pool.store.write(table, until.isoformat(), rows)
+    write_days(pool.store, table, rows)
 
 
 def review(pool, as_of=TODAY):
@@ -159,18 +160,30 @@ def test_a_fresh_member_is_observed_as_such(pool):
 
 
 def test_a_member_that_cannot_be_observed_stops_no_other(pool):
-    """Its champion's tags are gone, which is no error of the pool's own."""
+    Ledger(pool.store).record(a_decision(OTHER, noon_after(SECOND), decision="rolled back"))
+    [key] = [key for key in pool.store.keys("promotions") if key.startswith(OTHER.partition_key)]
+    Path(pool.store.path("promotions", key)).write_bytes(b"cut")
+    states, faults = observe_members(
+        pool.store, pool.registry, [OTHER, MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
+    )
+    assert [state.member for state in states] == [MEMBER]
+    assert faults[OTHER.name].startswith("cannot be observed: CorruptPartition: ")
+
+
+def test_a_champion_without_its_tags_is_observed_to_have_a_fault(pool):
     champion = pool.champion.version
     bare = replace(champion, member_name=OTHER.name, tags={}, ledger_hashes={})
-
     versions = {(one.member_name, one.version): one for one in (champion, bare)}
     registry = SimpleNamespace(versions=SimpleNamespace(get_all=lambda _: versions))
     Ledger(pool.store).record(a_decision(OTHER, noon_after(SECOND), decision="rolled back"))
     states, faults = observe_members(
         pool.store, registry, [OTHER, MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
     )
-    assert [state.member for state in states] == [MEMBER]
-    assert faults == {OTHER.name: "cannot be observed: KeyError: 'as_of'"}
+    assert faults == {}
+    assert [(state.member, "as_of is gone" in state.fault) for state in states] == [
+        (OTHER, True),
+        (MEMBER, False),
+    ]
 
 
 def test_a_damaged_day_of_outcomes_is_named_and_the_others_are_reviewed(pool):
@@ -240,7 +253,7 @@ def test_a_champion_that_mlflow_lost_or_changed_is_found_though_nothing_else_cha
     client.set_model_version_tag(name, version.version, "target_pct", "0.1")
     assert "target_pct was 0.1 and is 0.05" in look(pool, TODAY)[0].fault
     client.set_model_version_tag(name, version.version, HASHES_TAG, '{"a": "b"}')
-    assert "another than the ledger let serve" in look(pool, TODAY)[0].fault
+    assert "another in MLflow than the ledger let serve" in look(pool, TODAY)[0].fault
     client.delete_model_version(name, version.version)
     assert "gone from MLflow" in look(pool, TODAY)[0].fault
 
