@@ -101,7 +101,7 @@ def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
     """Say which names are no settings, and what a `pool.toml` must not hold."""
     fields = settings.model_fields
     for file in {file.resolve(): file for file in secrets_files(home) if file.is_file()}:
-        with file.open(encoding="utf-8-sig") as text:
+        with file.open(encoding="utf-8-sig", errors="replace") as text:
             for one in (one for one in parse_stream(text) if one.error):
                 told = one.original.string
                 line = one.original.line + told[: -len(told.lstrip())].count("\n")

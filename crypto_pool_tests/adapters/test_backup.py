@@ -16,6 +16,7 @@ from crypto_pool.adapters.backup import PoolFolders, save_backup
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
+from crypto_pool.adapters.mlflow.versions import READ
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.restoring import restore_backup
 from crypto_pool.commands.backup import check_champions
@@ -27,6 +28,10 @@ from crypto_pool_tests.decisions import a_decision
 
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
 MEMBER = Member.parse("BTC|uptrend")
+TAGS = {
+    **dict.fromkeys(READ, "0.5"),
+    **dict.fromkeys(("as_of", "chosen_through", "trained_through"), "2023-05-31"),
+}
 
 
 def folders_in(home: Path) -> PoolFolders:
@@ -53,7 +58,7 @@ def pool(
     (folders.mlflow / "mlflow.db").write_bytes(empty_store)
     registry = registry_of(folders)
     run = log(registry, candidate_fit())
-    version = registry.versions.register(MEMBER.name, run, {"as_of": "2023-05-31"})
+    version = registry.versions.register(MEMBER.name, run, TAGS)
     store = FrameStore(folders.frames_root)
     store.claim("sandbox")
     Ledger(store).record(decision(version, 0))

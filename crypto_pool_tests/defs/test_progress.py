@@ -1,16 +1,17 @@
 """Each member a batch is done with counts in its progress, whatever became of it."""
 
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 
 import dagster as dg
-import numpy as np
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.models import candidate_key, candidates, champion
 from crypto_pool.defs.batches import SucceededIOManager
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -21,7 +22,7 @@ AS_OF = date(2022, 6, 1)
 
 @pytest.fixture
 def pool(tmp_path, monkeypatch):
-    """A coin with a feature that one candidate bears and the other does not."""
+    """A coin, and of two candidates one whose fit fails."""
     for name, value in {
         "CRYPTO_POOL_DATA_DIR": str(tmp_path / "data"),
         "CRYPTO_POOL_EVALUATION_POLICY": "holdout",
@@ -30,11 +31,12 @@ def pool(tmp_path, monkeypatch):
         "CRYPTO_POOL_WORKERS": "1",
     }.items():
         monkeypatch.setenv(name, value)
+    failing = replace(CANDIDATES["KNeighbors"], build=lambda *_: 1 / 0)
+    monkeypatch.setitem(CANDIDATES, "KNeighbors", failing)
     load_settings.cache_clear()
     made = PoolResource(bar_date=AS_OF.isoformat())
     bars = SyntheticMarket(seed=3, predictability=0.5).bars("BTC", AS_OF)
     features = build_features(compute_indicators(bars))
-    features.iloc[-50, 0] = np.nan
     made.store.write("daily_bars", "BTC", bars)
     made.store.write("feature_table", "BTC", features)
     yield made
