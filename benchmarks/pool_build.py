@@ -25,19 +25,22 @@ from threadpoolctl import threadpool_limits
 from benchmarks._inside import seconds_of
 from benchmarks._pool import (
     FEWEST_EXPLAINED,
+    LAST_DAY,
     SYMBOLS,
     TRENDS,
     BuiltPool,
     built_pool,
     member_rows,
 )
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES, Candidate, ClassBalance
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.workflow.promotion.registering import explain_stored
-from crypto_pool.workflow.training import import_libraries
+from crypto_pool.workflow.training import import_libraries, member_table
 
 CORES = os.cpu_count() or 1
 SAMPLE = ("BTC", "ETH")
@@ -97,14 +100,16 @@ def explanation_seconds(built: BuiltPool) -> float:
         f"sqlite:///{built.home / 'data' / 'mlflow' / 'mlflow.db'}",
         str(built.home / "data" / "mlflow" / "artifacts"),
     )
+    store, total = FrameStore(str(built.home / "data" / "parquet")), 0.0
     members = [Member(symbol, Trend(trend)) for symbol in built.symbols for trend in TRENDS]
-    total = 0.0
     for member in members:
         version = registry.versions.aliases_of(member.name).get("champion")
         if version is None:
             continue
         winner = registry.runs.get(registry.versions.get(member.name, version).run_id)
-        table = member_rows(member.symbol, str(member.trend))
+        if winner.algorithm in BASELINES:  # whose parts are told without SHAP
+            continue
+        table = member_table(store, member, LAST_DAY, winner.recipe)
         with threadpool_limits(limits=1):
             total += seconds_of(
                 partial(explain_stored, registry, winner, table, int(FEWEST_EXPLAINED))
