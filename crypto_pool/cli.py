@@ -86,18 +86,20 @@ def main() -> None:
         if code is ExitCode.DEFECT:
             traceback.print_exc()
         else:
-            said = f"{disk_fault(error)}; mend the path, its rights or its room, then run it again"
+            message = (
+                f"{disk_fault(error)}; mend the path, its rights or its room, then run it again"
+            )
             if is_damaged_database(error):
                 from crypto_pool.home import damaged_databases
                 from crypto_pool.setting_groups import DEFAULT_HOME
                 from crypto_pool.setting_sources import chosen_home
 
                 files = "; ".join(damaged_databases(chosen_home({}, DEFAULT_HOME))) or error
-                said = (
+                message = (
                     f"a database is damaged: {files}: put the file back, or restore a backup into "
                     "another home"
                 )
-            Console(stderr=True).print(said, markup=False, soft_wrap=True)
+            Console(stderr=True).print(message, markup=False, soft_wrap=True)
         sys.exit(code)
 
 

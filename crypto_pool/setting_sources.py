@@ -103,8 +103,9 @@ def misplaced(settings: type[BaseSettings], home: Path) -> Iterator[str]:
     for file in {file.resolve(): file for file in secrets_files(home) if file.is_file()}:
         with file.open(encoding="utf-8-sig", errors="replace") as text:
             for one in (one for one in parse_stream(text) if one.error):
-                told = one.original.string
-                line = one.original.line + told[: -len(told.lstrip())].count("\n")
+                text_of_line = one.original.string
+                blank = text_of_line[: -len(text_of_line.lstrip())]
+                line = one.original.line + blank.count("\n")
                 yield (
                     f"{file}, line {line}: it is no NAME=value; write it so, with its quotes "
                     "closed, or begin it with #"

@@ -134,7 +134,7 @@ class Alerts:
             channel.send(text)
         except Exception as fault:  # a stranger's code: the other channels are asked
             reason = self.redact(f"{type(fault).__name__}: {fault}")
-            logger.error("alert channel %s failed (%s); it is told again", channel.name, reason)
+            logger.error("alert channel %s failed (%s); it is sent again", channel.name, reason)
             return False
         return True
 

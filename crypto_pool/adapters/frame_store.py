@@ -240,18 +240,25 @@ class FrameStore:
         path = self.path(table, key)
         try:
             content = self._files.read(_name(table, key))
-            # Of small files `read_table` takes ten times as long, most of it by its threads.
-            stored = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-            why = why_unfit(table, key, stored)
-            said = f"is no file of {table}: {why}; delete it, then"
         except FileNotFoundError as fault:
             raise MissingPartition(f"{path} does not exist; {remedy(table, key)}") from fault
         except (IsADirectoryError, PermissionError) as fault:
-            why, said = "other", f"cannot be read: {fault}; take it away, then"
+            raise CorruptPartition(
+                f"{path} cannot be read: {fault}; mend its rights, or take it away, then "
+                f"{remedy(table, key)}"
+            ) from fault
+        try:
+            # Of small files `read_table` takes ten times as long, most of it by its threads.
+            stored = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            why = why_unfit(table, key, stored)
         except (pa.ArrowException, ValueError, OSError) as fault:
-            why, said = "other", f"cannot be read as Parquet: {fault}; delete it, then"
+            raise CorruptPartition(
+                f"{path} cannot be read as Parquet: {fault}; delete it, then {remedy(table, key)}"
+            ) from fault
         if why:
-            raise CorruptPartition(f"{path} {said} {remedy(table, key)}")
+            raise CorruptPartition(
+                f"{path} is no file of {table}: {why}; delete it, then {remedy(table, key)}"
+            )
         return stored
 
     def _list(

@@ -83,12 +83,14 @@ def publish(
 
 def set_folders_aside(data_dir: Path) -> dict[str, str]:
     """Rename the folders that stand where files of publications belong; say so by their name."""
-    said = {}
+    renamed = {}
     for path in (data_dir / LINK_NAME, data_dir / _SOURCES, *data_dir.glob(_PUBLICATIONS)):
         if path.is_dir() and not path.is_symlink():
             aside = path.rename(path.with_name(f"aside-{uuid4().hex[:8]}-{path.name}"))
-            said[path.name] = f"a folder stood in its place in {data_dir}; it is {aside.name} now"
-    return said
+            renamed[path.name] = (
+                f"a folder stood in its place in {data_dir}; it is {aside.name} now"
+            )
+    return renamed
 
 
 def note_sources(data_dir: Path, sources: Sources) -> None:

@@ -52,7 +52,10 @@ class WorkerPool:
         """Start the processes of this machine beside what is done within; they are there after."""
 
         def begin() -> None:
-            with suppress(WorkersUnavailable):  # said to whoever gives them a task
+            from concurrent.futures.process import BrokenProcessPool
+
+            # Whoever gives them a task meets it again.
+            with suppress(WorkersUnavailable, BrokenProcessPool):
                 list(self.map_unordered(abs, range(self.n_jobs)))
 
         if self.scheduler is not None or self.n_jobs == 1:

@@ -33,9 +33,10 @@ def is_damaged_database(error: BaseException | None) -> bool:
 def disk_fault(error: BaseException | None) -> BaseException | None:
     """Return what a disk refused, by the system's word, SQLite's or that of `tempfile`."""
     while error is not None:
-        is_refused = isinstance(error, OSError) and error.errno in _DISK_FAULTS
-        is_full = getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_FAULTS
-        if is_refused or is_full or "No usable temporary directory" in str(error):
+        is_refused = isinstance(error, OSError) and (
+            error.errno in _DISK_FAULTS or "No usable temporary directory" in str(error)
+        )
+        if is_refused or getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_FAULTS:
             return error
         error = error.__cause__
     return None

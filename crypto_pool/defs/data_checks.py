@@ -106,16 +106,16 @@ def check_coins(asset: dg.AssetsDefinition, *findings: Finding) -> dg.AssetCheck
         coins = active_symbols(pool.store, pool.settings.symbols, pool.as_of)
         texts = {}
         for symbol in (symbol for symbol in coins if pool.store.exists(table, symbol)):
-            told = partial(_told, FrameCache(pool.store), symbol, pool)
-            texts[symbol] = list(map(told, findings))
+            look = partial(_why_unsound, FrameCache(pool.store), symbol, pool)
+            texts[symbol] = list(map(look, findings))
         for number, find in enumerate(findings):
-            faults = {symbol: told[number] for symbol, told in texts.items() if told[number]}
+            faults = {symbol: whys[number] for symbol, whys in texts.items() if whys[number]}
             yield finding(faults, of=asset.key, name=find.__name__, coins=len(texts))
 
     return check
 
 
-def _told(frames: FrameCache, symbol: str, pool: PoolResource, find: Finding) -> str:
+def _why_unsound(frames: FrameCache, symbol: str, pool: PoolResource, find: Finding) -> str:
     try:
         return find(frames, symbol, pool)
     except CryptoPoolError as refusal:

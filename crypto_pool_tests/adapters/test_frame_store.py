@@ -1,5 +1,6 @@
 """A frame store gives back what was written, key by key, and names what it cannot read."""
 
+import errno
 import re
 from datetime import date
 from pathlib import Path
@@ -259,3 +260,21 @@ def test_marks_tell_a_file_from_all_it_was(store: FrameStore) -> None:
     assert after["BTC"] != before["BTC"]
     assert store.marks("bars", "B").keys() == {"BTC"}
     assert store.marks("none") == {}
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO])
+def test_what_the_machine_refuses_is_no_damage_of_a_file(
+    store: FrameStore, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Nobody is told to delete a file that is whole."""
+    store.write("bars", "BTC", make_frame())
+
+    def refuse(files: StoredFiles, name: str) -> Never:
+        raise OSError(code, "refused", name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoredFiles, "read", refuse)
+        with pytest.raises(OSError, match="refused") as raised:
+            store.read_sound("bars")
+    assert raised.value.errno == code
+    pd.testing.assert_frame_equal(store.read("bars", "BTC"), make_frame())

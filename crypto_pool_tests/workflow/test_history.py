@@ -1,7 +1,6 @@
 """Pulls and people's decisions over a coin's history, in a store and without Dagster."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
 
@@ -35,23 +34,12 @@ from crypto_pool.workflow.history import (
 from crypto_pool.workflow.incidents import silent_coins
 from crypto_pool.workflow.pulling import Puller, pull_notes
 from crypto_pool.workflow.training import member_table
+from crypto_pool_tests.workflow.bar_source import BarSource
 
 BARS = SyntheticMarket().bars("BTC", date(2021, 6, 30))
 LAST = BARS.index[-1].date()
 BREAK = date(2021, 3, 1)
 NOW = datetime(2021, 7, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class Source:
-    """A provider of the bars it holds."""
-
-    bars: pd.DataFrame
-    source: str = "test"
-    synthetic: bool = True
-
-    def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
-        return self.bars
 
 
 def redenominated(bars: pd.DataFrame = BARS) -> pd.DataFrame:
@@ -66,7 +54,7 @@ def store(tmp_path) -> FrameStore:
 
 
 def pull(store: FrameStore, bars: pd.DataFrame, last: date = LAST):
-    return Puller(store, Source(bars), last, NOW).pull("BTC")
+    return Puller(store, BarSource(bars), last, NOW).pull("BTC")
 
 
 def test_a_break_within_a_pull_is_named_stored_and_blocks(store):
@@ -218,7 +206,7 @@ def test_a_pull_names_a_silent_coin_once(store):
     for days in (6, 7, 8):
         last = LAST + timedelta(days=days)
         now = datetime(last.year, last.month, last.day, 12, tzinfo=UTC) + timedelta(days=1)
-        told.append(Puller(store, Source(BARS), last, now).pull("BTC")[1])
+        told.append(Puller(store, BarSource(BARS), last, now).pull("BTC")[1])
     assert [["retire BTC" in note for note in notes] for notes in told] == [[], [True], []]
 
 
@@ -238,7 +226,7 @@ def test_two_pulls_at_once_keep_the_later_bars(store, repetition):
     pull(store, BARS.iloc[:-2])
     together = Barrier(2)
 
-    class Slow(Source):
+    class Slow(BarSource):
         def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
             together.wait(timeout=60)
             return self.bars

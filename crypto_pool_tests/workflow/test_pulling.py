@@ -21,6 +21,7 @@ from crypto_pool.workflow.pulling import (
     last_bar,
     require_fits,
 )
+from crypto_pool_tests.workflow.bar_source import BarSource
 
 LAST = date(2021, 6, 30)
 BARS = SyntheticMarket().bars("BTC", LAST)
@@ -28,19 +29,7 @@ NOW = datetime(2021, 7, 1, 1, tzinfo=UTC)
 
 
 @dataclass
-class Plain:
-    """A provider of bars that nobody counts the requests of."""
-
-    bars: pd.DataFrame
-    source: str = "test"
-    synthetic: bool = True
-
-    def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
-        return self.bars
-
-
-@dataclass
-class Metered(Plain):
+class Metered(BarSource):
     """One with a budget and indicators; `asked` is what it was asked to plan."""
 
     due: int = 0
@@ -63,15 +52,15 @@ def store(tmp_path: Path) -> FrameStore:
     return FrameStore(str(tmp_path))
 
 
-def puller(store: FrameStore, provider: Plain) -> Puller:
+def puller(store: FrameStore, provider: BarSource) -> Puller:
     return Puller(store, provider, LAST, NOW)
 
 
 def test_a_pull_is_reported_with_what_it_added(store):
-    puller(store, Plain(BARS.iloc[:-2])).pull("BTC")
+    puller(store, BarSource(BARS.iloc[:-2])).pull("BTC")
     changed = BARS.copy()
     changed.iloc[50, changed.columns.get_loc("close")] *= 1.004
-    puller(store, Plain(changed)).pull("BTC")
+    puller(store, BarSource(changed)).pull("BTC")
     report = store.read("bar_reports", "BTC").iloc[0]
     kept = ("symbol", "source", "verdict", "added", "restated", "restated_days", "missing")
     assert [report[name] for name in kept] == [
@@ -85,7 +74,7 @@ def test_a_pull_is_reported_with_what_it_added(store):
 def test_a_young_coin_s_bars_are_stored_before_it_is_refused(store):
     young = BARS.tail(30)
     with pytest.raises(InsufficientHistory, match="BTC"):
-        puller(store, Plain(young)).pull("BTC")
+        puller(store, BarSource(young)).pull("BTC")
     assert len(store.read("daily_bars", "BTC")) == 30
 
 
@@ -125,7 +114,7 @@ def test_a_coin_is_too_young_with_some_bars_but_fewer_than_needed(
 def test_a_pull_is_planned_where_requests_are_counted(store):
     store.write("daily_bars", "BTC", BARS)
     provider = Metered(BARS)
-    assert puller(store, Plain(BARS)).plan(["BTC"], False) is None
+    assert puller(store, BarSource(BARS)).plan(["BTC"], False) is None
     assert puller(store, provider).plan(["BTC", "ETH"], True) == "a plan"
     assert provider.asked == [(("BTC", "ETH"), {"BTC": LAST}, True)]
 
@@ -146,4 +135,4 @@ def test_the_provider_s_indicators_are_those_of_bars_that_were_pulled_today(stor
     with pytest.raises(MissingPartition, match="were not pulled today"):
         puller(store, Metered(BARS, due=1)).provider_indicators("BTC", **options)
     with pytest.raises(MissingPartition, match="test has no indicators of its own"):
-        puller(store, Plain(BARS)).provider_indicators("BTC", **options)
+        puller(store, BarSource(BARS)).provider_indicators("BTC", **options)

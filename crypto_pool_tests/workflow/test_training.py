@@ -13,6 +13,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.features import build_features
+from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.market import Member, Trend
 from crypto_pool.domain.recipe import Recipe, Target
@@ -20,6 +21,7 @@ from crypto_pool.domain.reference import logit
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, prediction_input, training_table
 from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
@@ -103,6 +105,22 @@ def test_it_is_told_which_candidates_were_trained_and_which_reused(table, regist
         for task, result, is_reused in train_candidates(WorkerPool(), [other, same])
     ]
     assert told == [("BTC", True, True), ("ETH", False, False)]
+
+
+def test_a_member_whose_runs_cannot_be_looked_for_stops_no_other(table, registry, tmp_path):
+    (tmp_path / "mlflow.db").mkdir()
+    lost = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts"))
+    sound = task_of(table, registry)
+    other = replace(sound, member=Member("ETH", Trend.DOWNTREND), registry=lost)
+    outcomes = {
+        (task.member.symbol, task.algorithm): result
+        for task, result, _ in train_candidates(
+            WorkerPool(), [other, replace(other, algorithm="LightGBM"), sound]
+        )
+    }
+    assert isinstance(outcomes["BTC", "KNeighbors"], TrainedCandidate)
+    assert isinstance(outcomes["ETH", "KNeighbors"], Failure)
+    assert isinstance(outcomes["ETH", "LightGBM"], Failure)
 
 
 def test_runs_can_be_laid_side_by_side(table, registry):
