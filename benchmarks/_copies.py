@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.defs.resources import PoolResource
-    from crypto_pool.domain.market import Member
+    from crypto_pool.domain.members import Member
 
 DAY = date(2022, 6, 1)
 ALGORITHMS = ("LightGBM", "RidgeClassifier")

@@ -29,7 +29,7 @@ from crypto_pool.domain.candidates import CANDIDATES, Candidate, ClassBalance
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.intervals import paired_difference
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.panel_skill import BLOCK_DAYS
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.training import TrainingTable, training_table

@@ -20,8 +20,10 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers.directory import DirectoryProvider
 from crypto_pool.domain import thresholds
-from crypto_pool.domain.evaluation import Gates, evaluation_metrics
-from crypto_pool.domain.market import Member, Trend, validate_bars
+from crypto_pool.domain.bar_validation import validate_bars
+from crypto_pool.domain.evaluation import evaluation_metrics
+from crypto_pool.domain.gates import Gates
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable, training_table

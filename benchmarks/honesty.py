@@ -26,8 +26,9 @@ from scipy.stats import beta
 from scipy.stats import t as students_t
 
 from benchmarks._walks import HORIZON, Walk, evaluation, noise, walks
-from crypto_pool.domain.evaluation import Gates, brier_skill, evaluation_metrics
+from crypto_pool.domain.evaluation import brier_skill, evaluation_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.intervals import Estimate
 from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 from crypto_pool.domain.overfitting import correct_promise

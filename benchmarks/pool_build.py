@@ -35,7 +35,7 @@ from benchmarks._pool import (
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES, Candidate, ClassBalance
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.served_model import BASELINES

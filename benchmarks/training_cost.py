@@ -26,7 +26,7 @@ from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.policies import TRAIN_FRACTION
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable, training_table

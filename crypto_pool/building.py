@@ -38,7 +38,7 @@ from crypto_pool.defs.heartbeat import tell_failed
 from crypto_pool.defs.resources import workers_of
 from crypto_pool.defs.run_tags import BAR_DATE_TAG, PROCESS_TAG, partition_range
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, TRAINING, Stage, asset_keys
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.home import DAGSTER_YAML, prepare_home
 from crypto_pool.recovery import await_slots, this_process

@@ -17,7 +17,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.building import BuildReport, Work, partitions_of, run_layer, workers_for
 from crypto_pool.defs.run_tags import ASKED_BY_TAG
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PANEL, PREDICTIONS, PUBLICATION, TRAINING
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.staleness import members_due
 from crypto_pool.replay.plan import Life
 from crypto_pool.settings import Settings, load_settings, overridden

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from crypto_pool.adapters.ledger import Promotion
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 
 
 def a_decision(member: Member, decided_at_utc: datetime, **chosen: Any) -> Promotion:

@@ -13,8 +13,8 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers.directory import DirectoryProvider
+from crypto_pool.domain.bar_validation import PRICE_COLUMNS
 from crypto_pool.domain.features import require_digits
-from crypto_pool.domain.market import PRICE_COLUMNS
 from crypto_pool.errors import (
     BrokenHistory,
     InsufficientHistory,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow.versions import model_name
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.promotion import APPOINTMENTS, Decision
 from crypto_pool.domain.tables import PROMOTIONS
 from crypto_pool.errors import CorruptPartition

@@ -9,6 +9,13 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import types
 
+from crypto_pool.domain.bar_validation import (
+    BAR_COLUMNS,
+    NO_NUMBER,
+    are_days,
+    impossible_bars,
+    name_dates,
+)
 from crypto_pool.domain.columns import (
     BOOLEAN,
     DATE,
@@ -19,7 +26,6 @@ from crypto_pool.domain.columns import (
     Kind,
     Table,
 )
-from crypto_pool.domain.market import BAR_COLUMNS, NO_NUMBER, are_days, impossible_bars, name_dates
 from crypto_pool.domain.tables import DAILY_BARS, FEATURE_TABLES, PANEL_FORECASTS, TABLES
 
 _BY_STORE_NAME = {table.store_name: table for table in TABLES.values()}

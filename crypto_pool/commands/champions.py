@@ -8,12 +8,12 @@ import typer
 from crypto_pool.commands.build import finish
 from crypto_pool.commands.options import JsonOption, chosen_settings
 from crypto_pool.commands.printing import messages, show
+from crypto_pool.domain.members import Member
 from crypto_pool.errors import ExitCode, InvalidSetting, ModelUnavailable
 
 if TYPE_CHECKING:
     from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.adapters.mlflow import ModelRegistry
-    from crypto_pool.domain.market import Member
     from crypto_pool.settings import Settings
 
 EXPLAINED = (
@@ -98,7 +98,6 @@ def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRe
     """Give the member, if it is in the pool, and the pool's store and registry."""
     from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.adapters.mlflow import ModelRegistry
-    from crypto_pool.domain.market import Member
 
     member = Member.parse(name)
     if member.symbol not in settings.symbols:

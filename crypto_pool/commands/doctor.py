@@ -103,8 +103,8 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     from crypto_pool.adapters.providers import MeteredProvider
     from crypto_pool.adapters.providers.directory import DirectoryProvider
     from crypto_pool.defs.market_data import build_provider
+    from crypto_pool.domain.bar_validation import validate_bars, why_too_young
     from crypto_pool.domain.breaks import level_breaks, volume_breaks
-    from crypto_pool.domain.market import validate_bars, why_too_young
     from crypto_pool.workflow.history import why_blocked
 
     doing = "source"

@@ -40,7 +40,7 @@ def panel(
     from datetime import timedelta
 
     from crypto_pool.defs.market_data import build_provider
-    from crypto_pool.domain.market import validate_bars
+    from crypto_pool.domain.bar_validation import validate_bars
     from crypto_pool.errors import CryptoPoolError
     from crypto_pool.replay.panel import replay_panel
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from crypto_pool.commands.options import JsonOption, SymbolsOption, chosen_settings, read_symbols
 from crypto_pool.commands.printing import page, print_json, records
+from crypto_pool.domain.members import Trend
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from crypto_pool.settings import Settings
 
 SIGNAL, ABSTAINS, OLD, LATE = "▲", "~", "!", "late"
-# By name: `domain.market` loads pandas, which takes as long as all else of this.
-TRENDS = ("uptrend", "downtrend")
 MEMBERS = """
     WITH known AS (
         -- A file of 1.0.0 lacks the column.
@@ -103,7 +102,7 @@ def _require_known(symbols: Iterable[str], known: set[str]) -> None:
 def _without_champion(symbols: tuple[str, ...], members: list[dict[str, Any]]) -> list[str]:
     have = {(row["symbol"], row["trend"]) for row in members if row["has_champion"]}
     return [
-        f"{symbol}_{trend}" for symbol in symbols for trend in TRENDS if (symbol, trend) not in have
+        f"{symbol}_{trend}" for symbol in symbols for trend in Trend if (symbol, trend) not in have
     ]
 
 
@@ -171,14 +170,14 @@ def _grid(symbols: list[str], members: list[dict[str, Any]], latest: str | None)
 
     grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     grid.add_column("coin", style="bold", overflow="fold")
-    for trend in TRENDS:
+    for trend in Trend:
         grid.add_column("p", justify="right", no_wrap=True)
         grid.add_column("ref", justify="right", no_wrap=True)
         grid.add_column("", no_wrap=True)
         grid.add_column(f"{trend} by", overflow="fold")
     of = {(row["symbol"], row["trend"]): row for row in members}
     for symbol in symbols:
-        cells = (_cells(of.get((symbol, trend)), latest) for trend in TRENDS)
+        cells = (_cells(of.get((symbol, trend)), latest) for trend in Trend)
         grid.add_row(symbol, *(cell for four in cells for cell in four))
     return grid
 

@@ -16,8 +16,8 @@ from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.raw import daily_bars
 from crypto_pool.defs.batches import finding
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.drift import per_price, unseen_share
-from crypto_pool.domain.market import missing_days
 from crypto_pool.domain.table_schemas import check_features
 from crypto_pool.errors import CryptoPoolError
 from crypto_pool.workflow.frames import FrameCache

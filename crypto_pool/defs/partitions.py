@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.settings import load_settings
 
 _settings = load_settings()

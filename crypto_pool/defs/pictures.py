@@ -10,7 +10,7 @@ import dagster as dg
 from crypto_pool.adapters.providers import MeteredProvider
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.labels import label_target
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.workflow.promotion.promoting import PromotionResult
 
 Pictures = dict[str, dg.MarkdownMetadataValue]

@@ -10,7 +10,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import ASKED_BY_TAG, BAR_DATE_TAG, partition_range
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, Stage, asset_keys
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
 
 

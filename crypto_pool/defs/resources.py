@@ -21,7 +21,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.event_log import write_at_once
 from crypto_pool.defs.market_data import build_provider
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.settings import Settings, load_settings

@@ -11,7 +11,7 @@ from crypto_pool.defs.requests import day_requests, is_running, pending_days, tr
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.schedules import DAILY
 from crypto_pool.defs.training_requests import TrainingRequest, follow_requests, to_cursor
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.staleness import judge_staleness, plan_training
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE

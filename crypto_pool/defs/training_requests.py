@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 
 RETRY_AFTER = timedelta(hours=1)
 RUN_KEY_TAG = "dagster/run_key"

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.market import BAR_COLUMNS, PRICE_COLUMNS, missing_days
+from crypto_pool.domain.bar_validation import BAR_COLUMNS, PRICE_COLUMNS, missing_days
 
 PRICE_TOLERANCE = 1e-4
 """Relative difference of a price that is more than rounding: 0.01 %."""

@@ -1,7 +1,6 @@
 """What a forecast is worth on an evaluation slice, and what lets it serve."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, overload
 
@@ -95,30 +94,6 @@ def brier_skill(loss: Any, reference_loss: Any) -> Any:
         undefined = np.full(reference_loss.shape, np.nan)
         return 1 - np.divide(loss, reference_loss, out=undefined, where=reference_loss > 0)
     return None if loss is None or not reference_loss else float(1 - loss / reference_loss)
-
-
-@dataclass(frozen=True)
-class Gates:
-    """What a candidate must exceed to be registered."""
-
-    positive_accuracy: float = 0.5
-    negative_accuracy: float = 0.5
-    overall_score: float = 0.6
-
-    def failures(self, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
-        """Say in words which gates are not passed; a metric that is None fails its gate."""
-        limits = (
-            ("recall", "positive_accuracy", self.positive_accuracy),
-            ("specificity", "negative_accuracy", self.negative_accuracy),
-            ("overall score", "overall_score", self.overall_score),
-        )
-        failed = []
-        for word, name, limit in limits:
-            value = metrics.get(name)
-            if value is None or not value > limit:
-                shown = "is undefined" if value is None else f"{value:.3g}"
-                failed.append(f"{word} {shown}, more than {limit:g} is needed")
-        return tuple(failed)
 
 
 def _roc_auc(positive: np.ndarray, probability: np.ndarray) -> float:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.indicators import PROVIDER_DECIMALS, compute_indicators
-from crypto_pool.domain.market import missing_days
 from crypto_pool.errors import InvalidFeatures
 
 DAYS_AFTER_GAP = 20

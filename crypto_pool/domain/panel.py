@@ -11,7 +11,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.panel_features import target_scale
 from crypto_pool.domain.recipe import Target
 

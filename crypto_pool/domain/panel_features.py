@@ -13,8 +13,8 @@ from typing import TypeVar, cast
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.domain.label_windows import SMA_DAYS
-from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import VOLATILITY_DAYS
 

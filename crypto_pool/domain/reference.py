@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.bar_validation import has_unbroken_days
 from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.label_windows import SMA_DAYS
-from crypto_pool.domain.market import Trend, has_unbroken_days
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
 from crypto_pool.errors import InvalidSetting
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.fitting import WEIGHT, TrainedCandidate
+from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.intervals import block_rows
 from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.overfitting import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import IntEnum
 
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.performance import Performance, by_luck
 
 # Skill this likely to be below the reference's without being so is worth a training, not a verdict.

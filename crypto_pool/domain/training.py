@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.labels import label_target
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.domain.served_model import BASELINES, PANEL_LOGIT, REFERENCE_LOGIT, Anchor

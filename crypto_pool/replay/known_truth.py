@@ -12,7 +12,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.intervals import Estimate
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.panel_fitting import FIRST_ORIGIN_ROWS
 from crypto_pool.domain.performance import skill_of
 from crypto_pool.domain.policies import evaluate

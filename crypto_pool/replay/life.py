@@ -22,7 +22,7 @@ from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import members_due
 from crypto_pool.domain.tables import PREDICTIONS

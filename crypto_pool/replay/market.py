@@ -7,9 +7,9 @@ from datetime import date
 import pandas as pd
 
 from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.domain.bar_validation import validate_bars
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import validate_bars
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
 from crypto_pool.replay.memory import MemoryStore

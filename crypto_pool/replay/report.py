@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.promotion import APPOINTMENTS
 from crypto_pool.domain.tables import MEMBER, PREDICTIONS
 from crypto_pool.replay import scores

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import BAR_COLUMNS
 
 Bars = Callable[[str, date], pd.DataFrame]
 """Bars of a symbol through a day, that day included if there is one; KeyError or UnknownSymbol."""

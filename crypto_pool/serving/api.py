@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from pydantic import AfterValidator
 from starlette.responses import PlainTextResponse, Response
 
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.odds import Odds, odds_of, why_no_odds
 from crypto_pool.domain.symbols import SYMBOL_PATTERN, parse_symbol
 from crypto_pool.errors import InvalidSetting

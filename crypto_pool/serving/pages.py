@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.templating import Jinja2Templates
 
 from crypto_pool.adapters.alerts import Alerts
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.recipe import LEVELS, Target
 from crypto_pool.serving import queries
 from crypto_pool.serving.account import live_account

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from crypto_pool.domain import columns as kinds
 from crypto_pool.domain.columns import Column
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.odds import ExpectedMove
 from crypto_pool.domain.tables import (
     CANDIDATE_SCORES,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from crypto_pool.domain.evaluation import Gates, brier_skill
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.evaluation import brier_skill
+from crypto_pool.domain.gates import Gates
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.odds import expected_move
 from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.staleness import RetrainRules

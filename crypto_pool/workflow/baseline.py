@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from crypto_pool.domain.bar_validation import why_too_young
 from crypto_pool.domain.explanation import Contribution
-from crypto_pool.domain.market import Member, why_too_young
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.panel import split_probability
 from crypto_pool.domain.recipe import Target

@@ -14,7 +14,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version, model_name
 from crypto_pool.domain.columns import Table, is_missing
 from crypto_pool.domain.features import feature_names
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.performance import BASELINE
 from crypto_pool.domain.recipe import Recipe, Terms

@@ -8,7 +8,7 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.columns import Table
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.recipe import LONGEST_HORIZON
 from crypto_pool.domain.tables import MISSING_FORECASTS, OUTCOMES, PREDICTIONS
 from crypto_pool.workflow.pulling import bar_spans

@@ -13,7 +13,7 @@ from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
 from crypto_pool.domain.labels import label_change
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import deadline_of, is_late
 from crypto_pool.domain.recipe import Target, Terms
 from crypto_pool.domain.served_model import BASELINES

@@ -12,7 +12,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.drift import InputSpan, per_price
 from crypto_pool.domain.labels import realised_change
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import VOLATILITY_DAYS, random_walk_probability
 from crypto_pool.domain.served_model import ServedModel

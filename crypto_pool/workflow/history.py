@@ -12,8 +12,8 @@ from typing import Literal
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.breaks import first_break, level_breaks
-from crypto_pool.domain.market import missing_days
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.panel_features import CoinBreaks
 from crypto_pool.errors import BrokenHistory, CorruptPartition, InvalidSetting

@@ -16,7 +16,7 @@ from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.domain.drift import RECENT_ROWS, InputSpan, per_price
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.performance import measure
 from crypto_pool.domain.promotion import TRAININGS

@@ -14,7 +14,7 @@ from datetime import date
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.panel import PanelFit, forecast_panel
 from crypto_pool.domain.panel_features import CoinBreaks, panel_table
 from crypto_pool.domain.panel_fitting import ORIGIN_DAYS, fit_panel, later_origins, panel_origins

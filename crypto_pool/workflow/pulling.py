@@ -13,9 +13,9 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import MarketDataProvider, MeteredProvider
 from crypto_pool.adapters.pull_plan import PullPlan
 from crypto_pool.domain.bar_history import Merge, merge_bars, name_days
+from crypto_pool.domain.bar_validation import validate_bars, why_too_young
 from crypto_pool.domain.breaks import VOLUME_BARS, volume_breaks
 from crypto_pool.domain.indicators import restart_at_breaks
-from crypto_pool.domain.market import validate_bars, why_too_young
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (

@@ -7,7 +7,7 @@ import numpy as np
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.training import served_rows

@@ -13,7 +13,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import Version
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
 from crypto_pool.domain.review import ReviewRules, record_of, review_champion
 from crypto_pool.domain.tables import MEMBER, OUTCOMES, SHADOW_OUTCOMES

@@ -18,7 +18,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.served_model import BASELINES

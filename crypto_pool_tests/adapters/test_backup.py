@@ -21,7 +21,7 @@ from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.restoring import restore_backup
 from crypto_pool.commands.backup import check_champions
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.errors import BackupError
 from crypto_pool_tests.adapters.conftest import log
 from crypto_pool_tests.decisions import a_decision

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from crypto_pool.adapters.providers.directory import DirectoryProvider
 from crypto_pool.adapters.providers.layouts import HEADERLESS, NAMED
-from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.errors import InvalidBars
 from crypto_pool_tests.adapters.bar_file_faults import REFUSED
 from crypto_pool_tests.adapters.bar_file_samples import (

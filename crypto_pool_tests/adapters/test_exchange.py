@@ -11,7 +11,7 @@ import requests
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers.exchange import ExchangeProvider
-from crypto_pool.domain.market import validate_bars
+from crypto_pool.domain.bar_validation import validate_bars
 from crypto_pool.errors import (
     BurstLimit,
     InvalidBars,

@@ -6,7 +6,7 @@ import pandas as pd
 from benchmarks import honesty
 from benchmarks._walks import BEFORE, DAILY_VOLATILITY, HORIZON, walks
 from crypto_pool.domain.labels import label_target
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.domain.review import ReviewRules, review_champion
 

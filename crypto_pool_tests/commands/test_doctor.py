@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from crypto_pool import __version__
 from crypto_pool.cli import app
-from crypto_pool.domain.market import PRICE_COLUMNS
+from crypto_pool.domain.bar_validation import PRICE_COLUMNS
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.settings import load_settings
 

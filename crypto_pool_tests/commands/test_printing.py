@@ -15,7 +15,7 @@ from crypto_pool.cli import app
 from crypto_pool.commands import champions
 from crypto_pool.commands.exit_codes import exit_code
 from crypto_pool.domain.explanation import SPLIT
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.errors import ExitCode, ModelUnavailable
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow.promotion import reconciling

@@ -21,7 +21,7 @@ from crypto_pool.defs.alerting import (
 )
 from crypto_pool.defs.batches import FAILURE
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.errors import ExitCode
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.incidents import late_forecasts

@@ -12,7 +12,7 @@ from crypto_pool.defs.freshness import MARGIN
 from crypto_pool.defs.requests import day_requests, training_request
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.sensors import attempts_due, catch_up
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.settings import Settings, load_settings
 from crypto_pool.workflow.day_plan import DayPlan
 from crypto_pool_tests.conftest import PoolFolder

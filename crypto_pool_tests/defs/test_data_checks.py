@@ -7,8 +7,8 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.data_checks import undrifted
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.domain.drift import RECENT_ROWS
-from crypto_pool.domain.market import BAR_COLUMNS
 from crypto_pool.workflow.frames import FrameCache
 
 

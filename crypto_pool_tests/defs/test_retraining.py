@@ -10,7 +10,7 @@ import pytest
 from crypto_pool.defs import sensors
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.sensors import retrain_stale
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow.pulling import BarSpan

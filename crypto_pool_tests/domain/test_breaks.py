@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crypto_pool.domain.bar_validation import PRICE_COLUMNS
 from crypto_pool.domain.breaks import by_segment, first_break, level_breaks, volume_breaks
 from crypto_pool.domain.features import assemble_features
 from crypto_pool.domain.indicators import compute_indicators, restart_at_breaks
 from crypto_pool.domain.labels import label_target
-from crypto_pool.domain.market import PRICE_COLUMNS, Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.sandbox.market import SyntheticMarket

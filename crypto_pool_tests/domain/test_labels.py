@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from crypto_pool.domain.labels import label_target
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.errors import InvalidSetting

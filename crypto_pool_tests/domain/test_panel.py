@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.stats import t as student
 from sklearn.linear_model import Ridge
 
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.panel import (
     PanelFit,
     exceedance_probability,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.labels import label_target
-from crypto_pool.domain.market import Trend
+from crypto_pool.domain.members import Trend
 from crypto_pool.domain.panel import forecast_panel, reference_probabilities
 from crypto_pool.domain.panel_features import (
     CoinBreaks,

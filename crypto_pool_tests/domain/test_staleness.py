@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from crypto_pool.domain.intervals import Estimate
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.performance import Performance
 from crypto_pool.domain.staleness import (
     MemberState,

@@ -10,7 +10,7 @@ from crypto_pool.adapters import extensions
 from crypto_pool.adapters.extensions import Extensions
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import training_table
 from crypto_pool.replay.memory import MemoryRegistry

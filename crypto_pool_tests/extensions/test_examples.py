@@ -11,10 +11,10 @@ from crypto_pool.adapters.extensions import Extensions, loaded_extensions
 from crypto_pool.adapters.providers import PROVIDERS
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.market_data import build_provider
+from crypto_pool.domain.bar_validation import validate_bars
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.features import build_features, feature_names
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import validate_bars
 from crypto_pool.errors import InvalidFeatures, UnknownSymbol
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow.code_version import code_version, training_version

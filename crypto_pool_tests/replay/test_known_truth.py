@@ -9,7 +9,7 @@ from scipy.special import expit
 from typer.testing import CliRunner
 
 from crypto_pool.cli import app
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import InvalidSetting

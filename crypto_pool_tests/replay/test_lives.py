@@ -10,7 +10,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.served_model import BASELINES, REFERENCE_LOGIT, ServedModel
 from crypto_pool.domain.staleness import RetrainRules

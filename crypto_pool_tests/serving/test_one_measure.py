@@ -11,7 +11,7 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.prediction_tables import publish, query
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.review import ReviewRules
 from crypto_pool.domain.tables import REALISED_PERFORMANCE
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer

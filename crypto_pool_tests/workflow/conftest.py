@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.forecasting import ServingVersion
 from crypto_pool_tests.workflow.forecast_days import COINS, say

@@ -7,7 +7,8 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
-from crypto_pool.domain.market import BAR_COLUMNS, Member, Trend
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.domain.standing import Standing

@@ -14,7 +14,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.features import build_features, feature_names
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import Recipe, Terms
 from crypto_pool.domain.training import TrainingTable

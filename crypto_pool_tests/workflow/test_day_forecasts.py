@@ -11,7 +11,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.tables import MISSING_FORECASTS, PREDICTIONS, SHADOW_PREDICTIONS
 from crypto_pool.errors import CorruptPartition, MissingFeatures, UntrustedModel

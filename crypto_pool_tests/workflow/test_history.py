@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.domain.market import PRICE_COLUMNS, Member, Trend
+from crypto_pool.domain.bar_validation import PRICE_COLUMNS
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, DEFAULT_TARGET
 from crypto_pool.errors import (
     BrokenHistory,

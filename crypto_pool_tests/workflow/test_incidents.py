@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.workflow.incidents import (
     daily_digest,
     ended_service,

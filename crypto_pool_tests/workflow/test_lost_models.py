@@ -11,7 +11,7 @@ import pytest
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.adapters.mlflow.versions import READ, READ_IF_THERE
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate, UntrustedModel

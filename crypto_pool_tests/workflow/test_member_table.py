@@ -8,7 +8,7 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import MissingFeatures
 from crypto_pool.sandbox.market import SyntheticMarket

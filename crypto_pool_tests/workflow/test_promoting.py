@@ -15,7 +15,7 @@ import pytest
 from crypto_pool.adapters.charts import BAR_FILE, BEESWARM_FILE, JUDGEMENT_FILE
 from crypto_pool.defs.assets.models import shown_champion
 from crypto_pool.defs.pictures import price_picture
-from crypto_pool.domain.evaluation import Gates
+from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.errors import ModelUnavailable

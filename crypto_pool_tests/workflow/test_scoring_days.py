@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.workflow.day_forecasts import score_day, stored_rows
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score

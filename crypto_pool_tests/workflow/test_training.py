@@ -15,7 +15,7 @@ from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.market import Member, Trend
+from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.tables import CANDIDATE_SCORES

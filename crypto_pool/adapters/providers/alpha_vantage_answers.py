@@ -12,7 +12,7 @@ import pandas as pd
 
 from crypto_pool.domain.addresses import spellings
 from crypto_pool.domain.bar_days import bar_days, moment_ns
-from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.errors import (
     BurstLimit,
     DailyQuotaExhausted,

@@ -15,7 +15,7 @@ import pandas as pd
 from crypto_pool.adapters.providers.layouts import normalised
 from crypto_pool.adapters.providers.sheets import Sheet, read_sheet
 from crypto_pool.domain.bar_days import bar_days
-from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.domain.symbols import parse_symbol
 from crypto_pool.errors import InvalidBars, InvalidSetting, UnknownSymbol
 

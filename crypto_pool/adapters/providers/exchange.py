@@ -14,7 +14,7 @@ import pandas as pd
 from crypto_pool.adapters.providers.ccxt_errors import EXCERPT, translated
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.bar_days import bar_days
-from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.errors import (
     BurstLimit,
     MalformedAnswer,

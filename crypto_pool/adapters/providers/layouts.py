@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from crypto_pool.domain.market import BAR_COLUMNS, PRICE_COLUMNS
+from crypto_pool.domain.bar_validation import BAR_COLUMNS, PRICE_COLUMNS
 from crypto_pool.errors import InvalidBars
 
 FORM = "date,open,high,low,close,volume"

@@ -26,7 +26,7 @@ from crypto_pool.adapters.providers.layouts import (
     normalised,
 )
 from crypto_pool.domain.bar_days import moment_ns
-from crypto_pool.domain.market import BAR_COLUMNS
+from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.errors import InvalidBars
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}

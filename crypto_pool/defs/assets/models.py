@@ -21,7 +21,7 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import shown_table
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER
 from crypto_pool.domain.training import TrainingTable

@@ -12,9 +12,9 @@ from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow.versions import Version
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.evaluation import Gates
 from crypto_pool.domain.fitting import TrainedCandidate
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.gates import Gates
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.selection import Selection, choose_champion
 from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS

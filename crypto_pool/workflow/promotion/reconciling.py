@@ -15,7 +15,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS, Version
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.errors import CorruptPartition, ModelUnavailable

@@ -18,7 +18,7 @@ from crypto_pool.adapters.mlflow.versions import (
 )
 from crypto_pool.domain.explanation import SPLIT, Explanation, explain
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, TrainedCandidate, subsample
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.overfitting import CorrectedPromise
 from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.promotion import PromotionRules

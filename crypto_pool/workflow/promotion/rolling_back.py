@@ -6,7 +6,7 @@ from datetime import date, datetime
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.domain.market import Member
+from crypto_pool.domain.members import Member
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS
 from crypto_pool.errors import ModelUnavailable

@@ -1,23 +1,18 @@
-"""Members, and bars at the door: sound ones pass unchanged, others are refused by name."""
+"""Bars at the door: sound ones pass unchanged, others are refused by name."""
 
-import re
-import unicodedata
 from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.market import (
+from crypto_pool.domain.bar_validation import (
     PRICE_COLUMNS,
-    Member,
-    Trend,
     ValidatedBars,
     validate_bars,
     why_too_young,
 )
-from crypto_pool.domain.symbols import parse_symbol
-from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting, UnfitBars
+from crypto_pool.errors import InsufficientHistory, InvalidBars, UnfitBars
 from crypto_pool.sandbox.market import SyntheticMarket
 
 DAY = 100
@@ -25,15 +20,6 @@ DAY = 100
 
 def check(bars: pd.DataFrame, last_closed: date = date(2030, 1, 1)) -> ValidatedBars:
     return validate_bars(bars, "BTC", last_closed)
-
-
-def test_a_member_is_read_back_from_its_name_and_its_key():
-    member = Member("BTC", Trend.UPTREND)
-    assert (member.name, member.partition_key) == ("BTC_uptrend", "BTC|uptrend")
-    assert Member.parse(member.name) == Member.parse(member.partition_key) == member
-    for name in ("BTC_sideways", "_uptrend"):
-        with pytest.raises(InvalidSetting, match=f"'{name}' names no member"):
-            Member.parse(name)
 
 
 def test_sound_bars_pass_unchanged(bars):
@@ -211,33 +197,3 @@ def test_several_bars_on_most_days_are_intraday_ones():
     halves = pd.concat([LONG, LONG.assign(close=LONG["close"] * 0.999)])
     with pytest.raises(InvalidBars, match="as on most days: these are intraday bars"):
         validate_bars(halves, "BTC", THROUGH)
-
-
-@pytest.mark.parametrize("text", ["btc", " BTC ", "1INCH", "币安人生", "E\u0301TH"])
-def test_a_symbol_is_letters_and_digits_of_any_script(text):
-    assert parse_symbol(text) == unicodedata.normalize("NFC", text.strip()).upper()
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("BTC/USD", "'/' is neither letter nor digit"),
-        ("BTC.D", "'.' is neither"),
-        ("../BTC", "'.' is neither"),
-        ("BTC USD", "' ' is neither"),
-        ("BTC_X", "'_' is neither"),
-        ("", "it is empty"),
-        ("A" * 21, "21 letters, at most 20"),
-        ("\u00df", "is another form of 'SS'"),
-        ("\ufb01l", "is another form of 'FI'"),
-        ("\u017fol", "is another form of 'S'"),
-        ("\u0131otx", "is another form of 'I'"),
-        ("\u0149ear", "is another form of"),
-        ("\uff22TC", "is another form of 'B'"),
-        ("1inch\u00b2", "is another form of '2'"),
-        ("\u0130otx", "is another form of"),
-    ],
-)
-def test_what_is_no_symbol_is_refused_with_the_reason(text, why):
-    with pytest.raises(InvalidSetting, match=re.escape(why)):
-        parse_symbol(text)

@@ -1,15 +1,13 @@
-"""Members of the pool, daily bars, and what makes bars fit for use."""
+"""Daily bars, and which of them are refused."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.symbols import parse_symbol
-from crypto_pool.errors import InsufficientHistory, InvalidBars, InvalidSetting, UnfitBars
+from crypto_pool.errors import InsufficientHistory, InvalidBars, UnfitBars
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 PRICE_COLUMNS = ("open", "high", "low", "close")
@@ -17,42 +15,6 @@ NAMED_DATES = 3
 NO_NUMBER = "a value is missing or infinite"
 STANDSTILL_DAYS = 60
 FORECAST_BARS = 120  # from so many on a coin is forecast
-
-
-class Trend(StrEnum):
-    """The direction a member forecasts."""
-
-    UPTREND = "uptrend"
-    DOWNTREND = "downtrend"
-
-
-@dataclass(frozen=True, order=True)
-class Member:
-    """One (symbol, trend) pair of the pool."""
-
-    symbol: str
-    trend: Trend
-
-    @property
-    def name(self) -> str:
-        """`BTC_uptrend`: the name of its experiment."""
-        return f"{self.symbol}_{self.trend.value}"
-
-    @property
-    def partition_key(self) -> str:
-        """`BTC|uptrend`: its key as a partition."""
-        return f"{self.symbol}|{self.trend.value}"
-
-    @classmethod
-    def parse(cls, name: str) -> "Member":
-        """Read a member from its name or its partition key; raises InvalidSetting."""
-        separator = "|" if "|" in name else "_"
-        symbol, _, trend = name.rpartition(separator)
-        if not symbol or trend not in {known.value for known in Trend}:
-            raise InvalidSetting(
-                f"{name!r} names no member: write SYMBOL_trend, for example BTC_uptrend"
-            )
-        return cls(parse_symbol(symbol), Trend(trend))
 
 
 @dataclass(frozen=True)
