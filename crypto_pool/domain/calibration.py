@@ -42,8 +42,9 @@ class TimeOrderedCalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: 
             if len(np.unique(labels[train])) < 2:
                 self.skipped_folds_.append(ends)
                 continue
-            fold = clone(self.estimator).fit(X.iloc[train], labels[train])
-            scores.append(fold.decision_function(X.iloc[test]))
+            rows, later = (X.iloc[part].to_numpy() for part in (train, test))
+            fold = clone(self.estimator).fit(rows, labels[train])  # each step would check names
+            scores.append(fold.decision_function(later))
             scored.append(labels[test])
             self.fold_ends_.append(ends)
         if len(self.fold_ends_) < MIN_FOLDS:

@@ -13,19 +13,19 @@ from crypto_pool.errors import UnscoredCandidate, UntrustedModel
 
 
 class RecordingScorer(ClassifierMixin, BaseEstimator):
-    """Scores by its first column and remembers which rows it saw."""
+    """Scores by its first column and remembers which rows it saw, by their last."""
 
     fits: list[tuple[int, int]] = []  # noqa: RUF012
     scored: list[tuple[int, int]] = []  # noqa: RUF012
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
-        self.fits.append((X.index[0], X.index[-1]))
+        self.fits.append(tuple(np.asarray(X)[[0, -1], -1]))
         return self
 
     def decision_function(self, X):
-        self.scored.append((X.index[0], X.index[-1]))
-        return X.iloc[:, 0].to_numpy()
+        self.scored.append(tuple(np.asarray(X)[[0, -1], -1]))
+        return np.asarray(X)[:, 0]
 
 
 def noisy_rows(count: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
@@ -40,7 +40,7 @@ def test_every_score_comes_from_a_model_of_earlier_rows():
     RecordingScorer.scored.clear()
     rows, labels = noisy_rows()
     model = TimeOrderedCalibratedClassifier(RecordingScorer(), n_splits=4, gap=20)
-    model.fit(rows, labels)
+    model.fit(rows.assign(place=range(400)), labels)
     folds = list(zip(RecordingScorer.fits, RecordingScorer.scored, strict=False))
     assert len(folds) == 4
     for (train_from, train_to), (test_from, _) in folds:
