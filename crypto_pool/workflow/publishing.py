@@ -50,7 +50,10 @@ def _publish(
     made = {name: _Update(store, table, recipe, noted) for name, table in TABLES.items()}
     path = publish(data_dir, {name: one.change for name, one in made.items()})
     note_sources(data_dir, {name: one.published for name, one in made.items()})
-    return path, {key: why for one in made.values() for key, why in one.faults.items()}
+    faults: dict[str, str] = {}
+    for key, why in (pair for one in made.values() for pair in one.faults.items()):
+        faults[key] = f"{faults[key]}; {why}" if key in faults else why
+    return path, faults
 
 
 class _Update:

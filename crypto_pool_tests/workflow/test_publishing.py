@@ -102,14 +102,10 @@ def test_a_coin_that_never_could_be_read_has_no_rows(data):
     assert dict(query(data, DAYS_STORED).to_numpy()) == {"ETH": 5}
 
 
-# Failures are told by key, so of the tables that are cut in one way one stands for the others.
-OF_EACH_KEY = tuple({KEYS[table][0]: table for table in sorted(TABLES)}.values())
-
-
 @pytest.mark.parametrize(
     ("tables", "length"),
-    [*(((table,), 40) for table in sorted(TABLES)), (OF_EACH_KEY, 0), (OF_EACH_KEY, -20)],
-    ids=[*sorted(TABLES), "empty", "without its end"],
+    [*(((table,), 40) for table in sorted(TABLES)), (tuple(TABLES), 0), (tuple(TABLES), -20)],
+    ids=[*sorted(TABLES), "all of them empty", "all without their ends"],
 )
 def test_of_a_file_cut_off_the_last_published_rows_stay(data, tables, length):
     """Whatever the table: it is named with the command that mends it, and the rest goes on."""
@@ -150,7 +146,7 @@ def test_rows_copied_into_another_file_and_folders_stop_nothing_else(data):
     faults = published(data)
 
     said = " ".join(faults.values())
-    assert said.count("it has rows of") == len({KEYS[table.name][1] for table in tables}) == 3
+    assert said.count("it has rows of") == len(tables) > 3
     assert said.count("a folder stood in its place") == len(names)
     assert len(list(data.glob("aside-*/mine"))) == len(names)
     for name, rows in before.items():
