@@ -233,6 +233,8 @@ def _aged(latest: str | None, last_closed: date) -> str:
     if latest is None:
         return "no forecast yet"
     age = (last_closed - date.fromisoformat(latest)).days
+    if age < 0:
+        return f"forecasts of {latest}, [yellow]which the clock here has yet to reach[/yellow]"
     return f"forecasts of {latest}" + (
         f", [yellow]{age} day{'s' if age > 1 else ''} old[/yellow]" if age > 0 else ""
     )

@@ -51,6 +51,13 @@ def test_status_is_one_screen_with_both_trends_of_a_coin_on_a_line(pool):
     assert "Without a champion: ETH_downtrend" in shown
 
 
+def test_status_says_that_the_clock_stands_before_what_is_forecast(new_pool):
+    made = new_pool(symbols="BTC,ETH", simulated_now="2026-11-20T09:00:00Z")
+    publish(made.data, pool_frames())
+    shown = made.ask("status").stdout
+    assert f"forecasts of {LAST}, which the clock here has yet to reach" in " ".join(shown.split())
+
+
 def test_status_names_who_made_a_forecast_and_who_serves_now(new_pool):
     made, frames = new_pool(symbols="BTC,ETH", simulated_now="2026-11-25T09:00:00Z"), pool_frames()
     champions, forecasts = frames["champions"], frames["predictions"]
