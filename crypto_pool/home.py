@@ -47,11 +47,11 @@ def damaged_databases(home: Path) -> list[str]:
     for file in (one for pattern in DATABASES for one in home.resolve().glob(pattern)):
         try:
             with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
-                said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+                answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         except sqlite3.DatabaseError as fault:
-            said = str(fault)
-        if said != "ok":
-            damaged.append(f"{file}: {said}")
+            answer = str(fault)
+        if answer != "ok":
+            damaged.append(f"{file}: {answer}")
     return damaged
 
 

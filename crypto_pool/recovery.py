@@ -194,8 +194,8 @@ def worker_of(instance: dg.DagsterInstance, run_id: str) -> Owner | None:
         event = record.event_log_entry.dagster_event
         pid = event.engine_event_data.metadata.get("pid") if event else None
         if pid is not None:
-            said_at = record.event_log_entry.timestamp
-            return Owner(socket.gethostname(), int(str(pid.value)), said_at)
+            reported_at = record.event_log_entry.timestamp
+            return Owner(socket.gethostname(), int(str(pid.value)), reported_at)
     return None
 
 

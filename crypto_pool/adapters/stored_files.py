@@ -63,10 +63,10 @@ class StoredFiles:
         self._files.invalidate_cache()
         try:
             with self._answering():
-                found = self._files.ls(self.at(folder), detail=detail)
+                listing = self._files.ls(self.at(folder), detail=detail)
         except FileNotFoundError:
             return
-        yield from found if detail else ({"name": name} for name in found)
+        yield from listing if detail else ({"name": name} for name in listing)
 
     @contextmanager
     def _answering(self, *, may_lack: bool = True) -> Iterator[None]:

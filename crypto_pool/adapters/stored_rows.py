@@ -98,8 +98,8 @@ def _why_no_series(table: Table, rows: pa.Table, numbers: Mapping[str, np.ndarra
         kinds = iter([("non_finite", NO_NUMBER, missing)])
     else:
         kinds = impossible_bars(np.column_stack([numbers[name] for name in BAR_COLUMNS]))
-    found = ((why, pd.DatetimeIndex(days[bad])) for _, why, bad in kinds if bad.any())
-    return "; ".join(f"on {name_dates(where)} {why}" for why, where in found)
+    faults = ((why, pd.DatetimeIndex(days[bad])) for _, why, bad in kinds if bad.any())
+    return "; ".join(f"on {name_dates(where)} {why}" for why, where in faults)
 
 
 @lru_cache

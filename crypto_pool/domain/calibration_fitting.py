@@ -69,8 +69,8 @@ def _ridge_fit(
         method="L-BFGS-B",
         bounds=[(0, None), (0, None), (None, None)],
     )
-    chance = expit(inputs @ fit.x)
-    information = inputs.T @ (inputs * (chance * (1 - chance) / overlap)[:, None])
+    probability = expit(inputs @ fit.x)
+    information = inputs.T @ (inputs * (probability * (1 - probability) / overlap)[:, None])
     occam = np.linalg.slogdet(information + np.diag(precision))[1] - np.log(precision).sum()
     return float(-fit.fun - 0.5 * occam), fit.x
 

@@ -196,8 +196,8 @@ def promised_verdict(figures: Mapping[str, Any]) -> Verdict:
 def count_luck(verdicts: Iterable[Verdict]) -> Luck:
     """Count verdicts on members, beside how many of each side 90 % intervals give by chance."""
     counted = list(verdicts)
-    chance = len(counted) * (1 - CONFIDENCE) / 2
-    return Luck(len(counted), counted.count(Verdict.BETTER), counted.count(Verdict.WORSE), chance)
+    lucky = len(counted) * (1 - CONFIDENCE) / 2
+    return Luck(len(counted), counted.count(Verdict.BETTER), counted.count(Verdict.WORSE), lucky)
 
 
 class _Scores:

@@ -25,8 +25,8 @@ def forecast_faults(forecasts: pd.DataFrame) -> dict[str, str]:
 def outcome_faults(outcomes: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, str]:
     """Name each member whose outcome is none, or is of another forecast."""
     made = dict(_by_member(forecasts))
-    found = {name: _outcome_fault(row, made.get(name)) for name, row in _by_member(outcomes)}
-    return {name: fault for name, fault in found.items() if fault}
+    faults = {name: _outcome_fault(row, made.get(name)) for name, row in _by_member(outcomes)}
+    return {name: fault for name, fault in faults.items() if fault}
 
 
 def _outcome_fault(scored: Mapping[Any, Any], forecast: Mapping[Any, Any] | None) -> str:

@@ -87,8 +87,8 @@ class SandboxMarketServer:
     def _notice(self, refusal: str, **asked: str) -> bytes:
         plan, (field_name, words) = self.plan, NOTICES[refusal]
         limits = (plan.per_second or 1, plan.per_minute or 5, plan.per_day or 25)
-        told = dict(zip(("per_second", "per_minute", "per_day"), limits, strict=True))
-        return json.dumps({field_name: words.format(**asked, **told)}, indent=2).encode()
+        named = dict(zip(("per_second", "per_minute", "per_day"), limits, strict=True))
+        return json.dumps({field_name: words.format(**asked, **named)}, indent=2).encode()
 
     def _limit_reached(self, arrived_at: float) -> str | None:
         """The limit a request is over; one within all is counted."""

@@ -57,8 +57,8 @@ def champion_of(
             f"train it with `crypto-pool build`, or let another version serve with "
             f"`crypto-pool rollback {member.name} --to VERSION`"
         )
-        said = f"version {standing.serving} serves by the ledger and {fault}"
-        return Champion(member, standing, None, f"{said}; {way_out}")
+        reason = f"version {standing.serving} serves by the ledger and {fault}"
+        return Champion(member, standing, None, f"{reason}; {way_out}")
 
 
 def version_of(
