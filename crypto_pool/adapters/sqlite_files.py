@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import weakref
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,8 @@ def relocate(database: Path, old_root: str, new_root: str) -> None:
 def commit_without_waiting() -> None:
     """Let no SQLAlchemy connection of this process wait for the disk at each commit or close.
 
-    Only where there is a write-ahead log: without one, a power cut could tear the file. Dagster
+    Only where there is a write-ahead log: without one, a power cut could tear the file. A new file
+    has one from its first table on, each of which would be waited for. Dagster
     connects anew for each event, and the last connection to close a file waits until its log is
     in it; so one more is held open to each of the files that were connected to last, until the
     process ends.
@@ -108,6 +109,9 @@ def commit_without_waiting() -> None:
     def _at_once(connection: Any, _: object) -> None:
         if isinstance(connection, sqlite3.Connection):
             ((mode,),) = connection.execute("PRAGMA journal_mode")
+            if mode == "delete" and connection.execute("PRAGMA page_count").fetchone() == (0,):
+                with suppress(sqlite3.OperationalError):  # another process makes it just now
+                    ((mode,),) = connection.execute("PRAGMA journal_mode=WAL")
             if mode == "wal":
                 connection.execute("PRAGMA synchronous=NORMAL")
                 ((_, _, path),) = connection.execute("PRAGMA database_list")

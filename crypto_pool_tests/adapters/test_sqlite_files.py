@@ -22,9 +22,9 @@ from crypto_pool.adapters.sqlite_files import (
 FULL, NORMAL = 2, 1
 
 
-def synchronous(path) -> int:
+def synchronous(path, **options) -> int:
     """How long a commit of a new SQLAlchemy connection waits."""
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args=options)
     with engine.connect() as connection:
         found = connection.execute(sqlalchemy.text("PRAGMA synchronous")).scalar_one()
     engine.dispose()
@@ -45,6 +45,25 @@ def test_a_commit_waits_for_the_disk_only_where_the_file_could_be_torn(tmp_path)
     keep_write_ahead_log(tmp_path / "log")
     assert synchronous(tmp_path / "journal") == FULL
     assert synchronous(tmp_path / "log") == NORMAL
+
+
+def test_a_new_file_waits_for_the_disk_at_none_of_its_tables(tmp_path):
+    commit_without_waiting()
+    path = tmp_path / "new"
+    assert synchronous(path) == NORMAL
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE written (a)"))
+    assert b"written" not in path.read_bytes()
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("written",)]
+
+
+def test_a_new_file_that_another_process_makes_just_now_keeps_its_journal(tmp_path):
+    commit_without_waiting()
+    with closing(sqlite3.connect(tmp_path / "new")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert synchronous(tmp_path / "new", timeout=0) == FULL
 
 
 def test_a_close_waits_for_the_disk_only_once_other_files_are_in_use(tmp_path):
