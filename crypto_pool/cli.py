@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from crypto_pool import __version__
+from crypto_pool import __version__, keep_loaded
 from crypto_pool.commands.alert import alert
 from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, live, predict, train
@@ -101,6 +101,8 @@ def main() -> None:
                 )
             Console(stderr=True).print(message, markup=False, soft_wrap=True)
         sys.exit(code)
+    finally:
+        keep_loaded()
 
 
 if __name__ == "__main__":

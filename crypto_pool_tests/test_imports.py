@@ -58,6 +58,14 @@ HEAVY = (
     *("dask", "distributed", "s3fs", "boto3", "psycopg2", "sqlalchemy", "duckdb", "rich"),
 )
 FOR_A_COMMAND = ("dagster", "pandas", "numpy", "pydantic", "sqlalchemy")
+PUBLICATION = """
+import gc, sys
+from pathlib import Path
+from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool_tests.pool_frames import pool_frames
+publish(Path(sys.argv[1]), pool_frames())
+print(gc.get_freeze_count() > len(sys.modules))
+"""
 STATUS = """
 import sys
 from crypto_pool.cli import app
@@ -65,10 +73,10 @@ app(["--home", sys.argv[1], "status"], standalone_mode=False)
 """
 
 
-def run_python(code: str, *arguments: str) -> str:
+def run_python(code: str, *arguments: str, stderr: int | None = None) -> str:
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    assert done.returncode == 0, done.stdout
     return done.stdout
 
 
@@ -83,6 +91,11 @@ def test_code_location_imports_no_heavy_library():
 def test_nothing_imported_is_looked_through_for_garbage():
     stats = run_python("import gc, crypto_pool.definitions; print(gc.get_stats()[2])")
     assert ast.literal_eval(stats)["collections"] == 0
+
+
+def test_who_publishes_takes_nothing_down_at_the_end_and_duckdb_reports_nothing(tmp_path):
+    said = run_python(PUBLICATION, str(tmp_path / "data"), stderr=subprocess.STDOUT)
+    assert said == "True\n"
 
 
 def test_commands_that_only_show_load_little(tmp_path):

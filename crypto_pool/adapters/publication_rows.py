@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
+from crypto_pool import keep_loaded
 from crypto_pool.domain.columns import DATE, JSON, MAP, TIMESTAMP, Column, Kind, Table
 from crypto_pool.domain.tables import FEATURE_TABLES, TABLES, with_features
 from crypto_pool.domain.views import views
@@ -39,6 +40,7 @@ def write_tables(path: Path, changes: Mapping[str, Change], base: Path) -> None:
 
     `base` is the last publication. Raises QueryError.
     """
+    keep_loaded()
     import duckdb
 
     try:
