@@ -38,7 +38,9 @@ def unread(sources: dict[str, str], wanted: set[str]) -> set[str]:
     """Settings that no source reads; the settings' own module reads itself as self."""
     read = set()
     for name, source in sources.items():
-        owners = {"self"} if name == "settings.py" else {"settings", "_settings"}
+        owners = (
+            {"self"} if name in ("settings.py", "setting_clock.py") else {"settings", "_settings"}
+        )
         read |= set(read_names(ast.parse(source), owners))
     return wanted - read
 
