@@ -16,6 +16,8 @@ is drawn at both. Left out of it are
   left to the interpreter: `NOISE`, by cosmic-ray's own filter;
 - mutants that do not compile: cosmic-ray takes the `*` of a signature, and the `**` of a dict
   display, for operators;
+- those that it cannot make: of several exceptions it replaces bare names, and fails where one is
+  dotted;
 - mutants of annotations, of protocols, of `if TYPE_CHECKING` and of `frozen=True`: what these say
   is for the type checker, and `X & None` in an annotation fails at the import.
 
@@ -171,7 +173,7 @@ def _shows(mutant: "MutationSpec") -> bool:
     """Say whether a mutant compiles, to something else than the module does."""
     try:
         return _meaning(_mutated(mutant)) != _meaning(_text(mutant.module_path))
-    except SyntaxError:
+    except (SyntaxError, AttributeError):  # it does not compile, or cannot be made
         return False
 
 

@@ -179,6 +179,15 @@ def test_a_coin_without_bars_that_nobody_serves_is_listed_and_fails_nothing(stor
     assert result.failures == {}
 
 
+@pytest.mark.parametrize(("days", "has_bar"), [(-1, False), (0, True), (1, True)])
+def test_a_member_without_a_row_is_asked_for_again_until_its_bar_is_there(store, days, has_bar):
+    bars = store.read("daily_bars", "BBB").loc[: pd.Timestamp(DAY) + pd.Timedelta(days=days)]
+    store.write("daily_bars", "BBB", bars)
+    forecaster(store, "AAA", "BBB", faults={"BBB": MissingFeatures("a gap")}).forecast_day(DAY)
+    [missing] = stored_rows(store, MISSING_FORECASTS, DAY.isoformat())
+    assert missing["has_bar"] == has_bar
+
+
 def test_a_damaged_ledger_of_a_member_stops_no_other(store):
     broken = ValueError("its ledger cannot be read")
     decisions = Decisions({Member("AAA", Trend.UPTREND): broken})

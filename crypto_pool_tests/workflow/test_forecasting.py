@@ -13,6 +13,7 @@ from crypto_pool.workflow.forecasting import (
     ServingVersion,
     choose_forecaster,
     forecast,
+    score_predictions,
     was_trained_by,
 )
 from crypto_pool.workflow.frames import FrameCache
@@ -124,3 +125,37 @@ def test_the_served_probability_is_that_of_the_registered_model(pool, version):
     expected = pool.registry.versions.load(MEMBER.name, version).predict_probability(given)[0]
     assert row["probability"] == pytest.approx(expected)
     assert row["signal"] == (row["probability"] > row["decision_threshold"])
+
+
+def test_a_signal_is_a_probability_above_the_threshold_and_not_one_at_it(pool):
+    row, champion, frames = predict(pool, SECOND), pool.champion.version, FrameCache(pool.store)
+    for away, signal in ((-0.01, True), (0.0, False), (0.01, False)):
+        tags = {**champion.tags, "decision_threshold": repr(row["probability"] + away)}
+        chosen = ServingVersion(MEMBER, replace(champion, tags=tags))
+        made = forecast(frames, pool.registry, chosen, SECOND, noon_after(SECOND), 7, most=0)
+        assert (made["signal"], json.loads(made["top_contributions"])) == (signal, [])
+        chosen = replace(chosen, fault="in quarantine")
+        made = forecast(frames, pool.registry, chosen, SECOND, noon_after(SECOND), 7, most=0)
+        assert (made["signal"], made["abstain_reason"]) == (False, "in quarantine")
+
+
+def test_an_outcome_at_the_edge_of_the_panels_range_lies_inside_it(pool):
+    row, key = predict(pool, FIRST), (pd.Timestamp(FIRST), MEMBER.symbol)
+
+    def score(low, high):
+        ranges = {"change_10_pct": low, "change_90_pct": high, "target": row["target"]}
+        index = pd.MultiIndex.from_tuples([key])
+        panel = pd.DataFrame({**ranges, "prediction_window_days": 10}, index=index)
+        frames, made = FrameCache(pool.store), pd.DataFrame([row])
+        [scored], faults = score_predictions(frames, made, noon_after(SECOND), panel)
+        assert faults == {}
+        return scored
+
+    change = score(-0.9, 0.9)["change_pct"]
+    for low, high, inside in (
+        (change, change, True),
+        (change - 0.01, change + 0.01, True),
+        (change - 0.02, change - 0.01, False),
+        (change + 0.01, change + 0.02, False),
+    ):
+        assert score(low, high)["inside_range"] is inside

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from threading import Barrier
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.bar_validation import PRICE_COLUMNS
+from crypto_pool.domain.breaks import VOLUME_BARS
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, DEFAULT_TARGET
 from crypto_pool.errors import (
@@ -65,7 +67,12 @@ def test_a_break_within_a_pull_is_named_stored_and_blocks(store):
     assert told.startswith("BTC is blocked from 2021-03-01 on: on 2021-03-01 prices are")
     assert "`crypto-pool accept-break BTC 2021-03-01`" in told
     assert "`crypto-pool restart-history BTC --from 2021-03-01`" in told
+    assert store.read("bar_reports", "BTC")["reason"].iloc[0] == told
     assert len(store.read("daily_bars", "BTC")) == len(BARS)
+    store.write("daily_bars", "AAA", BARS)
+    Path(store.path("daily_bars", "AAA")).write_bytes(b"half")
+    store.write("daily_bars", "ZZZ", BARS)
+    assert list(coin_breaks(store)) == ["BTC"]
     assert coin_breaks(store)["BTC"].blocked_from == BREAK
     member = Member("BTC", Trend.UPTREND)
     with pytest.raises(BrokenHistory):
@@ -89,11 +96,15 @@ def test_a_blocked_coin_has_no_forecast_and_after_acceptance_one_once_sixty_days
         probability(BREAK + timedelta(days=59))
 
 
-def test_a_gap_that_keeps_the_reference_away_is_named(store):
-    store.write("daily_bars", "BTC", BARS.drop(BARS.index[-30]))
-    frames, gap = FrameCache(store), f"{BARS.index[-30]:%Y-%m-%d} is missing; the reference begins"
+@pytest.mark.parametrize("back", [30, 61])
+def test_a_gap_that_keeps_the_reference_away_is_named_until_sixty_returns_are_there(store, back):
+    member, missing = Member("BTC", Trend.UPTREND), BARS.index[-back]
+    store.write("daily_bars", "BTC", BARS.drop(missing))
+    gap = f"{missing:%Y-%m-%d} is missing; the reference begins"
     with pytest.raises(MissingFeatures, match=gap):
-        reference_of(frames, Member("BTC", Trend.UPTREND), LAST, DEFAULT_TARGET)
+        reference_of(FrameCache(store), member, LAST, DEFAULT_TARGET)
+    store.write("daily_bars", "BTC", BARS.drop(BARS.index[-62]))
+    assert 0 < reference_of(FrameCache(store), member, LAST, DEFAULT_TARGET) < 1
 
 
 def test_volume_in_another_unit_within_a_pull_is_named_while_that_is_news(store):
@@ -104,6 +115,11 @@ def test_volume_in_another_unit_within_a_pull_is_named_while_that_is_news(store)
     assert f"BTC: on {BREAK} volumes are" in told
     assert f"`crypto-pool restart-history BTC --from {BREAK}`" in told
     assert "volumes" not in " ".join(pull(store, bars)[1])
+    for days, is_news in ((2 * VOLUME_BARS, True), (2 * VOLUME_BARS + 1, False)):
+        anew, recent = FrameStore(f"{store.root}/{days}"), BARS.copy()
+        recent.iloc[-days:, recent.columns.get_loc("volume")] *= 1000
+        pull(anew, recent)
+        assert ("volumes" in " ".join(pull(anew, recent)[1])) is is_news
 
 
 def test_a_break_between_pulls_is_named_too(store):
@@ -146,7 +162,7 @@ def test_a_restart_from_a_day_keeps_what_follows_and_takes_no_earlier_day_again(
 
 def test_a_restart_from_a_day_after_the_last_bar_is_refused_and_changes_nothing(store):
     pull(store, BARS)
-    with pytest.raises(InvalidSetting, match="no bar from 2030-01-01 on"):
+    with pytest.raises(InvalidSetting, match=f"no bar from 2030-01-01 on, its last is {LAST}"):
         restart_history(store, "BTC", NOW, date(2030, 1, 1))
     assert decisions_of(store, "BTC").starts_on is None
     assert len(store.read("daily_bars", "BTC")) == len(BARS)
@@ -170,6 +186,7 @@ def test_another_history_is_still_refused_as_a_whole(store):
     pull(store, BARS)
     with pytest.raises(HistoryChanged, match=r"1000 times.*restart-history BTC"):
         pull(store, BARS.assign(**{name: BARS[name] * 1000 for name in PRICE_COLUMNS}))
+    assert "1000 times" in store.read("bar_reports", "BTC")["reason"].iloc[0]
 
 
 def test_a_retired_coin_is_gone_from_its_day_on_and_its_history_stays(store):
@@ -181,7 +198,8 @@ def test_a_retired_coin_is_gone_from_its_day_on_and_its_history_stays(store):
     assert len(store.read("history_decisions", "BTC")) == 1
     assert retired_from(store, ["BTC", "ETH"]) == {"BTC": first}
     assert active_symbols(store, ["BTC", "ETH"], LAST) == ["BTC", "ETH"]
-    assert active_symbols(store, ["BTC", "ETH"], first) == ["ETH"]
+    for day in (first, first + timedelta(days=1)):
+        assert active_symbols(store, ["BTC", "ETH"], day) == ["ETH"]
     assert len(store.read("daily_bars", "BTC")) == len(BARS)
     begins = store.read("daily_bars", "BTC").index.min().date()
     for never in (begins, date(2010, 1, 1)):
@@ -201,14 +219,15 @@ def test_a_coin_without_a_new_bar_for_a_week_is_named_with_its_way_out():
     assert next_day.key == alert.key
 
 
-def test_a_pull_names_a_silent_coin_once(store):
-    pull(store, BARS)
+def test_a_pull_names_a_silent_coin_once_for_each_last_bar(store):
+    pull(store, BARS.iloc[:-1])
     told = []
-    for days in (6, 7, 8):
+    for days, bars in ((5, -1), (6, -1), (7, -1), (8, None), (9, None)):
         last = LAST + timedelta(days=days)
         now = datetime(last.year, last.month, last.day, 12, tzinfo=UTC) + timedelta(days=1)
-        told.append(Puller(store, BarSource(BARS), last, now).pull("BTC")[1])
-    assert [["retire BTC" in note for note in notes] for notes in told] == [[], [True], []]
+        told.append(Puller(store, BarSource(BARS.iloc[:bars]), last, now).pull("BTC")[1])
+    named = [["retire BTC" in note for note in notes] for notes in told]
+    assert named == [[], [True], [], [True], []]
 
 
 def test_the_missing_day_that_keeps_features_away_is_named():
@@ -219,7 +238,12 @@ def test_the_missing_day_that_keeps_features_away_is_named():
         f"{gap:%Y-%m-%d} is missing; features begin again 20 days after it, on {again:%Y-%m-%d}"
     )
     assert name_gap(bars, (gap - pd.Timedelta(days=1)).date(), 20, "features begin") == ""
-    assert name_gap(BARS.drop(BARS.index[-30]), LAST, 20, "features begin") == ""
+    assert name_gap(BARS.drop(BARS.index[-20]), LAST, 20, "features begin").endswith(
+        f"on {LAST + timedelta(days=1)}"
+    )
+    for over in (21, 30):
+        assert name_gap(BARS.drop(BARS.index[-over]), LAST, 20, "features begin") == ""
+    assert name_gap(BARS, LAST, 20, "features begin") == ""
 
 
 @pytest.mark.parametrize("repetition", range(20))

@@ -34,7 +34,9 @@ def test_the_digest_tells_the_signals_what_came_due_and_the_promise(tmp_path):
     members = {"symbol": ["BTC", "ETH"], "trend": ["uptrend", "uptrend"]}
     forecasts = pd.DataFrame({**members, "signal": [True, None], "probability": [0.71, 0.4]})
     store.write("daily_predictions", "2023-06-11", forecasts)
-    outcomes = pd.DataFrame({**members, "signal": [True, True], "outcome": [1.0, 0.0]})
+    rows = [("BTC", True, 1.0), ("ETH", True, 0.0), ("A", True, None), ("B", False, 1.0)]
+    due = pd.DataFrame([*rows, ("C", None, 1.0)], columns=["symbol", "signal", "outcome"])
+    outcomes = due.assign(trend="uptrend")
     store.write("prediction_outcomes", "2023-06-01", outcomes)
     review = {"symbol": "all", "trend": "all", "precision": 0.6, "precision_low": 0.5}
     review |= {"precision_high": 0.7, "promised_precision": 0.72}
@@ -100,7 +102,9 @@ def test_a_run_that_failed_for_no_known_reason_is_told_too():
 
 
 @pytest.mark.parametrize(
-    ("high", "kept"), [(0.72, ["kept"]), (0.71, ["not kept"]), (None, [])], ids=str
+    ("high", "kept"),
+    [(0.73, ["kept"]), (0.72, ["kept"]), (0.71, ["not kept"]), (None, [])],
+    ids=str,
 )
 def test_the_digest_of_a_quiet_day_says_so(tmp_path, high, kept):
     store, members = FrameStore(str(tmp_path)), {"symbol": ["BTC"], "trend": ["uptrend"]}

@@ -114,6 +114,8 @@ def test_dropped_rows_of_a_coin_are_made_again_by_the_stored_fits(
     store: FrameStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = update_panel(store, TARGET, LAST).forecasts
+    store.write(FORECASTS, "0|2021-01-01", before.head(1))
+    Path(store.path(FORECASTS, "0|2021-01-01")).write_bytes(b"of other terms, and cut off")
     drop_forecasts(store, "ETH")
     assert "ETH" not in stored_forecasts(store, TARGET).index.get_level_values("symbol")
     monkeypatch.setattr(panel, "fit_panel", None)  # nothing is fitted again

@@ -13,12 +13,15 @@ from types import SimpleNamespace
 import pytest
 
 from crypto_pool.adapters.charts import BAR_FILE, BEESWARM_FILE, JUDGEMENT_FILE
+from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.assets.models import shown_champion
 from crypto_pool.defs.pictures import price_picture
+from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CANDIDATE_SCORES
-from crypto_pool.errors import ModelUnavailable
+from crypto_pool.domain.training import data_hash
+from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.promotion import promoting
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
@@ -33,6 +36,7 @@ from crypto_pool_tests.workflow.small_pool import (
     noon_after,
 )
 
+NEVER_TRAINED = date(2022, 7, 15)
 SCORE = {"symbol": "AAA", "trend": "uptrend", "algorithm": "LightGBM", "brier_score": 0.2}
 
 
@@ -90,6 +94,32 @@ def test_the_same_build_again_adds_no_decision_and_no_version(pool):
     assert len(pool.decisions) == len(before) + 1
     with pytest.raises(ModelUnavailable, match="no version 3: there are 1, 2"):
         pool.registry.versions.get(MEMBER.name, "3")
+
+
+def test_of_members_each_has_its_result_and_a_failure_stops_no_other(pool):
+    """Those that are settled come first."""
+    tasks = [pool.task(SECOND), pool.task(FIRST), pool.task(NEVER_TRAINED)]
+    made = {task.as_of: result for task, result in promoting.promote_members(WorkerPool(), tasks)}
+    assert list(made) == [FIRST, SECOND, NEVER_TRAINED]
+    assert [made[day].decision for day in (FIRST, SECOND)] == ["serves", "kept"]
+    assert "nothing was trained on its rows of 2022-07-15" in made[NEVER_TRAINED].reason
+    assert len(made[FIRST].missing) == len(CANDIDATES) - 2
+    again = [result.decision for _, result in promoting.promote_members(WorkerPool(), tasks[1:2])]
+    assert again == ["serves"]
+
+
+def test_candidates_that_were_tried_and_could_not_be_scored_are_a_verdict(pool):
+    """Tried on these very rows: those of another training, or those that were scored, are none."""
+    task, table = pool.task(NEVER_TRAINED), CANDIDATE_SCORES
+    for rows, status in (("other rows", "unscored"), (data_hash(task.table), "scored")):
+        scores = table.frame([{**SCORE, "data_hash": rows, "status": status}])
+        pool.store.write(table.store_name, MEMBER.partition_key, scores)
+        with pytest.raises(UnscoredCandidate, match="nothing was trained on its rows"):
+            promoting.promote(task)
+    scores = table.frame([{**SCORE, "data_hash": data_hash(task.table), "status": "unscored"}])
+    pool.store.write(table.store_name, MEMBER.partition_key, scores)
+    assert promoting.promote(task).decision == "rejected"
+    assert pool.serving == "1"
 
 
 def test_a_challenger_that_is_not_better_is_kept_in_the_shadow(pool):

@@ -99,6 +99,8 @@ def test_the_spans_of_bars_are_read_anew_where_they_changed(store):
         (BARS.index[98], 100, False, True),
         (BARS.index[0] - pd.Timedelta(days=1), 100, False, False),
         (BARS.index[99], 101, False, True),
+        (BARS.index[0], 2, False, True),
+        (BARS.index[99], 99, True, False),
     ],
 )
 def test_a_coin_is_too_young_with_some_bars_but_fewer_than_needed(

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from crypto_pool.workflow.promotion import promoting
-from crypto_pool.workflow.promotion.reconciling import reconcile
+from crypto_pool.workflow.promotion import promoting, reconciling
+from crypto_pool.workflow.promotion.reconciling import reconcile, reconcile_all
 from crypto_pool_tests.workflow.small_pool import MEMBER, REFRESHED, SECOND
 
 
@@ -28,3 +28,24 @@ def test_reconciling_gives_back_aliases_and_champions_that_were_thrown_away(pool
         reconcile(pool.store, pool.registry, MEMBER)
         assert pool.aliases == before
         pd.testing.assert_frame_equal(pool.store.read("champions", MEMBER.partition_key), row)
+
+
+def test_members_whose_aliases_or_row_differ_from_the_ledger_are_reconciled(pool, monkeypatch):
+    """And those alone: where all agree no member is looked at by itself."""
+    pool.appoint(SECOND, REFRESHED)
+    store, versions, key = pool.store, pool.registry.versions, MEMBER.partition_key
+    before, row = pool.aliases, store.read("champions", key)
+    for lose in (
+        lambda: versions.set_aliases(MEMBER.name, {**before, "champion": "1"}),
+        lambda: versions.set_aliases(MEMBER.name, {**before, "previous": None}),
+        lambda: store.write("champions", key, row.assign(model_version="1")),
+        lambda: store.remove("champions", key),
+    ):
+        lose()
+        assert reconcile_all(store, pool.registry, [MEMBER]) == {}
+        assert pool.aliases == before
+        pd.testing.assert_frame_equal(store.read("champions", key), row)
+    monkeypatch.setattr(reconciling, "reconcile", None)
+    assert reconcile_all(store, pool.registry, [MEMBER]) == {}
+    store.remove("champions", key)
+    assert list(reconcile_all(store, pool.registry, [MEMBER])) == [key]

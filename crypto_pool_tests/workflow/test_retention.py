@@ -29,9 +29,10 @@ def test_what_tables_refer_to_is_found(tmp_path):
 
 
 def test_old_answers_go_by_their_day(tmp_path):
-    for name in ("2023-05-01", "2023-05-02", ".locks"):
+    for name in ("2023-04-30", "2023-05-01", "2023-05-02", "2023-05-03", ".locks"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "BTC.json.gz").write_bytes(b"x")
-    assert remove_old_answers(tmp_path, date(2023, 5, 2)) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".locks", "2023-05-02"]
+    assert remove_old_answers(tmp_path, date(2023, 5, 2)) == 2
+    kept = [".locks", "2023-05-02", "2023-05-03"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
     assert remove_old_answers(tmp_path / "none", date(2023, 5, 2)) == 0

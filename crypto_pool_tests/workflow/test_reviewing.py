@@ -150,6 +150,7 @@ def test_a_fresh_member_is_observed_as_such(pool):
     state = observe(pool, date(2022, 7, 1))
     assert state.has_champion
     assert state.trained_as_of == date(2022, 6, 1)
+    assert state.new_labelled_rows == 30
     assert state.fault == ""
     assert not state.code_changed
     changed = Recipe(Target(pct=0.1))
@@ -157,6 +158,24 @@ def test_a_fresh_member_is_observed_as_such(pool):
         pool.store, pool.registry, [MEMBER], changed, 240, TODAY, noon_after(TODAY)
     )
     assert "target_pct was 0.05 and is 0.1" in states[0].fault
+
+
+def test_a_member_that_was_never_trained_has_no_champion_and_no_new_rows(pool):
+    states, faults = observe_members(
+        pool.store, pool.registry, [OTHER], Recipe(), 240, TODAY, noon_after(TODAY)
+    )
+    [state] = states
+    assert faults == {}
+    assert (state.has_champion, state.trained_as_of, state.code_changed) == (False, None, False)
+    assert (state.new_labelled_rows, state.drift, state.fault) == (0, None, "")
+
+
+def test_another_schema_is_a_fault_of_its_own_and_no_drift(pool):
+    features = pool.store.read("feature_table", MEMBER.symbol)
+    pool.store.write("feature_table", MEMBER.symbol, features.drop(columns="MACD") * 1e6)
+    state = observe(pool, TODAY)
+    assert (state.drift, state.drifted_feature) == (0.0, "")
+    assert "MACD" in state.fault
 
 
 def test_a_member_that_cannot_be_observed_stops_no_other(pool):
@@ -256,6 +275,27 @@ def test_a_champion_that_mlflow_lost_or_changed_is_found_though_nothing_else_cha
     assert "another in MLflow than the ledger let serve" in look(pool, TODAY)[0].fault
     client.delete_model_version(name, version.version)
     assert "gone from MLflow" in look(pool, TODAY)[0].fault
+
+
+def test_what_is_decided_later_in_the_day_is_observed_then(pool):
+    """A state seen before it, by a clock that was behind, is not kept for it."""
+    noon = noon_after(TODAY)
+    decided = a_decision(MEMBER, noon + timedelta(hours=1), decision="quarantined", reason="off")
+    Ledger(pool.store).record(replace(decided, serving_version="1", model_version="1"))
+    for hours, quarantine in ((0, ""), (1, "off"), (2, "off")):
+        now = noon + timedelta(hours=hours)
+        [state], _ = observe_members(pool.store, pool.registry, [MEMBER], Recipe(), 240, TODAY, now)
+        assert state.quarantine == quarantine
+
+
+def test_a_champion_whose_training_rows_are_gone_is_observed_no_more(pool):
+    assert observe(pool, TODAY).fault == ""
+    pool.store.remove("training_snapshots", pool.champion.version.tags["data_hash"])
+    states, faults = observe_members(
+        pool.store, pool.registry, [MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
+    )
+    assert states == []
+    assert "MissingPartition" in faults[MEMBER.name]
 
 
 def test_a_tick_observes_some_members_and_the_next_goes_on(pool):
