@@ -143,7 +143,7 @@ def write_coins(task: tuple["FrameStore", Mapping[str, Any], Sequence[str]]) -> 
 
 def copy_registry(database: Path, template: Template, members: Sequence["Member"]) -> None:
     """Copy the rows of the template's experiment, run and registered version for each member."""
-    from crypto_pool.adapters.mlflow.versions import model_name
+    from crypto_pool.adapters.mlflow.version import model_name
 
     run = template.run.info
     old = {

@@ -21,7 +21,8 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.artifact import load_model, model_files
 from crypto_pool.adapters.mlflow.recording import write_files
 from crypto_pool.adapters.mlflow.runs import Runs
-from crypto_pool.adapters.mlflow.versions import REGISTERED_AT_TAG, Version, Versions
+from crypto_pool.adapters.mlflow.version import REGISTERED_AT_TAG, Version
+from crypto_pool.adapters.mlflow.versions import Versions
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.recipe import Recipe

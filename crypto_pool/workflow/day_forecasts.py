@@ -11,7 +11,7 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import Version, model_name
+from crypto_pool.adapters.mlflow.version import Version, model_name
 from crypto_pool.domain.columns import Table, is_missing
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.members import Member

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import Version, model_name
+from crypto_pool.adapters.mlflow.version import Version, model_name
 from crypto_pool.domain.drift import Distance, abstention_reason, per_price
 from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP

@@ -9,7 +9,7 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.domain.drift import InputSpan, per_price
 from crypto_pool.domain.labels import realised_change
 from crypto_pool.domain.members import Member

@@ -14,7 +14,7 @@ from crypto_pool.adapters.derived import Derived, digest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.domain.drift import RECENT_ROWS, InputSpan, per_price
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import naive_utc

@@ -12,7 +12,7 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
 from crypto_pool.domain.review import ReviewRules, record_of, review_champion

@@ -16,7 +16,7 @@ from crypto_pool.adapters.backup import PoolFolders, save_backup
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import READ
+from crypto_pool.adapters.mlflow.version import READ
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.restoring import restore_backup
 from crypto_pool.commands.backup import check_champions

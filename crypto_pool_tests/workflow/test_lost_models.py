@@ -10,7 +10,7 @@ import pytest
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.store import local_path
-from crypto_pool.adapters.mlflow.versions import READ, READ_IF_THERE
+from crypto_pool.adapters.mlflow.version import READ, READ_IF_THERE
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import PREDICTIONS

@@ -10,7 +10,7 @@ import pandas as pd
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.runs import HASHES_TAG
-from crypto_pool.adapters.mlflow.versions import model_name
+from crypto_pool.adapters.mlflow.version import model_name
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.review import ReviewRules

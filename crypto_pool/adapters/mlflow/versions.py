@@ -5,9 +5,7 @@ Who serves is written in the ledger; the aliases follow it.
 
 import json
 from collections import defaultdict, namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +22,8 @@ from crypto_pool.adapters.mlflow.store import (
     pages,
     require_writable,
 )
+from crypto_pool.adapters.mlflow.version import Version, model_name, read_version, version_in_words
 from crypto_pool.adapters.sqlite_files import reach_disk
-from crypto_pool.domain.recipe import Target
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
@@ -35,17 +33,10 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
-REGISTERED_AT_TAG = "registered_at_utc"
-METRICS_TAG = "metrics"
 WHAT_IT_IS = (
     "Whether the {trend} of {symbol} comes, as a probability. The alias `champion` serves. Rows of "
     "the view `model_input` are what `mlflow.pyfunc.load_model` gives its stored forecasts for."
 )
-CORRECTED = ("skill_over_reference", "probability_of_overfitting", "effective_sample_size")
-PROMISED = {
-    "promised_precision": "precision",
-    "promised_skill_over_reference": "skill over the random-walk reference",
-}
 PAGE_SIZE = 1000
 CHUNK = 10_000  # of versions; SQLite takes three times as many values in a query
 # By the primary keys, which begin with the workspace; that of tags has the key before the name.
@@ -63,55 +54,7 @@ STORED_TAGS = """WITH RECURSIVE wanted(name, version) AS (VALUES {}), keys(key) 
         AND t.key = keys.key AND t.name = wanted.name AND t.version = wanted.version"""
 STORED_ALIASES = """SELECT name, alias, version FROM registered_model_tags
     LEFT JOIN registered_model_aliases USING (name) WHERE key = ? AND value = ?"""
-READ: Mapping[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("classifier", "code_version", "data_hash", "target"), str),
-    **dict.fromkeys(("as_of", "chosen_through", "trained_through"), date.fromisoformat),
-    **dict.fromkeys(("decision_threshold", "target_pct", "prediction_window_days"), float),
-    **dict.fromkeys((*CORRECTED, "skill_interval"), json.loads),
-}
-"""The tags that are read of each version, and how; READ_IF_THERE are those it may lack."""
-READ_IF_THERE = (
-    *(METRICS_TAG, HASHES_TAG, "feature_names", "feature_importance"),
-    *("feature_importance_absolute", "reference_importance"),
-)
 ModelVersion = namedtuple("ModelVersion", "version run_id source creation_timestamp")
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version of a member.
-
-    `registered_at_utc` is by the pool's clock, which a simulation may set, and not MLflow's.
-    `ledger_hashes` are those of its files by the ledger, where that names them: anybody may
-    change what MLflow's pages show.
-    """
-
-    member_name: str
-    version: str
-    run_id: str
-    tags: Mapping[str, str]
-    registered_at_utc: datetime
-    location: str
-    ledger_hashes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def fault(self) -> str:
-        """Which of its tags are gone or cannot be read, in words; empty where all can."""
-        lost, there = [], (name for name in READ_IF_THERE if name in self.tags)
-        for name, read in {**READ, **dict.fromkeys(there, json.loads)}.items():
-            try:
-                read(self.tags[name])
-            except KeyError:
-                lost.append(f"{name} is gone")
-            except ValueError:
-                lost.append(f"{name} is {self.tags[name]!r}")
-        name = f"{model_name(self.member_name)} version {self.version}"
-        return f"of the tags of {name} in MLflow {', '.join(lost)}" if lost else ""
-
-    @property
-    def model_hashes(self) -> dict[str, str]:
-        """The SHA-256 of its files, empty for one that carries none."""
-        return dict(self.ledger_hashes or json.loads(self.tags.get(HASHES_TAG, "{}")))
 
 
 class Versions:
@@ -141,7 +84,7 @@ class Versions:
         model = {"tags": own, "description": self._linked(member_name, WHAT_IT_IS)}
         run_tags = client.get_run(candidate.run_id).data.tags
         logged = client.get_logged_model(run_tags[MODEL_URI_TAG].removeprefix("models:/"))
-        words = self._linked(member_name, _in_words(given, candidate.recipe.target))
+        words = self._linked(member_name, version_in_words(given, candidate.recipe.target))
         return register_version(client, name, logged, given, words, model)
 
     def reach_disk(self, version: Version) -> None:
@@ -183,14 +126,14 @@ class Versions:
                 tags[name, str(version)][key] = value
             for name, version, *fields in versions:
                 key = name, str(version)
-                made = _version(own[key], ModelVersion(version, *fields), tags[key])
+                made = read_version(own[key], ModelVersion(version, *fields), tags[key])
                 found[own[key], str(version)] = made
         return found
 
     def _search(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version]:
         own = {model_name(member_name): member_name for member_name, _ in pairs}
         there_are = self._all(f"name='{next(iter(own))}'" if len(own) == 1 else "")
-        every = [_version(own[v.name], v, v.tags) for v in there_are if v.name in own]
+        every = [read_version(own[v.name], v, v.tags) for v in there_are if v.name in own]
         there = {(one.member_name, one.version): one for one in every}
         return {pair: there[pair] for pair in pairs if pair in there}
 
@@ -198,7 +141,7 @@ class Versions:
         """Return the version registered for a run, if there is one."""
         wanted = f"name = '{model_name(member_name)}' and run_id = '{run_id}'"
         known = sorted(self._all(wanted), key=lambda version: int(version.version))
-        return _version(member_name, known[-1], known[-1].tags) if known else None
+        return read_version(member_name, known[-1], known[-1].tags) if known else None
 
     def registered_runs(self) -> frozenset[str]:
         """Return the runs that a version was registered from."""
@@ -297,48 +240,3 @@ class Versions:
         page = f"{self.page_url}/members/{member_name}.html"
         text = words.format(symbol=symbol, trend=trend)
         return f"{text} [Its page]({page})." if self.page_url else text
-
-
-def model_name(member_name: str) -> str:
-    """Return the registered model's name of a member."""
-    return f"{member_name}_model"
-
-
-def _version(member_name: str, stored: Any, tags: Mapping[str, str]) -> Version:
-    """Read MLflow's model version; one nobody dated has MLflow's time."""
-    made = datetime.fromtimestamp(stored.creation_timestamp / 1000, tz=UTC)
-    try:
-        dated = datetime.fromisoformat(tags[REGISTERED_AT_TAG])
-    except (KeyError, ValueError):
-        dated = made
-    return Version(
-        member_name=member_name,
-        version=str(stored.version),
-        run_id=str(stored.run_id),
-        tags=dict(tags),
-        registered_at_utc=dated,
-        location=str(stored.source),
-    )
-
-
-def _in_words(tags: Mapping[str, str], target: Target) -> str:
-    """Return what a version is and promises, for who opens it in MLflow."""
-    figures = json.loads(tags.get(METRICS_TAG, "{}"))
-    promised = [
-        f"{words} {figures[name]:.3f}" + _between(figures, name)
-        for name, words in PROMISED.items()
-        if figures.get(name) is not None
-    ]
-    added = figures.get("added_points")
-    added = "" if added is None else f". It moves its baseline by {added:.1f} points on average"
-    return (
-        f"{tags.get('classifier', 'Model')} for the {{trend}} of {{symbol}}, a move of "
-        f"{target.words} by {100 * target.pct:g} % in {target.horizon} days; trained through "
-        f"{tags.get('trained_through', 'an unknown day')}. Promised: "
-        f"{', '.join(promised) or 'nothing'}{added}."
-    )
-
-
-def _between(figures: Mapping[str, float | None], name: str) -> str:
-    low, high = (figures.get(f"{name}{end}") for end in ("_low", "_high"))
-    return "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"

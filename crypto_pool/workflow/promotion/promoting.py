@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crypto_pool.adapters.ledger import Ledger, Promotion
-from crypto_pool.adapters.mlflow.versions import Version
+from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.fitting import TrainedCandidate

@@ -14,7 +14,8 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS, Version
+from crypto_pool.adapters.mlflow.version import Version
+from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS

@@ -9,7 +9,7 @@ from typing import Any
 from crypto_pool.adapters.charts import JUDGEMENT_FILE, draw_explanation, draw_judgement
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.versions import (
+from crypto_pool.adapters.mlflow.version import (
     CORRECTED,
     METRICS_TAG,
     REGISTERED_AT_TAG,
