@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -81,6 +81,14 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         ) from None
 
 
+def begin_workers(settings: Settings, bar_date: date) -> None:
+    """Start the worker processes beside what comes before a training, unless it was done."""
+    open_data_folder(settings.state_dir, settings.frames_root)
+    scores, _ = FrameStore(settings.frames_root).read_kept(CANDIDATE_SCORES.store_name)
+    if scores.empty or bar_date not in set(scores["as_of"]):
+        workers_of(settings).begin()
+
+
 def run_layers(
     instance: dg.DagsterInstance,
     settings: Settings,
@@ -103,9 +111,7 @@ def run_layers(
         say(f"{layer.title} ...")
         await_slots(instance, pools_of(layer.job), say)
         begun, work = monotonic(), Work(layer, bar_date, partitions, partitions)
-        trains_next = layer == FEATURES and TRAINING in layers
-        with workers_for(settings, bar_date) if trains_next else nullcontext():
-            is_whole = run_layer(instance, work, report)
+        is_whole = run_layer(instance, work, report)
         if layer == FEATURES:
             for note in pull_notes(FrameStore(settings.frames_root), partitions):
                 say(note)
@@ -116,13 +122,6 @@ def run_layers(
     if report.failures and PREDICTIONS in layers:
         tell_failed(settings, bar_date)
     return report
-
-
-def workers_for(settings: Settings, bar_date: date) -> AbstractContextManager[None]:
-    """Start the worker processes beside the pulling of bars, if there is a training for them."""
-    scores, _ = FrameStore(settings.frames_root).read_kept(CANDIDATE_SCORES.store_name)
-    is_trained = not scores.empty and bar_date in set(scores["as_of"])
-    return nullcontext() if is_trained else workers_of(settings).beginning()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import dagster as dg
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.building import BuildReport, Work, partitions_of, run_layer, workers_for
+from crypto_pool.building import BuildReport, Work, partitions_of, run_layer
 from crypto_pool.defs.run_tags import ASKED_BY_TAG
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PANEL, PREDICTIONS, PUBLICATION, TRAINING
 from crypto_pool.domain.members import Member
@@ -52,8 +52,7 @@ def live(
     say("bars and features ...")
     lived = _Lived(instance, settings, say)
     coins = partitions_of(FEATURES, settings, life.end)
-    with workers_for(settings, life.start):
-        run_layer(instance, Work(FEATURES, life.end, coins, coins), lived.report)
+    run_layer(instance, Work(FEATURES, life.end, coins, coins), lived.report)
     for days in stretches(life):
         label = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
         keys = [day.isoformat() for day in days]

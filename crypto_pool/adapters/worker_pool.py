@@ -4,7 +4,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ KILLED = (
     "lower CRYPTO_POOL_WORKERS, or give the machine more memory"
 )
 _UNPREPARED: list[str] = []
+_BEGINNING: list[threading.Thread] = []
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -47,24 +48,19 @@ class WorkerPool:
         if self.n_jobs < 1:
             raise InvalidSetting(f"n_jobs is {self.n_jobs}; a worker pool needs at least 1")
 
-    @contextmanager
-    def beginning(self) -> Iterator[None]:
-        """Start the processes of this machine beside what is done within; they are there after."""
+    def begin(self) -> None:
+        """Start the processes of this machine beside other work; the first task waits for them."""
 
         def begin() -> None:
             from concurrent.futures.process import BrokenProcessPool
 
-            # Whoever gives them a task meets it again.
-            with suppress(WorkersUnavailable, BrokenProcessPool):
-                list(self.map_unordered(abs, range(self.n_jobs)))
+            with suppress(BrokenProcessPool):  # whoever gives them a task meets it again
+                list(self._in_parallel(abs, range(self.n_jobs)))
 
-        if self.scheduler is not None or self.n_jobs == 1:
-            yield
-            return
-        thread = threading.Thread(target=begin, name="begin-workers", daemon=True)
-        thread.start()
-        yield
-        thread.join()
+        if self.scheduler is None and self.n_jobs > 1:
+            thread = threading.Thread(target=begin, name="begin-workers", daemon=True)
+            _BEGINNING.append(thread)
+            thread.start()
 
     def map_unordered(
         self,
@@ -100,6 +96,8 @@ class WorkerPool:
         """
         from concurrent.futures.process import BrokenProcessPool
 
+        while _BEGINNING:
+            _BEGINNING.pop().join()
         to_do = dict(enumerate(tasks))
         with TemporaryDirectory() as begun:
             do = partial(_do, function, begun)
@@ -120,9 +118,7 @@ class WorkerPool:
                             result = lost(task, KILLED)
                         yield result
 
-    def _in_parallel(
-        self, do: Callable[[tuple[int, Task]], tuple[int, Result]], numbered: list[tuple[int, Task]]
-    ) -> Iterator[tuple[int, Result]]:
+    def _in_parallel(self, do: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         import joblib
 
         with joblib.parallel_config(
@@ -134,9 +130,7 @@ class WorkerPool:
             parallel = joblib.Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
             )
-            results: Iterator[tuple[int, Result]] = parallel(
-                joblib.delayed(do)(one) for one in numbered
-            )
+            results: Iterator[Result] = parallel(joblib.delayed(do)(task) for task in tasks)
         return results
 
 

@@ -64,7 +64,7 @@ def demo(
         "planted drift that candidates can find, and all a volatility that changes."
     )
     day = settings.last_closed()
-    with running_sandbox(settings), open_pool(load_settings(), as_json) as (instance, say):
+    with running_sandbox(settings), open_pool(load_settings(), as_json, first) as (instance, say):
         from crypto_pool.living import live
         from crypto_pool.replay.plan import Life
 
@@ -109,7 +109,7 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
         settings = chosen_settings(symbols, provider)
         day = settings.closed_day("--date", date)
         from crypto_pool.building import run_layers
-        from crypto_pool.defs.stages import FEATURES, PREDICTIONS, STAGES
+        from crypto_pool.defs.stages import FEATURES, PREDICTIONS, STAGES, TRAINING
 
         layers = [stage for stage in STAGES if not stages or stage.key in stages]
         if PREDICTIONS in layers:
@@ -117,7 +117,8 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
         if FEATURES in layers:
             require_bars(settings, day)
         result: dict[str, Any] = {}
-        with open_pool(settings, as_json) as (instance, speak):
+        trained = day if TRAINING in layers else None
+        with open_pool(settings, as_json, trained) as (instance, speak):
             report = run_layers(instance, settings, day, layers, speak)
         if PREDICTIONS in layers:
             result = {"predictions": _show_forecasts(settings, day, as_json)}
@@ -173,20 +174,25 @@ def live(
     from crypto_pool.replay.plan import Life
 
     life = Life(first, last, retrain_every_days)
-    with open_pool(settings, as_json) as (instance, speak):
+    with open_pool(settings, as_json, first) as (instance, speak):
         report = live_through(instance, settings, life, speak)
     finish(report, as_json)
 
 
 @contextmanager
 def open_pool(
-    settings: "Settings", as_json: bool
+    settings: "Settings", as_json: bool, trained: "Day | None" = None
 ) -> "Iterator[tuple[DagsterInstance, Callable[[str], None]]]":
-    """Open the Dagster instance once what a killed process left is ended; give where to speak."""
-    from crypto_pool.building import open_instance
+    """Open the Dagster instance once what a killed process left is ended; give where to speak.
+
+    `trained` is the bar date of a training that is to come.
+    """
+    from crypto_pool.building import begin_workers, open_instance
     from crypto_pool.recovery import recover
 
     speak = messages(as_json).print
+    if trained is not None:
+        begin_workers(settings, trained)
     with open_instance(settings) as instance:
         for run_id in recover(instance, settings):
             speak(f"ended run {run_id}, left by a killed process")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -39,6 +40,10 @@ def prepare() -> None:
 
 
 def prepare_beside() -> None:
+    prepare()
+
+
+def prepare_waited_for() -> None:
     prepare()
 
 
@@ -156,12 +161,25 @@ def test_an_initialiser_s_own_error_is_told() -> None:
         list(WorkerPool(2, cannot_prepare).map_unordered(square, range(3)))
 
 
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
 def test_processes_begin_beside_other_work() -> None:
-    pool = WorkerPool(2, prepare=prepare_beside)
-    earlier = {child.pid for child in psutil.Process().children(recursive=True)}
-    with pool.beginning():
-        pass
-    begun = {child.pid for child in psutil.Process().children(recursive=True)} - earlier
+    pool, earlier = WorkerPool(2, prepare=prepare_beside), children()
+    pool.begin()
+    for thread in threading.enumerate():
+        if thread.name == "begin-workers":
+            thread.join()
+    begun = children() - earlier
     done = {pid for pid, _ in pool.map_unordered(read_prepared, range(4))}
     assert len(done) == 2
     assert done <= begun
+
+
+def test_the_first_task_waits_for_processes_that_begin() -> None:
+    pool = WorkerPool(2, prepare=prepare_waited_for)
+    pool.begin()
+    done = dict(pool.map_unordered(read_prepared, range(4)))
+    assert all(prepared == [pid] for pid, prepared in done.items())
+    assert len(done) == 2
