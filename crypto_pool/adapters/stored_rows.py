@@ -1,8 +1,10 @@
 """Whether what a file of the store holds are rows of its table: a hand may have been there."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,8 @@ from crypto_pool.domain.columns import (
     DATE,
     DOUBLE,
     INTEGER,
+    JSON,
+    MAP,
     TIMESTAMP,
     VERSION,
     Kind,
@@ -28,6 +32,13 @@ from crypto_pool.domain.columns import (
 )
 from crypto_pool.domain.tables import DAILY_BARS, FEATURE_TABLES, PANEL_FORECASTS, TABLES
 
+# What SQL's INTEGER takes, and how text is read where it is not text that is meant.
+LOWEST, HIGHEST = -(2**31), 2**31 - 1
+TEXTS: Mapping[Kind, Callable[[str], Any]] = {
+    VERSION: int,
+    JSON: json.loads,
+    MAP: lambda text: {name: float(value or 0) for name, value in json.loads(text).items()},
+}
 _BY_STORE_NAME = {table.store_name: table for table in TABLES.values()}
 
 
@@ -44,6 +55,7 @@ def why_unfit(stored_as: str, key: str, rows: pa.Table) -> str:
         or _why_elsewhere(table, key, rows)
         or _why_twice(table, rows)
         or _why_impossible(table, rows)
+        or _why_unreadable(table, rows)
     )
 
 
@@ -76,12 +88,25 @@ def _why_impossible(table: Table, rows: pa.Table) -> str:
     if table in (DAILY_BARS, FEATURE_TABLES):
         return _why_no_series(table, rows, numbers)
     for column in table.columns:
-        low = -np.inf if column.low is None else column.low
-        high = np.inf if column.high is None else column.high
+        is_whole = column.kind in (INTEGER, VERSION)
+        low = (LOWEST if is_whole else -np.inf) if column.low is None else column.low
+        high = (HIGHEST if is_whole else np.inf) if column.high is None else column.high
         values = numbers.get(column.name, np.empty(0))
         outside = values[(values < low) | (values > high)]
         if len(outside):
             return f"its column {column.name} holds {outside[0]:g}, out of {low:g} to {high:g}"
+    return ""
+
+
+def _why_unreadable(table: Table, rows: pa.Table) -> str:
+    """Say which text is none of what its column holds, such as a version that is no number."""
+    texts = [one for one in table.columns if one.kind in TEXTS and one.name in rows.column_names]
+    for column in texts:
+        for text in rows.column(column.name).unique().to_pylist():
+            try:
+                TEXTS[column.kind](text) if isinstance(text, str) else None
+            except (ValueError, TypeError, AttributeError):
+                return f"its column {column.name} holds {text[:40]!r}"
     return ""
 
 

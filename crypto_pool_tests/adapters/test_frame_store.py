@@ -127,6 +127,11 @@ def test_rows_that_are_not_those_of_the_table_are_damage_too(store: FrameStore) 
         (members.assign(prediction_date="today"), "column prediction_date is of type"),
         (pd.concat([members, members]), "has a symbol trend twice"),
         (members.assign(probability=[0.5, 1.5]), "column probability holds 1.5, out of 0 to 1"),
+        (members.assign(model_version=["1", "first"]), "column model_version holds 'first'"),
+        (members.assign(model_version=2.0**31), r"holds 2.14748e\+09, out of -2.14748e\+09 to"),
+        (members.assign(features='{"RSI": "high"}'), 'column features holds \'{"RSI": "high"}\''),
+        (members.assign(features="[1]"), r"column features holds '\[1\]'"),
+        (members.assign(top_contributions="{half"), "column top_contributions holds '{half'"),
         (
             members.assign(prediction_date=[date(2024, 1, 1), date(2024, 1, 2)]),
             "has rows of prediction_date 2024-01-02",
