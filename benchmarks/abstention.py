@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.drift import SHOCK_SIGMAS, InputSpan, abstention_reason, per_price
+from crypto_pool.domain.drift import (
+    SHOCK_SIGMAS,
+    InputSpan,
+    abstention_reason,
+    per_price,
+    shock_sigmas,
+)
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -73,7 +79,7 @@ def shares(bars: pd.DataFrame) -> pd.Series:
 
 def abstains(span: InputSpan, row: pd.Series, closes: pd.Series) -> bool:
     """Whether the forecast of the last close abstains, by the limits of the pool."""
-    return bool(abstention_reason(span.distance(row), closes, LIMIT))
+    return bool(abstention_reason(span.distance(row), shock_sigmas(closes), LIMIT))
 
 
 def shock(bars: pd.DataFrame, sign: int) -> pd.DataFrame:

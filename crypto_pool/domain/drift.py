@@ -57,14 +57,15 @@ class InputSpan:
         Measured for each feature in widths of its own span; the largest counts. A feature
         that was constant in training has no width: any other value is infinitely far.
         """
-        value = row[self.low.index]
-        beyond = (
-            pd.concat([self.low - value, value - self.high], axis=1).max(axis=1).clip(lower=0.0)
-        )
-        widths = (beyond / (self.high - self.low)).where(beyond > 0, 0.0)
-        furthest = str(widths.idxmax())
-        most = float(widths.max())
-        return Distance(most, furthest if most > 0 else "")
+        low, high = self.low.to_numpy(), self.high.to_numpy()
+        value = row[self.low.index].to_numpy()
+        beyond, width = np.fmax(low - value, value - high), high - low
+        widths = np.zeros(len(low))
+        with np.errstate(divide="ignore"):
+            np.divide(beyond, width, out=widths, where=(beyond > 0) & ~np.isnan(width))
+        furthest = int(widths.argmax())
+        most = float(widths[furthest])
+        return Distance(most, str(self.low.index[furthest]) if most > 0 else "")
 
     def share_outside(self, rows: pd.DataFrame) -> pd.Series:
         """Give for each feature the share of rows outside; about 0.01 where nothing drifts."""
@@ -72,12 +73,11 @@ class InputSpan:
         return ((inputs < self.low) | (inputs > self.high)).mean()
 
 
-def abstention_reason(distance: Distance, closes: pd.Series, limit: float | None) -> str:
-    """Say why a forecast of the last close abstains, nothing if it does not.
+def abstention_reason(distance: Distance, shock: float, limit: float | None) -> str:
+    """Say why a forecast abstains after a move of so many sigmas, nothing if it does not.
 
     `limit` is how many widths an input may lie outside; None: however far.
     """
-    shock = shock_sigmas(closes)
     if shock >= SHOCK_SIGMAS:
         return f"the price moved by {shock:.1f} of its daily sigmas, {SHOCK_SIGMAS:g} is the limit"
     if limit is not None and distance.ood_distance > limit:

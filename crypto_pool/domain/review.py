@@ -28,6 +28,7 @@ _KEY = ["prediction_date", "symbol", "trend"]
 # Appointments after which a record goes on, if the algorithm is the same.
 _RENEWALS = ("promoted", "refreshed", "expired")
 _ENDS = ("quarantined", "stood down")
+_RECORDED = ("decision", "serving_version", "algorithm", "as_of")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def record_of(decisions: pd.DataFrame, serving: str) -> Record:
     """
     versions: set[str] = set()
     algorithm, since = None, None
-    for row in decisions.to_dict("records"):
+    for row in decisions.filter(_RECORDED).to_dict("records"):
         decision, version = row["decision"], str(row["serving_version"])
         if decision in APPOINTMENTS:
             if decision not in _RENEWALS or row["algorithm"] != algorithm:
@@ -132,7 +133,8 @@ def _previous_is_better(
     record: pd.DataFrame, previous: pd.DataFrame, rules: ReviewRules
 ) -> str | None:
     """Say how far the previous version is ahead on the same days, if beyond chance."""
-    if record.empty or previous.empty:
+    fewest = MIN_BLOCKS * purge_gap(rules.horizon)
+    if record.empty or previous.empty or min(_span(record), _span(previous)) < fewest:
         return None
     both = record.merge(previous[[*_KEY, "probability"]], on=_KEY, suffixes=("", "_previous"))
     if both.empty:

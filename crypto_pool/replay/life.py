@@ -14,11 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from crypto_pool.adapters.extensions import extension_codes
-from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.fitting import TrainedCandidate
@@ -112,9 +111,9 @@ class PoolLife:
 
     def _review(self, day: date, now: datetime) -> None:
         rules = self.plan.review
-        outcomes = Outcomes.read(self.store, day, rules.window_days)
+        decisions = self.decisions()
+        outcomes = Outcomes.read(self.store, decisions, day, rules.window_days)
         reviewer = Reviewer(self.store, self.registry, rules, day, now, RUN_ID, measures=False)
-        decisions = Ledger(self.store).by_member()
         for member in self.members:
             try:
                 reviewer.review(member, outcomes, decisions.of(member))
@@ -215,7 +214,7 @@ class PoolLife:
         for name, reason in result.failures.items():
             self._fail(day, f"{name}: {reason}")
 
-    def decisions(self) -> Mapping[Member, pd.DataFrame]:
+    def decisions(self) -> Decisions:
         """Return the ledger by member, oldest first."""
         return Ledger(self.store).by_member()
 
@@ -244,8 +243,8 @@ def prepare_lives(
 def live_together(lives: Sequence[PoolLife]) -> Iterator[date]:
     """Live the days of one plan in several pools side by side, saying each as it ends.
 
-    On a grid the next training begins as soon as all have had theirs, and goes on while the days
-    until then are lived.
+    On a grid the next training begins as soon as one has ended, and goes on while that one is
+    decided on and the days until then are lived.
     """
     plan = lives[0].plan
     grid = iter([day for day in plan.days if plan.is_training_day(day)])
@@ -256,10 +255,10 @@ def live_together(lives: Sequence[PoolLife]) -> Iterator[date]:
         with threadpool_limits(1):  # on single rows the threads of OpenMP wait for each other
             if day == plan.start:
                 _begin_training(lives, grid)
-            for life in lives:
-                life.live_day(day, daily_run_of(day), known)
             if plan.is_training_day(day):
                 _begin_training(lives, grid)
+            for life in lives:
+                life.live_day(day, daily_run_of(day), known)
         yield day
 
 

@@ -69,7 +69,7 @@ def build_report(
 def live_forecasts(life: PoolLife) -> pd.DataFrame:
     """Return the live rows of a whole life: outcome and promise beside what was forecast."""
     days = (life.plan.end - life.plan.start).days + 1
-    served = Outcomes.read(life.store, life.plan.end, days).served
+    served = Outcomes.read(life.store, life.decisions(), life.plan.end, days).served
     if served.empty:
         return served
     made = life.store.read_all(PREDICTIONS.store_name)[[*_KEY, "algorithm", "panel_probability"]]

@@ -20,10 +20,9 @@ class Trainings:
     _coming: Iterator[tuple[TrainingTask, Outcome, bool]] = field(default_factory=lambda: iter(()))
 
     def begin(self, tasks: Sequence[TrainingTask]) -> None:
-        """Begin what will be asked for later; an earlier beginning ends first."""
+        """Begin what will be asked for later; what was begun before ends first, and stays."""
         while self._take():
             pass
-        self._made.clear()
         self._coming = train_candidates(self.workers, tasks)
         self._take()  # with the first result the workers have the next tasks
 

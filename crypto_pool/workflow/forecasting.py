@@ -1,14 +1,16 @@
 """One member's forecast for one bar date, and what became of it."""
 
+import math
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import Version, model_name
-from crypto_pool.domain.drift import Distance, abstention_reason, per_price
+from crypto_pool.domain.drift import Distance, abstention_reason, per_price, shock_sigmas
 from crypto_pool.domain.explanation import contributions
 from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.fitting import BACKGROUND_ROWS, subsample
@@ -93,43 +95,50 @@ def forecast(
     member, tags = forecaster.member, forecaster.version.tags
     day, is_baseline = pd.Timestamp(bar_date), tags["classifier"] in BASELINES
     stored = frames.read("daily_bars", member.symbol)
-    features = pd.DataFrame(index=[day])  # a baseline needs none
+    closes = stored["close"]
+    features = pd.DataFrame()  # a baseline needs none
     if not is_baseline:
         features = frames.read("feature_table", member.symbol)
-    if day not in features.index:
+    if not is_baseline and day not in features.index:
         raise MissingFeatures(
             frames.why_blocked(member.symbol, bar_date)
             or _why_no_row(member, bar_date, stored, features.index)
         )
     target = Target.from_settings(tags)
-    reference = pd.Series([reference_of(frames, member, bar_date, target)], index=[day])
+    reference = reference_of(frames, member, bar_date, target)
     panel = None if baseline is None else baseline.panel_of(member, bar_date)
-    row = prediction_input(
-        features.loc[[day]], reference, None if panel is None else pd.Series([panel], [day])
+    row = frames.once(
+        ("row", member, day, target, panel, is_baseline),
+        lambda: prediction_input(
+            features.reindex([day]),
+            pd.Series([reference], [day]),
+            None if panel is None else pd.Series([panel], [day]),
+        ),
     )
     model = frames.model(registry, member, forecaster.version)
-    if pd.isna(row[model.anchor].iloc[0]):
+    inputs = {str(model.anchor): float(row[model.anchor].iloc[0])}
+    if math.isnan(inputs[model.anchor]):
         raise MissingFeatures(
             f"{member.name} has no panel forecast for {bar_date}, to which version "
             f"{forecaster.version.version} is anchored; materialise panel_forecasts"
         )
-    closes = stored["close"]
-    inputs = row[[model.anchor]].iloc[0].astype(float).to_dict()
     distance, explained = Distance(0.0, ""), []
     if is_baseline and baseline is not None and most:
-        known = float(reference.iloc[0])
-        explained = baseline.contributions(member, bar_date, known, model.algorithm)
+        explained = baseline.contributions(member, bar_date, reference, model.algorithm)
     elif not is_baseline:
         trained, span = frames.trained_rows(tags, closes)
-        distance = span.distance(per_price(features.loc[[day]], closes).iloc[0])
+        in_span = frames.once(
+            ("in span", member.symbol, day),
+            lambda: per_price(features.loc[[day]], closes).iloc[0],
+        )
+        distance = span.distance(in_span)
         if most:
             background = subsample(trained.dropna(subset=[model.anchor]), BACKGROUND_ROWS)
             largest_contributions = contributions(model, background, row, seed, most)
             explained = [asdict(largest) for largest in largest_contributions]
-        inputs = features.loc[day].to_dict()
-    abstains = forecaster.fault or abstention_reason(
-        distance, closes.loc[:day], abstain_beyond_widths
-    )
+        inputs = frames.once(("inputs", member.symbol, day), lambda: dict(features.loc[day]))
+    shock = frames.once(("shock", member.symbol, day), lambda: shock_sigmas(closes.loc[:day]))
+    abstains = forecaster.fault or abstention_reason(distance, shock, abstain_beyond_widths)
     probability = float(model.predict_probability(row)[0])
     threshold = float(tags["decision_threshold"])
     trained_through = date.fromisoformat(tags["trained_through"])
@@ -143,7 +152,7 @@ def forecast(
         "abstain_reason": abstains,
         "input_distance": distance.ood_distance,
         "furthest_input": distance.feature,
-        "reference_probability": float(reference.iloc[0]),
+        "reference_probability": reference,
         "panel_probability": panel,
         "model_name": model_name(member.name),
         "model_version": forecaster.version.version,
@@ -184,21 +193,36 @@ def score_predictions(
     scored: list[dict[str, Any]] = []
     faults: dict[str, str] = {}
     for row in predictions.to_dict("records"):
-        target, day = Target.from_settings(row), pd.Timestamp(row["prediction_date"])
+        what = row["symbol"], row["trend"], row["prediction_date"], Target.from_settings(row)
         try:
-            changes = frames.changes(row["symbol"], target).reindex([day])
+            came = frames.once(("came", *what), partial(_what_came, frames, *what, panel))
         except (CorruptPartition, MissingPartition) as fault:  # one coin never stops the others
             faults[row["symbol"]] = f"{type(fault).__name__}: {fault}"
             continue
-        if changes.notna().all():
-            own = {
-                "outcome": label_change(changes, row["trend"], target).iloc[0],
-                "change_pct": changes.iloc[0],
-                "inside_range": _is_inside(panel, (day, row["symbol"]), changes.iloc[0], target),
-                "scored_at_utc": now,
-            }
-            scored.append(OUTCOMES.row(own, {str(name): value for name, value in row.items()}))
+        if came is not None:
+            forecast_row = {str(name): value for name, value in row.items()}
+            scored.append(OUTCOMES.row(came, {"scored_at_utc": now}, forecast_row))
     return scored, faults
+
+
+def _what_came(
+    frames: FrameCache,
+    symbol: str,
+    trend: str,
+    bar_date: date,
+    target: Target,
+    panel: pd.DataFrame,
+) -> dict[str, Any] | None:
+    """Return what came of a member's day, None while it is not known."""
+    day = pd.Timestamp(bar_date)
+    change = frames.changes(symbol, target).reindex([day])
+    if change.isna().any():
+        return None
+    return {
+        "outcome": label_change(change, trend, target).iloc[0],
+        "change_pct": change.iloc[0],
+        "inside_range": _is_inside(panel, (day, symbol), change.iloc[0], target),
+    }
 
 
 def _is_inside(

@@ -104,15 +104,16 @@ def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Tar
         )
     if blocked := frames.why_blocked(member.symbol, bar_date):
         raise MissingFeatures(blocked)
-    known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
-    reference: float = frames.once(
-        (member, day, target),
-        lambda: random_walk_probability(known, member.trend, target).loc[day],
-    )
+
+    def probability() -> float:
+        known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)
+        return float(random_walk_probability(known, member.trend, target).loc[day])
+
+    reference = frames.once((member, day, target), probability)
     if pd.isna(reference):
         gap = name_gap(bars, bar_date, VOLATILITY_DAYS + 1, "the reference begins")
         raise MissingFeatures(
             f"{member.name} has no reference forecast for {bar_date}: it needs 60 daily returns "
             f"without a gap and a price that moves{'; ' if gap else ''}{gap}."
         )
-    return float(reference)
+    return reference

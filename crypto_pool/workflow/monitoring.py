@@ -125,8 +125,8 @@ def observe_members(
     missing = [member for member in members if member.name not in states]
     if not missing:
         return list(states.values()), {}
-    outcomes = Outcomes.read(store, as_of, window_days)
     decisions = Ledger(store).by_member()
+    outcomes = Outcomes.read(store, decisions, as_of, window_days)
     lasting: dict[str, Any] = {}
     faults: dict[str, str] = {}
     try:

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.adapters.ledger import Decisions, Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.domain.members import Member
@@ -41,9 +42,11 @@ class Outcomes:
     faults: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, store: FrameStore, through: date, window_days: int) -> "Outcomes":
+    def read(
+        cls, store: FrameStore, decisions: Decisions, through: date, window_days: int
+    ) -> "Outcomes":
         """Read the live rows of the last `window_days` days; `faults` says what is damaged."""
-        promised = _promises(Ledger(store).by_member())
+        promised = _promises(decisions)
         frames: list[pd.DataFrame] = []
         faults: dict[str, str] = {}
         for table in (OUTCOMES, SHADOW_OUTCOMES):
@@ -57,7 +60,16 @@ class Outcomes:
 
     def of(self, member: Member) -> "Outcomes":
         """Return one member's."""
-        return Outcomes(_rows_of(self.served, member), _rows_of(self.shadow, member))
+        served, shadow = (
+            parts.get((member.symbol, str(member.trend)), rows.iloc[:0])
+            for parts, rows in zip(self._by_member, (self.served, self.shadow), strict=True)
+        )
+        return Outcomes(served, shadow)
+
+    @cached_property
+    def _by_member(self) -> list[dict[Any, pd.DataFrame]]:
+        frames = self.served, self.shadow
+        return [{} if one.empty else dict(iter(one.groupby(list(MEMBER)))) for one in frames]
 
 
 @dataclass(frozen=True)
@@ -169,13 +181,6 @@ def _promises(ledger: Mapping[Member, pd.DataFrame]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=[*_VERSION, *_PROMISES])
     return frame.drop_duplicates(_VERSION, keep="last")
-
-
-def _rows_of(outcomes: pd.DataFrame, member: Member) -> pd.DataFrame:
-    if outcomes.empty:
-        return outcomes
-    mine = (outcomes["symbol"] == member.symbol) & (outcomes["trend"] == str(member.trend))
-    return outcomes[mine]
 
 
 def _rows_of_version(outcomes: pd.DataFrame, version: str | None) -> pd.DataFrame:

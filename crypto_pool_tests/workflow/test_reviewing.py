@@ -53,7 +53,7 @@ def write_outcomes(pool, table, version, *, error, days=200, until=TODAY):
 
 
 def review(pool, as_of=TODAY):
-    outcomes = Outcomes.read(pool.store, as_of, 240)
+    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), as_of, 240)
     reviewer = Reviewer(
         pool.store, pool.registry, ReviewRules(), as_of, noon_after(as_of), "review"
     )
@@ -211,7 +211,7 @@ def test_a_damaged_day_of_outcomes_is_named_and_the_others_are_reviewed(pool):
     write_outcomes(pool, "prediction_outcomes", "1", error=BAD, days=1, until=last)
     file = Path(pool.store.path("prediction_outcomes", last.isoformat()))
     file.write_bytes(file.read_bytes()[:-20])
-    outcomes = Outcomes.read(pool.store, last, 240)
+    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), last, 240)
     assert len(outcomes.served) == 200
     assert list(outcomes.faults) == [f"prediction_outcomes {last}"]
     assert "run `crypto-pool predict`" in outcomes.faults[f"prediction_outcomes {last}"]

@@ -50,10 +50,10 @@ def realised_performance(
     that cannot be reviewed goes on record, and holds up neither the others nor the publication;
     where MLflow does not answer, that is nobody.
     """
-    outcomes = Outcomes.read(pool.store, pool.as_of, pool.settings.review_window_days)
+    decisions, members = Ledger(pool.store).by_member(), pool.members
+    outcomes = Outcomes.read(pool.store, decisions, pool.as_of, pool.settings.review_window_days)
     for key, fault in outcomes.faults.items():
         record_failure(context, context.asset_key, key, f"CorruptPartition: {fault}")
-    decisions, members = Ledger(pool.store).by_member(), pool.members
     rules, known = pool.settings.review_rules, {}
     registry: Any = None  # and nobody to be reviewed by it
     try:
