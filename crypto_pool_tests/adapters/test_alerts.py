@@ -1,10 +1,11 @@
 """An incident is told once: to the log, and to a webhook that listens on loopback."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crypto_pool.adapters.alerts import LONGEST_TEXT, Alert, Alerts
+from crypto_pool.adapters.alerts import Alert, Alerts
 from crypto_pool_tests.webhook import webhook
 
 __all__ = ["webhook"]
@@ -30,7 +31,7 @@ def test_two_processes_know_of_each_other(alerts, tmp_path, webhook):
     assert webhook.texts == ["first"]
 
 
-@pytest.mark.parametrize("status", [500, 302])
+@pytest.mark.parametrize("status", [500, 302, 300, 404])
 def test_what_the_webhook_did_not_take_is_offered_again_and_logged_without_its_address(
     alerts, webhook, caplog, status
 ):
@@ -57,8 +58,11 @@ def test_secrets_are_redacted_everywhere_and_long_texts_cut(alerts, webhook, cap
     assert webhook.texts == ["*** *** *** https://x/?apikey=***&amp;y &lt;b&gt;"]
     for place in (caplog.text, (tmp_path / "alerts.json").read_text()):
         assert not any(word in place for word in ("s3cr", "secret-path", "abc123"))
-    alerts.send([Alert("b", "x" * (LONGEST_TEXT + 7))])
-    assert webhook.texts[-1].endswith("x ... (7 characters more)")
+    for length, ending in ((3007, "x ... (7 characters more)"), (3001, "(1 characters more)")):
+        alerts.send([Alert(f"{length}", "x" * length)])
+        assert webhook.texts[-1] == "x" * 3000 + f" ... {ending.removeprefix('x ... ')}"
+    alerts.send([Alert("3000", "x" * 3000)])
+    assert webhook.texts[-1] == "x" * 3000
 
 
 def test_without_a_webhook_the_log_alone_is_told_and_none_comes_later(tmp_path, webhook, caplog):
@@ -80,3 +84,31 @@ def test_an_incident_is_remembered_for_half_a_year(alerts, tmp_path, webhook):
     for age, told in ((timedelta(days=180), 0), (timedelta(days=180, seconds=1), 1)):
         later = Alerts(tmp_path / "alerts.json", webhook.url, [], lambda age=age: NOW + age)
         assert len(later.send([Alert("a", "first")])) == told
+
+
+def test_what_is_pending_is_offered_in_its_order_and_not_beyond_a_refusal(alerts, webhook, caplog):
+    webhook.status = 503
+    alerts.send([Alert("a", "first"), Alert("b", "second")])
+    assert caplog.text.count("did not take what was sent") == 1
+    assert [(one.key, one.is_pending) for one in alerts.recent()] == [("a", True), ("b", True)]
+    webhook.status = 200
+    alerts.send([Alert("c", "third")])
+    assert webhook.texts == ["first", "second", "third"]
+    assert [one.is_pending for one in alerts.recent()] == [False] * 3
+    assert {one.sent_at_utc for one in alerts.recent()} == {NOW.isoformat()}
+
+
+@pytest.mark.parametrize("status", [200, 204, 299])
+def test_any_success_takes_a_text(alerts, webhook, status):
+    webhook.status = status
+    alerts.send([Alert("a", "first")])
+    assert [one.is_pending for one in alerts.recent()] == [False]
+
+
+@pytest.mark.parametrize(("unsent", "is_pending"), [("first", True), (None, False)])
+def test_what_version_one_had_not_sent_is_sent(alerts, tmp_path, webhook, unsent, is_pending):
+    entry = {"told_at_utc": NOW.isoformat(), "text": "first", "unsent": unsent}
+    (tmp_path / "alerts.json").write_text(json.dumps({"a": entry}))
+    assert [one.is_pending for one in alerts.recent()] == [is_pending]
+    assert alerts.send([Alert("a", "first")]) == []
+    assert webhook.texts == (["first"] if is_pending else [])

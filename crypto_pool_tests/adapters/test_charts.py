@@ -18,9 +18,11 @@ from crypto_pool.adapters.charts import (
     draw_explanation,
     draw_judgement,
     draw_labelled_price,
+    draw_panel_skill,
 )
 from crypto_pool.defs.pictures import draw_requests
 from crypto_pool.domain.explanation import Explanation
+from crypto_pool.domain.intervals import Estimate
 
 COLUMNS = ["7_day_RSI", "MACD", "reference_logit"]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -75,6 +77,13 @@ def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
     assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
     calibration, roc, confusion = drawn[0].axes
     assert legend(calibration) == ["champion", "reference"]
+    perfect, *bins = calibration.lines
+    assert list(perfect.get_xdata()) == list(perfect.get_ydata()) == [0, 1]
+    for line, column in zip(bins, ("probability", "reference_probability"), strict=True):
+        rows = evaluation.sort_values(column)
+        eighths = [rows.iloc[part].mean() for part in np.array_split(np.arange(300), 8)]
+        np.testing.assert_allclose(line.get_xdata(), [one[column] for one in eighths], atol=0.02)
+        np.testing.assert_allclose(line.get_ydata(), [one["label"] for one in eighths], atol=0.05)
     assert legend(roc)[0] == "champion (AUC = 1.00)"
     counts = [text.get_text() for text in confusion.texts]
     assert counts == [str(np.sum(label == 0)), "0", "0", str(np.sum(label == 1))]
@@ -92,6 +101,44 @@ def test_a_judgement_of_one_class_has_no_roc_and_is_drawn(drawn):
     )
     assert is_small_picture(draw_judgement(evaluation, "BTC_uptrend"))
     assert drawn[0].axes[1].get_legend() is None
+
+
+@pytest.mark.parametrize(("count", "shown"), [(19, ["reference"]), (20, ["champion", "reference"])])
+def test_a_calibration_of_less_than_twenty_rows_is_not_drawn(drawn, count, shown):
+    evaluation = pd.DataFrame(
+        {"label": [0, 1] * 15, "reference_probability": 0.4, "decision_threshold": 0.5}
+    )
+    evaluation["probability"] = pd.Series([0.3] * count)
+    draw_judgement(evaluation, "BTC_uptrend")
+    assert legend(drawn[0].axes[0]) == shown
+
+
+def test_the_panels_skill_is_drawn_by_half_year_with_its_interval_where_there_is_one(drawn):
+    halves = {"2021-H1": Estimate(0.02, -0.01, 0.05), "2021-H2": Estimate(-0.03)}
+    halves["2022-H1"] = Estimate()
+    assert is_small_picture(draw_panel_skill(halves, "The panel"))
+    (axes,) = drawn[0].axes
+    [interval] = axes.collections
+    assert interval.get_segments()[0].tolist() == [[0, -0.01], [0, 0.05]]
+    *points, reference = axes.lines
+    assert [(*line.get_xdata(), *line.get_ydata()) for line in points] == [(0, 0.02), (1, -0.03)]
+    assert list(reference.get_ydata()) == [0, 0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(halves)
+
+
+@pytest.mark.parametrize(
+    ("last", "scale"), [(4.0, "linear"), (4.01, "log"), (0.5, "linear"), (0.2, "log")]
+)
+def test_prices_of_more_than_four_times_the_lowest_are_drawn_by_their_logarithm(drawn, last, scale):
+    days = pd.date_range("2025-01-01", periods=400)
+    closes = pd.Series([0.01] * 35 + [1.0] * 364 + [last], index=days)
+    known = pd.Series(1.0, index=days)
+    labels = {"uptrend": known, "downtrend": known * 0}
+    draw_labelled_price(closes.to_frame("close"), labels, "AAA")
+    (axes,) = drawn[0].axes
+    assert axes.get_yscale() == scale
+    assert len(axes.lines[0].get_xdata()) == 365
+    assert legend(axes) == ["close", "uptrend from that day", "downtrend from that day"]
 
 
 def test_a_price_shows_where_a_trend_followed_and_what_is_not_known_yet(drawn):

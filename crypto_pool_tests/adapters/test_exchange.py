@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.providers import exchange
 from crypto_pool.adapters.providers.exchange import ExchangeProvider
 from crypto_pool.domain.bar_validation import validate_bars
 from crypto_pool.errors import (
@@ -94,6 +95,43 @@ def test_a_coin_the_exchange_lacks_is_named_with_the_way_out(url):
 def test_a_short_outage_is_waited_out(sandbox, url):
     sandbox.faults.extend([(503, "busy"), (502, "bad gateway")])
     assert len(provider(url).daily_bars("BTC", LAST)) == len(MARKET.bars("BTC", sandbox.today))
+
+
+def test_an_outage_is_waited_for_in_growing_pauses_and_told_after_the_fourth_answer(
+    sandbox, url, monkeypatch
+):
+    paused = []
+    monkeypatch.setattr(exchange, "sleep", paused.append)
+    sandbox.faults.extend([(503, "busy")] * 20)
+    with pytest.raises(ProviderUnavailable):
+        replace(provider(url), retry_delay_seconds=0.5).daily_bars("BTC", LAST)
+    assert paused == [0.5, 1.0, 2.0]
+    assert len(sandbox.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("venue", "quote", "first_day", "days"),
+    [
+        ("binance", "USDT", "2017-07-01", 1000),
+        ("kraken", "USD", "2013-01-01", 720),
+        ("coinbase", "USD", "2015-01-01", 300),
+    ],
+)
+def test_a_venue_is_asked_from_its_first_day_on_for_pages_of_its_length(
+    monkeypatch, venue, quote, first_day, days
+):
+    asked, sandbox = [], ExchangeSandbox(("BTC",), today=LAST, quote=quote)
+
+    def answer(pair, timeframe, since, limit):
+        asked.append((pair, timeframe, pd.Timestamp(since, unit="ms"), limit))
+        raise ccxt.BadSymbol("enough")
+
+    with serve_exchange(sandbox) as url:
+        exchange = provider(url, exchange=venue)
+        monkeypatch.setattr(exchange._client, "fetch_ohlcv", answer)
+        with pytest.raises(UnknownSymbol):
+            exchange.daily_bars("BTC", LAST)
+    assert asked == [(f"BTC/{quote}", "1d", pd.Timestamp(first_day), days)]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +252,8 @@ def test_a_ban_is_met_once_and_the_batch_stops_asking(sandbox, url, status, body
 
 
 def test_a_coin_that_is_traded_and_gives_no_newer_bar_is_no_end_of_its_history(sandbox, url):
+    sandbox.bars = lambda coin, day: MARKET.bars(coin, min(day, LAST))
+    assert provider(url).daily_bars("BTC", LAST).index[-1] == pd.Timestamp(LAST)
     sandbox.bars = lambda coin, day: MARKET.bars(coin, min(day, LAST - timedelta(days=3)))
     with pytest.raises(MalformedAnswer, match="trades BTC/USDT and gave no bar after 2023-06-27"):
         provider(url).daily_bars("BTC", LAST)

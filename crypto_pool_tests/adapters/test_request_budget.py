@@ -133,10 +133,114 @@ def test_what_does_not_fit_today_is_named_with_the_time_it_fits(opened, clock: C
 def test_what_is_free_within_the_patience_is_left_today(opened, clock: Clock) -> None:
     budget = opened(RequestPlan(per_day=1))
     spend(budget, 1)
-    clock.time = NOON + DAY - timedelta(minutes=11)
+    clock.time = NOON + DAY - timedelta(minutes=10, seconds=1)
     assert budget.left_today() == 0
-    clock.time = NOON + DAY - timedelta(minutes=9)
+    with pytest.raises(DailyQuotaExhausted, match="the plan's 1 requests a day are used up"):
+        spend(budget, 1)
+    clock.time = NOON + DAY - timedelta(minutes=9, seconds=59)
     assert budget.left_today() == 1
+
+
+def test_a_plan_that_became_smaller_than_what_was_sent_leaves_nothing(opened) -> None:
+    spend(opened(RequestPlan(per_day=5)), 3)
+    assert opened(RequestPlan(per_day=2)).left_today() == 0
+    assert opened(RequestPlan(per_day=3)).left_today() == 0
+    assert opened(RequestPlan(per_day=4)).left_today() == 1
+    assert opened(RequestPlan()).left_today() is None
+
+
+@pytest.mark.parametrize(
+    ("requests", "used", "hours"),
+    [(3, 0, 7), (4, 0, 24), (5, 0, 30), (2, 1, 7), (3, 1, 24), (4, 1, 30), (5, 1, 31), (3, 2, 30)],
+)
+def test_requests_are_free_a_day_after_those_that_are_in_their_place(
+    opened, clock: Clock, requests, used, hours
+) -> None:
+    """Of five a day two are spent, at noon and at six; it is seven, and `used` are sent now."""
+    budget = opened(RequestPlan(per_day=5))
+    for at in (0, 6):
+        clock.time = NOON + timedelta(hours=at)
+        spend(budget, 1)
+    clock.time = NOON + timedelta(hours=7)
+    free_at = budget.free_at(requests, used).replace(microsecond=0)
+    assert free_at == NOON + timedelta(hours=hours)
+    assert opened(RequestPlan()).free_at(requests, used) == clock.time
+    budget.close_for_today()
+    midnight = NOON + timedelta(hours=12)
+    assert budget.free_at(1, 0) == midnight
+    assert budget.free_at(requests, used).replace(microsecond=0) == max(midnight, free_at)
+
+
+@pytest.mark.parametrize(("days", "known"), [(31, 1), (32, 0)])
+def test_what_was_sent_is_known_for_a_month_to_a_clock_that_is_set_back(
+    opened, clock: Clock, days, known
+) -> None:
+    spend(opened(RequestPlan()), 1)
+    clock.time = NOON + timedelta(days=days)
+    opened(RequestPlan())
+    clock.time = NOON + timedelta(hours=1)
+    assert opened(RequestPlan()).spent_today() == known
+
+
+class Machine:
+    """A machine's clock that runs while one sleeps, and not else."""
+
+    def __init__(self) -> None:
+        self.milliseconds, self.waited = 1_700_000_000_000, []
+
+    def __call__(self) -> int:
+        return self.milliseconds
+
+    def sleep(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.milliseconds += round(seconds * 1000)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine()
+    monkeypatch.setattr(rate_limit, "_machine_clock", made)
+    monkeypatch.setattr(rate_limit.time, "sleep", made.sleep)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("plan", "requests", "seconds"),
+    [
+        (RequestPlan(per_second=2), 2, 0),
+        (RequestPlan(per_second=2), 3, 1),
+        (RequestPlan(per_second=2), 5, 2),
+        (RequestPlan(per_minute=2), 3, 60),
+        (RequestPlan(per_second=1, per_minute=2), 3, 60),
+        (RequestPlan(), 9, 0),
+    ],
+)
+def test_no_longer_is_waited_than_the_pace_needs(opened, machine, plan, requests, seconds) -> None:
+    spend(opened(plan), requests)
+    assert seconds <= sum(machine.waited) < seconds + 0.02
+    assert len(machine.waited) <= 2 * seconds
+
+
+def test_a_request_whose_process_died_is_on_its_way_for_two_minutes(opened, machine) -> None:
+    plan = RequestPlan(per_second=1)
+    lost = opened(plan).request()
+    lost.__enter__()
+    spend(opened(plan), 1)
+    assert 121 <= sum(machine.waited) < 121.1
+    assert min(machine.waited) > 0.02
+
+
+def test_a_free_place_within_the_patience_is_waited_for(opened, clock, machine, monkeypatch):
+    budget = opened(RequestPlan(per_day=1))
+    spend(budget, 1)
+    clock.time = begun = NOON + DAY - timedelta(minutes=9)
+
+    def wait(seconds: float) -> None:
+        clock.time += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(rate_limit.time, "sleep", wait)
+    spend(budget, 1)
+    assert 540 <= (clock.time - begun).total_seconds() < 540.1
 
 
 def test_the_requests_of_the_last_24_hours_are_told_with_their_moments(

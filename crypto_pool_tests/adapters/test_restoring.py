@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crypto_pool.adapters.backup import HEADER, PoolFolders
+from crypto_pool.adapters.backup import HEADER, Archived, PoolFolders
 from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
 from crypto_pool.errors import BackupError, IncompatibleData
 
@@ -46,6 +46,8 @@ IT, BELOW_IT = (member(f"parquet/a.parquet{end}") for end in ("", "/b.parquet"))
         ({**GOOD, "schema_version": 9}, [], IncompatibleData, "schema version 9.*update it"),
         ({**GOOD, "publication": "../x"}, [], BackupError, "malformed"),
         ({"format": 1}, [], BackupError, "malformed"),
+        ({**GOOD, "format": "one"}, [], BackupError, "malformed"),
+        ({"format": 1, "schema_version": 1, "publication": None}, [], BackupError, "malformed"),
         (None, [member("a.txt")], BackupError, "does not begin with backup.json"),
         (GOOD, [], BackupError, "holds no pool"),
         (GOOD, [member("../outside", size=1)], BackupError, "../outside. leads out.*refused"),
@@ -53,7 +55,8 @@ IT, BELOW_IT = (member(f"parquet/a.parquet{end}") for end in ("", "/b.parquet"))
         (GOOD, [member("link", type=tarfile.SYMTYPE, linkname="/etc")], BackupError, "refused"),
         (GOOD, [member("link", type=tarfile.LNKTYPE, linkname=HEADER)], BackupError, "refused"),
         (GOOD, [member("device", type=tarfile.CHRTYPE)], BackupError, "refused"),
-        (GOOD, [member("mlflow/mlflow.db", mtime=1e12)], BackupError, "refused"),
+        (GOOD, [member("mlflow/mlflow.db", mtime=2**33)], BackupError, "refused"),
+        (GOOD, [member("mlflow/mlflow.db", mtime=-1)], BackupError, "refused"),
         (GOOD, [member("dagster/dagster.yaml")], BackupError, "dagster.yaml' is nothing that"),
         (GOOD, [member("dagster/storage/io_manager_pickle")], BackupError, "is nothing that"),
         (GOOD, [member("data/pool.toml")], BackupError, "is nothing that"),
@@ -153,10 +156,25 @@ def test_nothing_that_is_there_is_touched(tmp_path, there):
     assert (tmp_path / "home" / "dagster.yaml").read_text() == "mine too"
 
 
+def test_as_much_as_is_allowed_is_inspected_and_a_byte_or_a_file_more_is_refused(tmp_path):
+    """A tar of some files is of ten kilobytes."""
+    latest = member("parquet/a.parquet", size=3, mtime=2**33 - 1)
+    made, new = archive(tmp_path / "made.tar.gz", GOOD, DATABASE, latest), folders_in(tmp_path)
+    assert inspect_backup(made, new, Bounds(bytes=10_240, files=2)) == Archived(2, 103)
+    assert inspect_backup(made, new, Bounds()) == Archived(2, 103)
+    assert Bounds() == Bounds(bytes=5_000_000_000, files=250_000)
+    with pytest.raises(BackupError, match="holds more than 1 files"):
+        inspect_backup(made, new, Bounds(bytes=10_240, files=1))
+    with pytest.raises(BackupError, match=r"holds more than 1\.0239e-05 GB"):
+        inspect_backup(made, new, Bounds(bytes=10_239, files=2))
+
+
 def test_more_than_the_disk_has_room_for_is_refused(tmp_path, monkeypatch):
     made = archive(tmp_path / "made.tar.gz", GOOD, DATABASE)
-    usage = type("usage", (), {"free": 99})
+    usage = type("usage", (), {"free": 100})
     monkeypatch.setattr("crypto_pool.adapters.restoring.shutil.disk_usage", lambda _: usage)
+    assert inspect_backup(made, folders_in(tmp_path / "in" / "home"), Bounds()).bytes == 100
+    usage.free = 99
     with pytest.raises(BackupError, match=r"has room for 0\.0 GB; set CRYPTO_POOL_DATA_DIR"):
         restore_backup(made, folders_in(tmp_path / "in" / "home"))
     assert not (tmp_path / "in").exists()

@@ -255,9 +255,10 @@ def test_what_is_kept_of_a_member_equals_what_is_found_anew(pool, monkeypatch):
     [found] = look(pool, TODAY)
     assert "worse than the reference" in found.quarantine
 
-    with monkeypatch.context() as patch:
-        patch.setattr(monitoring, "training_version", lambda: "another")
-        assert look(pool, TODAY)[0].code_changed
+    for another in ("0", "~"):
+        with monkeypatch.context() as patch:
+            patch.setattr(monitoring, "training_version", lambda code=another: code)
+            assert look(pool, TODAY)[0].code_changed
     assert not look(pool, TODAY)[0].code_changed
 
     pool.appoint(SECOND, STAYS)
