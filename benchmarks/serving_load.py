@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import uvloop
@@ -51,8 +53,10 @@ class Load:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-async def hold_connection(port: int, until: float, pause: float, first: float, load: Load) -> None:
-    """Ask over one connection until the time has come; a wrong answer counts as failed.
+async def hold_connection(
+    port: int, goes_on: Callable[[], bool], pause: float, first: float, load: Load
+) -> None:
+    """Ask over one connection while the load goes on; a wrong answer counts as failed.
 
     Requests are due every `pause` seconds from `first` on: pauses that began with an answer
     would let the connections fall into step, and queue behind each other.
@@ -65,7 +69,7 @@ async def hold_connection(port: int, until: float, pause: float, first: float, l
         b"Host: 127.0.0.1\r\nConnection: keep-alive\r\n\r\n"
     )
     try:
-        while time.monotonic() < until:
+        while goes_on():
             asked = time.perf_counter()
             writer.write(request)
             try:
@@ -84,13 +88,22 @@ async def hold_connection(port: int, until: float, pause: float, first: float, l
         writer.close()
 
 
-async def run_clients(port: int, connections: int, seconds: float, pause: float) -> Load:
-    """Hold the connections, their requests spread over the pause."""
+async def run_clients(
+    port: int,
+    connections: int,
+    seconds: float,
+    pause: float,
+    is_enough: Callable[[], bool] = lambda: True,
+) -> Load:
+    """Hold the connections for so long and until it is enough, requests spread over the pause."""
     load = Load()
     begin = time.monotonic()
-    until = begin + seconds
+
+    def goes_on() -> bool:
+        return time.monotonic() < begin + seconds or not is_enough()
+
     clients = (
-        hold_connection(port, until, pause, begin + pause * number / connections, load)
+        hold_connection(port, goes_on, pause, begin + pause * number / connections, load)
         for number in range(connections)
     )
     await asyncio.gather(*clients)
@@ -109,10 +122,12 @@ def measure(connections: int, seconds: float, pause: float, every: float) -> dic
         publish = [sys.executable, "-c", PUBLISHER, folder, str(every)]
         publisher = subprocess.Popen(publish, env=environment, stdout=subprocess.PIPE, text=True)
         serve = [str(Path(sys.executable).parent / "crypto-pool"), "serve", "--port", "0"]
-        server = None
+        server, published = None, list[str]()
         try:
             assert publisher.stdout is not None
-            publisher.stdout.readline()
+            published.append(publisher.stdout.readline())
+            counter = Thread(target=published.extend, args=(publisher.stdout,))
+            counter.start()
             server = subprocess.Popen(
                 serve, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True
             )
@@ -120,21 +135,25 @@ def measure(connections: int, seconds: float, pause: float, every: float) -> dic
             uvloop.run(run_clients(port, connections, WARM_UP_SECONDS, pause))
             process = psutil.Process(server.pid)
             before = process.memory_info().rss
-            load = uvloop.run(run_clients(port, connections, seconds, pause))
+
+            def is_enough() -> bool:  # on a busy machine a publication takes seconds
+                return len(published) > 2 or publisher.poll() is not None
+
+            load = uvloop.run(run_clients(port, connections, seconds, pause, is_enough))
             growth = (process.memory_info().rss - before) / 2**20
         finally:
             for child in (server, publisher):
                 if child is not None:
                     child.terminate()
                     child.wait()
-        with publisher.stdout as said:
-            published = len(said.readlines())
+        counter.join()  # the publisher has ended
+        publisher.stdout.close()
         if server.stderr is not None:
             server.stderr.close()
     return {
         "serving_requests": len(load.milliseconds),
         "serving_failed": load.failed,
-        "serving_publications": published,
+        "serving_publications": len(published),
         "serving_p50_ms": load.quantile(0.5),
         "serving_p99_ms": load.quantile(0.99),
         "serving_memory_growth_mib": growth,
