@@ -64,5 +64,9 @@ def test_a_shock_of_ten_sigmas_abstains_whatever_the_inputs(sigmas, abstains):
     assert bool(reason) == abstains
     assert "daily sigmas" in reason or not abstains
     assert abstention_reason(Distance(3.0, "PPO"), 0.0, 2.0)
+    assert abstention_reason(Distance(2.0, "PPO"), 0.0, 2.0) == ""
+    assert abstention_reason(Distance(1.0, "PPO"), 0.0, 2.0) == ""
+    assert abstention_reason(Distance(0.0, ""), 10.0, None)
+    assert shock_sigmas(closes.tail(62)) == pytest.approx(abs(sigmas))
     assert shock_sigmas(closes.tail(61)) == 0.0  # too few to say
     assert shock_sigmas(pd.Series(1.0, range(90))) == 0.0

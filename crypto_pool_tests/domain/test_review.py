@@ -98,6 +98,7 @@ def test_the_limit_falls_with_the_days_on_record():
     levels = [RULES.level(days) for days in (100, 200, 350)]
     assert levels == sorted(levels)
     assert levels[-1] == pytest.approx(0.0071, abs=4e-4)
+    assert RULES.level(0) == RULES.level(1) < RULES.level(2)
     # One that fills the window is looked at for years.
     assert RULES.level(351) == RULES.level(400) == pytest.approx(0.0026, abs=1e-4)
 

@@ -27,7 +27,11 @@ def outcomes(*members, **changed):
 def test_sound_rows_have_no_faults():
     both = ("BTC_uptrend", "BTC_downtrend")
     assert forecast_faults(forecasts(*both)) == {}
-    assert outcome_faults(outcomes(*both), forecasts(*both, "ETH_uptrend")) == {}
+    for outcome in (0.0, 1.0):
+        scored = outcomes(*both, outcome=outcome)
+        assert outcome_faults(scored, forecasts(*both, "ETH_uptrend")) == {}
+    for edge in (0.0, 1.0):
+        assert forecast_faults(forecasts(*both, probability=edge, reference_probability=edge)) == {}
     assert forecast_faults(pd.DataFrame()) == {}
     assert outcome_faults(pd.DataFrame(), forecasts(*both)) == {}
 
@@ -43,8 +47,17 @@ def test_what_is_no_probability_is_named(column, value):
     ("scored", "fault"),
     [
         (outcomes("BTC_uptrend", outcome=0.5), "outcome 0.5"),
+        (outcomes("BTC_uptrend", outcome=-1.0), "outcome -1.0"),
+        (outcomes("BTC_uptrend", outcome=2.0), "outcome 2.0"),
+        (outcomes("BTC_uptrend", outcome=float("nan")), "outcome nan"),
+        (outcomes("BTC_uptrend", probability=0.2), "another probability than its forecast"),
         (outcomes("BTC_uptrend", probability=0.6), "another probability than its forecast"),
         (outcomes("BTC_uptrend", model_version="1"), "another model_version than its forecast"),
+        (outcomes("BTC_uptrend", model_version="3"), "another model_version than its forecast"),
+        (
+            outcomes("BTC_uptrend", probability=0.6, model_version="1"),
+            "another probability than its forecast",
+        ),
     ],
 )
 def test_outcomes_that_nobody_may_be_judged_by_are_named(scored, fault):

@@ -30,6 +30,7 @@ def judge(**changes):
 def test_a_fresh_member_is_not_stale():
     assert judge() is None
     assert judge(performance=replace(POOR, p_value=0.2), drift=0.5, new_labelled_rows=59) is None
+    assert judge(performance=replace(POOR, p_value=0.21)) is None
     assert judge(performance=replace(POOR, p_value=None)) is None
 
 
@@ -38,7 +39,10 @@ def test_a_fresh_member_is_not_stale():
     [
         ({"has_champion": False}, Urgency.NO_CHAMPION, "no champion"),
         ({"trained_as_of": TODAY - timedelta(days=30)}, Urgency.AGE, "30 days ago"),
+        ({"trained_as_of": TODAY - timedelta(days=31)}, Urgency.AGE, "31 days ago"),
         ({"new_labelled_rows": 60}, Urgency.ROWS, "60 labelled rows"),
+        ({"new_labelled_rows": 61}, Urgency.ROWS, "61 labelled rows"),
+        ({"performance": replace(POOR, p_value=0.19)}, Urgency.SKILL, "skill -0.500"),
         ({"drift": 0.6, "drifted_feature": "MACD"}, Urgency.DRIFT, "60% of the latest MACD"),
         ({"performance": POOR}, Urgency.SKILL, "skill -0.500"),
         ({"fault": "MACD is new"}, Urgency.SCHEMA, "MACD is new"),
@@ -90,8 +94,11 @@ def test_the_worst_are_trained_first_within_the_daily_budget():
     plan = plan_training(members, {}, 0, TODAY, RetrainRules(daily_members=2))
     assert [one.member for one in plan.chosen] == [ETH, ADA]
     assert "retrain_daily_members is 2" in plan.waiting[BTC]
-    spent = plan_training(members, {}, 2, TODAY, RetrainRules(daily_members=2))
-    assert spent.chosen == ()
+    for requested, left in ((1, 1), (2, 0), (3, 0)):
+        spent = plan_training(members, {}, requested, TODAY, RetrainRules(daily_members=2))
+        assert len(spent.chosen) == left
+    many = [stale(Member(f"A{number}", Trend.UPTREND), drift=0.9) for number in range(50)]
+    assert len(plan_training(many, {}, 0, TODAY, RetrainRules()).chosen) == 40
 
 
 def test_of_two_as_badly_off_the_one_with_more_reasons_is_first():
@@ -101,10 +108,10 @@ def test_of_two_as_badly_off_the_one_with_more_reasons_is_first():
 
 
 def test_none_is_trained_twice_within_the_cooldown():
-    members = [stale(BTC, has_champion=False), stale(ETH, has_champion=False)]
-    asked = {BTC: TODAY - timedelta(days=6), ETH: TODAY - timedelta(days=7)}
+    members = [stale(one, has_champion=False) for one in (BTC, ETH, ADA)]
+    asked = {one: TODAY - timedelta(days=age) for one, age in ((BTC, 6), (ETH, 7), (ADA, 8))}
     plan = plan_training(members, asked, 0, TODAY, RetrainRules(cooldown_days=7))
-    assert [one.member for one in plan.chosen] == [ETH]
+    assert [one.member for one in plan.chosen] == [ADA, ETH]
     assert "2023-06-24" in plan.waiting[BTC]
 
 

@@ -55,11 +55,54 @@ def test_a_price_that_soared_has_sane_features_below_a_negative_band():
     check_features(features, "BTC")
 
 
-@pytest.mark.parametrize("distance", [0.0, -200.5])
+@pytest.mark.parametrize("distance", [0.0, -5e-7, -200.0, -200.5])
 def test_a_distance_of_bands_around_a_positive_mean_is_sane(distance):
     features = FEATURES.copy()
     features.loc[features.index[5], "BBANDS_distance_pct"] = distance
     check_features(features, "BTC")
+
+
+@pytest.mark.parametrize(("value", "sane"), [(0.0, True), (100.0, True), (-2e-6, False)])
+@pytest.mark.parametrize("sums", [0.0, 5e-7])
+def test_a_percentage_may_be_beyond_its_bound_by_what_sums_are_rounded_by(value, sums, sane):
+    features = FEATURES.copy()
+    features.loc[features.index[5], "SlowK"] = value + (sums if value else -sums)
+    if sane:
+        check_features(features, "BTC")
+    for far in (value + 3e-6,) if value == 100 else (value - 3e-6,):
+        features.loc[features.index[5], "SlowK"] = far
+        with pytest.raises(InvalidFeatures, match="SlowK fails in_range"):
+            check_features(features, "BTC")
+
+
+@pytest.mark.parametrize(
+    ("days", "named"),
+    [
+        (FEATURES.index[::-1], "ascending days"),
+        (FEATURES.index + pd.Timedelta(hours=1), "whole days"),
+        (FEATURES.index[[0, *range(len(FEATURES) - 1)]], "unique"),
+    ],
+    ids=["descending", "of hours", "twice"],
+)
+def test_days_that_are_none_or_in_no_order_are_refused(days, named):
+    with pytest.raises(InvalidFeatures, match=named):
+        check_features(FEATURES.set_axis(days), "BTC")
+
+
+def test_days_in_another_unit_of_time_are_days():
+    check_features(FEATURES.set_axis(FEATURES.index.as_unit("us")), "BTC")
+
+
+def test_three_faults_and_three_days_of_each_are_named():
+    spoilt = FEATURES.copy()
+    spoilt.iloc[5:9, [spoilt.columns.get_loc(name) for name in PERCENTAGES[:4]]] = 101.0
+    with pytest.raises(InvalidFeatures) as refused:
+        check_features(spoilt, "BTC")
+    told = str(refused.value)
+    assert told.count(" fails in_range") == 3
+    assert told.count("(4 values)") == 3
+    assert told.count(f"{FEATURES.index[7]:%Y-%m-%d}") == 3
+    assert f"{FEATURES.index[8]:%Y-%m-%d}" not in told
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,8 @@ def test_the_missing_day_that_keeps_features_away_is_named():
     assert name_gap(BARS.drop(BARS.index[-20]), LAST, 20, "features begin").endswith(
         f"on {LAST + timedelta(days=1)}"
     )
+    both = name_gap(bars.drop(BARS.index[-9]), LAST, 20, "features begin")
+    assert both.startswith(f"{gap:%Y-%m-%d} is missing"), "the latest of several"
     for over in (21, 30):
         assert name_gap(BARS.drop(BARS.index[-over]), LAST, 20, "features begin") == ""
     assert name_gap(BARS, LAST, 20, "features begin") == ""

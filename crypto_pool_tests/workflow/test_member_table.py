@@ -39,7 +39,12 @@ def test_labels_are_of_the_close_whatever_the_features_are_computed_from(tmp_pat
 
 def test_a_bar_date_before_the_first_bar_is_refused_with_the_span_of_the_bars(tmp_path):
     store = FrameStore(str(tmp_path))
-    store.write("daily_bars", "BTC", SyntheticMarket().bars("BTC", LAST).tail(400))
+    bars = SyntheticMarket().bars("BTC", LAST).tail(400)
+    store.write("daily_bars", "BTC", bars)
     member = Member("BTC", Trend.UPTREND)
     with pytest.raises(MissingFeatures, match="bars run from 2020-11-27 to 2021-12-31"):
         member_table(store, member, date(2020, 11, 26), Recipe(training_rows=400))
+    store.write("feature_table", "BTC", build_features(compute_indicators(bars)))
+    assert (
+        len(member_table(store, member, date(2020, 11, 27), Recipe(training_rows=400)).labels) == 0
+    )

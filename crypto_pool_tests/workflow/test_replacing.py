@@ -1,6 +1,7 @@
 """A champion that can serve no more gives way to whoever passes the gates, and it is said why."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -11,7 +12,14 @@ from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.workflow.forecasting import choose_forecaster, forecast, score_predictions
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.deciding import judge
-from crypto_pool_tests.workflow.small_pool import MEMBER, SECOND, STAYS, SmallPool, noon_after
+from crypto_pool_tests.workflow.small_pool import (
+    FIRST,
+    MEMBER,
+    SECOND,
+    STAYS,
+    SmallPool,
+    noon_after,
+)
 
 
 def predict(pool: SmallPool) -> dict:
@@ -94,6 +102,24 @@ def test_a_quarantined_champion_cannot_serve(pool):
     verdict = judge(pool.task(SECOND), pool.champion, run, None, "", {})
     assert verdict.replaces
     assert "it is quarantined (far off)" in verdict.reason
+
+
+def test_a_champion_that_mlflow_lost_cannot_serve(pool):
+    run = pool.registry.runs.get(pool.champion.version.run_id)
+    lost = replace(pool.champion, version=None, fault="version 1 is gone from MLflow")
+    verdict = judge(pool.task(SECOND), lost, run, None, "", {})
+    assert verdict.replaces
+    assert "version 1 is gone from MLflow" in verdict.reason
+
+
+@pytest.mark.parametrize(("version", "decision"), [(None, "rejected"), ("2", "kept")])
+def test_a_build_for_an_older_date_replaces_nobody(pool, version, decision):
+    """Whether it has a winner or none."""
+    task = pool.task(FIRST - timedelta(days=1))
+    run = pool.registry.runs.get(pool.champion.version.run_id) if version else None
+    verdict = judge(task, pool.champion, run, version, "", {})
+    assert (verdict.decision, verdict.replaces) == (decision, False)
+    assert f"a decision later than {FIRST - timedelta(days=1)} stands" in verdict.reason
 
 
 NOW = pd.Timestamp(noon_after(SECOND)).tz_localize(None) - pd.Timedelta(days=1)

@@ -94,6 +94,24 @@ def test_a_champion_worse_than_the_reference_abstains_until_another_takes_over(p
     assert observe(pool, SECOND).quarantine == ""
 
 
+def test_a_member_is_reviewed_by_its_own_rows_alone(pool):
+    """Not by those of a coin before or after it, of its other trend, or of another version."""
+    write_outcomes(pool, "prediction_outcomes", "1", error=GOOD)
+    whole = Outcomes.read(pool.store, Ledger(pool.store).by_member(), TODAY, 240)
+    others = [whole.served.assign(symbol=symbol) for symbol in ("A", "ZZZ")]
+    others += [whole.served.assign(trend=trend) for trend in ("a", str(Trend.DOWNTREND), "z")]
+    every = pd.concat([*others, whole.served], ignore_index=True)
+    mine = Outcomes(every, every).of(MEMBER)
+    for rows in (mine.served, mine.shadow):
+        pd.testing.assert_frame_equal(rows.reset_index(drop=True), whole.served)
+    wrong = whole.served.assign(probability=1 - whole.served["probability"])
+    others = [wrong.assign(model_version=version) for version in ("0", "2")]
+    reviewer = Reviewer(pool.store, pool.registry, ReviewRules(), TODAY, noon_after(TODAY), "r")
+    served = pd.concat([*others, whole.served], ignore_index=True)
+    row = reviewer.review(MEMBER, Outcomes(served, wrong.assign(model_version="0")), pool.decisions)
+    assert (row["action"], row["record_rows"]) == ("keep", 200)
+
+
 def test_the_same_rows_condemn_only_once(pool):
     write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
     review(pool)
