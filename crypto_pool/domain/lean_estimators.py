@@ -129,6 +129,11 @@ class LeanTreeClassifier(DecisionTreeClassifier):  # type: ignore[misc]
     def _validate_X_predict(self, X: np.ndarray, check_input: bool) -> np.ndarray:
         return np.asarray(X, dtype=np.float32)
 
+    def predict_proba(self, X: np.ndarray, check_input: bool = True) -> np.ndarray:
+        """Give the shares of the classes in each row's leaf."""
+        shares = self.tree_.predict(self._validate_X_predict(X, check_input))
+        return np.asarray(shares[:, : self.n_classes_])
+
     def _fit(
         self,
         X: np.ndarray,
@@ -170,6 +175,14 @@ class LeanRandomForestClassifier(RandomForestClassifier):  # type: ignore[misc]
 
     def _make_estimator(self, append: bool, random_state: Any) -> LeanTreeClassifier:
         return _lean_tree(random_state, max_features=self.max_features)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Give the mean of the trees' probabilities, asked one by one and not over workers."""
+        rows = self._validate_X_predict(X)
+        total = np.zeros((len(rows), self.n_classes_))
+        for tree in self.estimators_:
+            total += tree.predict_proba(rows)
+        return np.asarray(total / len(self.estimators_))
 
 
 class LeanAdaBoostClassifier(AdaBoostClassifier):  # type: ignore[misc]

@@ -85,16 +85,17 @@ def record_of(decisions: pd.DataFrame, serving: str) -> Record:
     """
     versions: set[str] = set()
     algorithm, since = None, None
-    for row in decisions.filter(_RECORDED).to_dict("records"):
-        decision, version = row["decision"], str(row["serving_version"])
+    columns = (decisions[name].tolist() for name in _RECORDED if name in decisions)
+    for decision, number, name, as_of in zip(*columns, strict=True):
+        version = str(number)
         if decision in APPOINTMENTS:
-            if decision not in _RENEWALS or row["algorithm"] != algorithm:
+            if decision not in _RENEWALS or name != algorithm:
                 versions = set()
-                since = row["as_of"] if decision == "rolled back" else None
+                since = as_of if decision == "rolled back" else None
             versions.add(version)
-            algorithm = row["algorithm"]
+            algorithm = name
         elif decision in _ENDS:
-            versions, since = {version}, row["as_of"]
+            versions, since = {version}, as_of
     return Record(frozenset(versions | {serving}), since)
 
 

@@ -96,9 +96,8 @@ def forecast(
     day, is_baseline = pd.Timestamp(bar_date), tags["classifier"] in BASELINES
     stored = frames.read("daily_bars", member.symbol)
     closes = stored["close"]
-    features = pd.DataFrame()  # a baseline needs none
-    if not is_baseline:
-        features = frames.read("feature_table", member.symbol)
+    # A baseline needs none.
+    features = pd.DataFrame() if is_baseline else frames.read("feature_table", member.symbol)
     if not is_baseline and day not in features.index:
         raise MissingFeatures(
             frames.why_blocked(member.symbol, bar_date)
