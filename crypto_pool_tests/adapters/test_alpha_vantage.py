@@ -150,17 +150,17 @@ def test_a_passing_fault_is_waited_out(desk: Desk) -> None:
     assert len(desk.slept) == 2
 
 
-@pytest.mark.parametrize("retry_after", ["7", None, "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize("retry_after", ["7", "300", None, "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_429_is_waited_out_for_as_long_as_it_says(desk: Desk, retry_after: str | None) -> None:
     desk.server.switched.append(SwitchedFault(Fault.TOO_MANY, remaining=1))
     desk.server.retry_after = retry_after
     assert len(desk.client().daily_bars("BTC", date(2024, 5, 31))) == 1000
-    assert desk.slept == [{"7": 7.0, None: 61.0}.get(retry_after, 0.0)]
+    assert desk.slept == [{"7": 7.0, "300": 300.0, None: 61.0}.get(retry_after, 0.0)]
 
 
 def test_429_that_asks_for_hours_is_told_with_the_time_and_not_slept(desk: Desk) -> None:
     desk.server.switched.append(SwitchedFault(Fault.TOO_MANY))
-    for retry_after in ("7200", "9" * 30, "Fri, 31 Dec 9999 23:59:59 -2359"):
+    for retry_after in ("301", "9" * 30, "Fri, 31 Dec 9999 23:59:59 -2359"):
         desk.server.retry_after = retry_after
         with pytest.raises(BurstLimit, match=r"BTC DIGITAL_CURRENCY_DAILY: .*wait until 20\d\d-"):
             desk.client().daily_bars("BTC", date(2024, 5, 31))

@@ -56,8 +56,9 @@ def test_only_the_newest_publications_are_kept(tmp_path: Path) -> None:
     published = [publish(tmp_path, {}) for _ in range(5)]
     assert sorted(tmp_path.glob("crypto_pool-*.duckdb")) == published[-3:]
     assert os.readlink(tmp_path / LINK_NAME) == published[-1].name
-    publish(tmp_path, {}, keep=1)
-    assert len(list(tmp_path.iterdir())) == 2
+    for keep in (1, 0):
+        publish(tmp_path, {}, keep=keep)
+        assert len(list(tmp_path.iterdir())) == 2
     moved = tmp_path.rename(tmp_path.with_name("moved"))
     assert query(moved, "FROM predictions").empty
 

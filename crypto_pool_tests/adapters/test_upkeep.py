@@ -44,10 +44,12 @@ def run_folders(registry, tmp_path, runs):
 
 
 def test_a_candidate_nothing_refers_to_goes_and_its_metrics_stay(registry, candidates, tmp_path):
-    kept = frozenset([candidates[1].run_id])
-    count, size = remove(registry, kept)
-    assert count == 1
-    assert size > 1000
+    kept, gone = frozenset([candidates[1].run_id]), candidates[2].run_id
+    model = registry.client.get_run(gone).data.tags["model_uri"].removeprefix("models:/")
+    folders = [tmp_path / "artifacts" / MEMBER / part for part in (gone, f"models/{model}")]
+    held = [file.stat().st_size for one in folders for file in one.rglob("*") if file.is_file()]
+    assert len(held) > 3
+    assert remove(registry, kept) == (1, sum(held))
     assert run_folders(registry, tmp_path, candidates) == [True, True, False]
     assert registry.versions.get(MEMBER, "1").run_id == candidates[0].run_id
     registry.versions.load(MEMBER, "1")
@@ -58,6 +60,39 @@ def test_a_candidate_nothing_refers_to_goes_and_its_metrics_stay(registry, candi
     assert registry.runs.find(MEMBER, "2") is None
     assert registry.runs.find(MEMBER, "1") is not None
     assert remove(registry, kept)[0] == 0
+
+
+def test_a_candidate_goes_once_it_ended_before_the_moment(registry, candidates, tmp_path):
+    ended = registry.client.get_run(candidates[2].run_id).info.end_time
+    kept = frozenset(run.run_id for run in candidates[:2])
+    for late, count in ((0, 0), (1, 1)):
+        moment = datetime.fromtimestamp((ended + late) / 1000, UTC)
+        assert remove(registry, kept, moment)[0] == count
+
+
+def test_the_pools_runs_without_a_live_dagster_run_are_ended(registry):
+    """And what has none as it was just opened, or is somebody else's, goes on."""
+    opened = registry.store.experiment_id("crypto_pool_training")
+    of_member = registry.store.experiment_id(MEMBER)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    begun = {
+        "of a dead run": (of_member, {"dagster_run_id": "dead"}, now),
+        "below a dead run": (of_member, {"dagster.run_id": "dead"}, now),
+        "of a live run": (of_member, {"dagster_run_id": "live"}, now - 10**7),
+        "of nobody, long ago": (opened, {}, now - 61_000),
+        "of nobody, a moment ago": (opened, {}, now - 30_000),
+        "of somebody else": (of_member, {}, now - 10**7),
+    }
+    runs = {
+        name: registry.client.create_run(experiment, start_time=start, tags=tags).info.run_id
+        for name, (experiment, tags, start) in begun.items()
+    }
+    ended = ["of a dead run", "below a dead run", "of nobody, long ago"]
+    assert registry.upkeep.close_orphans(lambda run: run == "live") == len(ended)
+    status = {name: registry.client.get_run(run).info.status for name, run in runs.items()}
+    assert [name for name, one in status.items() if one == "KILLED"] == ended
+    assert set(status.values()) == {"KILLED", "RUNNING"}
+    assert registry.upkeep.close_orphans(lambda run: run == "live") == 0
 
 
 def test_a_young_candidate_stays(registry, candidates, tmp_path):

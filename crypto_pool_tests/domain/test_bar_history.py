@@ -89,14 +89,22 @@ PRICES = ["open", "high", "low", "close"]
     [
         (scaled(1000, PRICES), "closes are now 1000 times"),
         (scaled(1.002, PRICES), "400 of 400 days in common are restated"),
+        (scaled(1.011, PRICES), "closes are now 1.011 times"),
+        (scaled(0.989, PRICES), "closes are now 0.989 times"),
+        (scaled(0.991, PRICES), "400 of 400 days in common are restated"),
         (scaled(7, ["volume"]), "volumes are now 7 times"),
+        (scaled(7, ["volume"]).iloc[380:], "over 20 days in common the volumes are now 7 times"),
+        (scaled(2.02, ["volume"]), "volumes are now 2.02 times"),
+        (scaled(0.49, ["volume"]), "volumes are now 0.49 times"),
         (scaled(0.4, ["volume"]), "volumes are now 0.4 times"),
         (scaled(1.03, PRICES).iloc[396:], "closes are now 1.03 times"),
         (SyntheticMarket().bars("ETH", date(2021, 6, 30)), "another coin under the old name"),
         (ALL.iloc[420:], "no day in common"),
         (ALL.iloc[400:], "no day in common"),
     ],
-    ids=["redenominated", "another venue's prices", "more volume", "less volume", "another level",
+    ids=["redenominated", "another venue's prices", "1.1 % more", "1.1 % less", "0.9 % less",
+         "more volume", "more volume for 20 days", "twice the volume", "half the volume",
+         "less volume", "another level",
          "renamed", "gap", "adjacent"],
 )  # fmt: skip
 def test_another_history_is_refused_as_a_whole(pulled, reason):
@@ -110,11 +118,12 @@ def test_another_history_is_refused_as_a_whole(pulled, reason):
 @pytest.mark.parametrize(
     ("stored", "pulled"),
     [
-        (STORED, scaled(1.9, ["volume"])),
+        (STORED, scaled(1.99, ["volume"])),
+        (STORED, scaled(0.51, ["volume"])),
         (STORED.assign(volume=0.0), ALL),
         (STORED, scaled(7, ["volume"]).iloc[381:]),
     ],
-    ids=["below twice", "none stored", "19 days in common"],
+    ids=["below twice", "above half", "none stored", "19 days in common"],
 )
 def test_another_volume_alone_is_no_other_history(stored, pulled):
     assert merge_bars(stored, pulled).verdict == "extended"

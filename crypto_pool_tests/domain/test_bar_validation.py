@@ -193,6 +193,41 @@ def test_bars_that_teach_nothing_are_unfit_by_name(change, message):
         validate_bars(change(LONG), "BTC", THROUGH)
 
 
+@pytest.mark.parametrize(
+    ("step", "kind"), [(27, ""), (28, "monthly "), (31, "monthly "), (32, ""), (6, ""), (8, "")]
+)
+def test_bars_of_weeks_and_of_months_are_called_so(step, kind):
+    long = SyntheticMarket(epoch=date(2012, 1, 1)).bars("BTC", THROUGH).iloc[::step]
+    with pytest.raises(UnfitBars, match=f"these are {kind}bars, one every {step} days"):
+        validate_bars(long, "BTC", THROUGH)
+
+
+def test_two_bars_alone_tell_no_step():
+    """A third is needed for what is regular."""
+    assert len(check(LONG.iloc[[0, 7]]).bars) == 2
+    with pytest.raises(UnfitBars, match="weekly"):
+        check(LONG.iloc[[0, 7, 14]])
+
+
+def test_a_standstill_of_less_than_sixty_bars_is_none():
+    still = dict.fromkeys(PRICE_COLUMNS, 2.0)
+    for days, is_unfit in ((59, False), (60, True), (61, True)):
+        for change in (still, {"volume": 0.0}):
+            bars = pd.concat([LONG.iloc[:-days], LONG.iloc[-days:].assign(**change)])
+            if is_unfit:
+                with pytest.raises(UnfitBars):
+                    validate_bars(bars, "BTC", THROUGH)
+            else:
+                assert len(validate_bars(bars, "BTC", THROUGH).bars) == len(LONG)
+
+
+def test_two_bars_on_half_the_days_are_no_intraday_ones():
+    half = LONG.iloc[: len(LONG) // 2 * 2]
+    twice = half.iloc[: len(half) // 2].assign(close=half["close"] * 0.999)
+    with pytest.raises(InvalidBars, match="no repair can tell which is true"):
+        validate_bars(pd.concat([half, twice]), "BTC", THROUGH)
+
+
 def test_several_bars_on_most_days_are_intraday_ones():
     halves = pd.concat([LONG, LONG.assign(close=LONG["close"] * 0.999)])
     with pytest.raises(InvalidBars, match="as on most days: these are intraday bars"):

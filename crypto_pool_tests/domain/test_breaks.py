@@ -91,6 +91,40 @@ def test_stretches_too_short_for_an_indicator_are_no_crash(length):
     assert by_segment(bars, lambda part: part).equals(bars)
 
 
+def flat(count: int = 60, *, opens: float = 1.0, closes: float = 1.0, volume: float = 1.0):
+    """Bars of price and volume 1, from the middle on at another open, close and volume."""
+    half = count // 2
+    values = {"open": opens, "close": closes, "volume": volume}
+    bars = pd.DataFrame({name: [1.0] * half + [one] * half for name, one in values.items()})
+    bars.loc[half + 1 :, "open"] = closes
+    return bars.set_axis(pd.date_range("2024-01-01", periods=count))
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize(
+    ("moved", "gap", "limit"), [("opens", 0, 3.0), ("closes", 0, 400.0), ("closes", 5, 20.0)]
+)
+def test_a_break_is_what_moves_by_more_than_any_market_did(moved, gap, limit, invert):
+    """Three times overnight, 400 times in a day, twenty times across missing days."""
+    for ratio, breaks in ((0.99 * limit, 0), (1.01 * limit, 1)):
+        factor = 1 / ratio if invert else ratio
+        level = {"opens": factor if moved == "opens" else 1.0, "closes": factor}
+        if moved == "opens":
+            level["closes"] = min(max(factor, 1 / 2.9), 2.9)
+        bars = flat(**level)
+        bars = bars.drop(bars.index[30 - gap : 30])
+        found = level_breaks(bars)
+        assert len(found) == breaks
+        assert all(one.ratio == pytest.approx(factor) for one in found)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_volume_is_another_unit_where_twenty_bars_are_six_times_apart(invert):
+    for ratio, count, breaks in ((6.06, 60, 1), (5.94, 60, 0), (6.06, 40, 1), (6.06, 38, 0)):
+        bars = flat(count, volume=1 / ratio if invert else ratio)
+        assert len(volume_breaks(bars)) == breaks
+
+
 @pytest.mark.parametrize("factor", [60.0, 1 / 1000])
 def test_volume_in_another_unit_is_named_from_the_first_such_day(factor):
     (found,) = volume_breaks(scaled(BARS, factor, ("volume",)))

@@ -19,7 +19,7 @@ CHALLENGER = TrainedCandidate(
     "LightGBM", 0.5, pd.Timestamp(TRAINED), pd.Timestamp(TRAINED), {}, pd.DataFrame()
 )
 AS_OF = date(2021, 7, 10)  # of the champion's training
-YOUNG, OLD = AS_OF + timedelta(days=29), AS_OF + timedelta(days=30)
+YOUNG, OLD, OLDER = (AS_OF + timedelta(days=days) for days in (29, 30, 31))
 FEW_ROWS = date(2020, 11, 15)
 
 
@@ -49,17 +49,21 @@ def comparison(rows: int, worse_by: float = 0.0, noise: float = 0.0, seed: int =
         # No challenger: the winner failed the gates.
         (incumbent(), None, None, None, YOUNG, "rejected", "version 3 stays: it is 29 days old"),
         (incumbent(), None, None, None, OLD, "stood down", "it is 30 days old"),
+        (incumbent(), None, None, None, OLDER, "stood down", "it is 31 days old"),
         (incumbent("no file"), None, None, None, YOUNG, "stood down", "no file"),
         # 1. The champion has a fault.
         (incumbent("no file"), CHALLENGER, None, None, YOUNG, "replaced", "cannot serve: no file"),
         # 2. The whole interval is better.
         (incumbent(), CHALLENGER, (150, -0.05), None, YOUNG, "promoted", "lower by 0.0500"),
+        (incumbent(), CHALLENGER, (151, -0.05), None, YOUNG, "promoted", "lower by 0.0500"),
         (incumbent(), CHALLENGER, (149, -0.05), None, YOUNG, "kept", "149 rows that neither"),
+        (incumbent(), CHALLENGER, (150, 0.0), None, YOUNG, "kept", "lower by 0.0000"),
         (incumbent(), CHALLENGER, (150, -0.001, 0.05), None, YOUNG, "kept", "90 % interval"),
         # 3. It is not old.
         (incumbent(), CHALLENGER, None, (600, -0.05), YOUNG, "kept", "29 days old"),
         # 4. It is old, and the challenger is not worse.
         (incumbent(), CHALLENGER, (60, 0.014), None, OLD, "refreshed", "60 rows that neither"),
+        (incumbent(), CHALLENGER, (61, 0.014), None, OLDER, "refreshed", "61 rows that neither"),
         (incumbent(), CHALLENGER, (60, 0.0151), None, OLD, "kept", "may be worse"),
         (incumbent(), CHALLENGER, (59, 0.2), (600, 0.0), OLD, "refreshed", "600 out-of-fold rows"),
         (incumbent(), CHALLENGER, None, (600, 0.1), OLD, "kept", "0.015 is the limit"),
