@@ -202,6 +202,11 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         "2023-01-01,1,1,1,1,1\n" + lines(),
         "line 1: numbers before the header",
     ),
+    "a header below more than eleven comments": (
+        "BTC.csv",
+        "# made by me\n" * 12 + lines(),
+        "line 1: '# made by me' names no columns that are known",
+    ),
     "a row too short": ("BTC.csv", lines()[:-30], "line 31: . fields where 6 are expected"),
     "a row too long": (
         "BTC.csv",

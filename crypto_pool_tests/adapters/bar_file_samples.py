@@ -202,6 +202,7 @@ READ: dict[str, tuple[str, str | bytes]] = {
     ),
     "hours of one digit": ("BTC.csv", lines(day="{:%Y-%m-%d} 0:00")),
     "comments first": ("BTC.csv", "# made by me\n# on Monday, late\n" + lines()),
+    "eleven comments first": ("BTC.csv", "# made by me\n" * 11 + lines()),
     "an index without a name": ("BTC.csv", BARS.rename_axis(None).to_csv()),
     "a counter first": ("BTC.csv", BARS.reset_index().to_csv()),
     "gzip": ("BTC.csv.gz", gzip.compress(lines().encode())),

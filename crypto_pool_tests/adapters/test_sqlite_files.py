@@ -17,6 +17,7 @@ from crypto_pool.adapters.sqlite_files import (
     hold_open,
     keep_write_ahead_log,
     reach_disk,
+    relocate,
 )
 
 FULL, NORMAL = 2, 1
@@ -143,3 +144,24 @@ def test_a_pools_store_has_a_log_from_its_first_day_and_gets_one_later(tmp_path)
         assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
     ModelRegistry(f"sqlite:///{path}", str(tmp_path / "artifacts")).prepare()
     assert synchronous(path) == NORMAL
+
+
+def test_addresses_below_a_root_follow_it_whatever_column_holds_them(tmp_path):
+    """And no text that only begins alike, nor what is no text."""
+    path, old, new = tmp_path / "file", "file:///old", "file:///a/new"
+    other, within = f"{old}er/x", f"see {old}/x"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE a (id INTEGER, uri VARCHAR(200), size REAL, at text)")
+        connection.execute("CREATE TABLE b (name TEXT)")
+        rows = [(1, f"{old}/run", 2.0, old), (2, other, 3.0, f"{old}/")]
+        connection.executemany("INSERT INTO a VALUES (?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO b VALUES (?)", [(f"{old}/x/y",), (within,)])
+        connection.commit()
+    for _ in range(2):
+        relocate(path, old, new)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT uri, at FROM a").fetchall() == [
+            (f"{new}/run", new),
+            (other, f"{new}/"),
+        ]
+        assert connection.execute("SELECT name FROM b").fetchall() == [(f"{new}/x/y",), (within,)]

@@ -1,0 +1,45 @@
+"""How long a source asks to be left alone."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from crypto_pool.adapters.providers.waiting import burst_limit, seconds_to_wait
+
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+YEAR = 366 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0),
+        ("30", 30),
+        (" 7 ", 7),
+        (f"{YEAR}", YEAR),
+        (f"{YEAR + 1}", YEAR),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0),
+        (format_datetime(NOW.replace(year=2030), usegmt=True), YEAR),
+        ("Sat, 01 Jun 2024 12:01:30 -0000", 90),  # of no zone: UTC
+        (None, 61),
+        ("", 61),
+        ("soon", 61),
+        ("-5", 61),
+        ("1.5", 61),
+    ],
+)
+def test_a_header_asks_for_seconds_or_a_date_and_a_year_at_most(header, seconds):
+    assert seconds_to_wait(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(("ahead", "least", "most"), [(300, 290, 300), (-300, 0, 0)])
+def test_a_refusal_tells_the_moment_and_what_is_left_of_it(ahead, least, most):
+    until = datetime.now(UTC) + timedelta(seconds=ahead)
+    refusal = burst_limit("BTC: binance", "7", "banned", until)
+    assert f"BTC: binance: banned; wait until {until:%Y-%m-%d %H:%M:%S} UTC" in str(refusal)
+    assert least <= refusal.wait_seconds <= most
+    told = burst_limit("BTC", "120")
+    assert "too many requests" in str(told)
+    assert told.wait_seconds == pytest.approx(120)
