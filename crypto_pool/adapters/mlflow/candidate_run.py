@@ -92,7 +92,7 @@ def write_candidate(
         EVALUATION_FILE: candidate.evaluation.to_parquet(),
         FOLDS_FILE: folds.to_json(orient="split", index=False).encode(),
     }
-    put_files(run.client, run.run_id, tables)
+    put_files(run.client, run.address, tables)
     _name_rows(run, candidate)
     defined = {
         name: float(value)

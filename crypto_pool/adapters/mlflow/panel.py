@@ -75,7 +75,7 @@ class PanelModels:
         fitted, named = {FIT_FILE: fit_to_json(fit)}, {"mlflow.runName": f"panel {fit.origin}"}
         with new_run(self.store, EXPERIMENT, {**own, **named}) as run:
             logged = run.write_model("served_panel.py", fitted, _signature(fit), PACKAGES)
-            put_files(run.client, run.run_id, {**files, **fitted})
+            put_files(run.client, run.address, {**files, **fitted})
             figures = [(name, value, 0) for name, value in metrics.items()]
             uri = {"model_uri": f"models:/{logged.model_id}"}
             run.write_figures(figures, _parameters(fit), uri)

@@ -31,6 +31,7 @@ class NewRun:
     client: Any
     experiment: str
     run_id: str
+    address: str
 
     def write_model(
         self,
@@ -71,7 +72,7 @@ class NewRun:
                     model_uuid=key,
                     model_id=key,
                 ).save(Path(folder, MLMODEL_FILE_NAME))
-                self.client.log_model_artifacts(key, folder)
+                put_folder(self.client, place, folder)
             self.client.log_outputs(self.run_id, [LoggedModelOutput(key, step=0)])
             self.client.finalize_logged_model(key, "READY")
         except BaseException:
@@ -104,20 +105,31 @@ def new_run(
     """Give a new run to write, begun so long ago; it ends FINISHED, FAILED or KILLED."""
     client, place = store.client, store.experiment_id(experiment)
     began = int((time.time() - seconds) * 1000)
-    run_id = str(client.create_run(place, began, dict(tags)).info.run_id)
+    made = client.create_run(place, began, dict(tags)).info
+    run_id = str(made.run_id)
     try:
-        yield NewRun(client, place, run_id)
+        yield NewRun(client, place, run_id, str(made.artifact_uri))
     except BaseException as fault:
         client.set_terminated(run_id, "FAILED" if isinstance(fault, Exception) else "KILLED")
         raise
     client.set_terminated(run_id, "FINISHED")
 
 
-def put_files(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
-    """Put files on a run as artifacts, in place of those of the same name."""
+def put_files(client: Any, address: str, files: Mapping[str, bytes]) -> None:
+    """Put files among the artifacts at an address, in place of those of the same name."""
     with tempfile.TemporaryDirectory() as folder:
         write_files(files, folder)
-        client.log_artifacts(run_id, folder)
+        put_folder(client, address, folder)
+
+
+def put_folder(client: Any, address: str, folder: str) -> None:
+    """Put the files of a folder among the artifacts at an address.
+
+    To be told that, the client would read whose they are from the store, all of its figures.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    get_artifact_repository(address, tracking_uri=client.tracking_uri).log_artifacts(folder)
 
 
 def write_files(files: Mapping[str, bytes], folder: str) -> list[str]:

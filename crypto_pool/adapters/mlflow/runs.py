@@ -123,7 +123,8 @@ class Runs:
 
         all_tags = {FEATURE_IMPORTANCE_TAG: json.dumps(dict(importance)), **tags}
         self.store.client.log_batch(run_id, tags=[RunTag(*one) for one in all_tags.items()])
-        put_files(self.store.client, run_id, files)
+        address = str(self._run(run_id, f"run {run_id}").info.artifact_uri)
+        put_files(self.store.client, address, files)
 
     def end(self, run_id: str, status: str) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
