@@ -6,6 +6,8 @@ the others. What serves is fitted on every labelled row, its calibration and thr
 out-of-fold row.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -42,7 +44,7 @@ def evaluate_purged(
     evaluation = _judge(candidate, scored, recipe, notes)
     if evaluation.empty:
         raise UnscoredCandidate(f"{name}: no fold could be judged: {notes[-1]}")
-    calibration, threshold = _learn(candidate, scored, recipe)
+    calibration, threshold = _learn(candidate, _arrays(scored), recipe)
     estimator = None
     if candidate is not None and with_model:
         estimator, warnings = fit_candidate(candidate, table.features, table.labels, recipe)
@@ -58,10 +60,10 @@ def _out_of_fold(
     candidate: Candidate | None, table: TrainingTable, recipe: Recipe, name: str, notes: list[str]
 ) -> pd.DataFrame:
     """Return for each fold's test rows the probability of a fit on the rows before."""
-    parts: list[pd.DataFrame] = []
+    parts: list[tuple[int, np.ndarray, np.ndarray]] = []
     for fold in walk_forward_folds(table.index, recipe.horizon):
         try:
-            parts.append(_score_fold(candidate, table, fold, recipe, notes))
+            parts.append((fold.number, *_score_fold(candidate, table, fold, recipe, notes)))
         except UnscoredCandidate as error:
             notes.append(f"fold {fold.number} skipped: {error}")
     if len(parts) < MIN_FOLDS:
@@ -69,61 +71,65 @@ def _out_of_fold(
             f"{name}: {len(parts)} folds could be scored, at least {MIN_FOLDS} are "
             f"needed; train on more rows ({'; '.join(notes)})"
         )
-    return pd.concat(parts)
+    numbers, rows, own = zip(*parts, strict=True)
+    every = np.concatenate(rows)
+    return evaluation_rows(
+        table,
+        every,
+        candidate=np.concatenate(own),
+        anchor_logit=table.anchor_logit[every],
+        fold=np.repeat(numbers, list(map(len, rows))),
+    )
 
 
 def _score_fold(
     candidate: Candidate | None, table: TrainingTable, fold: Fold, recipe: Recipe, notes: list[str]
-) -> pd.DataFrame:
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of a fold's test rows, and the probability of a fit there."""
     test = fold.test[np.isfinite(table.anchor_logit[fold.test])]
     if not len(test):
         raise UnscoredCandidate("none of its days has a panel forecast")
-    own = table.anchor_probability[test]
-    if candidate is not None:
-        rows = table.features.iloc[fold.train]
-        estimator, warnings = fit_candidate(candidate, rows, table.labels[fold.train], recipe)
-        notes.extend(warnings)
-        own = positive_probability(candidate, estimator, table.features.iloc[test])
-    return evaluation_rows(
-        table, test, candidate=own, anchor_logit=table.anchor_logit[test], fold=fold.number
-    )
+    if candidate is None:
+        return test, table.anchor_probability[test]
+    rows = table.features.iloc[fold.train]
+    estimator, warnings = fit_candidate(candidate, rows, table.labels[fold.train], recipe)
+    notes.extend(warnings)
+    return test, positive_probability(candidate, estimator, table.features.iloc[test])
 
 
 def _judge(
     candidate: Candidate | None, scored: pd.DataFrame, recipe: Recipe, notes: list[str]
 ) -> pd.DataFrame:
     """Calibrate each fold but the first by what was known before it began."""
-    parts: list[pd.DataFrame] = []
-    for number in scored["fold"].unique()[1:]:
-        test = scored[scored["fold"] == number]
-        earlier = scored[
-            (scored["fold"] < number)
-            & purged_mask(pd.DatetimeIndex(scored.index), test.index[0], recipe.horizon)
-        ]
+    folds, columns = scored["fold"].to_numpy(), _arrays(scored)
+    index = pd.DatetimeIndex(scored.index)
+    probability, thresholds = np.full((2, len(scored)), np.nan)
+    for number in np.unique(folds)[1:]:
+        test = folds == number
+        earlier = (folds < number) & purged_mask(index, index[test][0], recipe.horizon)
         try:
-            calibration, threshold = _learn(candidate, earlier, recipe)
+            calibration, threshold = _learn(candidate, [one[earlier] for one in columns], recipe)
         except UnscoredCandidate as error:
             notes.append(f"fold {number} not judged: {error}")
             continue
-        judged = test.assign(probability=_served(calibration, test), decision_threshold=threshold)
-        parts.append(judged.drop(columns=["candidate", "anchor_logit"]))
-    return pd.concat(parts) if parts else pd.DataFrame()
+        _, own, anchor = (one[test] for one in columns)
+        probability[test], thresholds[test] = calibration.apply(own, anchor), threshold
+    judged = scored.assign(probability=probability, decision_threshold=thresholds)
+    known = judged.dropna(subset=["decision_threshold"])
+    return known.drop(columns=["candidate", "anchor_logit"])
+
+
+def _arrays(rows: pd.DataFrame) -> list[np.ndarray]:
+    return [rows[name].to_numpy() for name in ("label", "candidate", "anchor_logit")]
 
 
 def _learn(
-    candidate: Candidate | None, rows: pd.DataFrame, recipe: Recipe
+    candidate: Candidate | None, columns: Sequence[np.ndarray], recipe: Recipe
 ) -> tuple[Calibration, float]:
-    labels = rows["label"].to_numpy()
+    """Learn from labels, the candidate's probability and the anchor's log odds."""
+    labels, own, anchor = columns
     calibration: Calibration = AnchoredCalibration()
     if candidate is not None:
-        calibration = CALIBRATION_FITTERS[recipe.calibration](
-            rows["candidate"].to_numpy(),
-            rows["anchor_logit"].to_numpy(),
-            labels,
-            purge_gap(recipe.horizon),
-        )
-    return calibration, choose_threshold(labels, _served(calibration, rows))
-
-
-def _served(calibration: Calibration, rows: pd.DataFrame) -> np.ndarray:
-    return calibration.apply(rows["candidate"].to_numpy(), rows["anchor_logit"].to_numpy())
+        fit = CALIBRATION_FITTERS[recipe.calibration]
+        calibration = fit(own, anchor, labels, purge_gap(recipe.horizon))
+    return calibration, choose_threshold(labels, calibration.apply(own, anchor))
