@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -179,6 +180,32 @@ def test_an_explanation_names_member_algorithm_unit_and_origin(explanation, draw
         assert "at most 0.1 points" in title
         assert "percentage points of the served probability" in axes.get_xlabel()
         assert {label.get_text() for label in axes.get_yticklabels()} >= set(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "name", ["RSI", "10_day_SMA_20_day_SMA_pct_diff", "distance_to_the_mean_of_a_hundred_days"]
+)
+def test_all_that_a_picture_says_lies_within_it(explanation, drawn, name):
+    named = {"columns": {"MACD": name}}
+    shown = replace(
+        explanation,
+        values=explanation.values.rename(**named),
+        rows=explanation.rows.rename(**named),
+    )
+    draw_explanation(shown, "AAVE_downtrend", "HistGradientBoosting", synthetic=True)
+    evaluation = pd.DataFrame(
+        {
+            "label": [0, 1] * 20,
+            "probability": np.linspace(0, 1, 40),
+            "reference_probability": 0.5,
+            "decision_threshold": 0.5,
+        }
+    )
+    draw_judgement(evaluation, "AAVE_downtrend: HistGradientBoosting")
+    for figure in drawn:
+        inside, said = figure.bbox_inches, figure.get_tightbbox()
+        assert inside.x0 <= said.x0 <= said.x1 <= inside.x1
+        assert inside.y0 <= said.y0 <= said.y1 <= inside.y1
 
 
 def test_pictures_of_an_explanation_show_something_and_leave_no_figure_open(explanation):
