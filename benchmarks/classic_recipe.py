@@ -103,9 +103,9 @@ def train_member(table: TrainingTable) -> Mapping[str, Callable[[Any], np.ndarra
     rows, test, labels, truth = split(table)
     flavours = {"XGBoost": mlflow.xgboost, "LightGBM": mlflow.lightgbm}
     trusted = {  # MLflow refuses these parts of scikit-learn without it
-        name: {"skops_trusted_types": [*CANDIDATES[name].trusted_types, *CALIBRATORS]}
-        for name in CANDIDATES
-        if CANDIDATES[name].trusted_types
+        name: {"skops_trusted_types": [*candidate.trusted_types, *CALIBRATORS]}
+        for name, candidate in CANDIDATES.items()
+        if candidate.trusted_types and name not in flavours
     }
     predictors: dict[str, Callable[[Any], np.ndarray]] = {}
     for name, estimator in classic_estimators(labels).items():

@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks import __main__ as benchmarks
 from benchmarks import _memory, _pages, five_thousand, growth, serving_load
+from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool_tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
@@ -25,6 +27,28 @@ def test_a_server_under_load_answers_every_request_while_predictions_are_publish
     assert found["serving_publications"] > 1
     assert 0 < found["serving_p50_ms"] <= found["serving_p99_ms"]
     assert not serving_load.keeps_its_goals({**found, "serving_failed": 1})
+
+
+CLASSIC = """
+import mlflow
+from benchmarks import _pool, classic_recipe
+classic_recipe.EPOCHS = 1
+mlflow.set_tracking_uri("sqlite:///{folder}/mlflow.db")
+mlflow.create_experiment("classic", "{folder}/artifacts")
+mlflow.set_experiment("classic")
+table = _pool.member_rows("BTC", "uptrend")
+predictors = classic_recipe.train_member(table)
+assert classic_recipe.kernel_explanation_seconds(predictors["RidgeClassifier"], table) > 0
+print("fitted:", *sorted(predictors))
+"""
+
+
+@pytest.mark.long
+def test_the_classic_loop_fits_logs_and_explains_all_ten(tmp_path):
+    """In a process of its own, since it chooses MLflow's store for all of it."""
+    code = [sys.executable, "-W", "ignore", "-c", CLASSIC.format(folder=tmp_path)]
+    done = subprocess.run(code, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.splitlines()[-1].split() == ["fitted:", *sorted(CANDIDATES)]
 
 
 def test_memory_of_a_process_counts_the_processes_below_it():
