@@ -110,7 +110,7 @@ def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRe
 
 def _explain_day(store: "FrameStore", member: "Member", day: str, as_json: bool) -> None:
     from crypto_pool.domain.tables import PREDICTIONS
-    from crypto_pool.workflow.day_forecasts import stored_rows
+    from crypto_pool.workflow.day_rows import stored_rows
 
     rows = map(PREDICTIONS.row, stored_rows(store, PREDICTIONS, day))
     row = next(

@@ -32,7 +32,7 @@ from crypto_pool.replay.memory import MemoryRegistry, MemoryStore
 from crypto_pool.replay.plan import ReplayPlan, daily_run_of
 from crypto_pool.replay.trainings import Trainings
 from crypto_pool.workflow.code_version import TRAINING, code_version
-from crypto_pool.workflow.day_forecasts import DayForecaster, score_day
+from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.monitoring import observe_members
@@ -41,6 +41,7 @@ from crypto_pool.workflow.promotion.promoting import promote_members
 from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.pulling import has_bars
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+from crypto_pool.workflow.scoring import score_day
 from crypto_pool.workflow.training import (
     MemberTask,
     TrainingTask,

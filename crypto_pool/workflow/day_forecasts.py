@@ -4,15 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import chain
-from typing import Any
-
-import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import Version, model_name
-from crypto_pool.domain.columns import Table, is_missing
+from crypto_pool.domain.columns import Table
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import is_late
@@ -20,26 +17,23 @@ from crypto_pool.domain.performance import BASELINE
 from crypto_pool.domain.recipe import Recipe, Terms
 from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
-    OUTCOMES,
     PREDICTIONS,
-    SHADOW_OUTCOMES,
     SHADOW_PREDICTIONS,
 )
 from crypto_pool.errors import MissingFeatures, MissingPartition, ModelUnavailable, UntrustedModel
 from crypto_pool.workflow.baseline import Baseline
+from crypto_pool.workflow.day_rows import Row, is_in_time, join_rows, rows_without, stored_rows
 from crypto_pool.workflow.forecasting import (
     TOP_CONTRIBUTIONS,
     ServingVersion,
     choose_forecaster,
     forecast,
-    score_predictions,
     was_trained_by,
 )
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import Champion, champions_of, shadows_of
 from crypto_pool.workflow.pulling import last_bar
 
-Row = Mapping[str, Any]
 # Errors by which a version cannot serve, by name as failures have them.
 MODEL_FAULTS = (ModelUnavailable.__name__, UntrustedModel.__name__)
 
@@ -140,7 +134,7 @@ class DayForecaster:
 
     def _serving(self, bar_date: date, result: DayResult) -> list[ServingVersion]:
         late = is_late(self.now, bar_date)
-        there = {_member_name(row) for row in self._stored(bar_date) if _is_in_time(row)}
+        there = {_member_name(row) for row in self._stored(bar_date) if is_in_time(row)}
         serving = []
         for member in self.members:
             if late and member.name in there:
@@ -244,7 +238,7 @@ class DayForecaster:
             self.store.write_rows(PREDICTIONS, key, day)
             for table, rows in ((SHADOW_PREDICTIONS, result.shadows), (MISSING_FORECASTS, without)):
                 joined = chain(*self._join(table, key, rows))
-                self.store.write_rows(table, key, _without(joined, day, table.key))
+                self.store.write_rows(table, key, rows_without(joined, day, table.key))
         return len(kept)
 
     def _join(self, table: Table, key: str, made: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -258,71 +252,8 @@ class DayForecaster:
         return MISSING_FORECASTS.row(own, vars(member))
 
 
-def score_day(
-    frames: FrameCache, day: str, now: datetime, panel: pd.DataFrame
-) -> tuple[int, int, dict[str, str]]:
-    """Score a day's forecasts and those in their shadow, and store what came of them.
-
-    Returns how many were scored and how many are pending, and by coin why its bars cannot be
-    read; what was scored of such a coin before stays.
-
-    Raises:
-        MissingPartition: there are no forecasts of that day.
-    """
-    store, faults = frames.store, dict[str, str]()
-    with store.lock(PREDICTIONS.store_name, day):
-        forecasts = store.read(PREDICTIONS.store_name, day)
-        shadow = pd.DataFrame(stored_rows(store, SHADOW_PREDICTIONS, day))
-        counts = []
-        for frame, table in ((forecasts, OUTCOMES), (shadow, SHADOW_OUTCOMES)):
-            rows, unread = score_predictions(frames, frame, now, panel)
-            if unread:
-                before = stored_rows(store, table, day)
-                rows += [dict(row) for row in before if row["symbol"] in unread]
-            store.write_rows(table, day, rows)
-            counts.append(len(rows))
-            faults |= unread
-    return counts[0], len(forecasts) - counts[0], faults
-
-
-def join_rows(
-    stored: Iterable[Row], made: Iterable[Row], table: Table
-) -> tuple[list[Row], list[Row]]:
-    """Return the stored rows of a day that stay, and the rows made now that are taken.
-
-    A row is never lost, whoever the pool still has, and one made in time is never replaced by
-    a late one.
-    """
-    new = {table.key_of(row): row for row in made}
-    kept = []
-    for row in stored:
-        other = new.get(table.key_of(row))
-        if other is None or (_is_in_time(row) and not _is_in_time(other)):
-            kept.append(row)
-            new.pop(table.key_of(row), None)
-    return kept, list(new.values())
-
-
-def stored_rows(store: FrameStore, table: Table, key: str) -> list[Row]:
-    """Return the stored rows of a partition, none if there is no such."""
-    if not store.exists(table.store_name, key):
-        return []
-    rows = store.read(table.store_name, key).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def _without(rows: Iterable[Row], others: Iterable[Row], key: Sequence[str]) -> list[Row]:
-    known = {tuple(str(row[name]) for name in key) for row in others}
-    return [row for row in rows if tuple(str(row[name]) for name in key) not in known]
-
-
 def _member_name(row: Row) -> str:
     return f"{row['symbol']}_{row['trend']}"
-
-
-def _is_in_time(row: Row) -> bool:
-    late = row.get("late")
-    return is_missing(late) or not late
 
 
 def _why_nobody(member: Member, champion: Version | None, bar_date: date) -> str:

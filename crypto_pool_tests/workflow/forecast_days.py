@@ -15,8 +15,9 @@ from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.baseline import Baseline
-from crypto_pool.workflow.day_forecasts import DayForecaster, stored_rows
+from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.day_plan import CatchUpWindow, plan_days
+from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import Champion

@@ -17,7 +17,7 @@ from crypto_pool.domain.tables import MISSING_FORECASTS, PREDICTIONS, SHADOW_PRE
 from crypto_pool.errors import CorruptPartition, MissingFeatures, UntrustedModel
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.baseline import Baseline
-from crypto_pool.workflow.day_forecasts import join_rows, stored_rows
+from crypto_pool.workflow.day_rows import join_rows, stored_rows
 from crypto_pool.workflow.forecasting import ServingVersion
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool_tests.workflow.forecast_days import (

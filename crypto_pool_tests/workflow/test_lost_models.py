@@ -16,7 +16,8 @@ from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate, UntrustedModel
 from crypto_pool.workflow.baseline import Baseline
-from crypto_pool.workflow.day_forecasts import DayForecaster, stored_rows
+from crypto_pool.workflow.day_forecasts import DayForecaster
+from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile, reconcile_all

@@ -8,9 +8,10 @@ import pytest
 
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
-from crypto_pool.workflow.day_forecasts import score_day, stored_rows
 from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
+from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
+from crypto_pool.workflow.scoring import score_day
 from crypto_pool_tests.workflow.forecast_days import (
     DAY,
     LATE,

@@ -11,10 +11,10 @@ from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.batches import OWNERS, batched_asset, process_partitions, record_failure
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.workflow.day_forecasts import score_day
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import serving_versions
 from crypto_pool.workflow.reviewing import EVERYBODY, Outcomes, Reviewer
+from crypto_pool.workflow.scoring import score_day
 
 
 @batched_asset("predictions", days, deps=[daily_predictions], kinds={"pandas", "parquet"})

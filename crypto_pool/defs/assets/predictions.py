@@ -15,7 +15,8 @@ from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema, forecast_list
 from crypto_pool.domain.tables import PREDICTIONS
-from crypto_pool.workflow.day_forecasts import DayForecaster, stored_rows
+from crypto_pool.workflow.day_forecasts import DayForecaster
+from crypto_pool.workflow.day_rows import stored_rows
 
 
 @batched_asset(
