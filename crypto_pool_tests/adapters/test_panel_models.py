@@ -30,22 +30,25 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
     return made
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> PanelModels:
-    folder = tmp_path_factory.mktemp("mlflow")
+def models_in(folder: Path) -> PanelModels:
     mlflow = MlflowStore(f"sqlite:///{folder}/mlflow.db", str(folder / "artifacts"))
     mlflow.prepare()
     return PanelModels(mlflow)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> PanelModels:
+    return models_in(tmp_path_factory.mktemp("mlflow"))
 
 
 def log(models: PanelModels, store: FrameStore, at_most: int = 99) -> list[date]:
     return log_missing_fits(models.store, store, TARGET, LAST, {"dagster.run_id": "one"}, at_most)
 
 
-def test_each_fit_is_logged_once_readable_and_loads(models: PanelModels, store: FrameStore) -> None:
+def test_each_fit_is_logged_once_readable_and_loads(tmp_path: Path, store: FrameStore) -> None:
     import mlflow.pyfunc
 
-    fits = stored_fits(store, TARGET)
+    models, fits = models_in(tmp_path), stored_fits(store, TARGET)
     assert log(models, store, at_most=1) == [fits[-1].origin]
     assert log(models, store) == [fit.origin for fit in fits[:-1]]
     assert log(models, store) == []

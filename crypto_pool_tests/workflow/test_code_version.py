@@ -1,9 +1,12 @@
 """Only an edit of code a model depends on makes it another model."""
 
+from dataclasses import replace
+
 import grimp
 import pytest
 
 from crypto_pool.domain import candidates, performance
+from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.workflow import code_version as versions
 from crypto_pool.workflow.code_version import (
     PACKAGE,
@@ -11,6 +14,7 @@ from crypto_pool.workflow.code_version import (
     code_version,
     domain_version,
     reached_modules,
+    training_version,
 )
 
 
@@ -46,3 +50,21 @@ def test_an_edit_counts_where_training_reaches_it(tmp_path, monkeypatch, edited,
         assert domain_version() != whole
     finally:
         code_version.cache_clear()
+
+
+def test_a_version_is_short_and_its_own_for_each_set_of_modules():
+    versions = {code_version(), code_version("reference"), domain_version()}
+    assert {len(version) for version in versions} == {16}
+    assert len(versions) == 3
+
+
+def test_the_code_of_an_extensions_candidate_is_part_of_what_training_runs(monkeypatch):
+    assert training_version() == code_version()
+    found = {training_version()}
+    for code in ("a", "b"):
+        own = replace(CANDIDATES["LightGBM"], name="Mine", code=code)
+        monkeypatch.setitem(CANDIDATES, "Mine", own)
+        found.add(training_version())
+    assert {len(version) for version in found} == {16}
+    assert len(found) == 3
+    assert code_version() in found

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.workflow.forecasting import choose_forecaster, forecast, score_predictions
@@ -110,6 +111,22 @@ def test_a_champion_that_mlflow_lost_cannot_serve(pool):
     verdict = judge(pool.task(SECOND), lost, run, None, "", {})
     assert verdict.replaces
     assert "version 1 is gone from MLflow" in verdict.reason
+
+
+def test_where_few_rows_are_unseen_the_two_meet_on_those_of_the_training(pool):
+    """If the champion's algorithm is among what was trained; its own evaluation stands for it."""
+    champion, task = pool.champion, pool.task(FIRST + timedelta(days=35), PromotionRules())
+    run = pool.registry.runs.get(champion.version.run_id)
+    for candidates, said in (
+        ({run.algorithm: run}, f"on {len(run.evaluation)} out-of-fold rows of this training"),
+        ({"another": run}, "no rows compare them"),
+    ):
+        verdict = judge(task, champion, run, "2", "", candidates)
+        assert verdict.decision == "refreshed"
+        assert said in verdict.reason
+    fewer = replace(run, evaluation=run.evaluation.iloc[5:])
+    reason = judge(task, champion, fewer, "2", "", {run.algorithm: run}).reason
+    assert f"on {len(run.evaluation) - 5} out-of-fold rows" in reason
 
 
 @pytest.mark.parametrize(("version", "decision"), [(None, "rejected"), ("2", "kept")])

@@ -1,5 +1,6 @@
 """A champion is held to its outcomes: quarantined, replaced, or its predecessor back."""
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -7,11 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.runs import HASHES_TAG
 from crypto_pool.adapters.mlflow.version import model_name
 from crypto_pool.domain.members import Member, Trend
+from crypto_pool.domain.performance import Verdict, count_luck
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.review import ReviewRules
 from crypto_pool.domain.standing import Standing
@@ -151,6 +154,25 @@ def test_a_good_champion_stays(pool):
     assert row["action"] == "keep"
     assert row["skill_over_reference"] > 0.5
     assert len(pool.decisions) == 1
+    promised = json.loads(pool.decisions["challenger_metrics"].iloc[0])["promised"]
+    assert row["promised_precision"] == pytest.approx(promised["promised_precision"])
+    assert (row["symbol"], row["trend"], row["model_version"]) == ("AAA", "uptrend", "1")
+    assert (row["as_of"], row["window_days"]) == (TODAY, 365)
+
+
+def test_all_members_together_are_reviewed_by_what_was_served(pool):
+    write_outcomes(pool, "prediction_outcomes", "1", error=GOOD)
+    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), TODAY, 240)
+    reviewer = Reviewer(pool.store, pool.registry, ReviewRules(), TODAY, noon_after(TODAY), "r")
+    member = reviewer.review(MEMBER, outcomes, pool.decisions)
+    nothing = {**member, "rows": 0}
+    row = reviewer.review_pool(outcomes, [member, nothing])
+    assert (row["symbol"], row["trend"], row["model_version"]) == ("all", "all", None)
+    assert (row["rows"], row["action"]) == (200, None)
+    assert row["reason"] == count_luck([Verdict(member["verdict"])]).words
+    without = replace(reviewer, measures=False).review(MEMBER, outcomes, pool.decisions)
+    assert (without["rows"], without["record_rows"]) == (0, 200)
+    assert member["rows"] == 200
 
 
 def test_inputs_far_outside_the_training_span_abstain_if_the_setting_says_so(pool):

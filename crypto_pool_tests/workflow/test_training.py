@@ -71,8 +71,16 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
     return made
 
 
-def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
-    result = train_candidate(task_of(table, registry))
+@pytest.fixture(scope="module")
+def candidate(table: TrainingTable, registry: ModelRegistry) -> TrainedCandidate:
+    """The candidate that every test finds in the registry."""
+    made = train_candidate(task_of(table, registry))
+    assert isinstance(made, TrainedCandidate), made
+    return made
+
+
+def test_a_run_holds_the_promise_and_the_rows_behind_it(registry, candidate):
+    result = candidate
     run = registry.client.get_run(result.run_id)
     metrics = run.data.metrics
     evaluation = pd.read_parquet(
@@ -95,9 +103,10 @@ def test_a_run_holds_the_promise_and_the_rows_behind_it(table, registry):
     assert not [name for name in result.metrics if "/" in name]
 
 
-def test_it_is_told_which_candidates_were_trained_and_which_reused(table, registry):
+def test_it_is_told_which_candidates_were_trained_and_which_reused(table, registry, candidate):
     stored = stored_candidates(task_of(table, registry)).get("KNeighbors")
     assert stored is not None
+    assert stored.run_id == candidate.run_id
     same = task_of(table, registry)
     other = replace(same, member=Member("ETH", Trend.UPTREND))
     told = [
@@ -105,6 +114,8 @@ def test_it_is_told_which_candidates_were_trained_and_which_reused(table, regist
         for task, result, is_reused in train_candidates(WorkerPool(), [other, same])
     ]
     assert told == [("BTC", True, True), ("ETH", False, False)]
+    [(_, anew, is_reused)] = train_candidates(WorkerPool(), [same], anew=True)
+    assert (anew.run_id == stored.run_id, is_reused) == (False, False)
 
 
 def test_a_member_whose_runs_cannot_be_looked_for_stops_no_other(table, registry, tmp_path):
@@ -123,6 +134,7 @@ def test_a_member_whose_runs_cannot_be_looked_for_stops_no_other(table, registry
     assert isinstance(outcomes["ETH", "LightGBM"], Failure)
 
 
+@pytest.mark.usefixtures("candidate")
 def test_runs_can_be_laid_side_by_side(table, registry):
     """The scores by fold are a table as MLflow shows it, the rows a dataset it compares by."""
     stored = stored_candidates(task_of(table, registry)).get("KNeighbors")
@@ -140,6 +152,7 @@ def test_runs_can_be_laid_side_by_side(table, registry):
     assert stored.data_hash.startswith(given.dataset.digest)
 
 
+@pytest.mark.usefixtures("candidate")
 def test_the_stored_model_serves_the_calibration_that_was_learned(table, registry):
     result = stored_candidates(task_of(table, registry)).get("KNeighbors")
     assert result is not None
