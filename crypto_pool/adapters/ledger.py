@@ -117,7 +117,7 @@ class Decisions(dict[Member, pd.DataFrame]):
         """Give those about a member, empty if there are none; raises CorruptPartition."""
         if member in self.faults:
             raise self.faults[member]
-        return self.get(member, pd.DataFrame())
+        return self[member] if member in self else pd.DataFrame()
 
 
 def _member_of(key: str) -> Member:

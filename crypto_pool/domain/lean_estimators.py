@@ -4,8 +4,9 @@ On a thousand rows the checks take half of a fit and more. Each overrides a priv
 scikit-learn's fit; tests hold what comes out against the original.
 """
 
-import threading
 import warnings
+from functools import cache
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -152,12 +153,14 @@ class LeanTreeClassifier(DecisionTreeClassifier):  # type: ignore[misc]
         classes = np.array([self.n_classes_], dtype=np.intp)
         is_part = self.max_features == "sqrt"
         self.max_features_ = int(np.sqrt(X.shape[1])) if is_part else X.shape[1]
+        random = _generator(get_ident())
+        random.seed(self.random_state)
         splitter = BestSplitter(
             Gini(1, classes),
             self.max_features_,
             LEAST_LEAF,
             LEAST_WEIGHT,
-            _RANDOM.seeded(self.random_state),
+            random,  # of which it draws once, at its start
             None,
         )
         depth = UNLIMITED_DEPTH if self.max_depth is None else self.max_depth
@@ -199,19 +202,10 @@ def _lean_tree(random_state: Any, **settings: Any) -> LeanTreeClassifier:
     return LeanTreeClassifier(random_state=random_state.randint(MOST_SEEDS), **settings)
 
 
-class _Random(threading.local):
-    """A thread's generator: making one takes seventy times as long as seeding it again."""
-
-    def __init__(self) -> None:
-        self.state = np.random.RandomState()
-
-    def seeded(self, seed: int | None) -> np.random.RandomState:
-        """Return it for a splitter, which draws from it once, at its start."""
-        self.state.seed(seed)
-        return self.state
-
-
-_RANDOM = _Random()
+@cache
+def _generator(thread: int) -> np.random.RandomState:
+    """Return that of a thread: making one takes seventy times as long as seeding it again."""
+    return np.random.RandomState()
 
 
 def _split(flat: np.ndarray, like: list[np.ndarray]) -> list[np.ndarray]:

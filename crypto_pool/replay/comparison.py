@@ -126,12 +126,7 @@ class Comparison:
         return "" if its.empty else str(its["reason"].iloc[-1])
 
     def _account(self, life: PoolLife) -> float | None:
-        bars = {
-            symbol: frame.loc[
-                pd.Timestamp(life.plan.start) : pd.Timestamp(life.plan.scored_through)
-            ]
-            for symbol, frame in life.market.bars.items()
-        }
+        bars = life.market.bars_of(life.plan)
         forecasts = life.store.read_all(PREDICTIONS.store_name)
         returns = follow_signals(forecasts, bars, life.recipe.horizon, Costs())
         total: float | None = account_statistics(returns)["total_return"]

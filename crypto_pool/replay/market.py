@@ -50,6 +50,11 @@ class Market:
         forecasts = {key: store.read(FORECASTS, key) for key in store.keys(FORECASTS)}
         return cls(bars, features, forecasts, panel, notes)
 
+    def bars_of(self, plan: ReplayPlan) -> dict[str, pd.DataFrame]:
+        """Return by coin the bars by which a plan's forecasts are judged."""
+        first, last = pd.Timestamp(plan.start), pd.Timestamp(plan.scored_through)
+        return {symbol: frame.loc[first:last] for symbol, frame in self.bars.items()}
+
     def show(self, store: MemoryStore, day: date) -> None:
         """Write what had closed at the end of a day, as far as it is not there."""
         every_frame = (self.bars, self.features, self.forecasts)

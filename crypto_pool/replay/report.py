@@ -34,10 +34,7 @@ def build_report(
     """Score over everything that was lived; `lives` are the pools by evaluation policy."""
     life = next(iter(lives.values()))
     plan, market = life.plan, life.market
-    bars = {
-        symbol: frame.loc[pd.Timestamp(plan.start) : pd.Timestamp(plan.scored_through)]
-        for symbol, frame in market.bars.items()
-    }
+    bars = market.bars_of(plan)
     returns = {"buy and hold": buy_and_hold(bars, costs)}
     policies = {}
     for name, one in lives.items():
