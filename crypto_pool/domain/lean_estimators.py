@@ -147,7 +147,8 @@ class LeanTreeClassifier(DecisionTreeClassifier):  # type: ignore[misc]
             mask = missing_values_in_feature_mask
             super()._fit(X, y, sample_weight, missing_values_in_feature_mask=mask, **others)
             return self
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        self.classes_ = np.unique(y)
+        labels = np.searchsorted(self.classes_, y)
         self.n_classes_, self.n_outputs_ = np.intp(len(self.classes_)), 1
         self.n_features_in_ = X.shape[1]
         classes = np.array([self.n_classes_], dtype=np.intp)
