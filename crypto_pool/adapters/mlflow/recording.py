@@ -55,24 +55,22 @@ class NewRun:
         place, key = logged.artifact_location, logged.model_id
         try:
             flavors, beside = _saved_model(code, tuple(files), packages)
-            with tempfile.TemporaryDirectory() as folder:
-                write_files(beside, folder)
-                Path(folder, ARTIFACTS).mkdir()
-                write_files(files, f"{folder}/{ARTIFACTS}")
-                # MLflow would load the model and ask it, for each that is logged.
-                if example is not None:
-                    example.to_json(Path(folder, EXAMPLE_FILE), orient="split", index=False)
-                Model(
-                    place,
-                    self.run_id,
-                    flavors=flavors,
-                    signature=signature,
-                    saved_input_example_info=None if example is None else EXAMPLE,
-                    model_size_bytes=sum(map(len, files.values())),
-                    model_uuid=key,
-                    model_id=key,
-                ).save(Path(folder, MLMODEL_FILE_NAME))
-                put_folder(self.client, place, folder)
+            described = Model(
+                place,
+                self.run_id,
+                flavors=flavors,
+                signature=signature,
+                saved_input_example_info=None if example is None else EXAMPLE,
+                model_size_bytes=sum(map(len, files.values())),
+                model_uuid=key,
+                model_id=key,
+            )
+            own = {f"{ARTIFACTS}/{name}": data for name, data in files.items()}
+            # MLflow would load the model and ask it, for each that is logged.
+            if example is not None:
+                own[EXAMPLE_FILE] = example.to_json(orient="split", index=False).encode()
+            own[MLMODEL_FILE_NAME] = described.to_yaml().encode()
+            put_files(self.client, place, {**beside, **own})
             self.client.log_outputs(self.run_id, [LoggedModelOutput(key, step=0)])
             self.client.finalize_logged_model(key, "READY")
         except BaseException:
@@ -116,25 +114,21 @@ def new_run(
 
 
 def put_files(client: Any, address: str, files: Mapping[str, bytes]) -> None:
-    """Put files among the artifacts at an address, in place of those of the same name."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_files(files, folder)
-        put_folder(client, address, folder)
-
-
-def put_folder(client: Any, address: str, folder: str) -> None:
-    """Put the files of a folder among the artifacts at an address.
+    """Put files among the artifacts at an address, in place of those of the same name.
 
     To be told that, the client would read whose they are from the store, all of its figures.
     """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    get_artifact_repository(address, tracking_uri=client.tracking_uri).log_artifacts(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(files, folder)
+        get_artifact_repository(address, tracking_uri=client.tracking_uri).log_artifacts(folder)
 
 
 def write_files(files: Mapping[str, bytes], folder: str) -> list[str]:
     """Write files into a folder; return where they are."""
     for name, data in files.items():
+        Path(folder, name).parent.mkdir(exist_ok=True)
         Path(folder, name).write_bytes(data)
     return [str(Path(folder, name)) for name in files]
 
