@@ -16,8 +16,9 @@ from sklearn.naive_bayes import GaussianNB
 from skops.io import _trusted_types
 
 from crypto_pool.adapters.mlflow import skops_files
-from crypto_pool.adapters.mlflow.artifact import load_model
+from crypto_pool.adapters.mlflow.artifact import hashes_of, load_model, model_files
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.served_model import BASELINES, ServedModel
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool_tests.adapters.conftest import FEATURES, SaveModel
 
@@ -34,6 +35,19 @@ def test_a_stored_model_gives_the_same_probabilities(
     np.testing.assert_allclose(loaded.predict_probability(rows), expected, atol=1e-6)
     assert set(hashes) == {"estimator.skops", "calibration.json"}
     assert loaded.feature_names == FEATURES
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_a_baseline_is_its_description_alone(tmp_path: Path, rows: pd.DataFrame, name: str) -> None:
+    baseline = ServedModel.baseline(name, FEATURES)
+    files = model_files(baseline)
+    assert set(files) == {"calibration.json"}
+    (tmp_path / "calibration.json").write_bytes(files["calibration.json"])
+    loaded = load_model(tmp_path, hashes_of(files))
+    assert loaded == baseline
+    given = rows.assign(panel_logit=rows["reference_logit"] + 1)
+    odds = given["panel_logit" if name == "Panel" else "reference_logit"]
+    np.testing.assert_allclose(loaded.predict_probability(given), 1 / (1 + np.exp(-odds)))
 
 
 def test_columns_are_taken_by_name_not_by_place(saved: SaveModel, rows: pd.DataFrame) -> None:

@@ -58,6 +58,15 @@ def test_a_swapped_file_is_refused_before_it_is_deserialised(
         load_model(folder, hashes)
 
 
+@pytest.mark.parametrize("beside", artifact.ESTIMATOR_FILES[1:])
+def test_two_estimators_in_known_formats_are_one_too_many(saved: SaveModel, beside: str) -> None:
+    folder, _ = saved("XGBoost")
+    (folder / beside).write_bytes(b"{}")
+
+    with pytest.raises(UntrustedModel, match=r"must hold calibration\.json and one estimator"):
+        load_model(folder, None)
+
+
 def test_a_file_whose_hash_was_not_noted_is_refused(saved: SaveModel) -> None:
     folder, hashes = saved("XGBoost")
     del hashes["calibration.json"]
