@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crypto_pool.adapters.alerts import Alert, Alerts
+from crypto_pool.adapters.alerts import CHANNELS, Alert, AlertChannel, Alerts
+from crypto_pool.errors import InvalidSetting
 from crypto_pool_tests.webhook import webhook
 
 __all__ = ["webhook"]
@@ -112,3 +113,26 @@ def test_what_version_one_had_not_sent_is_sent(alerts, tmp_path, webhook, unsent
     assert [one.is_pending for one in alerts.recent()] == [is_pending]
     assert alerts.send([Alert("a", "first")]) == []
     assert webhook.texts == (["first"] if is_pending else [])
+
+
+def test_a_channel_of_an_extension_that_fails_stops_no_other_and_is_offered_again(
+    alerts, webhook, caplog, monkeypatch
+):
+    taken, broken = [], [True]
+
+    def send(text):
+        if broken:
+            raise ValueError(f"no route for {text}")
+        taken.append(text)
+
+    monkeypatch.setitem(CHANNELS, "mine", AlertChannel("mine", send))
+    CHANNELS["mine"].check()
+    alerts.send([Alert("a", "s3cr/et")])
+    assert "alert channel mine failed (ValueError: no route for ***)" in caplog.text
+    assert (webhook.texts, [one.is_pending for one in alerts.recent()]) == (["***"], [True])
+    broken.clear()
+    alerts.send([])
+    assert (taken, webhook.texts) == (["***"], ["***"])
+    assert [one.is_pending for one in alerts.recent()] == [False]
+    with pytest.raises(InvalidSetting, match="alert channel none: send must be a function"):
+        AlertChannel("none", "text").check()

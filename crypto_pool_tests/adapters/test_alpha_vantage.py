@@ -150,6 +150,15 @@ def test_a_passing_fault_is_waited_out(desk: Desk) -> None:
     assert len(desk.slept) == 2
 
 
+def test_an_outage_is_waited_for_by_chance_and_longer_each_time(desk: Desk) -> None:
+    """So that those who ask together do not come back together."""
+    desk.server.switched.append(SwitchedFault(Fault.SERVER_ERROR))
+    with pytest.raises(ProviderUnavailable):
+        desk.client().daily_bars("BTC", date(2024, 5, 31))
+    assert all(0 <= wait <= most for wait, most in zip(desk.slept, (1, 2, 4), strict=True))
+    assert len(set(desk.slept)) == 3
+
+
 @pytest.mark.parametrize("retry_after", ["7", "300", None, "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_429_is_waited_out_for_as_long_as_it_says(desk: Desk, retry_after: str | None) -> None:
     desk.server.switched.append(SwitchedFault(Fault.TOO_MANY, remaining=1))

@@ -168,6 +168,15 @@ def test_the_source_tells_venues_currencies_and_stand_ins_apart(url):
     assert not ExchangeProvider().synthetic
 
 
+def test_a_venue_is_asked_at_its_own_pace_and_given_twenty_seconds(url):
+    venue, stand_in = ExchangeProvider(), provider(url)
+    assert (venue._client.timeout, venue._client.enableRateLimit) == (20_000, True)
+    assert (stand_in._client.timeout, stand_in._client.enableRateLimit) == (
+        PATIENCE_SECONDS * 1000,
+        False,
+    )
+
+
 VENUE_PAGES = {"binance": (0, 1, 2), "kraken": (0, 1), "coinbase": (6, 7, 9)}
 NO_FAULTS = ("descending", "every candle twice")
 CONSISTENT = ("empty page", "page that begins too late")
@@ -249,6 +258,15 @@ def test_a_ban_is_met_once_and_the_batch_stops_asking(sandbox, url, status, body
             exchange.daily_bars(symbol, LAST)
         assert raised.value.__cause__ is None
     assert len(sandbox.requests) == 1
+
+
+def test_a_refusal_that_asks_for_no_wait_is_over_at_once(sandbox, url):
+    sandbox.faults.append((429, {"code": -1003, "msg": "Too many requests."}))
+    sandbox.headers["Retry-After"] = "0"
+    exchange = provider(url)
+    with pytest.raises(BurstLimit):
+        exchange.daily_bars("BTC", LAST)
+    assert len(exchange.daily_bars("BTC", LAST)) > 720
 
 
 def test_a_coin_that_is_traded_and_gives_no_newer_bar_is_no_end_of_its_history(sandbox, url):

@@ -11,9 +11,13 @@ import pytest
 
 from crypto_pool.adapters.prediction_tables import (
     LINK_NAME,
+    note_sources,
+    noted_sources,
     publish,
     query,
+    query_arrow,
     remove_old_publications,
+    set_folders_aside,
 )
 from crypto_pool.adapters.unfinished_files import name_unfinished
 from crypto_pool.errors import ExitCode, NothingPublished, QueryError
@@ -200,3 +204,47 @@ def test_the_publication_the_link_points_at_stays_however_old(tmp_path):
     assert remove_old_publications(tmp_path, 1) == 2
     assert len(list(tmp_path.glob("crypto_pool-*.duckdb"))) == 2
     assert query(tmp_path, "SELECT count(*) AS rows FROM predictions")["rows"].tolist() == [0]
+
+
+def test_folders_in_the_place_of_publications_are_set_aside_by_name(tmp_path: Path) -> None:
+    """Those of other names stay, and so do files and links to folders."""
+    names = (LINK_NAME, ".published.json", "crypto_pool-1.duckdb")
+    for name in (*names, "parquet"):
+        (tmp_path / name / "mine").mkdir(parents=True)
+    (tmp_path / "crypto_pool-2.duckdb").write_text("a file")
+    (tmp_path / "crypto_pool-3.duckdb").symlink_to(tmp_path / "parquet")
+    said = set_folders_aside(tmp_path)
+    assert set(said) == set(names)
+    for name in names:
+        (aside,) = tmp_path.glob(f"aside-*-{name}")
+        assert (aside / "mine").is_dir()
+        assert said[name].endswith(f"it is {aside.name} now")
+    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith("aside-")}
+    assert left == {"parquet", "crypto_pool-2.duckdb", "crypto_pool-3.duckdb"}
+    assert set_folders_aside(tmp_path) == {}
+
+
+def test_what_a_publication_was_made_of_is_known_while_it_is_the_last(tmp_path: Path) -> None:
+    sources = {"predictions": {"2024-01-01": "mark"}, "champions": {}}
+    assert noted_sources(tmp_path) == {}
+    publish(tmp_path, {})
+    note_sources(tmp_path, sources)
+    assert noted_sources(tmp_path) == sources
+    publish(tmp_path, {})
+    assert noted_sources(tmp_path) == {}
+    note_sources(tmp_path, sources)
+    for broken in ("", "{", "[]", '{"of": 1}', '{"of": 1, "sources": 2}'):
+        (tmp_path / ".published.json").write_text(broken)
+        assert noted_sources(tmp_path) == {}
+
+
+def test_an_answer_in_arrow_tells_text_from_json_and_keeps_columns_of_one_name(
+    tmp_path: Path,
+) -> None:
+    publish(tmp_path, make_predictions(make_prediction(), make_prediction("ETH")))
+    both = "FROM predictions a JOIN predictions b USING (symbol, trend)"
+    answer = query_arrow(tmp_path, f"SELECT a.probability, b.probability {both}")
+    assert (answer.num_rows, len(set(answer.column_names))) == (2, 2)
+    kinds = query_arrow(tmp_path, "SELECT '{}'::JSON AS j, 'x' AS t, 1 AS i")
+    told = {field.name: field.metadata[b"is"] for field in kinds.schema}
+    assert told == {"j": b"JSON", "t": b"VARCHAR", "i": b"INTEGER"}
