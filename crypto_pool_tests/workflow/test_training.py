@@ -118,7 +118,10 @@ def test_it_is_told_which_candidates_were_trained_and_which_reused(table, regist
     assert (anew.run_id == stored.run_id, is_reused) == (False, False)
 
 
-def test_a_member_whose_runs_cannot_be_looked_for_stops_no_other(table, registry, tmp_path):
+def test_a_member_whose_runs_cannot_be_looked_for_stops_no_other(
+    table, registry, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 0)  # it would wait 100 seconds
     (tmp_path / "mlflow.db").mkdir()
     lost = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts"))
     sound = task_of(table, registry)
