@@ -1,6 +1,7 @@
 """What `make demo` costs after installation: wall time and memory of all its processes.
 
-`python -m benchmarks.demo` builds five coins, `python -m benchmarks.demo all` twenty.
+`python -m benchmarks.demo` lets two coins live through the demo's days, `python -m benchmarks.demo all`
+twenty.
 """
 
 import os
@@ -21,7 +22,7 @@ def measure(symbols: str | None = None) -> tuple[float, float]:
 
 
 def figures() -> dict[str, float]:
-    """Measure the demo of five coins, and of all."""
+    """Measure the demo of two coins, and of all."""
     seconds, mebibytes = measure()
     all_seconds, all_mebibytes = measure("all")
     return {
