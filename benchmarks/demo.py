@@ -1,7 +1,7 @@
 """What `make demo` costs after installation: wall time and memory of all its processes.
 
-`python -m benchmarks.demo` lets two coins live through the demo's days, `python -m benchmarks.demo all`
-twenty.
+`python -m benchmarks.demo` lets two coins live through the demo's days, and
+`python -m benchmarks.demo all` twenty.
 """
 
 import os
