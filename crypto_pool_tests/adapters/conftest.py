@@ -15,10 +15,13 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.artifact import hashes_of, model_files
 from crypto_pool.adapters.mlflow.recording import write_files
+from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.request_plans import RequestPlan
 from crypto_pool.domain.served_model import ServedModel
+from crypto_pool_tests.adapters.spent_requests import Clock
 
 MEMBER = "BTC_uptrend"
 MakeFit = Callable[..., TrainedCandidate]
@@ -143,3 +146,13 @@ def saved(tmp_path: Path, fitted: Callable[[str], Any]) -> SaveModel:
         return folder, hashes_of(files)
 
     return save
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: Clock) -> Callable[[RequestPlan], RequestBudget]:
+    return lambda plan: RequestBudget(tmp_path, plan, now=clock)
