@@ -75,7 +75,7 @@ def _named(stamp: object, place: Place, row: int) -> int:
         if not _EARLIEST <= moment // SECOND < _LATEST:
             raise ValueError("is not of 2009 to 2100")
         return moment
-    except (ValueError, OverflowError) as fault:  # also pandas' bounds, and day 31 of February
+    except (ValueError, ArithmeticError) as fault:  # also pandas' bounds, and a number that is none
         why = str(fault) if type(fault) is ValueError else "is no date of daily bars"
         raise InvalidBars(
             f"{place(row)}: {'' if stamp is None else str(stamp)!r} {why}; write days as YYYY-MM-DD"

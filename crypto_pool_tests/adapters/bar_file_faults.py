@@ -2,12 +2,15 @@
 
 import gzip
 
+import pyarrow as pa
+
 from crypto_pool_tests.adapters.bar_file_samples import (
     BARS,
     OHLCV,
     OWN,
     WITH_HEADER,
     lines,
+    of_arrow,
     parquet,
     replaced,
     with_day,
@@ -160,7 +163,17 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     "an adjusted close where the volume would stand": (
         "BTC.csv",
         lines("", "{day},{o},{h},{w},{c},{c},{v}"),
-        "column 6 is taken as the volume, and here it repeats the close",
+        "column 6 is taken as the volume, and here it lies between low and high",
+    ),
+    "an adjusted close of fewer digits where the volume would stand": (
+        "BTC.csv",
+        lines("", "{day},{o},{h},{w},{c},{c:.2f}"),
+        "column 6 is taken as the volume, and here it lies between low and high",
+    ),
+    "a volume where Kraken's average price would stand": (
+        "BTC.csv",
+        lines("", "{ms},{o},{h},{w},{c},{v},9,5"),
+        "column 6 is taken as the average price, and here it is not always a price",
     ),
     "two coins in one file": (
         "BTC.csv",
@@ -176,6 +189,11 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         "BTC.csv",
         lines("Symbol," + OWN, "BTCZUSDT," + OHLCV),
         "column Symbol: BTCZUSDT in the file of BTC",
+    ),
+    "another coin by the column of its base": (
+        "BTC.csv",
+        lines("baseCurrency," + OWN, "eth," + OHLCV),
+        "column baseCurrency: eth in the file of BTC",
     ),
     "a day before there were coins": (
         "BTC.csv",
@@ -257,6 +275,26 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         "BTC.parquet",
         parquet(BARS.assign(low=BARS.index)),
         "row 1, column low",
+    ),
+    "Parquet of a day that no calendar holds": (
+        "BTC.parquet",
+        of_arrow(OWN.split(","), date=pa.array([2**50] * len(BARS), pa.timestamp("ms"))),
+        "cannot be read as PARQUET: OverflowError",
+    ),
+    "Parquet of a zone that no clock knows": (
+        "BTC.parquet",
+        of_arrow(OWN.split(","), date=pa.array([0] * len(BARS), pa.timestamp("ms", "Mars/Phobos"))),
+        "cannot be read as PARQUET: .*Mars/Phobos",
+    ),
+    "Parquet of epochs that are no numbers": (
+        "BTC.parquet",
+        of_arrow(OWN.split(","), date=[float("nan")] * len(BARS)),
+        "row 1, column date: 'nan' is no date of daily bars",
+    ),
+    "Parquet with two columns of one name": (
+        "BTC.parquet",
+        of_arrow([*OWN.split(","), "close"]),
+        "the column close twice",
     ),
     "Parquet with close twice": (
         "BTC.parquet",

@@ -5,10 +5,12 @@ import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from crypto_pool.adapters.providers.layouts import HEADERLESS
 from crypto_pool.sandbox.market import SyntheticMarket
@@ -43,6 +45,15 @@ def parquet(frame: pd.DataFrame) -> bytes:
     """A frame as pandas writes it."""
     buffer = io.BytesIO()
     frame.to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def of_arrow(names: list[str], **changed: Sequence[object]) -> bytes:
+    """Columns of the bars under these names, some with other values, as Arrow writes them."""
+    columns = {**BARS.reset_index(), **changed}
+    table = pa.Table.from_arrays([pa.array(columns[name]) for name in names], names=names)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
     return buffer.getvalue()
 
 

@@ -85,8 +85,10 @@ def test_an_error_of_pyarrow_stays_within(tmp_path: Path, monkeypatch: pytest.Mo
     def damaged(*_: object, **__: object) -> None:
         raise pa.ArrowInvalid("corrupt page")
 
-    monkeypatch.setattr(pq, "read_table", damaged)
-    with pytest.raises(InvalidBars, match=r"BTC\.parquet cannot be read as PARQUET: corrupt page"):
+    monkeypatch.setattr(pq.ParquetFile, "read", damaged)
+    with pytest.raises(
+        InvalidBars, match=r"BTC\.parquet cannot be read as PARQUET: .*corrupt page"
+    ):
         provider.daily_bars("BTC", LAST)
 
 

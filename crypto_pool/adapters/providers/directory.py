@@ -25,7 +25,10 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.I)
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 _NO_VALUE = {"", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--"}
 _TIME_ALONE = re.compile(r"\d{2}:?\d{2}(:?\d{2})?")
-_COIN_COLUMNS = ("symbol", "ticker", "pair")
+_COIN_COLUMNS = (
+    *("symbol", "ticker", "pair", "coin", "asset", "crypto", "base", "base asset", "instrument"),
+    *("base currency", "currency pair", "symbol id", "product id", "inst id"),
+)
 _QUOTES = r"(F?D?USD[TCP]?|[BT]USD|EUR|GBP|JPY|KRW|TRY|BRL|AUD|BTC|ETH|BNB|PERP)"
 
 

@@ -47,7 +47,8 @@ _DECOMPRESSORS = {
 }
 _MARKUP = re.compile(r"<[!?/]|<html|<head|<body")
 _Lines = list[tuple[int, list[str]]]
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
+_UNPACKABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _unpack(path: Path, content: bytes) -> tuple[bytes, str]:
                 return decompress(content), f"{name}, "
         if content.startswith(b"PK\x03\x04"):
             return _only_member(path, zipfile.ZipFile(io.BytesIO(content))), "zip, "
-    except (*_UNREADABLE, zipfile.BadZipFile, NotImplementedError) as fault:
+    except (*_UNPACKABLE, zipfile.BadZipFile) as fault:
         raise InvalidBars(
             f"{path} is packed and cannot be unpacked: {fault}; fetch or pack it again"
         ) from None
@@ -197,22 +198,26 @@ def _without_header(path: Path, text: str, kind: str) -> Sheet:
 
 
 def _require_bounds(sheet: Sheet) -> None:
-    positions = [sheet.layout.columns[name] for name in ("open", "high", "low", "close")]
+    """Raise InvalidBars where the values show that the columns are others than the layout's."""
+    is_price = []
     for row, cells in enumerate(sheet.rows):
-        prices = [str(cells[position]).strip() for position in positions]
-        if not all(map(_is_number, prices)):
+        figures = [str(cell).strip() for cell in cells[1:6]]
+        if not all(map(_is_number, figures)):
             continue  # named when the numbers are read
-        opened, high, low, close = map(float, prices)
+        opened, high, low, close, sixth = map(float, figures)
         if high < max(opened, close, low) or low > min(opened, close):
             raise InvalidBars(
                 f"{sheet.path}, {sheet.places[row]}: without a header the columns are taken as "
                 f"{FORM}, and here high and low do not bound open and close; give it that header"
             )
-    volume = sheet.layout.columns["volume"]
-    if len(sheet.rows) > 1 and sheet.column(volume) == sheet.column(positions[-1]):
+        if sixth:
+            is_price.append(low <= sixth <= high)
+    meant = "the volume" if sheet.layout.columns["volume"] == 5 else "the average price"
+    if len(is_price) > 1 and all(is_price) == (meant == "the volume"):
+        lies = "lies between low and high, as a price" if all(is_price) else "is not always a price"
         raise InvalidBars(
-            f"{sheet.path}: without a header column {volume + 1} is taken as the volume, and here "
-            f"it repeats the close, as an adjusted close does; give it a header like {FORM}"
+            f"{sheet.path}: without a header column 6 is taken as {meant}, and here it {lies}; "
+            f"give it a header like {FORM}"
         )
 
 
@@ -270,7 +275,7 @@ def _is_number(cell: str) -> bool:
 def _is_stamp(cell: str) -> bool:
     try:
         moment_ns(cell)
-    except (ValueError, OverflowError):
+    except (ValueError, ArithmeticError):
         return False
     return True
 
@@ -281,13 +286,13 @@ def _parquet(path: Path, content: bytes, symbol: str) -> Sheet:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(content))
+        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
         names = tuple(str(name) for name in table.column_names)
         layout = find_layout(names, symbol, str(path))
         columns = [column.to_pylist() for column in table.columns]
-    except (pa.ArrowException, OSError, ValueError, TypeError) as fault:
+    except (pa.ArrowException, *_UNREADABLE) as fault:
         raise InvalidBars(
-            f"{path} cannot be read as PARQUET: {fault}; write it again with the columns {FORM}"
+            f"{path} cannot be read as PARQUET: {fault!r}; write it again with the columns {FORM}"
         ) from None
     if not table.num_rows:
         raise InvalidBars(f"{path} holds no rows; it needs one row for each daily bar")
