@@ -3,15 +3,14 @@
 import errno
 import json
 import os
-import shutil
 import sqlite3
 import tomllib
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from crypto_pool.adapters.unfinished_files import replacing
+from crypto_pool.adapters.sqlite_files import opened
+from crypto_pool.adapters.unfinished_files import replace_file
 from crypto_pool.setting_sources import POOL_FILE, SECRETS_FILE
 from crypto_pool.settings_reference import descriptions
 
@@ -36,8 +35,7 @@ def prepare_home(home: Path) -> Path:
             raise PermissionError(errno.EACCES, "this user may not write it", f"{part}")
     config = home / DAGSTER_YAML.name
     if not config.exists():
-        with replacing(config) as beside:
-            shutil.copyfile(DAGSTER_YAML, beside)
+        replace_file(config, DAGSTER_YAML.read_bytes())
     return home
 
 
@@ -46,7 +44,7 @@ def damaged_databases(home: Path) -> list[str]:
     damaged = []
     for file in (one for pattern in DATABASES for one in home.resolve().glob(pattern)):
         try:
-            with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            with opened(file, "ro") as connection:
                 answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         except sqlite3.DatabaseError as fault:
             answer = str(fault)
@@ -62,8 +60,7 @@ def write_pool_file(home: Path, values: Mapping[str, Any]) -> bool:
         text = file.read_text()
         if text != render_pool_file(tomllib.loads(text)):
             return False
-    with replacing(file) as beside:
-        beside.write_text(render_pool_file(values))
+    replace_file(file, render_pool_file(values))
     return True
 
 

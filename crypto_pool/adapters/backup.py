@@ -27,7 +27,7 @@ from fsspec.implementations.local import LocalFileSystem
 from crypto_pool.adapters.mlflow.store import as_uri
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.schema_version import FIRST_VERSION, open_data_folder, stored_version
-from crypto_pool.adapters.sqlite_files import relocate
+from crypto_pool.adapters.sqlite_files import opened, relocate
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.errors import BackupError
 
@@ -211,11 +211,7 @@ def _link_or_copy(source: Path, into: Path) -> None:
 def _copy_database(source: Path, into: Path) -> None:
     """Copy as one transaction sees it; writers wait for that moment."""
     into.parent.mkdir(parents=True, exist_ok=True)
-    uri = f"{source.resolve().as_uri()}?mode=rw"
-    with (
-        closing(sqlite3.connect(uri, uri=True, timeout=60)) as original,
-        closing(sqlite3.connect(into)) as copy,
-    ):
+    with opened(source, "rw", timeout=60) as original, closing(sqlite3.connect(into)) as copy:
         original.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without companions
 

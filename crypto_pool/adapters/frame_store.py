@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from crypto_pool.adapters.durability import make_folder
 from crypto_pool.adapters.stored_files import StoredFiles
 from crypto_pool.adapters.stored_rows import why_unfit
+from crypto_pool.adapters.unfinished_files import make_folder
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.tables import remedy

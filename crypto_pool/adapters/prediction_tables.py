@@ -19,7 +19,7 @@ from uuid import uuid4
 import pyarrow as pa
 from filelock import FileLock
 
-from crypto_pool.adapters.unfinished_files import remove_abandoned, replacing
+from crypto_pool.adapters.unfinished_files import remove_abandoned, replace_file, replacing
 from crypto_pool.errors import NothingPublished, QueryError
 
 if TYPE_CHECKING:  # whoever only asks loads no pandas
@@ -96,8 +96,7 @@ def set_folders_aside(data_dir: Path) -> dict[str, str]:
 def note_sources(data_dir: Path, sources: Sources) -> None:
     """Note of which files, by their marks, the latest publication is made."""
     path = (data_dir / LINK_NAME).resolve()
-    with replacing(data_dir / _SOURCES) as beside:
-        beside.write_text(json.dumps({"of": _mark(path), "sources": sources}))
+    replace_file(data_dir / _SOURCES, json.dumps({"of": _mark(path), "sources": sources}))
 
 
 def noted_sources(data_dir: Path) -> Sources:

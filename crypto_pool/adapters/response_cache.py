@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock
 
-from crypto_pool.adapters.unfinished_files import replacing
+from crypto_pool.adapters.unfinished_files import replace_file
 from crypto_pool.errors import CorruptPartition
 
 
@@ -56,8 +56,7 @@ class ResponseCache:
         }
         path = self.path(parameters)
         content = json.dumps(head, sort_keys=True).encode() + b"\n" + body
-        with replacing(path) as beside:
-            beside.write_bytes(gzip.compress(content, compresslevel=6, mtime=0))
+        replace_file(path, gzip.compress(content, compresslevel=6, mtime=0))
         return path
 
     def path(self, parameters: Mapping[str, str]) -> Path:

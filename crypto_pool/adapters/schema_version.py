@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from crypto_pool.adapters.migrations import MIGRATIONS, Migrations
-from crypto_pool.adapters.unfinished_files import replacing
+from crypto_pool.adapters.unfinished_files import replace_file
 from crypto_pool.errors import IncompatibleData
 
 FILE_NAME = "schema_version"
@@ -66,14 +66,8 @@ def open_data_folder(data_dir: Path, frames_root: str, migrations: Migrations = 
         version = stored_version(data_dir)
         if version is None:  # a folder from before the file was introduced has the first layout
             version = known_version(migrations) if is_new else FIRST_VERSION
-            _write(data_dir, version)
+            replace_file(data_dir / FILE_NAME, f"{version}\n")
         check_version(version, str(data_dir), migrations)
         for step in range(version, known_version(migrations)):
             migrations[step](data_dir, frames_root)
-            _write(data_dir, step + 1)
-
-
-def _write(data_dir: Path, version: int) -> None:
-    path = data_dir / FILE_NAME
-    with replacing(path) as beside:
-        beside.write_text(f"{version}\n")
+            replace_file(data_dir / FILE_NAME, f"{step + 1}\n")

@@ -13,15 +13,26 @@ import weakref
 from contextlib import closing, suppress
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from crypto_pool.adapters.durability import sync
+from crypto_pool.adapters.unfinished_files import sync
 
 SQLITE_PREFIX = "sqlite:///"
 BUSY_SECONDS = 1.0
 WRITER_SECONDS = 10.0
 ROOM_FOR_A_LOG = 64 * 1024  # twice its index
 HELD_FILES = 8
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of an SQLite store; None for another store."""
+    return Path(uri.removeprefix(SQLITE_PREFIX)) if uri.startswith(SQLITE_PREFIX) else None
+
+
+def opened(path: Path, mode: Literal["ro", "rw"], **options: Any) -> closing[sqlite3.Connection]:
+    """Open a file that is there, and close it after use."""
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return closing(sqlite3.connect(uri, uri=True, **options))
 
 
 def keep_write_ahead_log(path: Path) -> None:
@@ -56,14 +67,10 @@ def reach_disk(uri: str) -> None:
     checkpoint would have to wait for the readers. Raises sqlite3.OperationalError when another
     process goes on writing.
     """
-    if not uri.startswith(SQLITE_PREFIX):
+    path = sqlite_path(uri)
+    if path is None:
         return
-    path = Path(uri.removeprefix(SQLITE_PREFIX)).resolve()
-    with closing(
-        sqlite3.connect(
-            f"{path.as_uri()}?mode=rw", uri=True, timeout=WRITER_SECONDS, isolation_level=None
-        )
-    ) as connection:
+    with opened(path, "rw", timeout=WRITER_SECONDS, isolation_level=None) as connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("BEGIN IMMEDIATE")
         ((version,),) = connection.execute("PRAGMA user_version")

@@ -1,4 +1,4 @@
-"""Files that are written beside and renamed, and the removal of those nobody will finish."""
+"""Files that outlive a power cut: written beside, brought to the disk and renamed."""
 
 import os
 import socket
@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-
-from crypto_pool.adapters.durability import make_folder, sync
 
 _MARK = ".unfinished-"
 
@@ -44,6 +42,12 @@ def replacing(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
             leftover.unlink(missing_ok=True)
 
 
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file as `replacing` does, in one piece."""
+    with replacing(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def name_unfinished(path: Path) -> Path:
     """Name a hidden file beside `path` that says which process writes it."""
     return path.with_name(f".{path.name}{_machine_mark()}{os.getpid()}.{uuid.uuid4().hex}.tmp")
@@ -66,3 +70,32 @@ def remove_abandoned(folder: Path, name: str | None = None) -> None:
 
 def _machine_mark() -> str:
     return f"{_MARK}{socket.gethostname()}."
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, so that a power cut leaves them."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder with all that is in it to the disk, and every folder above it."""
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+    for above in folder.parents:
+        with suppress(PermissionError):  # no new one
+            sync(above)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's content, or a folder's names, to the disk, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

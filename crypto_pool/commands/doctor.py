@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -194,8 +193,11 @@ def _budget(budget: "RequestBudget") -> str:
 
 
 def _mlflow(settings: "Settings") -> str:
+    from crypto_pool.adapters.sqlite_files import sqlite_path
+
     address = settings.tracking_uri
-    if address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).exists():
+    file = sqlite_path(address)
+    if file is not None and not file.exists():
         return "no store yet; the first build makes it"
     from mlflow import MlflowClient
 

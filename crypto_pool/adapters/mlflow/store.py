@@ -10,7 +10,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from crypto_pool.adapters.sqlite_files import (
     commit_without_waiting,
     hold_open,
     keep_write_ahead_log,
+    opened,
     relocate,
+    sqlite_path,
 )
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
@@ -93,8 +95,8 @@ class MlflowStore:
 
         Only where the artifacts are there: a root that was set to another place moves nothing.
         """
-        root = local_path(self.artifact_root)
-        if root is None or not root.is_dir():
+        root, path = local_path(self.artifact_root), sqlite_path(self.tracking_uri)
+        if root is None or path is None or not root.is_dir():
             return
         old_roots = {
             location.removesuffix(f"/{name}")
@@ -105,18 +107,18 @@ class MlflowStore:
         }
         for old in sorted(old_roots - {self.artifact_root}):
             logger.warning("this home was at another place: %s is now %s", old, self.artifact_root)
-            relocate(Path(self.tracking_uri.removeprefix(SQLITE_PREFIX)), old, self.artifact_root)
+            relocate(path, old, self.artifact_root)
 
     def rows(self, sql: str, *values: str) -> list[Any] | None:
         """Return rows of an SQLite store, whoever writes to it, without the seconds MLflow loads.
 
         None of another store, or one whose tables are not as asked: MLflow is to say.
         """
-        if not self.tracking_uri.startswith(SQLITE_PREFIX):
+        path = sqlite_path(self.tracking_uri)
+        if path is None:
             return None
-        path = Path(self.tracking_uri.removeprefix(SQLITE_PREFIX)).absolute()
         try:
-            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            with opened(path, "ro") as connection:
                 return connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError:
             return None
@@ -206,9 +208,9 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
         ModelUnavailable: the store is gone and its artifacts are there, so it is not a new one;
             or another process keeps it locked.
     """
-    if not tracking_uri.startswith(SQLITE_PREFIX):
+    path = sqlite_path(tracking_uri)
+    if path is None:
         return
-    path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_SECONDS):
@@ -247,11 +249,10 @@ def require_writable(tracking_uri: str) -> None:
     Raises:
         ModelUnavailable: another process goes on writing.
     """
-    if not tracking_uri.startswith(SQLITE_PREFIX):
-        return
-    path = Path(tracking_uri.removeprefix(SQLITE_PREFIX))
+    path = sqlite_path(tracking_uri)
     try:
-        await_writable(path)
+        if path is not None:
+            await_writable(path)
     except sqlite3.OperationalError as fault:
         raise ModelUnavailable(
             f"MLflow's store {path} does not answer: {fault}; end what writes to it, then run again"

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crypto_pool.adapters.durability import sync_tree
 from crypto_pool.adapters.mlflow.candidate_run import HASHES_TAG, MODEL_URI_TAG
 from crypto_pool.adapters.mlflow.recording import register_version
 from crypto_pool.adapters.mlflow.runs import load_from
@@ -24,6 +23,7 @@ from crypto_pool.adapters.mlflow.store import (
 )
 from crypto_pool.adapters.mlflow.version import Version, model_name, read_version, version_in_words
 from crypto_pool.adapters.sqlite_files import reach_disk
+from crypto_pool.adapters.unfinished_files import sync_tree
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 
 if TYPE_CHECKING:
