@@ -87,6 +87,7 @@ BINANCE = "{ms},{o},{h},{w},{c},{v},1,1,1,1,1,0"
 OHLCV = "{day},{o},{h},{w},{c},{v}"
 WITH_HEADER: dict[str, str] = {
     "date, open, high, low, close, volume": lines(),
+    "the same beside the coin's name": lines("Coin," + OWN, "Bitcoin," + OHLCV),
     "CryptoDataDownload": "https://www.CryptoDataDownload.com\n"
     + lines(
         "unix,date,symbol,open,high,low,close,Volume BTC,Volume USD",

@@ -25,10 +25,12 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.I)
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 _NO_VALUE = {"", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--"}
 _TIME_ALONE = re.compile(r"\d{2}:?\d{2}(:?\d{2})?")
+_NAME_COLUMNS = ("coin", "asset", "crypto", "base", "base asset", "base currency")
 _COIN_COLUMNS = (
-    *("symbol", "ticker", "pair", "coin", "asset", "crypto", "base", "base asset", "instrument"),
-    *("base currency", "currency pair", "symbol id", "product id", "inst id"),
+    *("symbol", "ticker", "pair", "currency pair", "symbol id", "product id", "inst id"),
+    *("instrument", *_NAME_COLUMNS),
 )
+_LONGEST_TICKER = 5  # in these columns a longer word, as Bitcoin is, is the coin's name
 _QUOTES = r"(F?D?USD[TCP]?|[BT]USD|EUR|GBP|JPY|KRW|TRY|BRL|AUD|BTC|ETH|BNB|PERP)"
 
 
@@ -166,7 +168,9 @@ def _require_coin(sheet: Sheet, symbol: str) -> None:
     for position, name in enumerate(sheet.names):
         if normalised(name) in _COIN_COLUMNS:
             coins = sorted({str(cell).strip() for cell in sheet.column(position)})
-            if len(coins) > 1 or not own.fullmatch(coins[0]):
+            is_word = len(coins[0]) > _LONGEST_TICKER and not coins[0].isupper()
+            is_name = is_word and normalised(name) in _NAME_COLUMNS
+            if len(coins) > 1 or not (own.fullmatch(coins[0]) or is_name):
                 raise InvalidBars(
                     f"{sheet.path}, column {name}: {', '.join(coins[:3])} in the file of {symbol}; "
                     "give one file a coin and name it after that, or take the column away"
