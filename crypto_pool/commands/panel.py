@@ -1,6 +1,5 @@
 """`crypto-pool panel` and `odds`: what the model of all coins is worth, and what it expects."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,7 +77,7 @@ def odds(
 
     From the latest published panel forecast.
     """
-    from dataclasses import asdict
+    from pydantic_core import to_jsonable_python
 
     from crypto_pool.adapters.prediction_tables import query
     from crypto_pool.domain.odds import odds_of, read_move, why_no_odds
@@ -93,7 +92,7 @@ def odds(
         coins = query(folder, "SELECT DISTINCT symbol FROM daily_bars")["symbol"]
         raise InvalidSetting(why_no_odds(coin, list(coins)))
     result = odds_of({str(name): value for name, value in rows[coin].items()}, fraction)
-    show(as_json, json.loads(json.dumps(asdict(result), default=str)), describe_odds(result))
+    show(as_json, to_jsonable_python(result), describe_odds(result))
 
 
 def describe_odds(odds: "Odds") -> str:

@@ -1,14 +1,16 @@
 """Trainings that were asked for, and what became of the runs: asked is not done."""
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
 
 import dagster as dg
+from pydantic import BeforeValidator, TypeAdapter
 
 from crypto_pool.domain.members import Member
 
 RETRY_AFTER = timedelta(hours=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
 RUN_KEY_TAG = "dagster/run_key"
 
 
@@ -17,8 +19,8 @@ class TrainingRequest:
     """One request for a member's training; `retried_at` is set where its run did not succeed."""
 
     bar_date: date
-    asked_at: datetime
-    run_key: str
+    asked_at: datetime = NEVER
+    run_key: str = ""
     retried_at: datetime | None = None
 
     @property
@@ -30,6 +32,13 @@ class TrainingRequest:
         )
 
 
+def _of_a_day(stored: Any) -> Any:
+    return {"bar_date": stored} if isinstance(stored, str) else stored  # 1.0.0 kept the day alone
+
+
+CURSOR = TypeAdapter(dict[str, Annotated[TrainingRequest, BeforeValidator(_of_a_day)]])
+
+
 def follow_requests(
     instance: dg.DagsterInstance, cursor: str | None, now: datetime
 ) -> dict[Member, TrainingRequest]:
@@ -38,13 +47,13 @@ def follow_requests(
     One whose run was cancelled, failed or is lost binds for an hour. Runs have ended when this
     is asked.
     """
-    stored = {Member.parse(key): _read(value) for key, value in json.loads(cursor or "{}").items()}
+    stored = {Member.parse(key): one for key, one in CURSOR.validate_json(cursor or "{}").items()}
     keys = {request.run_key for request in stored.values()}
     succeeded = {key for key in keys if not key or _has_succeeded(instance, key)}
     binding = {}
     for member, request in stored.items():
         if request.run_key in succeeded:
-            binding[member] = request
+            binding[member] = replace(request, retried_at=None)
         elif now < request.asked_at + RETRY_AFTER:
             binding[member] = replace(request, retried_at=request.asked_at + RETRY_AFTER)
     return binding
@@ -52,19 +61,8 @@ def follow_requests(
 
 def to_cursor(requests: dict[Member, TrainingRequest]) -> str:
     """Return requests as a sensor keeps them."""
-    return json.dumps(
-        {member.partition_key: asdict(one) for member, one in requests.items()}, default=str
-    )
-
-
-def _read(stored: str | dict[str, str]) -> TrainingRequest:
-    if isinstance(stored, str):  # 1.0.0 kept the day alone
-        return TrainingRequest(date.fromisoformat(stored), datetime.min.replace(tzinfo=UTC), "")
-    return TrainingRequest(
-        date.fromisoformat(stored["bar_date"]),
-        datetime.fromisoformat(stored["asked_at"]),
-        stored["run_key"],
-    )
+    asked = {member.partition_key: one for member, one in requests.items()}
+    return CURSOR.dump_json(asked).decode()
 
 
 def _has_succeeded(instance: dg.DagsterInstance, run_key: str) -> bool:

@@ -4,7 +4,6 @@ A SHAP value here is interventional: an absent feature takes its value from a ba
 row, and the values are the mean over all background rows.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.served_model import PANEL_LOGIT, REFERENCE_LOGIT, ServedModel
 
 FloatArray = NDArray[np.float64]
-PredictProbability = Callable[[pd.DataFrame], FloatArray]
 
 FOREST = "exact: interventional trees of the forest"
 ALONE = "exact: one input alone moves the served probability"
@@ -84,26 +82,13 @@ def explain(
     anything behind a calibration: the rest is sampled. Either way a row's values add up to
     its probability less the mean probability of the background.
     """
-    predict_probability = model.predict_probability
     columns = [*model.feature_names, model.anchor]
     background, rows = background.loc[:, columns], rows.loc[:, columns]
     if model.algorithm in CANDIDATES and CANDIDATES[model.algorithm].explainer == "forest":
         exact = _forest_values(model, background, rows)
         if exact is not None:
             return Explanation(exact, rows, FOREST, 0.0)
-    random = np.random.default_rng(seed)
-    absent = np.asarray(predict_probability(background), dtype=np.float64)
-    present = np.asarray(predict_probability(rows), dtype=np.float64)
-    values = np.empty(rows.shape)
-    variance = np.empty(rows.shape)
-    for number in range(len(rows)):
-        pairs = _pair_values(
-            predict_probability, background, absent, rows.iloc[[number]], present[number], random
-        )
-        values[number] = pairs.mean(axis=0)
-        # Each background row has its own pair of orders, so their spread is never less than
-        # what the orders cause.
-        variance[number] = pairs.var(axis=0, ddof=1) / len(pairs)
+    values, variance = _sampled_values(model, background, rows, seed)
     contributions = pd.DataFrame(values, index=rows.index, columns=rows.columns)
     if np.count_nonzero((values != 0).any(axis=0)) <= 1:
         return Explanation(contributions, rows, ALONE, 0.0)
@@ -115,24 +100,31 @@ def contributions(
     model: ServedModel, background: pd.DataFrame, row: pd.DataFrame, seed: int, count: int = 3
 ) -> list[Contribution]:
     """Give the `count` largest sampled SHAP values of one forecast, `row` being a frame of one."""
-    predict_probability = model.predict_probability
     columns = [*model.feature_names, model.anchor]
-    background, row = background.loc[:, columns], row.loc[:, columns]
-    pairs = _pair_values(
-        predict_probability,
-        background,
-        np.asarray(predict_probability(background), dtype=np.float64),
-        row,
-        float(predict_probability(row)[0]),
-        np.random.default_rng(seed),
-    )
-    values = pairs.mean(axis=0)
+    (values,), _ = _sampled_values(model, background.loc[:, columns], row.loc[:, columns], seed)
     largest = np.argsort(-np.abs(values), kind="stable")[:count]
-    return [Contribution(str(row.columns[i]), float(values[i])) for i in largest]
+    return [Contribution(columns[place], float(values[place])) for place in largest]
+
+
+def _sampled_values(
+    model: ServedModel, background: pd.DataFrame, rows: pd.DataFrame, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return values by row and input, and how much sampling makes each of them vary."""
+    random = np.random.default_rng(seed)
+    absent, present = model.predict_probability(background), model.predict_probability(rows)
+    values, variance = np.empty((2, *rows.shape))
+    for number in range(len(rows)):
+        row = rows.iloc[[number]]
+        pairs = _pair_values(model, background, absent, row, present[number], random)
+        values[number] = pairs.mean(axis=0)
+        # Each background row has its own pair of orders, so their spread is never less than
+        # what the orders cause.
+        variance[number] = pairs.var(axis=0, ddof=1) / len(pairs)
+    return values, variance
 
 
 def _pair_values(
-    predict_probability: PredictProbability,
+    model: ServedModel,
     background: pd.DataFrame,
     absent: FloatArray,
     row: pd.DataFrame,
@@ -152,7 +144,7 @@ def _pair_values(
     changed = positions[:, :, None, :] < np.arange(1, width)[:, None]
     mixed = np.where(changed, row.to_numpy(dtype=np.float64), background.to_numpy()[:, None, :])
     frame = pd.DataFrame(mixed.reshape(-1, width), columns=background.columns)
-    between = np.asarray(predict_probability(frame)).reshape(2, count, width - 1)
+    between = model.predict_probability(frame).reshape(2, count, width - 1)
     walks = np.concatenate(
         [np.broadcast_to(absent[:, None], (2, count, 1)), between, np.full((2, count, 1), present)],
         axis=2,

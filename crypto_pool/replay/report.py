@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from typing import Any
 
 import pandas as pd
+from pydantic_core import to_jsonable_python
 
 from crypto_pool.domain.members import Trend
 from crypto_pool.domain.promotion import APPOINTMENTS
@@ -60,7 +60,7 @@ def build_report(
         "buy_and_hold": account_statistics(returns["buy and hold"]),
         "costs": asdict(costs),
     }
-    return ReplayReport(_json_ready(document), returns)
+    return ReplayReport(to_jsonable_python(document), returns)
 
 
 def live_forecasts(life: PoolLife) -> pd.DataFrame:
@@ -111,13 +111,3 @@ def _of(rows: pd.DataFrame, **values: str) -> pd.DataFrame:
     for column, value in values.items():
         rows = rows if rows.empty else rows[rows[column] == value]
     return rows
-
-
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _json_ready(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_ready(item) for item in value]
-    if isinstance(value, date):
-        return value.isoformat()
-    return value

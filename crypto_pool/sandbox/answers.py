@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
+from crypto_pool.domain.indicator_requests import indicator_pulls
 from crypto_pool.domain.indicators import compute_indicators
 
 Bars = Callable[[str, date], pd.DataFrame]
@@ -15,27 +16,6 @@ Bars = Callable[[str, date], pd.DataFrame]
 
 REAL_WINDOW = 1000
 BARS_FUNCTION = "DIGITAL_CURRENCY_DAILY"
-
-_FIELDS = {
-    "SMA": {"SMA": "{}_day_SMA"},
-    "OBV": {"OBV": "OBV"},
-    "AD": {"Chaikin A/D": "Chaikin A/D"},
-    "ADX": {"ADX": "{}_day_ADX"},
-    "AROON": {"Aroon Down": "AroonDown", "Aroon Up": "AroonUp"},
-    "MACD": {"MACD": "MACD", "MACD_Signal": "MACD_Signal", "MACD_Hist": "MACD_Hist"},
-    "RSI": {"RSI": "{}_day_RSI"},
-    "STOCH": {"SlowK": "SlowK", "SlowD": "SlowD"},
-    "MFI": {"MFI": "{}_day_MFI"},
-    "DX": {"DX": "{}_day_DX"},
-    "TRIX": {"TRIX": "TRIX"},
-    "BBANDS": {
-        "Real Upper Band": "Real_Upper_Band",
-        "Real Middle Band": "{}_day_mean",
-        "Real Lower Band": "Real_Lower_Band",
-    },
-    "PPO": {"PPO": "PPO"},
-}
-FUNCTIONS = (BARS_FUNCTION, *_FIELDS)
 
 
 def window_of_bars(
@@ -73,23 +53,25 @@ def answer_indicator(
     function: str, pair: str, known: pd.DataFrame, parameters: Mapping[str, str]
 ) -> dict[str, Any]:
     """The body of an indicator; raises KeyError or ValueError for parameters it lacks."""
-    needs_period = function in ("SMA", "RSI", "BBANDS", "TRIX", "ADX", "AROON", "MFI", "DX")
-    needs_series = function in ("SMA", "RSI", "BBANDS", "TRIX", "MACD", "PPO")
-    period = int(parameters["time_period"]) if needs_period else 7
-    series_type = parameters["series_type"] if needs_series else "close"
+    needed = {pull.function: pull.parameters for pull in indicator_pulls(7, "close")}[function]
+    period = int(parameters["time_period"]) if "time_period" in needed else 7
+    series_type: Any = parameters["series_type"] if "series_type" in needed else "close"
     if series_type not in ("open", "high", "low", "close") or not 2 <= period <= 500:
         raise ValueError("series_type or time_period")
     table = compute_indicators(
         known,
         match_provider=True,
         time_period=7 if function == "SMA" else period,
-        series_type=series_type,  # type: ignore[arg-type]
+        series_type=series_type,
     )
+    pulls = [pull for pull in indicator_pulls(period, series_type) if pull.function == function]
+    fields = {field: column for column, field in pulls[0].columns.items()}
     mean = known[series_type].rolling(period).mean().round(4)
-    table[f"{period}_day_mean"] = mean
-    if function == "SMA" and f"{period}_day_SMA" not in table:
-        table[f"{period}_day_SMA"] = mean
-    fields = {field: column.format(period) for field, column in _FIELDS[function].items()}
+    if function == "SMA":
+        fields = {"SMA": f"{period}_day_SMA"}
+        table = table.assign(**{f"{period}_day_SMA": table.get(f"{period}_day_SMA", mean)})
+    elif function == "BBANDS":  # whose middle the pool has no use for
+        fields, table = {**fields, "Real Middle Band": "mean"}, table.assign(mean=mean)
     wanted = table[list(fields.values())].dropna()
     texts = [np.char.mod("%.4f", wanted[column].to_numpy()) for column in fields.values()]
     rows = {

@@ -21,11 +21,11 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
     parse_indicator,
     redact,
 )
-from crypto_pool.adapters.providers.alpha_vantage_indicators import IndicatorPull, indicator_pulls
 from crypto_pool.adapters.providers.waiting import burst_limit
 from crypto_pool.adapters.pull_plan import PullPlan, plan_pull
 from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.adapters.response_cache import ResponseCache
+from crypto_pool.domain.indicator_requests import IndicatorPull, indicator_pulls
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
     DailyQuotaExhausted,

@@ -1,4 +1,4 @@
-"""The 15 indicator requests of Alpha Vantage, and which column each of their fields becomes."""
+"""The 15 indicator requests of Alpha Vantage (SPEC 2), and which column each field becomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
