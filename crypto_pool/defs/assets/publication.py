@@ -19,6 +19,10 @@ from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE
 from crypto_pool.workflow.promotion.reconciling import reconcile_all
 from crypto_pool.workflow.publishing import publish_pool
 
+PARTITIONED: tuple[dg.AssetsDefinition | dg.AssetKey, ...] = (
+    *(daily_bars, feature_table, champion, daily_predictions, prediction_outcomes),
+    *map(candidate_key, CANDIDATES),
+)
 COUNTS = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}_rows" for name in TABLES)
 # What is made by hand reaches the page; a daily run publishes itself, and bars or features alone
 # change nothing that is shown.
@@ -34,17 +38,9 @@ FOLLOW = (
 @dg.asset(
     group_name="predictions",
     deps=[
-        dg.AssetDep(daily_predictions, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(prediction_outcomes, partition_mapping=dg.AllPartitionMapping()),
         realised_performance,
         panel_forecasts,
-        dg.AssetDep(champion, partition_mapping=dg.AllPartitionMapping()),
-        *(
-            dg.AssetDep(candidate_key(name), partition_mapping=dg.AllPartitionMapping())
-            for name in CANDIDATES
-        ),
-        dg.AssetDep(daily_bars, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(feature_table, partition_mapping=dg.AllPartitionMapping()),
+        *(dg.AssetDep(one, partition_mapping=dg.AllPartitionMapping()) for one in PARTITIONED),
     ],
     automation_condition=FOLLOW,
     owners=OWNERS,
