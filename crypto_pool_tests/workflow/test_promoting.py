@@ -24,6 +24,8 @@ from crypto_pool.domain.training import data_hash
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.promotion import promoting
+from crypto_pool.workflow.promotion.registering import explain_stored
+from crypto_pool.workflow.training import stored_candidates
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.forking import run_forked
 from crypto_pool_tests.workflow.small_pool import (
@@ -84,6 +86,13 @@ def test_the_champion_s_run_holds_the_pictures_of_its_explanation(pool):
     stored = {file.path for file in pool.registry.client.list_artifacts(champion.run_id)}
     assert {BEESWARM_FILE, BAR_FILE} <= stored
     assert 0 <= json.loads(champion.tags["explanation_standard_error"]) < 0.01
+
+
+def test_a_winner_is_explained_on_the_latest_rows_it_was_measured_on(pool):
+    task = pool.task(FIRST)
+    for winner in stored_candidates(task).values():
+        explained = explain_stored(pool.registry, winner, task.table, 10)
+        assert list(explained.values.index) == list(winner.evaluation.index[-10:])
 
 
 def test_the_same_build_again_adds_no_decision_and_no_version(pool):
