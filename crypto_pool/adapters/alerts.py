@@ -1,22 +1,19 @@
 """Alerts: to the log always, to a Slack-compatible webhook where one is set, and to extensions.
 
 Each incident has a key and is sent once; a file remembers which were. What a channel did not
-take is offered again with the next call. Besides, the heartbeat: somebody elsewhere who is told
-of each day, and misses the one that fails.
+take is offered again with the next call.
 """
 
 import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 from filelock import FileLock
 
@@ -193,24 +190,3 @@ def is_taken(method: str, url: str, setting: str, content: Any = None) -> bool:
         "the host of %s did not take what was sent (%s); it is sent again", setting, reason
     )
     return False
-
-
-def report_day(file: Path, url: str, what: Literal["published", "failed"], day: date) -> None:
-    """Fetch an address, or its `/fail`, once for each day; `file` remembers which were reported.
-
-    A day that is published, or a later one, is not reported as failed. What is not taken is sent
-    again with the next call.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{file}.lock"):
-        days: dict[str, str] = {}  # at worst a day is reported twice
-        with suppress(FileNotFoundError, ValueError, AttributeError, TypeError):
-            reported = json.loads(file.read_text()).items()
-            days = {what: f"{date.fromisoformat(day)}" for what, day in reported}
-        if f"{day}" <= max(days.get(what, ""), days.get("published", "")):
-            return
-        if what == "failed":
-            parts = urlsplit(url)
-            url = parts._replace(path=f"{parts.path.rstrip('/')}/fail").geturl()
-        if is_taken("GET", url, "CRYPTO_POOL_HEARTBEAT_URL"):
-            replace_file(file, json.dumps({**days, what: f"{day}"}))

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Literal
 
-from crypto_pool.adapters.alerts import report_day
+from crypto_pool.adapters.heartbeat import report_day
 from crypto_pool.adapters.prediction_tables import query
 from crypto_pool.errors import QueryError
 from crypto_pool.settings import Settings

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.alerts import report_day
+from crypto_pool.adapters.heartbeat import report_day
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.defs.heartbeat import tell_failed, tell_published
 from crypto_pool.settings import Settings
