@@ -40,12 +40,16 @@ MODEL_FAULTS = (ModelUnavailable.__name__, UntrustedModel.__name__)
 
 @dataclass
 class DayResult:
-    """What became of a day: its rows, members without one and why, and members that failed."""
+    """What became of a day: its rows, members without one and why, and members that failed.
+
+    `without_shadow` says of whom a version in the shadow could not forecast.
+    """
 
     made: list[Row] = field(default_factory=list)
     shadows: list[Row] = field(default_factory=list)
     kept: int = 0
     without_row: dict[str, str] = field(default_factory=dict)
+    without_shadow: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -125,7 +129,12 @@ class DayForecaster:
             for version in versions
             if version.version != served.get(member) and was_trained_by(version, bar_date)
         ]
-        self._forecast(shadows, bar_date, result.shadows, result)
+        shadowed = DayResult()
+        self._forecast(shadows, bar_date, result.shadows, shadowed)
+        result.without_shadow = shadowed.without_row
+        for name, why in shadowed.failures.items():
+            lost = why.startswith(MODEL_FAULTS)  # who serves is not touched by it
+            (result.without_shadow if lost else result.failures).setdefault(name, why)
         result.kept = self._store(bar_date, result)
         if serving and not result.made and not result.kept:
             reasons = "; ".join([*result.without_row.values(), *result.failures.values()][:3])

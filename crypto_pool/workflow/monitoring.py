@@ -25,6 +25,7 @@ from crypto_pool.domain.review import record_of
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PROMOTIONS
+from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version, training_version
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import Champion, champion_of, serving_versions
@@ -58,15 +59,19 @@ class Observer:
         """Give the state of a member whose coin has features.
 
         Raises:
-            MissingPartition: its coin has none, or its champion's training rows are gone.
+            MissingPartition: its coin has none.
         """
         champion = serving.version
         trained_as_of, trained_by = last_training(champion, decisions)
         features = self.frames.read("feature_table", member.symbol).loc[: pd.Timestamp(self.as_of)]
-        drift, drifted = None, ""
+        drift, drifted, fault = None, "", serving.fault
         if champion is not None:
             bars = self.frames.read("daily_bars", member.symbol)
-            drift, drifted = self._drift(champion, features, bars["close"])
+            fault = self.recipe.terms(features.columns).difference(champion.tags)
+            try:
+                drift, drifted = self._drift(champion, features, bars["close"])
+            except ModelUnavailable as lost:
+                fault = fault or str(lost)
         served = self.outcomes.of(member).served
         if champion is not None:
             served = record_of(decisions, champion.version).rows(served)
@@ -79,9 +84,7 @@ class Observer:
             drifted_feature=drifted,
             performance=measure(served, self.horizon),
             quarantine=Standing.of(decisions, self.now).quarantine,
-            fault=serving.fault
-            or (champion and self.recipe.terms(features.columns).difference(champion.tags))
-            or "",
+            fault=fault,
             code_changed=trained_by is not None and trained_by != training_version(),
         )
 

@@ -42,8 +42,7 @@ def reproduce(
     """Retrain with the seed, policy and settings of the version's run.
 
     Raises:
-        ModelUnavailable: there is no such version.
-        MissingPartition: its training rows are not stored.
+        ModelUnavailable: there is no such version, or its training rows cannot be read.
     """
     run = registry.runs.get(registry.versions.get(member.name, version).run_id)
     table = load_snapshot(store, run.data_hash)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.training import TrainingTable, data_hash
+from crypto_pool.errors import CorruptPartition, MissingPartition, ModelUnavailable
 
 TABLE = "training_snapshots"
 LABEL = "label"
@@ -12,9 +13,11 @@ PANEL = "panel_probability"
 
 
 def store_snapshot(store: FrameStore, table: TrainingTable) -> str:
-    """Store the rows unless they are there; return their hash."""
+    """Store the rows unless they are there and can be read; return their hash."""
     key = data_hash(table)
-    if not store.exists(TABLE, key):
+    try:
+        load_snapshot(store, key)
+    except ModelUnavailable:
         frame = table.features.assign(
             **{LABEL: table.labels, REFERENCE: table.reference_probability}
         )
@@ -25,11 +28,14 @@ def store_snapshot(store: FrameStore, table: TrainingTable) -> str:
 
 
 def load_snapshot(store: FrameStore, key: str) -> TrainingTable:
-    """Read the rows back; raises MissingPartition."""
-    frame: pd.DataFrame = store.read(TABLE, key)
-    return TrainingTable(
-        frame.drop(columns=[LABEL, REFERENCE, PANEL], errors="ignore"),
-        frame[LABEL].to_numpy(),
-        frame[REFERENCE].to_numpy(),
-        frame[PANEL].to_numpy() if PANEL in frame else None,
-    )
+    """Read the rows back; raises ModelUnavailable."""
+    try:
+        frame: pd.DataFrame = store.read(TABLE, key)
+        return TrainingTable(
+            frame.drop(columns=[LABEL, REFERENCE, PANEL], errors="ignore"),
+            frame[LABEL].to_numpy(),
+            frame[REFERENCE].to_numpy(),
+            frame[PANEL].to_numpy() if PANEL in frame else None,
+        )
+    except (MissingPartition, CorruptPartition, KeyError) as fault:
+        raise ModelUnavailable(f"the rows of its training cannot be read: {fault}") from fault

@@ -31,6 +31,7 @@ MEMBER = Member.parse("BTC|uptrend")
 TAGS = {
     **dict.fromkeys(READ, "0.5"),
     **dict.fromkeys(("as_of", "chosen_through", "trained_through"), "2023-05-31"),
+    **{"target": "sma_shift", "prediction_window_days": "10", "skill_interval": "[]"},
 }
 
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
+import pandas as pd
 import pytest
 
 from crypto_pool.adapters.ledger import Ledger
@@ -20,7 +22,12 @@ from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.promotion.reconciling import champions_of, reconcile, reconcile_all
+from crypto_pool.workflow.promotion.reconciling import (
+    champions_of,
+    reconcile,
+    reconcile_all,
+    shadows_of,
+)
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECOND, noon_after
 
@@ -28,7 +35,21 @@ MODEL = f"{MEMBER.name}_model"
 OTHER = Member("AAA", Trend.DOWNTREND)
 
 
-def forecast(pool, bar_date, *members):
+# What a hand may write that can be read, and is nothing that the tag can be.
+OF_ANOTHER_FORM = (
+    *(("decision_threshold", text) for text in ("-3", "NaN", "1.5", '"0.5"')),
+    *(("prediction_window_days", text) for text in ("5.5", "0", "1000000000")),
+    *(("target", "moon"), ("target_pct", "Infinity"), ("target_pct", "-0.05")),
+    *(("as_of", "2999-01-01"), ("trained_through", "0001-01-01"), ("chosen_through", "9999-12-31")),
+    *(("skill_interval", text) for text in ("7", "[1]", "[1, 2, 3]", "{}")),
+    *(("metrics", "[]"), ("metrics", '{"brier_score": "x"}'), ("effective_sample_size", "[]")),
+    *(("model_sha256", "[1]"), ("model_sha256", "null"), ("feature_names", "5")),
+    *(("feature_importance", "[]"), ("reference_importance", "{}"), ("synthetic", "1")),
+    *(("time_period", "x"), ("candidates_tried", "many"), ("added_points", "[]")),
+)
+
+
+def forecast(pool, bar_date, *members, shadows=MappingProxyType({})):
     champions = champions_of(pool.registry, Ledger(pool.store).by_member(), members or [MEMBER])
     frames, target = FrameCache(pool.store), pool.recipe.target
     return DayForecaster(
@@ -36,7 +57,7 @@ def forecast(pool, bar_date, *members):
         pool.registry,
         list(champions),
         champions=champions,
-        shadows={},
+        shadows=shadows,
         decisions=Ledger(pool.store).by_member(),
         terms=pool.terms,
         now=noon_after(bar_date),
@@ -163,13 +184,15 @@ def test_what_mlflow_says_of_a_model_s_files_does_not_count(pool):
 def test_a_tag_that_a_hand_has_taken_away_or_changed_is_a_fault_in_words(pool):
     """The member abstains, its row of champions goes; whatever the tag."""
     version, client = pool.champion.version, pool.registry.client
-    spoilt = [(name, "is gone") for name in READ]
-    spoilt += [(n, "is '{half'") for n in (*READ, *READ_IF_THERE) if READ.get(n) is not str]
-    for name, what in spoilt:
-        if what == "is gone":
+    texts = ("classifier", "code_version", "data_hash")
+    spoilt = [(name, None) for name in READ]
+    spoilt += [(name, "{half") for name in (*READ, *READ_IF_THERE) if name not in texts]
+    for name, value in [*spoilt, *OF_ANOTHER_FORM]:
+        if value is None:
             client.delete_model_version_tag(MODEL, version.version, name)
         else:
-            client.set_model_version_tag(MODEL, version.version, name, "{half")
+            client.set_model_version_tag(MODEL, version.version, name, value)
+        what = "is gone" if value is None else f"is {value!r}"
         said = f"of the tags of {MODEL} version 1 in MLflow {name} {what}"
         serves = f"version 1 serves by the ledger and cannot be read: {said}; train it with"
         assert serves in pool.champion.fault
@@ -197,6 +220,17 @@ def test_a_training_mends_the_tags_of_the_version_that_it_finds(pool):
     assert [row["status"] for row in forecast(replace(pool), SECOND).made] == ["active"]
 
 
+def test_a_version_with_such_a_tag_stops_no_member_from_its_shadow(pool):
+    pool.appoint(SECOND)
+    champion, client = pool.champion, pool.registry.client
+    [shadow] = shadows_of(pool.registry, champion)
+    for name, value in OF_ANOTHER_FORM:
+        client.set_model_version_tag(MODEL, shadow.version, name, value)
+        assert shadows_of(pool.registry, champion) == []
+        client.set_model_version_tag(MODEL, shadow.version, name, shadow.tags[name])
+    assert shadows_of(pool.registry, champion) == [shadow]
+
+
 @pytest.mark.parametrize("name", ["as_of", "settings", "model_sha256", "decision_threshold"])
 def test_a_run_whose_tag_is_lost_is_trained_again_and_says_so_where_it_is_asked_for(pool, name):
     run_id, client = pool.champion.version.run_id, pool.registry.client
@@ -208,6 +242,60 @@ def test_a_run_whose_tag_is_lost_is_trained_again_and_says_so_where_it_is_asked_
         client.delete_tag(run_id, name)
         with pytest.raises(UntrustedModel, match=f"{run_id} is not as it was logged.*{name}"):
             pool.registry.runs.get(run_id)
+
+
+def remove(path):
+    path.unlink()
+
+
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def dangle(path):
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def replace_by_foreign_rows(path):
+    pd.DataFrame({"x": [1.0]}).to_parquet(path)
+
+
+@pytest.mark.parametrize("spoil", [remove, make_folder, dangle, replace_by_foreign_rows])
+@pytest.mark.parametrize("what", ["snapshot", "model"])
+def test_a_file_that_the_champion_rests_on_is_its_fault_and_any_training_mends_it(
+    pool, what, spoil
+):
+    version = pool.champion.version
+    file = Path(pool.store.path("training_snapshots", version.tags["data_hash"]))
+    if what == "model":
+        [file] = (local_path(version.location) / "artifacts").glob("estimator*")
+    spoil(file)
+    result = forecast(pool, SECOND)
+    [row] = result.made
+    assert (row["status"], row["signal"]) == ("abstain", False)
+    assert result.failures[MEMBER.name] in row["abstain_reason"]
+    decision = pool.appoint(SECOND)
+    assert decision.decision == "replaced"
+    assert pool.serving == "2"
+    assert forecast(replace(pool), SECOND).failures == {}
+
+
+def test_lost_training_rows_come_back_with_the_training_that_they_were_of(pool):
+    pool.store.remove("training_snapshots", pool.champion.version.tags["data_hash"])
+    assert pool.appoint(FIRST).decision == "serves"
+    [row] = forecast(pool, SECOND).made
+    assert row["status"] == "active"
+
+
+def test_a_damaged_version_in_the_shadow_is_named_and_fails_no_day(pool):
+    pool.appoint(SECOND, REFRESHED)
+    shadow = pool.registry.versions.get(MEMBER.name, pool.champion.standing.previous)
+    (local_path(shadow.location) / "artifacts" / "calibration.json").write_bytes(b"")
+    result = forecast(pool, SECOND, shadows={MEMBER: [shadow]})
+    assert (len(result.made), result.shadows, result.failures) == (1, [], {})
+    assert "calibration.json is not what was logged" in result.without_shadow[MEMBER.name]
 
 
 def test_a_damaged_ledger_leaves_the_stored_row_and_is_named(pool):

@@ -156,14 +156,14 @@ def test_what_is_decided_later_in_the_day_is_observed_then(pool):
         assert state.quarantine == quarantine
 
 
-def test_a_champion_whose_training_rows_are_gone_is_observed_no_more(pool):
+def test_a_champion_whose_training_rows_are_gone_has_a_fault_and_is_trained_again(pool):
     assert observe(pool, TODAY).fault == ""
     pool.store.remove("training_snapshots", pool.champion.version.tags["data_hash"])
     states, faults = observe_members(
         pool.store, pool.registry, [MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
     )
-    assert states == []
-    assert "MissingPartition" in faults[MEMBER.name]
+    assert faults == {}
+    assert "the rows of its training cannot be read" in states[0].fault
 
 
 def test_a_tick_observes_some_members_and_the_next_goes_on(pool):

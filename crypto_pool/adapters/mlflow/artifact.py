@@ -166,7 +166,10 @@ def read_files(folder: Path, expected_hashes: Mapping[str, str] | None) -> dict[
     """
     if not folder.is_dir():
         raise ModelUnavailable(f"No model folder at {folder}.")
-    names = {path.name for path in folder.iterdir()}
+    names = {
+        path.name if path.is_file() and os.access(path, os.R_OK) else f"{path.name} (unreadable)"
+        for path in folder.iterdir()
+    }
     beside = names - {CALIBRATION_FILE}
     if CALIBRATION_FILE not in names or len(beside) > 1 or not beside <= {*ESTIMATOR_FILES}:
         raise UntrustedModel(

@@ -156,7 +156,7 @@ class Runs:
     def _file(self, run: Any, name: str) -> bytes:
         title = f"{name} of run {run.info.run_id}"
         with self.store.local_copy(f"{run.info.artifact_uri}/{name}", title) as path:
-            if not path.exists():
+            if not path.is_file():
                 raise ModelUnavailable(f"{title} is not at {path}; train the candidate again.")
             return path.read_bytes()
 

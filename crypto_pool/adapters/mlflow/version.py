@@ -3,11 +3,16 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from typing import Any
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from crypto_pool.adapters.mlflow.candidate_run import HASHES_TAG
-from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.dates import read_date
+from crypto_pool.domain.recipe import LONGEST_HORIZON, Target, TargetKind
+from crypto_pool.errors import InvalidSetting
 
 REGISTERED_AT_TAG = "registered_at_utc"
 METRICS_TAG = "metrics"
@@ -16,16 +21,42 @@ PROMISED = {
     "promised_precision": "precision",
     "promised_skill_over_reference": "skill over the random-walk reference",
 }
-READ: Mapping[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("classifier", "code_version", "data_hash", "target"), str),
-    **dict.fromkeys(("as_of", "chosen_through", "trained_through"), date.fromisoformat),
-    **dict.fromkeys(("decision_threshold", "target_pct", "prediction_window_days"), float),
-    **dict.fromkeys((*CORRECTED, "skill_interval"), json.loads),
+FIGURE: Any = float | None
+FIGURES: Any = dict[str, float | None]
+
+
+def _as_json(forms: Mapping[str, Any]) -> dict[str, Callable[[str], Any]]:
+    """Return how tags are read that hold JSON of some forms."""
+    adapters = {name: TypeAdapter(form) for name, form in forms.items()}
+    return {name: partial(one.validate_json, strict=True) for name, one in adapters.items()}
+
+
+READ: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("classifier", "code_version", "data_hash"), str),
+    **dict.fromkeys(("as_of", "chosen_through", "trained_through"), partial(read_date, "tag")),
+    "target": TypeAdapter(TargetKind).validate_python,
+    **_as_json(
+        {
+            "target_pct": Annotated[float, Field(gt=0, allow_inf_nan=False)],
+            "prediction_window_days": Annotated[int, Field(gt=0, le=LONGEST_HORIZON)],
+            "decision_threshold": Annotated[float, Field(ge=0, le=1)],
+            "skill_interval": tuple[()] | tuple[float | None, float | None] | None,
+            **dict.fromkeys(CORRECTED, FIGURE),
+        }
+    ),
 }
 """The tags that are read of each version, and how; READ_IF_THERE are those it may lack."""
-READ_IF_THERE = (
-    *(METRICS_TAG, HASHES_TAG, "feature_names", "feature_importance"),
-    *("feature_importance_absolute", "reference_importance"),
+READ_IF_THERE = _as_json(
+    {
+        METRICS_TAG: FIGURES,
+        "feature_importance": FIGURES,
+        "feature_importance_absolute": FIGURES,
+        **dict.fromkeys(("reference_importance", "added_points"), FIGURE),
+        **dict.fromkeys(("time_period", "candidates_tried"), int),
+        "synthetic": bool,
+        HASHES_TAG: dict[str, str],
+        "feature_names": list[str],
+    }
 )
 
 
@@ -49,13 +80,14 @@ class Version:
     @property
     def fault(self) -> str:
         """Which of its tags are gone or cannot be read, in words; empty where all can."""
-        lost, there = [], (name for name in READ_IF_THERE if name in self.tags)
-        for name, read in {**READ, **dict.fromkeys(there, json.loads)}.items():
+        lost = []
+        for name, read in (READ | READ_IF_THERE).items():
             try:
-                read(self.tags[name])
+                if name in READ or name in self.tags:
+                    read(self.tags[name])
             except KeyError:
                 lost.append(f"{name} is gone")
-            except ValueError:
+            except (ValueError, InvalidSetting):
                 lost.append(f"{name} is {self.tags[name]!r}")
         name = f"{model_name(self.member_name)} version {self.version}"
         return f"of the tags of {name} in MLflow {', '.join(lost)}" if lost else ""

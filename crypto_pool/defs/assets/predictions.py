@@ -63,6 +63,7 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
             "shadow_predictions": len(result.shadows),
             "synthetic": pool.provider.synthetic,
             **{f"no row of {name}": reason for name, reason in result.without_row.items()},
+            **{f"no shadow of {name}": reason for name, reason in result.without_shadow.items()},
         }
 
     return process_partitions(context, predict)

@@ -13,6 +13,7 @@ from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
 from crypto_pool.workflow.promotion.reconciling import Champion
 from crypto_pool.workflow.promotion.registering import PromotionTask
+from crypto_pool.workflow.snapshots import load_snapshot
 
 
 def judge(
@@ -97,6 +98,7 @@ def fault_of(task: PromotionTask, champion: Champion) -> str:
         return f"it is quarantined ({champion.standing.quarantine})"
     try:
         _load(task, champion)
+        load_snapshot(task.store, champion.version.tags["data_hash"])
     except CryptoPoolError as fault:
         return f"it no longer loads ({fault})"
     return ""

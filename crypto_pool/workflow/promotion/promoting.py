@@ -25,6 +25,7 @@ from crypto_pool.workflow.isolation import Failure, map_isolated
 from crypto_pool.workflow.promotion.deciding import fault_of, judge
 from crypto_pool.workflow.promotion.reconciling import Champion, reconcile
 from crypto_pool.workflow.promotion.registering import PromotionTask, measured, register
+from crypto_pool.workflow.snapshots import store_snapshot
 from crypto_pool.workflow.training import log_candidate, stored_candidates
 
 
@@ -96,7 +97,10 @@ def _settled(task: PromotionTask, choice: Choice) -> PromotionResult | None:
         return _decide(task, choice) if champion.standing.serving is None else None
     version = task.registry.versions.of_run(task.member.name, winner.run_id)
     serves = version is not None and version.version == champion.standing.serving
-    if not serves or fault_of(task, champion):
+    if not serves:
+        return None
+    store_snapshot(task.store, task.table)  # its own rows, which may have been lost
+    if fault_of(task, champion):
         return None
     return _result(task, "serves", choice.selection.reason, choice.missing)
 
