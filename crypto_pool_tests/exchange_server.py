@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,16 @@ def _half(candles: list[Any]) -> list[Any]:
     return candles[len(candles) // 2 :]
 
 
+def _zero_prices(candles: list[Any]) -> list[Any]:
+    return [[row[0], *[0 for _ in row[1:]]] for row in candles]
+
+
+def _and_the_future(candles: list[Any]) -> list[Any]:
+    newest = max(candles, default=[0])
+    ahead = 4000 * DAY_SECONDS * (1000 if newest[0] > 10**11 else 1)
+    return [*candles, [newest[0] + ahead, *newest[1:]]] if candles else []
+
+
 def _late(candles: list[Any]) -> list[Any]:
     return [[row[0] + 57_600 * (1000 if row[0] > 10**11 else 1), *row[1:]] for row in candles]
 
@@ -50,6 +61,8 @@ PAGE_FAULTS: dict[str, Answer | Callable[[list[Any]], list[Any]]] = {
     "list of words": (200, ["busy"]),
     "empty page": _nothing,
     "null candles": _null_close,
+    "candles of zeros": _zero_prices,
+    "a bar of the future too": _and_the_future,
     "page that begins too late": _half,
     "candles of another day": _late,
     "descending": lambda candles: candles[::-1],
@@ -66,7 +79,8 @@ class ExchangeSandbox:
     `bars` gives a coin's daily bars through a day. The last day it is asked for is
     `today`, the day that has not ended. `faults` are answered before anything
     else, first come first served: an HTTP status with the body to send. `page_faults` are
-    those of the next pages of candles by name, "" for none.
+    those of the next pages of candles by name, "" for none. `pause_seconds` are waited between
+    two bytes of a body.
     """
 
     coins: tuple[str, ...]
@@ -76,6 +90,7 @@ class ExchangeSandbox:
     faults: list[Answer] = field(default_factory=list)
     page_faults: list[str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    pause_seconds: float = 0.0
     requests: list[str] = field(default_factory=list)
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer:
@@ -251,7 +266,13 @@ def serve_exchange(sandbox: ExchangeSandbox) -> Iterator[str]:
             for name, value in sandbox.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            if not sandbox.pause_seconds:
+                self.wfile.write(content)
+                return
+            with suppress(OSError):  # who asked has gone
+                for byte in content:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(sandbox.pause_seconds)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Keep the terminal quiet; `requests` holds what was asked."""

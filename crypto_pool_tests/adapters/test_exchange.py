@@ -178,7 +178,7 @@ def test_a_venue_is_asked_at_its_own_pace_and_given_twenty_seconds(url):
 
 
 VENUE_PAGES = {"binance": (0, 1, 2), "kraken": (0, 1), "coinbase": (6, 7, 9)}
-NO_FAULTS = ("descending", "every candle twice")
+NO_FAULTS = ("descending", "every candle twice", "a bar of the future too")
 CONSISTENT = ("empty page", "page that begins too late")
 
 
@@ -233,6 +233,23 @@ def test_after_a_faulty_page_a_healthy_pull_gives_undisturbed_bars(tmp_path, dis
             restart_history(store, "BTC", datetime(2023, 7, 1, 2, tzinfo=UTC))
             disturbed.pull(store)
         pd.testing.assert_frame_equal(store.read("daily_bars", "BTC"), disturbed.whole)
+
+
+def test_an_answer_in_drips_is_none(sandbox, url):
+    """Each byte comes in time, and all of them in an hour."""
+    exchange = replace(provider(url), timeout_seconds=0.1, retry_delay_seconds=0.0)
+    sandbox.pause_seconds = 0.02
+    with pytest.raises(ProviderUnavailable, match=r"binance did not answer within 0\.1 s"):
+        exchange.daily_bars("BTC", LAST)
+    assert len(sandbox.requests) == 4
+
+
+def test_an_answer_that_cannot_be_unpacked_is_asked_for_again(sandbox, url):
+    sandbox.headers["Content-Encoding"] = "gzip"
+    exchange = replace(provider(url), retry_delay_seconds=0.0)
+    with pytest.raises(ProviderUnavailable, match=r"^BTC: binance did not answer"):
+        exchange.daily_bars("BTC", LAST)
+    assert len(sandbox.requests) == 4
 
 
 @pytest.mark.parametrize(

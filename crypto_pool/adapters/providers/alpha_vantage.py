@@ -21,7 +21,7 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
     parse_indicator,
     redact,
 )
-from crypto_pool.adapters.providers.waiting import burst_limit
+from crypto_pool.adapters.providers.waiting import burst_limit, read_body
 from crypto_pool.adapters.pull_plan import PullPlan, plan_pull
 from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.adapters.response_cache import ResponseCache
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 4
 _LONGEST_WAIT_SECONDS = 300.0
-_CHUNK = 65_536
 _CONNECT_SECONDS = 10.0
 
 
@@ -163,12 +162,10 @@ class AlphaVantage:
     def _request(self, parameters: Mapping[str, str]) -> bytes:
         """One request; the only place that knows the key and the HTTP library."""
         import requests
-        from urllib3.exceptions import HTTPError
 
         key = self.api_key.get_secret_value()
         try:
             with self.budget.request():
-                begun = time.monotonic()
                 response = self._http().get(
                     self.base_url,
                     params={**parameters, "apikey": key},
@@ -178,12 +175,13 @@ class AlphaVantage:
                 )
             with response:
                 if response.status_code == 200:
-                    return redact(self._read(response, begun), key)
+                    read_body(response, self.silence_seconds)
+                    return redact(response.content, key)
                 if response.status_code == 429 or "Retry-After" in response.headers:
                     raise burst_limit(_what(parameters), response.headers.get("Retry-After"))
                 problem = f"HTTP status {response.status_code}"
                 is_passing = response.status_code >= 500
-        except (requests.RequestException, HTTPError) as fault:
+        except requests.RequestException as fault:
             # An address that is none is a ValueError too, and none a moment later either.
             problem, is_passing = type(fault).__name__, not isinstance(fault, ValueError)
         error = ProviderUnavailable(
@@ -193,18 +191,6 @@ class AlphaVantage:
         if not is_passing:
             error.wait_seconds = None
         raise error from None
-
-    def _read(self, response: "requests.Response", begun: float) -> bytes:
-        """The whole body, within the time an answer may take."""
-        import requests
-
-        chunks = []
-        # One socket read at a time, so that a body sent in drips meets the deadline.
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
-            chunks.append(chunk)
-            if time.monotonic() - begun > 2 * self.silence_seconds:
-                raise requests.Timeout
-        return b"".join(chunks)
 
     def _http(self) -> "requests.Session":
         if self._session is None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.adapters.providers.ccxt_errors import EXCERPT, translated
+from crypto_pool.adapters.providers.waiting import read_body
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.bar_days import bar_days
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
@@ -99,13 +100,15 @@ class ExchangeProvider:
                 f"{symbol}: {self.exchange} lists {pair} but has no daily bars of it; "
                 "take the coin out of CRYPTO_POOL_SYMBOLS or choose another exchange"
             )
-        if self._client.markets[pair].get("active") and pages[-1].index[-1].date() < last_closed:
+        bars = pd.concat(pages)
+        newest = bars.index[bars.index <= pd.Timestamp(last_closed + ONE_DAY)].max()
+        if self._client.markets[pair].get("active") and newest < pd.Timestamp(last_closed):
             raise MalformedAnswer(
                 f"{symbol}: {self.exchange} trades {pair} and gave no bar after "
-                f"{pages[-1].index[-1]:%Y-%m-%d}, however often it was asked; run again later, the "
-                "stored data is untouched"
+                f"{newest:%Y-%m-%d}, however often it was asked; run again later, the stored data "
+                "is untouched"
             )
-        return pd.concat(pages)
+        return bars
 
     def _pair(self, symbol: str) -> str:
         pair = f"{symbol}/{self.quote}"
@@ -147,9 +150,9 @@ class ExchangeProvider:
                 yield self._ask(pair, partial(self._confirmed, pair, before, begun))
             yield page
             begun = begun or len(page) > 0
-            if len(page):
-                since = page.index[-1].date() + ONE_DAY
-            elif venue.is_windowed:
+            if len(closed := page.loc[: pd.Timestamp(last_closed)]):
+                since = closed.index[-1].date() + ONE_DAY
+            elif venue.is_windowed and page.empty:
                 before, since = since, since + timedelta(days=venue.page_days)
             else:
                 return
@@ -181,14 +184,15 @@ class ExchangeProvider:
                 (table for table in answer.get("result", {}).values() if isinstance(table, list)),
                 answer,
             )
-        if not isinstance(answer, list) or not all(isinstance(row, list) for row in answer):
+        values = np.array([candle[1:6] for candle in candles], dtype=float).reshape(-1, 5)
+        is_list = isinstance(answer, list) and all(isinstance(row, list) for row in answer)
+        if not is_list or (answer and not (values[:, 3] > 0).any()):
             raise MalformedAnswer(
                 f"{pair}: {self.exchange} answered with no list of candles: "
                 f"{str(self._client.last_http_response)[:EXCERPT]!r}; run again later, the stored "
                 "data is untouched"
             )
         stamps = [candle[0] for candle in candles]
-        values = np.array([candle[1:6] for candle in candles], dtype=float).reshape(-1, 5)
         if not np.isfinite(values).all():
             raise MalformedAnswer(
                 f"{pair}: {self.exchange} gave a candle without a number; run again later, the "
@@ -230,6 +234,9 @@ class ExchangeProvider:
                 "enableLastHttpResponse": True,
                 "enableLastResponseHeaders": True,
             }
+        )
+        client.session.hooks["response"].append(
+            lambda response, **_: read_body(response, self.timeout_seconds)
         )
         # Names of currencies are known without asking; some exchanges want a key for the list.
         client.has["fetchCurrencies"] = False

@@ -1,10 +1,16 @@
-"""Until when a source asks to be left alone."""
+"""How long an answer may take, and until when a source asks to be left alone."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from crypto_pool.errors import BurstLimit
 
+if TYPE_CHECKING:
+    import requests
+
+_CHUNK = 65_536
 UNTOLD_WAIT_SECONDS = 61.0
 LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
@@ -40,3 +46,23 @@ def seconds_to_wait(retry_after: str | None, now: datetime) -> float:
     except (ValueError, OverflowError):
         return UNTOLD_WAIT_SECONDS
     return min(max(0.0, seconds), LONGEST_WAIT_SECONDS)
+
+
+def read_body(response: "requests.Response", silence_seconds: float) -> None:
+    """Read all of an answer within twice the silence it may hold; raises RequestException."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    chunks = []
+    until = time.monotonic() - response.elapsed.total_seconds() + 2 * silence_seconds
+    try:
+        # One socket read at a time, so that a body sent in drips meets the deadline.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            chunks.append(chunk)
+            if time.monotonic() > until:
+                raise requests.Timeout
+    except HTTPError as fault:
+        raise requests.ConnectionError(type(fault).__name__) from None
+    finally:
+        response.close()
+    response._content = b"".join(chunks)
