@@ -131,6 +131,9 @@ WITH_HEADER: dict[str, str] = {
         "Price,Close,High,Low,Open,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD,BTC-USD,BTC-USD\nDate,,,,,",
         "{day},{c},{h},{w},{o},{v}",
     ),
+    "yfinance by coin": lines(
+        "Ticker,BTC-USD,BTC-USD,BTC-USD,BTC-USD,BTC-USD\nPrice,Open,High,Low,Close,Volume\nDate,,,,,"
+    ),
     "as named": lines("Day,Open Price,High Price,Low Price,Close Price,Vol", OHLCV),
 }
 WITHOUT_HEADER: dict[int, str] = {

@@ -256,3 +256,21 @@ def test_a_stamp_that_is_no_utc_day_is_malformed(stamp: str) -> None:
     answer = {"Time Series (Digital Currency Daily)": {"2024-06-02": day, stamp: day}}
     with pytest.raises(MalformedAnswer, match="row 2"):
         parse_bars(json.dumps(answer).encode(), "BTC")
+
+
+@pytest.mark.parametrize("function", ["AROON", "SMA"])
+def test_the_running_day_of_an_indicator_has_the_time_of_its_making(function: str) -> None:
+    answer = {
+        f"Technical Analysis: {function}": {
+            "2024-06-02 14:31": {"X": "2"},
+            "2024-06-01": {"X": "1"},
+        }
+    }
+    read = parse_indicator(json.dumps(answer).encode(), function, "BTC", {"x": "X"})
+    assert list(read.index) == [pd.Timestamp("2024-06-01"), pd.Timestamp("2024-06-02 14:31")]
+    assert list(read["x"]) == [1, 2]
+
+
+def test_of_what_is_no_json_the_first_forty_bytes_are_told() -> None:
+    with pytest.raises(MalformedAnswer, match=f"50 bytes .* beginning '{'<' * 40}'; run again"):
+        parse_bars(b"<" * 50, "BTC")

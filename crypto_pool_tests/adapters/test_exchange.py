@@ -11,6 +11,7 @@ import requests
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers import exchange
+from crypto_pool.adapters.providers.ccxt_errors import translated
 from crypto_pool.adapters.providers.exchange import ExchangeProvider
 from crypto_pool.domain.bar_validation import validate_bars
 from crypto_pool.errors import (
@@ -345,3 +346,13 @@ def test_no_error_of_a_library_leaves_the_exchange(sandbox, url, monkeypatch, ra
         exchange.daily_bars("BTC", LAST)
     assert told.value.__cause__ is None
     assert len(str(told.value)) < 800
+
+
+@pytest.mark.parametrize(("length", "end"), [(300, "x;"), (301, "x ...;")])
+def test_what_a_library_says_is_told_up_to_its_300th_character(length, end):
+    with (
+        pytest.raises(MalformedAnswer) as told,
+        translated(ccxt.binance(), "BTC of 2024", "binance"),
+    ):
+        raise ccxt.BadResponse("x" * length)
+    assert f"BadResponse: {'x' * 299}{end} run again later" in str(told.value)

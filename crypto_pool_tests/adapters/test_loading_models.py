@@ -1,5 +1,6 @@
 """A stored model is checked as it is loaded; one that does not load is named, with the ways out."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry, artifact, store
+from crypto_pool.adapters.mlflow.artifact import hashes_of
+from crypto_pool.adapters.mlflow.candidate_run import HASHES_TAG
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 
@@ -58,6 +61,20 @@ def test_a_swapped_artifact_is_refused(
 
     with pytest.raises(UntrustedModel, match=r"estimator\.skops is not what was logged"):
         registry.versions.load(MEMBER, version)
+
+
+def test_what_the_ledger_knows_of_a_model_goes_before_what_mlflow_says(
+    registry: ModelRegistry, candidate_fit: MakeFit, tmp_path: Path
+) -> None:
+    record = log(registry, candidate_fit())
+    version = registry.versions.register(MEMBER, record, {})
+    stored = next((tmp_path / "artifacts").rglob("calibration.json"))
+    stored.write_bytes(stored.read_bytes() + b" ")
+    swapped = {**record.model_hashes, **hashes_of({"calibration.json": stored.read_bytes()})}
+    registry.versions.tag(MEMBER, version, {HASHES_TAG: json.dumps(swapped)})
+    assert registry.versions.load(MEMBER, version).algorithm
+    with pytest.raises(UntrustedModel, match=r"calibration\.json is not what was logged"):
+        registry.versions.load(MEMBER, version, record.model_hashes)
 
 
 def test_a_remote_artifact_is_fetched_and_checked(

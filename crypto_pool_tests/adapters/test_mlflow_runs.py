@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,7 +19,7 @@ from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
-from crypto_pool_tests.conftest import PATIENCE_SECONDS
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 
 
 def statuses(registry: ModelRegistry, experiment: str = MEMBER) -> list[str]:
@@ -66,6 +67,17 @@ def test_a_candidate_run_says_all_that_was_promised(
     (rows,) = run.inputs.dataset_inputs
     assert (rows.dataset.name, rows.dataset.digest) == (MEMBER, "d1")
     assert json.loads(rows.dataset.source) == {"uri": "training_snapshots/d1"}
+
+
+def test_a_run_of_a_checkout_names_its_commit(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    told = registry.client.get_run(log(registry, candidate_fit()).run_id).data.tags
+    asked = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    is_checkout = (ROOT / ".git").exists()
+    assert told.get("mlflow.source.git.commit") == (asked.stdout.strip() if is_checkout else None)
 
 
 def test_what_is_logged_is_what_is_read_again(

@@ -54,3 +54,16 @@ def test_an_sqlite_store_is_read_without_mlflow_as_with_it(
     monkeypatch.undo()
     monkeypatch.setattr(type(registry.store), "rows", lambda *_: None)
     assert read() == without
+
+
+def test_of_another_store_many_versions_are_asked_for_as_of_sqlite(
+    registry: ModelRegistry, candidate_fit: MakeFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = ("ETH_uptrend", "ADA_uptrend")
+    for member in (MEMBER, *others):
+        registry.versions.register(member, log(registry, candidate_fit(member_name=member)), {})
+    wanted = [(member, "1") for member in others]
+    expected = registry.versions.get_all(wanted)
+    assert list(expected) == wanted
+    monkeypatch.setattr(type(registry.store), "rows", lambda *_: None)
+    assert registry.versions.get_all(wanted) == expected

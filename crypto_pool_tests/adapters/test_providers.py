@@ -77,6 +77,8 @@ def test_sandbox_says_that_it_is_synthetic() -> None:
     """Its source names everything its bars depend on."""
     provider: MarketDataProvider = SandboxProvider(SyntheticMarket(seed=9, random_walk=True))
     assert provider.synthetic
-    assert provider.source.startswith("sandbox:seed=9,predictability=0.15,random_walk=true")
-    assert provider.source != SandboxProvider().source
+    known = "sandbox:seed=9,predictability=0.15,random_walk=true,epoch=2020-01-01,generator=1"
+    assert provider.source == known
+    some = SandboxProvider(SyntheticMarket(seed=9, random_walk=True, trending_share=0.5))
+    assert some.source == f"{known},trending_share=0.5"
     assert provider.daily_bars("BTC", LAST).index[-1] == pd.Timestamp(LAST)
