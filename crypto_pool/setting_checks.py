@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.domain.addresses import is_loopback, without_credentials
 from crypto_pool.domain.label_windows import review_days_needed, rows_needed
 from crypto_pool.domain.request_plans import read_plan
 from crypto_pool.errors import InvalidSetting
@@ -15,7 +15,6 @@ from crypto_pool.setting_groups import Groups
 
 PREFIX = "CRYPTO_POOL_"
 PAGE = "docs/configuration.md"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Settings of earlier releases, by what took their place: a home that has them still opens.
 REMOVED = {
     "interval": "bars are daily",
@@ -166,7 +165,7 @@ def _with_credentials(settings: Groups) -> Iterator[str]:
 def _out_of_reach(settings: Groups) -> Iterator[str]:
     """What the workers of a Dask scheduler on another machine could not read."""
     scheduler = settings.dask_scheduler
-    if scheduler is None or urlsplit(scheduler).hostname in LOOPBACK:
+    if scheduler is None or is_loopback(urlsplit(scheduler).hostname):
         return
     local = [
         variable_name(name)

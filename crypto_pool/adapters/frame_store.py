@@ -135,6 +135,14 @@ class FrameStore:
         parts, faults = self._read_each(table, self.keys(table, prefix) if keys is None else keys)
         return self._join(table, parts, key_column), faults
 
+    def read_each(
+        self, table: str, prefix: str = ""
+    ) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+        """Return the frames whose keys begin so, by key, and why what is damaged cannot be read."""
+        parts, faults = self._read_each(table, self.keys(table, prefix))
+        frames = {key: part.to_pandas() for key, part in parts.items()}
+        return frames, {key: f"CorruptPartition: {why}" for key, why in faults.items()}
+
     def read_kept(self, table: str) -> tuple[pd.DataFrame, dict[str, CorruptPartition]]:
         """Read as `read_sound` does, the files that are as they last were out of one beside them.
 

@@ -1,7 +1,6 @@
 """The tables of a publication, written into its DuckDB file: rows, keys, comments and views."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,8 +73,7 @@ def _replace_rows(
     name, groups = _quote(fixed.name), change.groups
     is_made = groups is not None
     if groups:
-        with _registered(connection, fixed, groups) as chosen:
-            connection.execute(f"DELETE FROM {name} AS t WHERE {chosen}")
+        connection.execute(f"DELETE FROM {name} AS t WHERE {_is_of(connection, fixed, groups)}")
     for frame in map(_flatten_index, change.frames):
         if frame.empty:
             continue
@@ -130,25 +128,23 @@ def _bring_back(
     )
     same = " AND ".join(f"n.{_quote(one)} = t.{_quote(one)}" for one in table.key)
     if shared:
-        with _registered(connection, table, groups) as chosen:
-            connection.execute(
-                f"INSERT INTO {name} ({shared}) SELECT {shared} FROM before.main.{name} AS t "
-                f"WHERE {chosen} AND NOT EXISTS (SELECT 1 FROM {name} AS n WHERE {same})"
-            )
+        connection.execute(
+            f"INSERT INTO {name} ({shared}) SELECT {shared} FROM before.main.{name} AS t WHERE "
+            f"{_is_of(connection, table, groups)} "
+            f"AND NOT EXISTS (SELECT 1 FROM {name} AS n WHERE {same})"
+        )
     connection.execute("DETACH before")
 
 
-@contextmanager
-def _registered(
+def _is_of(
     connection: "duckdb.DuckDBPyConnection", table: Table, groups: Iterable[tuple[str, ...]]
-) -> Iterator[str]:
-    """Give the condition, in SQL, of rows `t` that are of one of some groups."""
+) -> str:
+    """Return the condition, in SQL, of rows `t` that are of one of some groups."""
     names = table.partitioned_by
     texts = zip(*groups, strict=True)
     connection.register("groups_to_choose", pa.table(dict(zip(names, texts, strict=True))))
     same = " AND ".join(f"g.{_quote(one)} = CAST(t.{_quote(one)} AS VARCHAR)" for one in names)
-    yield f"EXISTS (SELECT 1 FROM groups_to_choose AS g WHERE {same})"
-    connection.unregister("groups_to_choose")
+    return f"EXISTS (SELECT 1 FROM groups_to_choose AS g WHERE {same})"
 
 
 def _columns(connection: "duckdb.DuckDBPyConnection", database: str, table: str) -> list[str]:
@@ -196,11 +192,10 @@ def _insert(connection: "duckdb.DuckDBPyConnection", table: Table, frame: pd.Dat
     values = ", ".join(_cast(column) for column in given)
     try:
         rows = pa.table({c.name: _to_arrow(frame[c.name], c.kind) for c in given})
-        connection.register("rows_to_insert", rows)
+        connection.register("rows_to_insert", rows)  # in place of those before
         connection.execute(
             f"INSERT INTO {_quote(table.name)} ({names}) SELECT {values} FROM rows_to_insert"
         )
-        connection.unregister("rows_to_insert")
     except (duckdb.Error, pa.ArrowException, ValueError) as fault:
         raise QueryError(
             f"the {len(frame)} rows for table {table.name} do not fit it: {fault}; "

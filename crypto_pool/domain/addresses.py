@@ -1,8 +1,10 @@
-"""Addresses as they may be stored and shown."""
+"""Addresses: as they may be stored and shown, and whose they are."""
 
 import html
+import ipaddress
 import json
 import re
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s'\"]*@")
@@ -19,3 +21,12 @@ def spellings(secret: str) -> list[str]:
 def without_credentials(text: str) -> str:
     """Take what stands before the host of each URL in a text out, and its secret parameters."""
     return _SECRET_PARAMETER.sub(r"\1=***", _CREDENTIALS.sub("", text))
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(host: str | None) -> bool:
+    """Whether an address or name is this machine's own and reached by nobody else."""
+    try:
+        return ipaddress.ip_address((host or "").strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from crypto_pool.domain.addresses import is_loopback
 from crypto_pool.serving.errors import error_response
-from crypto_pool.serving.protection import is_loopback
 
 GRAPHQL = "/graphql"
 POLICY_VIOLATION = 1008  # https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1

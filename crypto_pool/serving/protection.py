@@ -1,16 +1,15 @@
 """Who may ask, how often, and what a browser may do with an answer; plain ASGI, for speed."""
 
 import hmac
-import ipaddress
 import math
 import time
-from functools import lru_cache
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crypto_pool.domain.addresses import is_loopback
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.serving.errors import error_response
 from crypto_pool.settings import Settings
@@ -33,15 +32,6 @@ SECURITY_HEADERS = {
 }
 
 _RAW_HEADERS = [(name.lower().encode(), text.encode()) for name, text in SECURITY_HEADERS.items()]
-
-
-@lru_cache(maxsize=1024)
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own and reached by nobody else."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_exposure(settings: Settings) -> None:

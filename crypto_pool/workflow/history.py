@@ -16,7 +16,7 @@ from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.breaks import first_break, level_breaks
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.panel_features import CoinBreaks
-from crypto_pool.errors import BrokenHistory, CorruptPartition, InvalidSetting
+from crypto_pool.errors import BrokenHistory, InvalidSetting
 from crypto_pool.workflow.panel import drop_forecasts
 
 DECISIONS = "history_decisions"
@@ -55,11 +55,8 @@ def decisions_of(store: FrameStore, symbol: str) -> HistoryDecisions:
 def coin_breaks(store: FrameStore) -> dict[str, CoinBreaks]:
     """Return the breaks of each stored coin that has any, as the panel takes them."""
     breaks = {}
-    for symbol in store.keys("daily_bars"):
-        try:
-            bars = store.read("daily_bars", symbol)
-        except CorruptPartition:  # named where the panel reads it
-            continue
+    stored, _ = store.read_each("daily_bars")  # the panel names what is damaged
+    for symbol, bars in stored.items():
         days = tuple(one.day for one in level_breaks(bars))
         if days:
             blocked = first_break(bars, decisions_of(store, symbol).accepted)

@@ -91,13 +91,9 @@ def update_panel(
 
 def read_bars(store: FrameStore, as_of: date) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     """Return the bars of every coin up to a day, those that left the pool too, and the faults."""
-    bars, faults = {}, {}
-    for symbol in store.keys("daily_bars"):
-        try:
-            bars[symbol] = store.read("daily_bars", symbol).loc[: pd.Timestamp(as_of)]
-        except CorruptPartition as fault:  # one coin never stops the others
-            faults[symbol] = f"CorruptPartition: {fault}"
-    return {symbol: frame for symbol, frame in bars.items() if len(frame)}, faults
+    stored, faults = store.read_each("daily_bars")
+    known = {symbol: frame.loc[: pd.Timestamp(as_of)] for symbol, frame in stored.items()}
+    return {symbol: bars for symbol, bars in known.items() if len(bars)}, faults
 
 
 def stored_fits(store: FrameStore, target: Target) -> list[PanelFit]:
@@ -107,13 +103,8 @@ def stored_fits(store: FrameStore, target: Target) -> list[PanelFit]:
 
 def _read_fits(store: FrameStore, target: Target) -> tuple[dict[date, PanelFit], dict[str, str]]:
     """Return the fits by origin, and by key why one cannot be read."""
-    fits, faults = {}, {}
-    for key in _keys(store, FITS, target):
-        try:
-            fits[_origin(key)] = PanelFit.from_frame(store.read(FITS, key))
-        except CorruptPartition as fault:
-            faults[key] = f"CorruptPartition: {fault}"
-    return fits, faults
+    stored, faults = store.read_each(FITS, panel_terms(target))
+    return {_origin(key): PanelFit.from_frame(frame) for key, frame in stored.items()}, faults
 
 
 def stored_forecasts(store: FrameStore, target: Target, as_of: date | None = None) -> pd.DataFrame:
@@ -144,11 +135,8 @@ def panel_probability(forecasts: pd.DataFrame, member: Member) -> pd.Series:
 
 def drop_forecasts(store: FrameStore, symbol: str) -> None:
     """Take a coin's rows away, of whatever terms; the next update makes them by the stored fits."""
-    for key in store.keys(FORECASTS):
-        try:
-            rows = store.read(FORECASTS, key)
-        except CorruptPartition:  # its rows are made anew anyway, once it has been deleted
-            continue
+    stored, _ = store.read_each(FORECASTS)  # rows of a damaged file are made anew anyway
+    for key, rows in stored.items():
         kept = rows[rows.index.get_level_values("symbol") != symbol]
         if len(kept) < len(rows):
             store.write(FORECASTS, key, kept)

@@ -25,6 +25,7 @@ from crypto_pool.adapters.providers.waiting import burst_limit, read_body
 from crypto_pool.adapters.pull_plan import PullPlan, plan_pull
 from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.adapters.response_cache import ResponseCache
+from crypto_pool.domain.addresses import is_loopback
 from crypto_pool.domain.indicator_requests import IndicatorPull, indicator_pulls
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
@@ -199,7 +200,7 @@ class AlphaVantage:
             silence_connection_log()
             self._session = requests.Session()
             # A proxy of the environment is no way to a server on this machine.
-            self._session.trust_env = urlsplit(self.base_url).hostname not in _LOOPBACK
+            self._session.trust_env = not is_loopback(urlsplit(self.base_url).hostname)
         return self._session
 
     def _bars_parameters(self, symbol: str) -> dict[str, str]:
@@ -212,9 +213,6 @@ class AlphaVantage:
             "interval": "daily",
             **pull.parameters,
         }
-
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _what(parameters: Mapping[str, str]) -> str:

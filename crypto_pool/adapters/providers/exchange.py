@@ -13,7 +13,7 @@ import pandas as pd
 
 from crypto_pool.adapters.providers.ccxt_errors import EXCERPT, translated
 from crypto_pool.adapters.providers.waiting import read_body
-from crypto_pool.domain.addresses import without_credentials
+from crypto_pool.domain.addresses import is_loopback, without_credentials
 from crypto_pool.domain.bar_days import bar_days
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.errors import (
@@ -31,7 +31,6 @@ Answer = TypeVar("Answer")
 ONE_DAY = timedelta(days=1)
 EARLIEST_BAR = date(2013, 1, 1)
 RETRIES = 3
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class ExchangeProvider:
     @property
     def synthetic(self) -> bool:
         """Whether a server on this machine answers in the exchange's place."""
-        return self.base_url is not None and urlsplit(self.base_url).hostname in LOOPBACK
+        return is_loopback(urlsplit(self.base_url or "").hostname)
 
     @property
     def quote(self) -> str:
