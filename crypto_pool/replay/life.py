@@ -201,12 +201,12 @@ class PoolLife:
                 self._fail(day, f"{task.member.name}: {result.reason}")
 
     def _forecast(self, day: date, now: datetime) -> None:
-        result = DayForecaster.of(
+        result = DayForecaster(
             self.store,
             self.registry,
             self.members,
             self.recipe,
-            now,
+            lambda _: now,
             abstain_beyond_widths=self.plan.abstain_beyond_widths,
             stamp={"dagster_run_id": RUN_ID, "synthetic": self.synthetic},
             contributions=0,

@@ -1,8 +1,9 @@
 """A day of forecasts: by whom each member is forecast, and how its rows join what is stored."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from itertools import chain
 
 from crypto_pool.adapters.frame_store import FrameStore
@@ -14,7 +15,7 @@ from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.performance import BASELINE
-from crypto_pool.domain.recipe import Recipe, Terms
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
     PREDICTIONS,
@@ -55,60 +56,43 @@ class DayResult:
 
 @dataclass(frozen=True)
 class DayForecaster:
-    """Forecasts days for members; stored frames are read once, whatever the number of days.
+    """Forecasts days for members; what is stored is read once, whatever the number of days.
 
-    `shadows` are the versions that forecast beside each member's champion, `stamp` what every row
-    carries besides, `contributions` how many of the largest it names; 0 explains nothing.
+    `recipe` is the pool's, `now` says when a day is forecast, `stamp` what every row carries
+    besides, `contributions` how many of the largest it names; 0 explains nothing.
     """
 
     store: FrameStore
     registry: ModelRegistry
     members: Sequence[Member]
-    champions: Mapping[Member, Champion]
-    shadows: Mapping[Member, Sequence[Version]]
-    decisions: Decisions
-    terms: Terms
-    now: datetime
-    seed: int
-    abstain_beyond_widths: float | None
+    recipe: Recipe
+    now: Callable[[date], datetime]
+    _: KW_ONLY
     stamp: Row
-    frames: FrameCache
-    baseline: Baseline
+    abstain_beyond_widths: float | None
     contributions: int = TOP_CONTRIBUTIONS
+    frames: FrameCache
 
-    @classmethod
-    def of(
-        cls,
-        store: FrameStore,
-        registry: ModelRegistry,
-        members: Sequence[Member],
-        recipe: Recipe,
-        now: datetime,
-        *,
-        abstain_beyond_widths: float | None,
-        stamp: Row,
-        contributions: int = TOP_CONTRIBUTIONS,
-        frames: FrameCache | None = None,
-    ) -> "DayForecaster":
-        """Read who serves, and in whose shadow; `recipe` is the pool's."""
-        decisions, frames = Ledger(store).by_member(), frames or FrameCache(store)
-        champions = champions_of(registry, decisions, members)
-        return cls(
-            store,
-            registry,
-            members,
-            champions=champions,
-            shadows={member: shadows_of(registry, one) for member, one in champions.items()},
-            decisions=decisions,
-            terms=recipe.terms(feature_names(recipe.time_period)),
-            now=now,
-            seed=recipe.seed,
-            abstain_beyond_widths=abstain_beyond_widths,
-            stamp=stamp,
-            frames=frames,
-            baseline=Baseline(frames, frames.panel(recipe.target), recipe.target, decisions),
-            contributions=contributions,
-        )
+    @cached_property
+    def decisions(self) -> Decisions:
+        """The ledger, by which it is told who serves."""
+        return Ledger(self.store).by_member()
+
+    @cached_property
+    def champions(self) -> Mapping[Member, Champion]:
+        """Who serves each member."""
+        return champions_of(self.registry, self.decisions, self.members)
+
+    @cached_property
+    def shadows(self) -> Mapping[Member, Sequence[Version]]:
+        """The versions that forecast beside each member's champion."""
+        return {member: shadows_of(self.registry, one) for member, one in self.champions.items()}
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        """What forecasts where nobody serves, or who does cannot."""
+        target = self.recipe.target
+        return Baseline(self.frames, self.frames.panel(target), target, self.decisions)
 
     def forecast_day(self, bar_date: date) -> DayResult:
         """Forecast a closed day and store it; what an earlier run stored is never lost.
@@ -142,7 +126,8 @@ class DayForecaster:
         return result
 
     def _serving(self, bar_date: date, result: DayResult) -> list[ServingVersion]:
-        late = is_late(self.now, bar_date)
+        late = is_late(self.now(bar_date), bar_date)
+        terms = self.recipe.terms(feature_names(self.recipe.time_period))
         there = {_member_name(row) for row in self._stored(bar_date) if is_in_time(row)}
         serving = []
         for member in self.members:
@@ -151,7 +136,7 @@ class DayForecaster:
             champion = self.champions[member]
             try:
                 chosen = choose_forecaster(
-                    self.registry, champion, self.decisions.of(member), bar_date, self.terms
+                    self.registry, champion, self.decisions.of(member), bar_date, terms
                 )
             except Exception as error:  # the boundary that isolates one member from the others
                 result.failures[member.name] = champion.fault or f"{type(error).__name__}: {error}"
@@ -181,8 +166,8 @@ class DayForecaster:
                     self.registry,
                     one,
                     bar_date,
-                    self.now,
-                    self.seed,
+                    self.now(bar_date),
+                    self.recipe.seed,
                     self.abstain_beyond_widths,
                     self.baseline,
                     self.contributions,
@@ -227,7 +212,7 @@ class DayForecaster:
                     "model_version": version,
                 }
             try:
-                row = self.baseline.row(member, bar_date, self.now, own)
+                row = self.baseline.row(member, bar_date, self.now(bar_date), own)
             except (MissingFeatures, MissingPartition) as reason:
                 if version is None:
                     result.without_row[name] = str(reason)

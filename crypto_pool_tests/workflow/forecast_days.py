@@ -9,17 +9,15 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.domain.members import Member, Trend
-from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.reference import random_walk_probability
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.workflow import day_forecasts
-from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.day_plan import CatchUpWindow, plan_days
 from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.reconciling import Champion
 
 DAY = date(2024, 3, 1)
@@ -60,25 +58,26 @@ def say(frames, registry, forecaster, bar_date, now, *_):
 
 def forecaster(store: FrameStore, *coins: str, version: str = "1", now=NOON, faults=None, **chosen):
     members = [Member(coin, Trend.UPTREND) for coin in coins or COINS]
-    values = {
-        "store": store,
-        "registry": faults or {},
-        "members": members,
+    made = DayForecaster(
+        store,
+        faults or {},
+        members,
+        Recipe(),
+        lambda _: now,
+        stamp={"dagster_run_id": "run", "synthetic": True},
+        abstain_beyond_widths=None,
+        frames=FrameCache(store),
+    )
+    known = {
         "champions": {
             member: Champion(member, Standing(), Version(version) if version else None)
             for member in members
         },
-        "terms": None,
         "shadows": {},
         "decisions": Decisions(),
-        "now": now,
-        "seed": 7,
-        "abstain_beyond_widths": None,
-        "stamp": {"dagster_run_id": "run", "synthetic": True},
-        "frames": FrameCache(store),
-        "baseline": Baseline(FrameCache(store), stored_forecasts(store, Target()), Target()),
     }
-    return DayForecaster(**values | chosen)
+    vars(made).update(known | chosen)  # what it would read of the ledger and of MLflow
+    return made
 
 
 def versions(store: FrameStore, table=PREDICTIONS) -> dict[str, str]:

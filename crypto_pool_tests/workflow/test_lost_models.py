@@ -17,17 +17,10 @@ from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate, UntrustedModel
-from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.panel import stored_forecasts
-from crypto_pool.workflow.promotion.reconciling import (
-    champions_of,
-    reconcile,
-    reconcile_all,
-    shadows_of,
-)
+from crypto_pool.workflow.promotion.reconciling import reconcile, reconcile_all, shadows_of
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECOND, noon_after
 
@@ -50,23 +43,18 @@ OF_ANOTHER_FORM = (
 
 
 def forecast(pool, bar_date, *members, shadows=MappingProxyType({})):
-    champions = champions_of(pool.registry, Ledger(pool.store).by_member(), members or [MEMBER])
-    frames, target = FrameCache(pool.store), pool.recipe.target
-    return DayForecaster(
+    made = DayForecaster(
         pool.store,
         pool.registry,
-        list(champions),
-        champions=champions,
-        shadows=shadows,
-        decisions=Ledger(pool.store).by_member(),
-        terms=pool.terms,
-        now=noon_after(bar_date),
-        seed=7,
-        abstain_beyond_widths=None,
+        members or [MEMBER],
+        pool.recipe,
+        noon_after,
         stamp={"dagster_run_id": "run", "synthetic": True},
-        frames=frames,
-        baseline=Baseline(frames, stored_forecasts(pool.store, target), target),
-    ).forecast_day(bar_date)
+        abstain_beyond_widths=None,
+        frames=FrameCache(pool.store),
+    )
+    vars(made)["shadows"] = shadows
+    return made.forecast_day(bar_date)
 
 
 def delete_version(pool, version):

@@ -1,7 +1,6 @@
 """Daily forecasts of the champions, and of those in their shadow."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -17,6 +16,7 @@ from crypto_pool.defs.table_metadata import column_schema, forecast_list
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.day_rows import stored_rows
+from crypto_pool.workflow.frames import FrameCache
 
 
 @batched_asset(
@@ -38,19 +38,19 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
 
     What its challenger and the version before it would have said goes into shadow_predictions.
     """
-    forecaster = DayForecaster.of(
+    forecaster = DayForecaster(
         pool.store,
         pool.registry,
         pool.members,
         pool.recipe,
-        pool.now(),
+        pool.forecast_at,
+        frames=FrameCache(pool.store),
         abstain_beyond_widths=pool.settings.abstain_beyond_widths,
         stamp={"dagster_run_id": context.run_id, "synthetic": pool.provider.synthetic},
     )
 
     def predict(day: str) -> Mapping[str, Any]:
-        bar_date = date.fromisoformat(day)
-        result = replace(forecaster, now=pool.forecast_at(bar_date)).forecast_day(bar_date)
+        result = forecaster.forecast_day(date.fromisoformat(day))
         for name, reason in result.failures.items():
             record_failure(context, context.asset_key, day, f"{name}: {reason}")
         stored = stored_rows(pool.store, PREDICTIONS, day)
