@@ -92,7 +92,7 @@ def fill(pool: "PoolResource", instance: "dg.DagsterInstance", template: Templat
     others = [member for member in pool.members if member != template.member]
     chunks = [others[start : start + CHUNK] for start in range(0, len(others), CHUNK)]
     tasks = [(pool.store, replace(template, events=()), chunk) for chunk in chunks]
-    written = sum(WorkerPool(pool.settings.workers).map_unordered(copy_tables, tasks))
+    written = sum(n for _, n in WorkerPool(pool.settings.workers).map_unordered(copy_tables, tasks))
     assert written == len(others)
     copy_registry(pool.settings.state_dir / "mlflow" / "mlflow.db", template, others)
     assert "champion" in pool.registry.versions.aliases_of(others[-1].name)
@@ -117,7 +117,7 @@ def live_a_day(pool: "PoolResource", template: Template) -> None:
     chunks = [symbols[start : start + CHUNK] for start in range(0, len(symbols), CHUNK)]
     longer = {table: _with_a_day_more(template.tables[table]) for table in BY_COIN}
     tasks = [(pool.store, longer, chunk) for chunk in chunks]
-    written = sum(WorkerPool(pool.settings.workers).map_unordered(write_coins, tasks))
+    written = sum(n for _, n in WorkerPool(pool.settings.workers).map_unordered(write_coins, tasks))
     assert written == len(symbols)
     before = pool.store.read("daily_predictions", DAY.isoformat())
     day = DAY + timedelta(days=1)

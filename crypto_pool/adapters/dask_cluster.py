@@ -33,13 +33,13 @@ def map_on_cluster(
     identify: Callable[[], str] | None,
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
-    lost: Callable[[Task, str], Result] | None,
-    connect_seconds: float = CONNECT_SECONDS,
-) -> Iterator[Result]:
-    """Results as they finish; `identify` tells apart what versions of packages do not.
+    lost: Callable[[str], Result] | None,
+) -> Iterator[tuple[Task, Result]]:
+    """Give each task with its result, as they finish.
 
     Dask gives a task up when the workers that tried it have died again and again, as one that
-    needs more memory than they have. Its result is then what `lost` makes of it and the reason.
+    needs more memory than they have. Its result is then what `lost` makes of the reason.
+    `identify` tells apart what versions of packages do not.
 
     Raises:
         WorkersUnavailable: the scheduler does not answer, has no workers, or workers with other
@@ -48,16 +48,16 @@ def map_on_cluster(
     from distributed import Client, KilledWorker, as_completed
 
     try:
-        client = Client(scheduler, timeout=connect_seconds, set_as_default=False)
+        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError) as fault:
         raise WorkersUnavailable(
-            f"no Dask scheduler answers at {scheduler} within {connect_seconds:g} s ({fault}); "
+            f"no Dask scheduler answers at {scheduler} within {CONNECT_SECONDS:g} s ({fault}); "
             "start one with `dask scheduler`, or unset CRYPTO_POOL_DASK_SCHEDULER to train here"
         ) from None
     with client:
         same = partial(_identity, identify, loaded_extensions())
         expected = same()
-        _check_workers(client, scheduler, same, expected, connect_seconds)
+        _check_workers(client, scheduler, same, expected)
         waiting, running = iter(tasks), as_completed(loop=client.loop)
         handed_out: dict[Any, Task] = {}
 
@@ -81,11 +81,11 @@ def map_on_cluster(
                 )
                 if lost is None:
                     raise WorkersUnavailable(f"a task was given up: {reason}") from fault
-                result = lost(task, reason)
+                result = lost(reason)
             finally:
                 future.release()
             hand_out()
-            yield result
+            yield task, result
 
 
 def _check_workers(
@@ -93,14 +93,13 @@ def _check_workers(
     scheduler: str,
     same: Callable[[], Mapping[str, str]],
     expected: Mapping[str, str],
-    seconds: float,
 ) -> None:
     try:
-        client.wait_for_workers(1, timeout=seconds)
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except TimeoutError:
         raise WorkersUnavailable(
-            f"the Dask scheduler {scheduler} has no worker after {seconds:g} s; start some with "
-            f"`dask worker {scheduler} --nthreads 1`"
+            f"the Dask scheduler {scheduler} has no worker after {CONNECT_SECONDS:g} s; start some "
+            f"with `dask worker {scheduler} --nthreads 1`"
         ) from None
     for worker, versions in client.run(same, on_error="return").items():
         if isinstance(versions, Exception):

@@ -66,15 +66,15 @@ class WorkerPool:
         self,
         function: Callable[[Task], Result],
         tasks: Iterable[Task],
-        lost: Callable[[Task, str], Result] | None = None,
-    ) -> Iterator[Result]:
-        """Results as they finish, so each should say which task it belongs to.
+        lost: Callable[[str], Result] | None = None,
+    ) -> Iterator[tuple[Task, Result]]:
+        """Give each task with its result, as they finish.
 
         An exception of `function` ends the whole stream: a function that
         isolates its members catches their errors and returns them. Function,
         tasks and results are pickled when `n_jobs` is above 1. `lost` makes the
         result of a task whose worker was killed twice, or that a cluster gives up, from the
-        task and the reason.
+        reason.
         """
         if self.scheduler is not None:
             from crypto_pool.adapters.dask_cluster import map_on_cluster
@@ -88,8 +88,8 @@ class WorkerPool:
         self,
         function: Callable[[Task], Result],
         tasks: Sequence[Task],
-        lost: Callable[[Task, str], Result] | None,
-    ) -> Iterator[Result]:
+        lost: Callable[[str], Result] | None,
+    ) -> Iterator[tuple[Task, Result]]:
         """Where a worker is killed, try what was begun again, each alone, and go on with the rest.
 
         Nothing says which task the killed worker had; alone, the next one to be killed does.
@@ -104,8 +104,7 @@ class WorkerPool:
             while to_do:
                 try:
                     for number, result in self._in_parallel(do, list(to_do.items())):
-                        del to_do[number]
-                        yield result
+                        yield to_do.pop(number), result
                 except BrokenProcessPool:
                     suspects = [number for number in to_do if (Path(begun) / str(number)).exists()]
                     if lost is None or not suspects:
@@ -115,8 +114,8 @@ class WorkerPool:
                         try:
                             [(_, result)] = self._in_parallel(do, [(number, task)])
                         except BrokenProcessPool:
-                            result = lost(task, KILLED)
-                        yield result
+                            result = lost(KILLED)
+                        yield task, result
 
     def _in_parallel(self, do: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         import joblib
@@ -173,9 +172,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
-def _map_in_process(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+def _map_in_process(
+    function: Callable[[Task], Result], tasks: Iterable[Task]
+) -> Iterator[tuple[Task, Result]]:
     for task in tasks:
         # Limited for the call alone: whoever consumes the results keeps its threads.
         with threadpool_limits(limits=1):
             result = function(task)
-        yield result
+        yield task, result

@@ -99,7 +99,7 @@ def study_known_truth(
     ]
     answers = WorkerPool(workers).map_unordered(study_market, tasks)
     return sorted(
-        (finding for answer in answers for finding in answer),
+        (finding for _, answer in answers for finding in answer),
         key=lambda one: ([*PLANTED].index(one.task.planted), one.task.seed, one.member),
     )
 

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import anyio
 import duckdb
@@ -24,39 +25,13 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {"enable_external_acc
 _logger = logging.getLogger(__name__)
 
 
-class Publication:
-    """One published file, open until its last reader has left after it was retired."""
+class Publication(NamedTuple):
+    """A published file with what was read of it; open until nobody holds it or a cursor of it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = Lock()
-        self._readers = 0
-        self._retired = False
-        self._connection = duckdb.connect(str(path), read_only=True, config=_CONFIG)
-        self._connection.execute("SET threads = 1")
-
-    @contextmanager
-    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a cursor of its own to each thread; holds the file open meanwhile."""
-        with self._lock:
-            self._readers += 1
-        try:
-            with self._connection.cursor() as cursor:
-                yield cursor
-        finally:
-            with self._lock:
-                self._readers -= 1
-                self._close_if_unused()
-
-    def retire(self) -> None:
-        """Close the file as soon as nobody reads it."""
-        with self._lock:
-            self._retired = True
-            self._close_if_unused()
-
-    def _close_if_unused(self) -> None:
-        if self._retired and self._readers == 0:
-            self._connection.close()
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    rows: PoolRows
+    state: PoolState
 
 
 @dataclass(eq=False)
@@ -73,7 +48,7 @@ class PublicationReader:
     _: KW_ONLY
     synthetic_source: bool
     fault: str | None = field(default=None, init=False)
-    _current: tuple[Publication, PoolRows, PoolState] | None = field(default=None, init=False)
+    _current: Publication | None = field(default=None, init=False)
     _changing: Lock = field(default_factory=Lock, init=False)
 
     def __post_init__(self) -> None:
@@ -83,25 +58,22 @@ class PublicationReader:
     def state(self) -> PoolState:
         """Return the pool as published, aged to today; raises QueryError if nothing is."""
         current = self._opened()
-        publication, rows, state = current
-        if state.last_closed == self.last_closed():
-            return state
-        aged = self._state(rows)
+        if current.state.last_closed == self.last_closed():
+            return current.state
+        aged = self._state(current.rows)
         with self._changing:
             if self._current is current:  # else a newer publication came meanwhile
-                self._current = publication, rows, aged
+                self._current = current._replace(state=aged)
         return aged
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a cursor over the publication; raises QueryError if there is none."""
-        with ExitStack() as reading:
-            with self._changing:  # it is not retired before it counts this reader
-                cursor = reading.enter_context(self._opened()[0].cursor())
+        """Give a cursor of one's own over the publication; raises QueryError if there is none."""
+        with self._opened().connection.cursor() as cursor:
             yield cursor
 
     def refresh(self) -> None:
-        """Read the link; open what it newly points at and retire the last one.
+        """Read the link; open what it newly points at and let go of the last one.
 
         A publication that cannot be read is put on record in `fault`, and the
         last one goes on answering.
@@ -109,19 +81,18 @@ class PublicationReader:
         if not self._link.exists():
             return
         target = self._link.resolve()
-        if self._current is not None and self._current[0].path == target:
+        if self._current is not None and self._current.path == target:
             return
         try:
-            publication = Publication(target)
-            rows = _read(publication)
-            latest = publication, rows, self._state(rows)
+            latest = self._open(target)
         except (duckdb.Error, OSError, ValueError, KeyError) as error:
             fault = f"{target.name} cannot be read: {error}"
             if fault != self.fault:  # it is met again every few seconds until it is mended
                 _logger.exception("publication %s cannot be read", target)
             self.fault = fault
             return
-        self._replace(latest)
+        with self._changing:
+            self._current = latest
         self.fault = None
 
     async def follow(self, stop: anyio.Event) -> None:
@@ -139,10 +110,11 @@ class PublicationReader:
             await anyio.to_thread.run_sync(self.refresh)
 
     def close(self) -> None:
-        """Close the publication once its readers have left."""
-        self._replace(None)
+        """Let go of the publication; it is closed once its readers have left."""
+        with self._changing:
+            self._current = None
 
-    def _opened(self) -> tuple[Publication, PoolRows, PoolState]:
+    def _opened(self) -> Publication:
         current = self._current
         if current is None:
             raise QueryError(
@@ -151,11 +123,21 @@ class PublicationReader:
             )
         return current
 
-    def _replace(self, latest: tuple[Publication, PoolRows, PoolState] | None) -> None:
-        with self._changing:
-            last, self._current = self._current, latest
-        if last is not None:
-            last[0].retire()
+    def _open(self, path: Path) -> Publication:
+        connection = duckdb.connect(str(path), read_only=True, config=_CONFIG)
+        connection.execute("SET threads = 1")
+        rows = PoolRows(
+            publication=path.name,
+            published_at_utc=datetime.fromtimestamp(path.stat().st_mtime, UTC),
+            predictions=queries.latest(connection, "predictions", "prediction_date"),
+            champions=queries.latest(connection, "champions", "model_version"),
+            records=queries.track_record(connection),
+            decisions=queries.latest(connection, "promotions", "decided_at_utc"),
+            trainings=queries.trainings(connection),
+            symbols=queries.stored_symbols(connection),
+            panel=queries.latest_panel(connection),
+        )
+        return Publication(path, connection, rows, self._state(rows))
 
     def _state(self, rows: PoolRows) -> PoolState:
         return pool_state(
@@ -164,19 +146,4 @@ class PublicationReader:
             self.last_closed(),
             self.rules,
             synthetic_source=self.synthetic_source,
-        )
-
-
-def _read(publication: Publication) -> PoolRows:
-    with publication.cursor() as cursor:
-        return PoolRows(
-            publication=publication.path.name,
-            published_at_utc=datetime.fromtimestamp(publication.path.stat().st_mtime, UTC),
-            predictions=queries.latest(cursor, "predictions", "prediction_date"),
-            champions=queries.latest(cursor, "champions", "model_version"),
-            records=queries.track_record(cursor),
-            decisions=queries.latest(cursor, "promotions", "decided_at_utc"),
-            trainings=queries.trainings(cursor),
-            symbols=queries.stored_symbols(cursor),
-            panel=queries.latest_panel(cursor),
         )

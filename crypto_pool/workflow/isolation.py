@@ -22,21 +22,11 @@ def map_isolated(
     workers: WorkerPool, function: Callable[[Task], Result], tasks: Sequence[Task]
 ) -> Iterator[tuple[Task, Result | Failure]]:
     """Each task with its result or its failure, as they finish."""
-    for index, result in workers.map_unordered(
-        partial(_attempt, function), list(enumerate(tasks)), _give_up
-    ):
-        yield tasks[index], result
+    return workers.map_unordered(partial(_attempt, function), tasks, Failure)
 
 
-def _attempt(
-    function: Callable[[Task], Result], numbered: tuple[int, Task]
-) -> tuple[int, Result | Failure]:
-    index, task = numbered
+def _attempt(function: Callable[[Task], Result], task: Task) -> Result | Failure:
     try:
-        return index, function(task)
+        return function(task)
     except Exception as error:  # the boundary that isolates one member from the others
-        return index, Failure(f"{type(error).__name__}: {error}")
-
-
-def _give_up(numbered: tuple[int, Task], reason: str) -> tuple[int, Result | Failure]:
-    return numbered[0], Failure(reason)
+        return Failure(f"{type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from crypto_pool.adapters.dask_cluster import map_on_cluster
+from crypto_pool.adapters import dask_cluster as adapter
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.errors import UnscoredCandidate, WorkersUnavailable
 from crypto_pool.workflow.isolation import Failure, map_isolated
@@ -37,8 +37,10 @@ def process_number():
 
 def test_every_task_gives_its_result_once_in_other_processes(cluster):
     results = list(WorkerPool(scheduler=cluster.scheduler).map_unordered(square, range(20)))
-    assert sorted(result[:2] for result in results) == [(n, n**2) for n in range(20)]
-    assert {result[2] for result in results} <= {
+    assert sorted((task, *result[:2]) for task, result in results) == [
+        (n, n, n**2) for n in range(20)
+    ]
+    assert {result[2] for _, result in results} <= {
         child.pid
         for worker in cluster.workers
         for child in psutil.Process(worker.pid).children(recursive=True)
@@ -47,7 +49,7 @@ def test_every_task_gives_its_result_once_in_other_processes(cluster):
 
 def test_each_task_has_one_thread(cluster):
     pool = WorkerPool(scheduler=cluster.scheduler)
-    assert set(pool.map_unordered(count_threads, range(3))) == {1}
+    assert {threads for _, threads in pool.map_unordered(count_threads, range(3))} == {1}
 
 
 def test_error_of_a_task_reaches_the_caller(cluster):
@@ -70,10 +72,11 @@ def test_a_task_that_kills_its_worker_fails_and_the_cluster_goes_on(cluster):
     assert "its worker died 1 times, at last tcp://127.0.0.1" in failure.reason
     with pytest.raises(WorkersUnavailable, match="a task was given up: its worker died"):
         list(pool.map_unordered(kill_worker_of, [1]))
-    assert list(pool.map_unordered(kill_worker_of, [2])) == [2]
+    assert list(pool.map_unordered(kill_worker_of, [2])) == [(2, 2)]
 
 
-def test_a_scheduler_that_does_not_answer_is_named_with_the_setting():
+def test_a_scheduler_that_does_not_answer_is_named_with_the_setting(monkeypatch):
+    monkeypatch.setattr(adapter, "CONNECT_SECONDS", 0.5)
     nobody = "tcp://127.0.0.1:9"
     with pytest.raises(WorkersUnavailable, match=f"{nobody}.*CRYPTO_POOL_DASK_SCHEDULER"):
-        list(map_on_cluster(nobody, None, square, [1], None, connect_seconds=0.5))
+        list(adapter.map_on_cluster(nobody, None, square, [1], None))

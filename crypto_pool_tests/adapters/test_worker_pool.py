@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -58,19 +59,25 @@ def refuse(number: int) -> int:
     return number
 
 
+def results_of(pool: WorkerPool, function: Callable, tasks: Iterable) -> list:
+    return [result for _, result in pool.map_unordered(function, tasks)]
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_every_task_gives_its_result_once(n_jobs: int) -> None:
     """One job stays in this process, more leave it."""
     results = list(WorkerPool(n_jobs).map_unordered(square, range(7)))
-    assert sorted(result[:2] for result in results) == [(n, n**2) for n in range(7)]
-    assert ({result[2] for result in results} == {os.getpid()}) == (n_jobs == 1)
+    assert sorted((task, *result[:2]) for task, result in results) == [
+        (n, n, n**2) for n in range(7)
+    ]
+    assert ({result[2] for _, result in results} == {os.getpid()}) == (n_jobs == 1)
     assert list(WorkerPool(n_jobs).map_unordered(square, [])) == []
 
 
 def test_results_come_as_they_finish() -> None:
     """A slow task holds up no quick one."""
     list(WorkerPool(2).map_unordered(wait, [0.0, 0.0]))
-    assert list(WorkerPool(2).map_unordered(wait, [1.0, 0.01, 0.02])) == [0.01, 0.02, 1.0]
+    assert results_of(WorkerPool(2), wait, [1.0, 0.01, 0.02]) == [0.01, 0.02, 1.0]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -78,7 +85,7 @@ def test_each_worker_has_one_thread(n_jobs: int) -> None:
     """Parallelism is between the members; the caller keeps its own threads."""
     with threadpool_limits(2):
         assert count_threads(0) == 2
-        for threads in WorkerPool(n_jobs).map_unordered(count_threads, range(4)):
+        for _, threads in WorkerPool(n_jobs).map_unordered(count_threads, range(4)):
             assert threads == 1
             assert count_threads(0) == 2
 
@@ -86,10 +93,10 @@ def test_each_worker_has_one_thread(n_jobs: int) -> None:
 def test_each_worker_is_prepared_once_before_its_tasks() -> None:
     """With one job there is no worker to prepare."""
     for _ in range(2):
-        answers = list(WorkerPool(2, prepare).map_unordered(read_prepared, range(4)))
+        answers = results_of(WorkerPool(2, prepare), read_prepared, range(4))
         assert all(prepared == [worker] for worker, prepared in answers)
         assert os.getpid() not in {worker for worker, _ in answers}
-    assert list(WorkerPool(1, prepare).map_unordered(read_prepared, [0])) == [(os.getpid(), [])]
+    assert results_of(WorkerPool(1, prepare), read_prepared, [0]) == [(os.getpid(), [])]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -97,7 +104,7 @@ def test_error_of_a_task_reaches_the_caller(n_jobs: int) -> None:
     """With its type and message, and the pool works afterwards."""
     with pytest.raises(UnscoredCandidate, match="one class only"):
         list(WorkerPool(n_jobs).map_unordered(refuse, range(3)))
-    assert sorted(WorkerPool(n_jobs).map_unordered(refuse, [2, 3])) == [2, 3]
+    assert sorted(results_of(WorkerPool(n_jobs), refuse, [2, 3])) == [2, 3]
 
 
 def test_pool_without_workers_is_refused() -> None:
@@ -141,15 +148,12 @@ def die_sometimes(task: tuple[int, str]) -> int:
 def test_a_killed_worker_costs_one_task_tried_once_more(tmp_path: Path) -> None:
     """One is killed once, as by chance, and one whenever it is tried, as without memory."""
     tasks = [(number, str(tmp_path)) for number in range(12)]
-    found = WorkerPool(2).map_unordered(
-        die_sometimes, tasks, lambda task, reason: (task[0], reason)
-    )
-    results = list(found)
-    lost = [one for one in results if isinstance(one, tuple)]
-    assert [number for number, _ in lost] == [5]
-    assert "killed twice" in lost[0][1]
-    assert "CRYPTO_POOL_WORKERS" in lost[0][1]
-    assert sorted(one for one in results if isinstance(one, int)) == [0, 1, 2, 3, 4, *range(6, 12)]
+    found = WorkerPool(2).map_unordered(die_sometimes, tasks, str)
+    results = {number: result for (number, _), result in found}
+    reason = results.pop(5)
+    assert "killed twice" in reason
+    assert "CRYPTO_POOL_WORKERS" in reason
+    assert results == {number: number for number in (*range(5), *range(6, 12))}
 
 
 def cannot_prepare() -> None:
@@ -172,7 +176,7 @@ def test_processes_begin_beside_other_work() -> None:
         if thread.name == "begin-workers":
             thread.join()
     begun = children() - earlier
-    done = {pid for pid, _ in pool.map_unordered(read_prepared, range(4))}
+    done = {pid for pid, _ in results_of(pool, read_prepared, range(4))}
     assert len(done) == 2
     assert done <= begun
 
@@ -180,6 +184,6 @@ def test_processes_begin_beside_other_work() -> None:
 def test_the_first_task_waits_for_processes_that_begin() -> None:
     pool = WorkerPool(2, prepare=prepare_waited_for)
     pool.begin()
-    done = dict(pool.map_unordered(read_prepared, range(4)))
+    done = dict(results_of(pool, read_prepared, range(4)))
     assert all(prepared == [pid] for pid, prepared in done.items())
     assert len(done) == 2

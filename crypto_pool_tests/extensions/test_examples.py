@@ -124,4 +124,4 @@ def test_worker_processes_have_what_the_pool_has(tmp_path):
     load(tmp_path, my_candidate=example("my_candidate"))
     assert loaded_extensions() == Extensions(("my_candidate",), str(tmp_path))
     answers = WorkerPool(2).map_unordered(knows, ["LogisticRegression", "Nothing"])
-    assert dict(answers) == {"LogisticRegression": True, "Nothing": False}
+    assert dict(answer for _, answer in answers) == {"LogisticRegression": True, "Nothing": False}
