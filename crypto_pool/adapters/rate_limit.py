@@ -65,7 +65,8 @@ class RequestBudget:
         self._patience_ms = int(patience.total_seconds() * 1000)
         pace = [Rate(limit, seconds * 1000) for seconds, limit in plan.pace.items()]
         quota = [Rate(plan.per_day or _NO_LIMIT, _DAY_MS)]
-        try:
+        self._folder = folder
+        with _usable(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._quota = SQLiteBucket.init_from_file(
                 quota, "quota", str(folder / "quota.sqlite"), use_file_lock=True
@@ -88,11 +89,6 @@ class RequestBudget:
                     "DELETE FROM quota WHERE item_timestamp < ?",
                     [_milliseconds(self._now()) - KEPT_DAYS * _DAY_MS],
                 )
-        except (OSError, sqlite3.Error) as fault:
-            raise InvalidSetting(
-                f"the request budget in {folder} cannot be opened: {fault}; "
-                "set CRYPTO_POOL_REQUEST_BUDGET_DIR to a writable local folder"
-            ) from fault
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -125,7 +121,7 @@ class RequestBudget:
     def close_for_today(self) -> None:
         """Admit nothing before the next UTC day: the provider says that its quota is used up."""
         until = self._tomorrow()
-        with self._quota.lock, self._quota.conn as connection:
+        with self._alone(), self._quota.conn as connection:
             connection.execute("DELETE FROM closings")
             connection.execute("INSERT INTO closings VALUES (?)", [_milliseconds(until)])
 
@@ -148,7 +144,7 @@ class RequestBudget:
     def _counted(self, ahead_ms: int = 0) -> list[int]:
         """The moments of the requests that will still count `ahead_ms` from now, oldest first."""
         start = _milliseconds(self._now()) + ahead_ms - _DAY_MS
-        with self._quota.lock, self._pace.lock:
+        with self._alone():
             self._bring_back()
             rows = self._quota.conn.execute(
                 "SELECT item_timestamp FROM quota WHERE item_timestamp >= ? "
@@ -169,7 +165,7 @@ class RequestBudget:
         """Admit the request, or say how long to wait; one process at a time."""
         from pyrate_limiter import RateItem
 
-        with self._quota.lock, self._pace.lock:
+        with self._alone():
             self._refuse_if_closed()
             paced = RateItem(identity, _machine_clock())
             if not self._pace.put(paced):
@@ -206,11 +202,16 @@ class RequestBudget:
             )
 
     def _closed_until(self) -> datetime | None:
-        with self._quota.lock, self._pace.lock:
+        with self._alone():
             self._bring_back()
             row = self._quota.conn.execute("SELECT max(until_ms) FROM closings").fetchone()
         until = None if row[0] is None else datetime.fromtimestamp(row[0] / 1000, UTC)
         return until if until is not None and until > self._now() else None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with _usable(self._folder), self._quota.lock, self._pace.lock:
+            yield
 
     def _bring_back(self) -> None:
         """Date what a clock that was ahead has dated later than it can be; both locks are held."""
@@ -230,9 +231,21 @@ class RequestBudget:
         return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
 
     def _settle(self, identity: str) -> None:
-        with self._quota.lock, self._pace.lock:
+        with self._alone():
             _move(self._quota, identity, _milliseconds(self._now()) + 1)
             _move(self._pace, identity, _machine_clock() + 1)
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Raise InvalidSetting where the files cannot be opened, read or written."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as fault:
+        raise InvalidSetting(
+            f"the request budget in {folder} cannot be used: {fault}; make room there, or "
+            "set CRYPTO_POOL_REQUEST_BUDGET_DIR to a writable local folder"
+        ) from fault
 
 
 def _waiting(bucket: "SQLiteBucket", item: "RateItem") -> int:

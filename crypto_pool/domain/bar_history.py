@@ -17,8 +17,8 @@ import pandas as pd
 
 from crypto_pool.domain.bar_validation import BAR_COLUMNS, PRICE_COLUMNS, missing_days
 
-PRICE_TOLERANCE = 1e-4
-"""Relative difference of a price that is more than rounding: 0.01 %."""
+TOLERANCE = 1e-4
+"""Relative difference of a price or volume that is more than rounding: 0.01 %."""
 LARGEST_LEVEL_SHIFT = 0.01
 """Median difference of the closes beyond which the bars are on another scale."""
 LARGEST_RESTATED_SHARE = 0.10
@@ -31,6 +31,8 @@ FEWEST_COMPARED_DAYS = 20
 
 REPLACEABLE_DAYS = 2
 """Latest stored days that the next pull may replace."""
+
+NAMED_DAYS = 100
 
 MergeStatus = Literal["first", "unchanged", "replaced", "extended", "restated", "refused"]
 
@@ -88,14 +90,13 @@ def merge_bars(stored: pd.DataFrame | None, pulled: pd.DataFrame) -> Merge:
     if common.empty:
         return Merge(stored, "refused", reason=_no_overlap(stored, pulled))
     before, now = stored.loc[common], pulled.loc[common]
-    changed = _largest_difference(before, now, PRICE_COLUMNS) > PRICE_TOLERANCE
+    differs = _largest_difference(before, now, BAR_COLUMNS) > TOLERANCE
     is_latest = common.isin(stored.index[-REPLACEABLE_DAYS:])
-    restated = _days(common[changed & ~is_latest])
-    reason = _another_history(before, now, int(changed.sum()))
+    restated = _days(common[differs & ~is_latest])
+    reason = _another_history(before, now)
     if reason:
         return Merge(stored, "refused", restated=restated, reason=reason)
 
-    differs = _largest_difference(before, now, BAR_COLUMNS) > PRICE_TOLERANCE
     replaced = common[differs & is_latest]
     later = pulled.index[pulled.index > stored.index.max()]
     filled = missing_days(stored.index).intersection(pd.DatetimeIndex(pulled.index))
@@ -126,8 +127,9 @@ def _verdict(restated: Sequence[date], new: pd.Index, replaced: pd.Index) -> Mer
 
 
 def name_days(days: Sequence[date]) -> str:
-    """Name days one by one."""
-    return ", ".join(map(str, days))
+    """Name days one by one, and how many more there are than anybody would read."""
+    more = len(days) - NAMED_DAYS
+    return ", ".join(map(str, days[:NAMED_DAYS])) + (f" and {more} more" if more > 0 else "")
 
 
 def _no_overlap(stored: pd.DataFrame, pulled: pd.DataFrame) -> str:
@@ -137,7 +139,7 @@ def _no_overlap(stored: pd.DataFrame, pulled: pd.DataFrame) -> str:
     )
 
 
-def _another_history(before: pd.DataFrame, now: pd.DataFrame, changed: int) -> str:
+def _another_history(before: pd.DataFrame, now: pd.DataFrame) -> str:
     """Why the pull is another history, empty if it is the same."""
     days = len(before)
     level = float((now["close"] / before["close"]).median())
@@ -146,6 +148,7 @@ def _another_history(before: pd.DataFrame, now: pd.DataFrame, changed: int) -> s
             f"over {days} days in common the closes are now {level:.4g} times the stored ones: "
             "another coin under the old name, a redenomination or another venue"
         )
+    changed = int((_largest_difference(before, now, PRICE_COLUMNS) > TOLERANCE).sum())
     allowed = max(FEWEST_RESTATED_DAYS, int(LARGEST_RESTATED_SHARE * days))
     if changed > allowed:
         return (

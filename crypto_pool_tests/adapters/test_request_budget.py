@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -162,6 +163,16 @@ def test_a_folder_that_cannot_be_written_names_the_setting(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidSetting, match="CRYPTO_POOL_REQUEST_BUDGET_DIR"):
         RequestBudget(tmp_path / "file", RequestPlan())
+
+
+def test_a_budget_that_fails_in_use_names_its_folder_and_the_setting(tmp_path, opened) -> None:
+    """As on a full disk, or where another program holds the file."""
+    budget = opened(RequestPlan(per_day=3))
+    with closing(sqlite3.connect(tmp_path / "quota.sqlite")) as other:
+        other.execute("DROP TABLE quota")
+    for ask in (budget.left_today, lambda: spend(budget, 1), lambda: budget.free_at(1, 0)):
+        with pytest.raises(InvalidSetting, match=rf"{tmp_path} cannot be used: no.*BUDGET_DIR"):
+            ask()
 
 
 def test_a_clock_that_jumps_ahead_and_back_leaves_the_budget_right(tmp_path, clock, opened):

@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.bar_history import merge_bars
+from crypto_pool.domain.bar_history import merge_bars, name_days
 from crypto_pool.sandbox.market import SyntheticMarket
 
 ALL = SyntheticMarket().bars("BTC", date(2021, 6, 30))
@@ -126,7 +126,22 @@ def test_another_history_is_refused_as_a_whole(pulled, reason):
     ids=["below twice", "above half", "none stored", "19 days in common"],
 )
 def test_another_volume_alone_is_no_other_history(stored, pulled):
-    assert merge_bars(stored, pulled).verdict == "extended"
+    merge = merge_bars(stored, pulled)
+    assert (merge.verdict, merge.added) == ("restated", len(ALL) - 400)
+
+
+def test_a_restated_volume_is_named_and_the_stored_one_stays():
+    pulled = ALL.copy()
+    pulled.iloc[10, pulled.columns.get_loc("volume")] *= 10
+    merge = merge_bars(STORED, pulled)
+    assert merge.restated == (ALL.index[10].date(),)
+    pd.testing.assert_frame_equal(merge.bars.iloc[:400], STORED)
+
+
+def test_of_days_past_counting_the_first_are_named_with_how_many_more_there_are():
+    days = [day.date() for day in ALL.index[:102]]
+    assert name_days(days[:100]).endswith(f", {days[99]}")
+    assert name_days(days).endswith(f", {days[99]} and 2 more")
 
 
 @pytest.mark.parametrize("column", ["close", "volume"])

@@ -92,9 +92,10 @@ def parse_indicator(
 
 
 def redact(body: bytes, secret: str) -> bytes:
-    """Take the key out of a body; the provider echoes it in some notices."""
+    """Take the key out of a body, as JSON may escape it; the provider echoes it in some notices."""
     for written in spellings(secret):
-        body = body.replace(written.encode(), _REDACTED.encode())
+        letters = (rf"(?:\\?{re.escape(one)}|\\u{ord(one):04x})" for one in written)
+        body = re.sub("".join(letters).encode(), _REDACTED.encode(), body, flags=re.I)
     return body
 
 
