@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from crypto_pool.commands.options import JsonOption, chosen_settings
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import show
 from crypto_pool.errors import ExitCode, InvalidSetting
 
@@ -15,13 +15,13 @@ def alert(
     test: Annotated[
         bool, typer.Option("--test", help="Tell the webhook that this is a test.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show the latest alerts, or try the webhook with --test."""
     from crypto_pool.adapters.alerts import Alert
     from crypto_pool.defs.alerting import pool_alerts
 
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     alerts = pool_alerts(settings)
     if test:
         if settings.alert_webhook_url is None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import JsonOption, chosen_settings
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import show
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def backup(
     file: Annotated[
         Path, typer.Argument(dir_okay=False, help="Where to, for example pool.tar.gz.")
     ],
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Write all state of the pool into one file.
 
@@ -25,7 +25,7 @@ def backup(
     """
     from crypto_pool.adapters.backup import save_backup
 
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     archived = save_backup(_folders(settings), file, settings.now(), check_champions)
     packed = file.stat().st_size
     show(
@@ -50,12 +50,12 @@ def restore(
     max_files: Annotated[
         int, typer.Option(help="Refuse a file that holds more files.", min=0)
     ] = 250_000,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Unpack a backup into an empty home."""
     from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
 
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     folders = _folders(settings)
     bounds = Bounds(int(max_gb * 1e9), max_files)
     if dry_run:

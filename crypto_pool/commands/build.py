@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crypto_pool.commands.options import (
-    DateOption,
-    JsonOption,
-    ProviderOption,
-    SymbolsOption,
-    chosen_settings,
-)
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import messages, print_json, print_rows, records
 from crypto_pool.commands.sandbox import running_sandbox
 from crypto_pool.domain.dates import read_date
@@ -40,11 +34,11 @@ FORECASTS = """
 
 
 def demo(
-    symbols: SymbolsOption = None,
+    symbols: options.Symbols = None,
     days: Annotated[
         int, typer.Option(min=1, help="Days up to the latest closed one that it lives through.")
     ] = DEMO_DAYS,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Let a pool live for some months on a synthetic market.
 
@@ -52,9 +46,9 @@ def demo(
     """
     from crypto_pool.settings import load_settings
 
-    settings = chosen_settings(symbols, "sandbox")
+    settings = options.chosen_settings(symbols, "sandbox")
     if settings.chosen_symbols is None:
-        settings = chosen_settings(DEMO_SYMBOLS, "sandbox")
+        settings = options.chosen_settings(DEMO_SYMBOLS, "sandbox")
     first = _write_demo_home(settings, days)
     load_settings.cache_clear()
     settings = load_settings()
@@ -101,12 +95,12 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
     """Return a command that runs some stages of a day, by their keys; without any all."""
 
     def command(
-        date: DateOption = None,
-        symbols: SymbolsOption = None,
-        provider: ProviderOption = None,
-        as_json: JsonOption = False,
+        date: options.Date = None,
+        symbols: options.Symbols = None,
+        provider: options.Provider = None,
+        as_json: options.Json = False,
     ) -> None:
-        settings = chosen_settings(symbols, provider)
+        settings = options.chosen_settings(symbols, provider)
         day = settings.closed_day("--date", date)
         from crypto_pool.building import run_layers
         from crypto_pool.defs.stages import FEATURES, PREDICTIONS, STAGES, TRAINING
@@ -154,9 +148,9 @@ def live(
         int | None,
         typer.Option(min=1, help="Days from one training to the next; default: whoever is stale."),
     ] = None,
-    symbols: SymbolsOption = None,
-    provider: ProviderOption = None,
-    as_json: JsonOption = False,
+    symbols: options.Symbols = None,
+    provider: options.Provider = None,
+    as_json: options.Json = False,
 ) -> None:
     """Live through past days, as it would have been then.
 
@@ -164,7 +158,7 @@ def live(
     forecast, from what was known then; on a grid of trainings ten days together, which is quicker.
     Run again with the same dates, it goes on where it was stopped.
     """
-    settings = chosen_settings(symbols, provider)
+    settings = options.chosen_settings(symbols, provider)
     first, last = read_date("--from", start), settings.closed_day("--to", end)
     _require_partition(settings, first)
     if last < first:

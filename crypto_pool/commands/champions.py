@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crypto_pool.commands import options
 from crypto_pool.commands.build import finish
-from crypto_pool.commands.options import JsonOption, chosen_settings
 from crypto_pool.commands.printing import messages, show
 from crypto_pool.domain.members import Member
 from crypto_pool.errors import ExitCode, InvalidSetting, ModelUnavailable
@@ -33,14 +33,14 @@ def rollback(
             help="Version that is to serve; default: the one before, unless a rollback has left it."
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Let the previous version, or a named one, serve again."""
     from crypto_pool.building import open_instance, run_layers
     from crypto_pool.defs.stages import PUBLICATION
     from crypto_pool.workflow.promotion.rolling_back import roll_back
 
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     one, store, registry = _open(settings, member)
     day = settings.last_closed()
     done = roll_back(store, registry, one, to, day, settings.now())
@@ -56,10 +56,10 @@ def explain(
     date: Annotated[
         str | None, typer.Option(help="Bar date of a stored prediction, YYYY-MM-DD.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show what a champion, or one of its forecasts, rests on."""
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     one, store, registry = _open(settings, member)
     if date is not None:
         _explain_day(store, one, settings.closed_day("--date", date).isoformat(), as_json)
@@ -70,7 +70,7 @@ def explain(
 def reproduce(
     member: MemberArgument,
     version: Annotated[str, typer.Argument(help="Version in the registry.", show_default=False)],
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a version again from its stored rows, and compare.
 
@@ -78,7 +78,7 @@ def reproduce(
     """
     from crypto_pool.workflow.reproducing import reproduce as train_again
 
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     one, store, registry = _open(settings, member)
     done = train_again(store, registry, one, version)
     verdict = "equal" if done.is_equal else "NOT equal"

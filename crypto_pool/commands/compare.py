@@ -4,24 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
-from crypto_pool.commands.options import (
-    AlgorithmsOption,
-    EndOption,
-    JsonOption,
-    ProviderOption,
-    StartOption,
-    SymbolsOption,
-    WorkersOption,
-    chosen_settings,
-)
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import messages, show
 from crypto_pool.commands.replay import day_progress, finish, plan_of, pulled
 from crypto_pool.errors import InvalidSetting
 
 
 def compare(
-    start: StartOption,
-    end: EndOption,
+    start: options.Start,
+    end: options.End,
     candidate: Annotated[str | None, typer.Option(help="The candidate in question.")] = None,
     feature: Annotated[
         str | None, typer.Option(help="The feature of an extension in question.")
@@ -29,11 +20,11 @@ def compare(
     retrain_every_days: Annotated[
         int, typer.Option(help="Days from one training to the next.")
     ] = 60,
-    symbols: SymbolsOption = None,
-    provider: ProviderOption = None,
-    algorithms: AlgorithmsOption = None,
-    workers: WorkersOption = None,
-    as_json: JsonOption = False,
+    symbols: options.Symbols = None,
+    provider: options.Provider = None,
+    algorithms: options.Algorithms = None,
+    workers: options.Workers = None,
+    as_json: options.Json = False,
 ) -> None:
     """Replay with and without a candidate or feature.
 
@@ -43,7 +34,7 @@ def compare(
     """
     if (candidate is None) == (feature is None):
         raise InvalidSetting("name one thing to compare: --candidate NAME or --feature NAME")
-    settings = chosen_settings(symbols, provider)
+    settings = options.chosen_settings(symbols, provider)
     from crypto_pool.replay.comparison import Comparison
 
     plan = plan_of(settings, start, end, retrain_every_days, algorithms)

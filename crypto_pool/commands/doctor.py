@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crypto_pool import __version__
-from crypto_pool.commands.options import JsonOption, ProviderOption, chosen_settings
+from crypto_pool.commands import options
 from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.printing import console, print_json
 from crypto_pool.errors import ExitCode, InsufficientHistory
@@ -38,8 +38,8 @@ def doctor(
     symbol: Annotated[
         str | None, typer.Argument(help="The coin that is pulled; default: the first of the pool.")
     ] = None,
-    provider: ProviderOption = None,
-    as_json: JsonOption = False,
+    provider: options.Provider = None,
+    as_json: options.Json = False,
 ) -> None:
     """Pull one coin and look at what the pool rests on.
 
@@ -48,7 +48,7 @@ def doctor(
     from crypto_pool.defs.alerting import pool_alerts
     from crypto_pool.domain.symbols import parse_symbol
 
-    settings = chosen_settings(None, provider)
+    settings = options.chosen_settings(None, provider)
     coin = parse_symbol(symbol) if symbol else settings.symbols[0]
     redact = pool_alerts(settings).redact
     findings = [Finding(f.name, f.is_ok, redact(f.text)) for f in _findings(settings, coin)]

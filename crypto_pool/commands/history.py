@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import JsonOption
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import show
 from crypto_pool.domain.dates import read_date
 from crypto_pool.errors import InvalidSetting
@@ -19,7 +19,7 @@ CoinArgument = Annotated[str, typer.Argument(help="The coin, for example BTC.")]
 def accept_break(
     symbol: CoinArgument,
     day: Annotated[str, typer.Argument(help="The day of the break, YYYY-MM-DD.")],
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Take a level break as part of a coin's history.
 
@@ -42,7 +42,7 @@ def restart_history(
         str | None,
         typer.Option("--from", help="First day of the history that is kept; default: none is."),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Set a coin's stored bars aside.
 
@@ -72,7 +72,7 @@ def retire(
         typer.Option("--from", help="First day without it; default: the one after its last bar."),
     ] = None,
     undo: Annotated[bool, typer.Option(help="Bring the coin back.")] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Take a coin out of pulls, checks and forecasts.
 

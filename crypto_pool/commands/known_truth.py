@@ -4,13 +4,7 @@ from typing import Annotated
 
 import typer
 
-from crypto_pool.commands.options import (
-    JsonOption,
-    OutputOption,
-    read_names,
-    read_symbols,
-    require_writable,
-)
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import show, write_json
 
 SKILLS = ("panel_skill", "candidates_skill")
@@ -27,8 +21,8 @@ def known_truth(
     ] = "RidgeClassifier,KNeighbors",
     training_rows: Annotated[int, typer.Option(min=200, help="Labelled rows a member.")] = 2000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    output: OutputOption = None,
-    as_json: JsonOption = False,
+    output: options.Output = None,
+    as_json: options.Json = False,
 ) -> None:
     """Count who claims skill on markets whose truth is known.
 
@@ -38,9 +32,11 @@ def known_truth(
     from crypto_pool.domain.candidates import CANDIDATES
     from crypto_pool.replay.known_truth import study_known_truth, summarise
 
-    require_writable("--output", output)
-    names = tuple(CANDIDATES) if candidates == "all" else read_names(candidates)
-    coins = read_symbols(symbols) if symbols else read_symbols("all")[:STUDIED_COINS]
+    options.require_writable("--output", output)
+    names = tuple(CANDIDATES) if candidates == "all" else options.read_names(candidates)
+    coins = (
+        options.read_symbols(symbols) if symbols else options.read_symbols("all")[:STUDIED_COINS]
+    )
     findings = study_known_truth(seeds, coins, names, training_rows, workers)
     planted = summarise(findings)
     report = {"planted": planted, "members": [finding.to_row() for finding in findings]}

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crypto_pool.commands.options import (
-    JsonOption,
-    ProviderOption,
-    SymbolsOption,
-    chosen_settings,
-    read_symbols,
-)
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import show
 from crypto_pool.errors import InvalidSetting
 
@@ -25,13 +19,13 @@ FIRST_FORECAST_BARS = 120
 
 def new(
     home: Annotated[Path, typer.Argument(help="Folder to make, for example my_pool.")],
-    provider: ProviderOption = None,
+    provider: options.Provider = None,
     bars: Annotated[
         Path | None,
         typer.Option(help="Folder of SYMBOL.csv or .parquet, for the provider directory."),
     ] = None,
-    symbols: SymbolsOption = None,
-    as_json: JsonOption = False,
+    symbols: options.Symbols = None,
+    as_json: options.Json = False,
 ) -> None:
     """Make a home for a pool, with its pool.toml."""
     from crypto_pool.home import write_pool_file
@@ -46,7 +40,7 @@ def new(
     if bars is not None:
         values["market_data_dir"] = str(bars.resolve())
     if symbols:
-        values["symbols"] = list(read_symbols(symbols))
+        values["symbols"] = list(options.read_symbols(symbols))
     values |= _checked(home, values)
     write_pool_file(home, values)
     show(
@@ -57,12 +51,12 @@ def new(
     )
 
 
-def settings(as_json: JsonOption = False) -> None:
+def settings(as_json: options.Json = False) -> None:
     """Show each setting and where its value comes from."""
     from crypto_pool.settings import setting_sources
     from crypto_pool.settings_reference import grouped_settings
 
-    chosen = chosen_settings()
+    chosen = options.chosen_settings()
     sources = setting_sources()
     values = chosen.model_dump(mode="json")  # stars in place of secrets
     rows = [

@@ -11,28 +11,26 @@ from crypto_pool.errors import InvalidSetting
 if TYPE_CHECKING:
     from crypto_pool.settings import Settings
 
-SymbolsOption = Annotated[
+Symbols = Annotated[
     str | None, typer.Option(help="Coins, comma-separated; 'all' for the default 20.")
 ]
-ProviderOption = Annotated[
+Provider = Annotated[
     str | None, typer.Option(help="Source of bars; default: CRYPTO_POOL_PROVIDER.")
 ]
-JsonOption = Annotated[
+Json = Annotated[
     bool,
     typer.Option("--json", help="Print the result as one JSON document; messages go to stderr."),
 ]
-StartOption = Annotated[
-    str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")
-]
-EndOption = Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")]
-WorkersOption = Annotated[
+Start = Annotated[str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")]
+End = Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")]
+Workers = Annotated[
     int | None, typer.Option(help="Training processes; default: CRYPTO_POOL_WORKERS.")
 ]
-AlgorithmsOption = Annotated[
+Algorithms = Annotated[
     str | None, typer.Option(help="Candidates to train, comma-separated; default: all.")
 ]
-OutputOption = Annotated[Path | None, typer.Option(help="Write every figure as JSON to this file.")]
-DateOption = Annotated[
+Output = Annotated[Path | None, typer.Option(help="Write every figure as JSON to this file.")]
+Date = Annotated[
     str | None, typer.Option(help="Closed bar date, YYYY-MM-DD; default: the latest closed day.")
 ]
 

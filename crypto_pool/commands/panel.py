@@ -4,15 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_pool.commands.options import (
-    JsonOption,
-    OutputOption,
-    ProviderOption,
-    SymbolsOption,
-    chosen_settings,
-    read_names,
-    require_writable,
-)
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import messages, show, write_json
 from crypto_pool.domain.dates import read_date
 from crypto_pool.errors import InvalidSetting
@@ -24,13 +16,13 @@ if TYPE_CHECKING:
 def panel(
     start: Annotated[str, typer.Option("--from", help="The day before the first that is scored.")],
     end: Annotated[str, typer.Option("--to", help="Last bar date that is scored.")],
-    symbols: SymbolsOption = None,
+    symbols: options.Symbols = None,
     scored: Annotated[
         str | None, typer.Option(help="Coins that are scored, comma-separated; default: all.")
     ] = None,
-    provider: ProviderOption = None,
-    output: OutputOption = None,
-    as_json: JsonOption = False,
+    provider: options.Provider = None,
+    output: options.Output = None,
+    as_json: options.Json = False,
 ) -> None:
     """Score the panel alone over history.
 
@@ -43,8 +35,8 @@ def panel(
     from crypto_pool.errors import CryptoPoolError
     from crypto_pool.replay.panel import replay_panel
 
-    require_writable("--output", output)
-    settings = chosen_settings(symbols, provider)
+    options.require_writable("--output", output)
+    settings = options.chosen_settings(symbols, provider)
     first, last = read_date("--from", start), read_date("--to", end)
     if last <= first:
         raise InvalidSetting(f"--to {last} is no day after --from {first}; give a later one.")
@@ -56,7 +48,7 @@ def panel(
             bars[symbol] = validate_bars(source.daily_bars(symbol, through), symbol, through).bars
         except CryptoPoolError as error:  # one coin never stops the others
             messages(as_json).print(f"left out: {error}", markup=False)
-    result = replay_panel(bars, target, first, last, read_names(scored) if scored else None)
+    result = replay_panel(bars, target, first, last, options.read_names(scored) if scored else None)
     report = {
         "figures": result.rows(),
         "skill_by_move": [
@@ -71,7 +63,7 @@ def panel(
 def odds(
     symbol: Annotated[str, typer.Argument(help="Coin, such as BTC.")],
     move: Annotated[str, typer.Option(help="At least this change, in percent: 8% or -5%.")],
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Give the probability of a move of any size.
 

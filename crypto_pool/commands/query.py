@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from crypto_pool.commands.options import JsonOption, chosen_settings, require_writable
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import messages, print_json, print_rows, records, rows_of
 from crypto_pool.errors import InvalidSetting
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def query(
     sql: Annotated[str, typer.Argument(help="SQL over the published DuckDB file.")],
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
     output: Annotated[
         Path | None, typer.Option(help="Write the rows to this file, .csv or .parquet.")
@@ -31,8 +31,8 @@ def query(
         raise InvalidSetting("--json and --csv exclude each other: ask for one of them.")
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise InvalidSetting(f"--output {output}: name a file that ends in .csv or .parquet.")
-    require_writable("--output", output)
-    table = query_arrow(chosen_settings().state_dir, sql)
+    options.require_writable("--output", output)
+    table = query_arrow(options.chosen_settings().state_dir, sql)
     if output is not None:
         _write(table, output)
         messages(as_json or as_csv).print(f"{output}: {table.num_rows} rows", soft_wrap=True)

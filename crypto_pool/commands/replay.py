@@ -6,19 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crypto_pool.commands.options import (
-    AlgorithmsOption,
-    EndOption,
-    JsonOption,
-    OutputOption,
-    ProviderOption,
-    StartOption,
-    SymbolsOption,
-    WorkersOption,
-    chosen_settings,
-    read_names,
-    require_writable,
-)
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import messages, show, write_json
 from crypto_pool.domain.dates import read_date
 from crypto_pool.errors import ExitCode
@@ -34,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def replay(
-    start: StartOption,
-    end: EndOption,
+    start: options.Start,
+    end: options.End,
     retrain_every_days: Annotated[
         int | None,
         typer.Option(help="Days from one training to the next; default: whoever is stale."),
@@ -43,21 +31,21 @@ def replay(
     policies: Annotated[
         str, typer.Option(help="Evaluation policies, comma-separated.")
     ] = "purged_walk_forward,holdout",
-    symbols: SymbolsOption = None,
-    provider: ProviderOption = None,
-    algorithms: AlgorithmsOption = None,
-    output: OutputOption = None,
+    symbols: options.Symbols = None,
+    provider: options.Provider = None,
+    algorithms: options.Algorithms = None,
+    output: options.Output = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", help="Write the report as one HTML page.")
     ] = None,
-    workers: WorkersOption = None,
+    workers: options.Workers = None,
     fee: Annotated[
         float, typer.Option(min=0, max=0.5, help="Fee of a paper trade, as a fraction.")
     ] = 0.001,
     slippage: Annotated[
         float, typer.Option(min=0, max=0.5, help="Slippage of a paper trade, as a fraction.")
     ] = 0.0005,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Replay the pool over history, and report how it went.
 
@@ -68,11 +56,11 @@ def replay(
     from crypto_pool.replay.page import render_page
     from crypto_pool.replay.report import build_report
 
-    require_writable("--output", output)
-    require_writable("--html", html_file)
-    settings = chosen_settings(symbols, provider)
+    options.require_writable("--output", output)
+    options.require_writable("--html", html_file)
+    settings = options.chosen_settings(symbols, provider)
     plan = plan_of(settings, start, end, retrain_every_days, algorithms)
-    recipes = {name: plan.recipe_of(name) for name in read_names(policies)}
+    recipes = {name: plan.recipe_of(name) for name in options.read_names(policies)}
     console = messages(as_json)
     source, market, skipped = pulled(settings, plan, console)
     folder = settings.state_dir / "replays"
@@ -115,7 +103,7 @@ def plan_of(
         start=read_date("--from", start),
         end=read_date("--to", end),
         retrain_every_days=retrain_every_days,
-        algorithms=read_names(algorithms) if algorithms else tuple(CANDIDATES),
+        algorithms=options.read_names(algorithms) if algorithms else tuple(CANDIDATES),
         min_history_bars=settings.min_history_bars,
         recipe=settings.recipe,
         promotion=settings.promotion_rules,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from crypto_pool.commands.options import JsonOption, SymbolsOption, chosen_settings, read_symbols
+from crypto_pool.commands import options
 from crypto_pool.commands.printing import page, print_json, records
 from crypto_pool.domain.members import Trend
 from crypto_pool.errors import InvalidSetting
@@ -55,7 +55,7 @@ HELD = """
 """
 
 
-def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
+def status(symbols: options.Symbols = None, as_json: options.Json = False) -> None:
     """Show on one screen what each member says.
 
     In JSON, algorithm, version and promise are those of the champion, forecast_algorithm and
@@ -63,12 +63,12 @@ def status(symbols: SymbolsOption = None, as_json: JsonOption = False) -> None:
     """
     from crypto_pool.adapters.prediction_tables import LINK_NAME, query_arrow
 
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     folder = settings.state_dir
     held = query_arrow(folder, HELD).column("symbol").to_pylist()
     shown = settings.chosen_symbols or held
     if symbols:
-        shown = read_symbols(symbols)
+        shown = options.read_symbols(symbols)
         _require_known(shown, {*held, *settings.symbols})
     # A file of 1.0.0 has no such view, and is shown without what it tells.
     record = "track_record" if query_arrow(folder, VIEWS).num_rows else NO_RECORD

@@ -11,9 +11,9 @@ import typer
 from filelock import FileLock
 
 from crypto_pool.adapters.held_files import hold
+from crypto_pool.commands import options
 from crypto_pool.commands.code_server import CodeServer
 from crypto_pool.commands.happenings import Happenings
-from crypto_pool.commands.options import chosen_settings
 from crypto_pool.commands.ports import LOOPBACK, Place, await_answers, port_option, try_ports
 from crypto_pool.commands.printing import console
 from crypto_pool.commands.supervising import Service, supervise
@@ -46,7 +46,7 @@ def up(
     from crypto_pool.serving.protection import check_exposure
     from crypto_pool.setting_checks import variable_name
 
-    settings = chosen_settings()
+    settings = options.chosen_settings()
     check_exposure(settings)
     if left := left_by_dev(settings.dagster_home):
         raise InvalidSetting(left)

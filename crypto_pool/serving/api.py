@@ -16,21 +16,9 @@ from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.odds import Odds, odds_of, why_no_odds
 from crypto_pool.domain.symbols import SYMBOL_PATTERN, parse_symbol
 from crypto_pool.errors import InvalidSetting
-from crypto_pool.serving import queries
+from crypto_pool.serving import queries, schemas
 from crypto_pool.serving.errors import ApiError
 from crypto_pool.serving.publication_reader import PublicationReader
-from crypto_pool.serving.schemas import (
-    ErrorAnswer,
-    Health,
-    MemberDetail,
-    MemberState,
-    Model,
-    PastPrediction,
-    PoolState,
-    Prediction,
-    PredictionsPage,
-    Readiness,
-)
 from crypto_pool.serving.state import candidate_score, ledger_entry, past_prediction
 
 SHOWN_PREDICTIONS = 365
@@ -43,7 +31,7 @@ def reader_of(request: Request) -> PublicationReader:
     return reader
 
 
-def find_member(reader: PublicationReader, name: str) -> MemberState:
+def find_member(reader: PublicationReader, name: str) -> schemas.MemberState:
     """Return the state of a member of the pool; refuses an unknown one with 404."""
     members = reader.state().members
     for state in members:
@@ -57,13 +45,13 @@ def find_member(reader: PublicationReader, name: str) -> MemberState:
     raise ApiError(404, "unknown_member", why_no_odds(symbol, coins))
 
 
-def describe_member(reader: PublicationReader, name: str, limit: int) -> MemberDetail:
+def describe_member(reader: PublicationReader, name: str, limit: int) -> schemas.MemberDetail:
     """Return a member with its ledger, candidates and latest forecasts."""
     state = find_member(reader, name)
     symbol, trend = state.symbol, state.trend_type.value
     with reader.cursor() as cursor:
         _, past = queries.past_predictions(cursor, symbol=symbol, trend=trend, limit=limit)
-        return MemberDetail(
+        return schemas.MemberDetail(
             state=state,
             ledger=[ledger_entry(row) for row in queries.ledger(cursor, symbol, trend)],
             candidates=[
@@ -121,7 +109,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         503: "Nothing has been published yet.",
     }
     answers: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorAnswer, "description": texts[status]}
+        status: {"model": schemas.ErrorAnswer, "description": texts[status]}
         for status in (401, 429, *statuses)
     }
     return {**answers, 400: {"description": texts[400], "content": {"text/plain": {}}}}
@@ -143,13 +131,13 @@ probes = APIRouter()
 
 
 @router.get("/models", tags=["answers"])
-async def models(reader: Reader) -> list[Model]:
+async def models(reader: Reader) -> list[schemas.Model]:
     """List the champions, with what they promised and what moves them."""
     return [state.champion for state in reader.state().members if state.champion is not None]
 
 
 @router.get("/prediction", tags=["answers"], responses=_errors(404))
-def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> Prediction:
+def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> schemas.Prediction:
     """Give the latest stored forecast of one member, the reference beside it.
 
     Without a champion it is the baseline's, with the status `baseline`.
@@ -186,7 +174,7 @@ def odds(
 @router.get(
     "/predictions",
     tags=["answers"],
-    response_model=PredictionsPage,
+    response_model=schemas.PredictionsPage,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def predictions(
@@ -210,7 +198,7 @@ def predictions(
             limit=limit,
             offset=offset,
         )
-    page = PredictionsPage(
+    page = schemas.PredictionsPage(
         total=total, limit=limit, offset=offset, predictions=[past_prediction(row) for row in rows]
     )
     if format is Format.JSON:
@@ -221,34 +209,34 @@ def predictions(
 
 
 @router.get("/members", tags=["answers"])
-async def members(reader: Reader) -> list[MemberState]:
+async def members(reader: Reader) -> list[schemas.MemberState]:
     """List every member of the pool: who serves it, what it says, and what came of it."""
     return reader.state().members
 
 
 @router.get("/members/{member}", tags=["answers"], responses=_errors(404))
-def member(reader: Reader, member: MemberName) -> MemberDetail:
+def member(reader: Reader, member: MemberName) -> schemas.MemberDetail:
     """Give a member with its ledger, its candidates, and its latest forecasts and outcomes."""
     return describe_member(reader, member, SHOWN_PREDICTIONS)
 
 
 @router.get("/pool", tags=["answers"])
-async def pool(reader: Reader) -> PoolState:
+async def pool(reader: Reader) -> schemas.PoolState:
     """Give the whole pool: what it says today, and whether it kept its word."""
     return reader.state()
 
 
 @probes.get("/health", tags=["operation"])
-async def health() -> Health:
+async def health() -> schemas.Health:
     """Say that the process answers; needs no token."""
-    return Health(status="ok")
+    return schemas.Health(status="ok")
 
 
 @router.get("/ready", tags=["operation"])
-async def ready(reader: Reader) -> Readiness:
+async def ready(reader: Reader) -> schemas.Readiness:
     """Say whether something has been published and can be read."""
     state = reader.state()
-    return Readiness(
+    return schemas.Readiness(
         ready=True,
         publication=state.publication,
         published_at_utc=state.published_at_utc,
@@ -269,7 +257,7 @@ def metrics(request: Request) -> Response:
     )
 
 
-def _without_champion(name: str, state: MemberState | None) -> str:
+def _without_champion(name: str, state: schemas.MemberState | None) -> str:
     """Say by the ledger why nobody serves a member; one never decided about is to be trained."""
     last = None if state is None else state.last_decision
     if last is None or last.reason is None:
@@ -280,9 +268,9 @@ def _without_champion(name: str, state: MemberState | None) -> str:
     return f"{name} has no champion: {last.reason}, as of {last.as_of}; see /members/{name}"
 
 
-def _to_csv(rows: list[PastPrediction]) -> str:
+def _to_csv(rows: list[schemas.PastPrediction]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(PastPrediction.model_fields), lineterminator="\n")
+    writer = csv.DictWriter(text, list(schemas.PastPrediction.model_fields), lineterminator="\n")
     writer.writeheader()
     writer.writerows(row.model_dump(mode="json") for row in rows)
     return text.getvalue()

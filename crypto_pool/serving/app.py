@@ -13,19 +13,11 @@ from starlette.staticfiles import StaticFiles
 
 from crypto_pool import __version__
 from crypto_pool.adapters.alerts import Alerts
-from crypto_pool.serving import api, pages
+from crypto_pool.serving import api, pages, protection
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.errors import handle_errors
 from crypto_pool.serving.foreign_pages import ForeignPages
 from crypto_pool.serving.metrics import Measured, PoolMetrics
-from crypto_pool.serving.protection import (
-    RateLimit,
-    SecurityHeaders,
-    TokenGate,
-    allowed_hosts,
-    check_exposure,
-    parse_limit,
-)
 from crypto_pool.serving.publication_reader import PublicationReader
 from crypto_pool.settings import Settings
 
@@ -39,7 +31,7 @@ with nothing learned. Believe a member as far as it has beaten it. No trading ad
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the app over the pool of `settings`; raises InvalidSetting if it would be exposed."""
-    check_exposure(settings)
+    protection.check_exposure(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     reader = PublicationReader(
         settings.state_dir,
@@ -86,17 +78,17 @@ def _protect(app: FastAPI, settings: Settings, reader: PublicationReader) -> Non
     """Wrap the routes; what is added last sees a request first."""
     app.add_middleware(AnswerCache, reader=reader)
     if settings.serving_token is not None:
-        app.add_middleware(TokenGate, token=settings.serving_token.get_secret_value())
+        app.add_middleware(protection.TokenGate, token=settings.serving_token.get_secret_value())
     app.add_middleware(
-        RateLimit,
-        remote=parse_limit("serving_rate_limit", settings.serving_rate_limit),
-        loopback=parse_limit("loopback_limit", LOOPBACK_LIMIT),
+        protection.RateLimit,
+        remote=protection.parse_limit("serving_rate_limit", settings.serving_rate_limit),
+        loopback=protection.parse_limit("loopback_limit", LOOPBACK_LIMIT),
     )
     app.add_middleware(ForeignPages, hosts=settings.serving_allowed_hosts)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings))
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=protection.allowed_hosts(settings))
     app.add_middleware(
         Measured,
         registry=app.state.metrics,
         routes=frozenset(path for path in app.openapi()["paths"] if "{" not in path),
     )
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(protection.SecurityHeaders)

@@ -13,20 +13,8 @@ from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.odds import expected_move
 from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.staleness import RetrainRules
+from crypto_pool.serving import schemas
 from crypto_pool.serving.queries import Row
-from crypto_pool.serving.schemas import (
-    STORED_AS,
-    CandidateScore,
-    Contribution,
-    LedgerEntry,
-    LiveRecord,
-    MemberState,
-    Model,
-    PastPrediction,
-    PerformanceMetrics,
-    PoolState,
-    Prediction,
-)
 
 EVERYBODY = "all"  # symbol and trend of the pool's own track record
 FRESH_DAYS = 1  # the day's job has until the next bar closes
@@ -58,7 +46,7 @@ def pool_state(
     rules: RetrainRules,
     *,
     synthetic_source: bool,
-) -> PoolState:
+) -> schemas.PoolState:
     """Join the rows by member; the coins of `symbols` are there even without a row.
 
     `synthetic_source` counts only while no stored forecast and no champion says.
@@ -77,7 +65,7 @@ def pool_state(
         forecast, champion, record, decision, training = (table.get(key, {}) for table in tables)
         member, moves = Member(key[0], Trend(key[1])), panel.get(key[0], {})
         members.append(
-            MemberState(
+            schemas.MemberState(
                 member=member.name,
                 symbol=member.symbol,
                 trend_type=member.trend,
@@ -93,7 +81,7 @@ def pool_state(
                 ),
             )
         )
-    return PoolState(
+    return schemas.PoolState(
         publication=rows.publication,
         published_at_utc=rows.published_at_utc,
         last_closed=last_closed,
@@ -103,30 +91,30 @@ def pool_state(
     )
 
 
-def live_record(row: Row) -> LiveRecord:
+def live_record(row: Row) -> schemas.LiveRecord:
     """Build what came of a member's forecasts, or of the pool's; without a review nothing did."""
     none = {"rows": 0, "days": 0, "signals": 0, "effective_sample_size": 0.0}
-    return LiveRecord(**_pick(LiveRecord, row or none))
+    return schemas.LiveRecord(**_pick(schemas.LiveRecord, row or none))
 
 
-def past_prediction(row: Row) -> PastPrediction:
+def past_prediction(row: Row) -> schemas.PastPrediction:
     """Build one stored forecast with its outcome."""
-    return PastPrediction(**_pick(PastPrediction, row))
+    return schemas.PastPrediction(**_pick(schemas.PastPrediction, row))
 
 
-def candidate_score(row: Row) -> CandidateScore:
+def candidate_score(row: Row) -> schemas.CandidateScore:
     """Build the score of one candidate; one that was scored is told the gates it does not pass."""
     reason = row.get("reason")
     if row.get("status") == "scored" and not reason:
         metrics = {name: _clean(value) for name, value in row.items()}
         reason = "; ".join(Gates().failures(metrics))
-    return CandidateScore(**_pick(CandidateScore, {**row, "reason": reason}))
+    return schemas.CandidateScore(**_pick(schemas.CandidateScore, {**row, "reason": reason}))
 
 
-def ledger_entry(row: Row) -> LedgerEntry:
+def ledger_entry(row: Row) -> schemas.LedgerEntry:
     """Build one decision of the ledger."""
     read = {name: _json(row.get(name)) for name in ("champion_metrics", "challenger_metrics")}
-    return LedgerEntry(**_pick(LedgerEntry, {**row, **read}))
+    return schemas.LedgerEntry(**_pick(schemas.LedgerEntry, {**row, **read}))
 
 
 def _drift(row: Row) -> str | None:
@@ -141,8 +129,8 @@ def _drift(row: Row) -> str | None:
     return f"{feature} {widths:.2g} widths outside"
 
 
-def _model(row: Row, prediction: Row) -> Model:
-    metrics = PerformanceMetrics(**_pick(PerformanceMetrics, row))
+def _model(row: Row, prediction: Row) -> schemas.Model:
+    metrics = schemas.PerformanceMetrics(**_pick(schemas.PerformanceMetrics, row))
     derived = {
         "performance_metrics": metrics,
         "feature_importance": _json(row.get("feature_importance")),
@@ -154,10 +142,10 @@ def _model(row: Row, prediction: Row) -> Model:
         "promised_verdict": str(promised_verdict({k: _clean(v) for k, v in row.items()})),
         "synthetic": _first("synthetic", row, prediction),
     }
-    return Model(**_pick(Model, {**row, **derived}))
+    return schemas.Model(**_pick(schemas.Model, {**row, **derived}))
 
 
-def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Prediction:
+def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> schemas.Prediction:
     age = max(0, (last_closed - row["prediction_date"]).days)
     contributions = _json(row.get("top_contributions"))
     # A promise belongs to the version that made the forecast, not to its successor.
@@ -181,9 +169,10 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> Predi
         "expected_move": expected_move(panel)
         if panel.get("bar_date") == row["prediction_date"]
         else None,
-        "top_contributions": contributions and [Contribution(**item) for item in contributions],
+        "top_contributions": contributions
+        and [schemas.Contribution(**item) for item in contributions],
     }
-    return Prediction(**_pick(Prediction, {**row, **derived}))
+    return schemas.Prediction(**_pick(schemas.Prediction, {**row, **derived}))
 
 
 def _skill_of(row: Row) -> float | None:
@@ -196,7 +185,9 @@ def _skill_of(row: Row) -> float | None:
 
 def _pick(schema: type[Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a schema's fields; absent and undefined ones are None, times are UTC."""
-    return {name: _clean(row.get(STORED_AS.get(name, name))) for name in schema.model_fields}
+    return {
+        name: _clean(row.get(schemas.STORED_AS.get(name, name))) for name in schema.model_fields
+    }
 
 
 def _first(name: str, *rows: Row) -> Any:
