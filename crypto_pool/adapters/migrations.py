@@ -12,17 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.domain import tables
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.moments import deadline_of, naive_utc
-from crypto_pool.domain.tables import (
-    CANDIDATE_SCORES,
-    OUTCOMES,
-    PREDICTIONS,
-    PROMOTIONS,
-    REALISED_PERFORMANCE,
-    SHADOW_OUTCOMES,
-    SHADOW_PREDICTIONS,
-)
 from crypto_pool.errors import CorruptPartition
 
 Migrations = Mapping[int, Callable[[Path, str], None]]
@@ -34,12 +26,17 @@ RENAMED = {"separate_windows": "effective_sample_size", "chance": "p_value"}
 def rename_and_mark_late(data_dir: Path, frames_root: str) -> None:
     """Give forecasts and outcomes the column `late`, once a status, and performance its names."""
     store = FrameStore(frames_root)
-    for day in store.keys(REALISED_PERFORMANCE.store_name):
+    for day in store.keys(tables.REALISED_PERFORMANCE.store_name):
         with suppress(CorruptPartition):  # it is named wherever it is read
-            rows = store.read(REALISED_PERFORMANCE.store_name, day)
+            rows = store.read(tables.REALISED_PERFORMANCE.store_name, day)
             if set(RENAMED) & set(rows):
-                store.write(REALISED_PERFORMANCE.store_name, day, rows.rename(columns=RENAMED))
-    for forecasts, outcomes in ((PREDICTIONS, OUTCOMES), (SHADOW_PREDICTIONS, SHADOW_OUTCOMES)):
+                store.write(
+                    tables.REALISED_PERFORMANCE.store_name, day, rows.rename(columns=RENAMED)
+                )
+    for forecasts, outcomes in (
+        (tables.PREDICTIONS, tables.OUTCOMES),
+        (tables.SHADOW_PREDICTIONS, tables.SHADOW_OUTCOMES),
+    ):
         for day in store.keys(forecasts.store_name):
             with suppress(CorruptPartition):
                 _mark_late(store, day, forecasts, outcomes)
@@ -71,7 +68,7 @@ def gather_rows(data_dir: Path, frames_root: str) -> None:
     A file goes once its rows are in the other; one that is damaged stays, and is named.
     """
     store = FrameStore(frames_root)
-    for table in (PROMOTIONS, CANDIDATE_SCORES):
+    for table in (tables.PROMOTIONS, tables.CANDIDATE_SCORES):
         name = table.store_name
         single = [key for key in store.keys(name) if key.count("|") > 1]
         for member, group in groupby(single, lambda key: key.rpartition("|")[0]):

@@ -16,14 +16,8 @@ from crypto_pool.defs.requests import pending_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import BAR_DATE_TAG
 from crypto_pool.settings import Settings, load_settings
+from crypto_pool.workflow import incidents
 from crypto_pool.workflow.history import active_symbols
-from crypto_pool.workflow.incidents import (
-    daily_digest,
-    failed_run,
-    late_forecasts,
-    quarantines,
-    silent_coins,
-)
 from crypto_pool.workflow.pulling import bar_spans
 
 FORECAST_PATIENCE = timedelta(hours=6)
@@ -62,7 +56,7 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
         f"{event.step_key}: {reason_of(event.step_failure_data.error)}"
         for event in context.get_step_failure_events()
     ]
-    alerts = failed_run(
+    alerts = incidents.failed_run(
         run.run_id,
         run.job_name,
         run.tags.get(BAR_DATE_TAG, ""),
@@ -83,15 +77,17 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
 def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     """Look at the ledger and at what is pending."""
     settings, now = pool.settings, pool.now().astimezone(UTC)
-    alerts = quarantines(Ledger(pool.store).by_member(), now)
+    alerts = incidents.quarantines(Ledger(pool.store).by_member(), now)
     last_closed = settings.last_closed()
     pending = pending_days(pool, last_closed).forecast
-    alerts += late_forecasts(pending, last_closed, partial(forecasts_due_at, settings), now)
+    alerts += incidents.late_forecasts(
+        pending, last_closed, partial(forecasts_due_at, settings), now
+    )
     coins = active_symbols(pool.store, settings.symbols, last_closed)
     last_bars = {symbol: span.last for symbol, span in bar_spans(pool.store, coins).items()}
-    alerts += silent_coins(last_bars, last_closed)
+    alerts += incidents.silent_coins(last_bars, last_closed)
     if settings.alert_daily_digest and last_closed not in pending:
-        alerts += daily_digest(pool.store, last_closed, settings.prediction_window_days)
+        alerts += incidents.daily_digest(pool.store, last_closed, settings.prediction_window_days)
     alerted = pool_alerts(settings).send(alerts)
     tell_published(settings)  # again, where its host was dead
     return dg.SkipReason("; ".join(alert.text for alert in alerted) or "nothing new to tell")

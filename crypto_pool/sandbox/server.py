@@ -18,14 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from crypto_pool.domain.request_plans import SECONDS_PER_DAY, SECONDS_PER_MINUTE, RequestPlan
 from crypto_pool.errors import UnknownSymbol
-from crypto_pool.sandbox.answers import (
-    BARS_FUNCTION,
-    REAL_WINDOW,
-    Bars,
-    answer_bars,
-    answer_indicator,
-    window_of_bars,
-)
+from crypto_pool.sandbox import answers
 from crypto_pool.sandbox.faults import MINUTE, NOTICES, Fault, SwitchedFault
 
 _DRIP_SECONDS = 0.05
@@ -49,10 +42,10 @@ class SandboxMarketServer:
     machine's clock, the day's by `now`.
     """
 
-    bars: Bars
+    bars: answers.Bars
     plan: RequestPlan
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    window: int | None = REAL_WINDOW
+    window: int | None = answers.REAL_WINDOW
     api_key: str = ""
     retry_after: str | None = "60"
     arrivals: list[Arrival] = field(default_factory=list)
@@ -123,14 +116,16 @@ class SandboxMarketServer:
         if cached is not None:
             return cached
         try:
-            if function == BARS_FUNCTION:
-                known = window_of_bars(self.bars, symbol, now, self.window)
-                answer = answer_bars(symbol, parameters["market"], known)
+            if function == answers.BARS_FUNCTION:
+                known = answers.window_of_bars(self.bars, symbol, now, self.window)
+                answer = answers.answer_bars(symbol, parameters["market"], known)
             else:
                 if parameters["interval"] != "daily" or not symbol.endswith("USDT"):
                     raise ValueError(symbol)
-                known = window_of_bars(self.bars, symbol.removesuffix("USDT"), now, self.window)
-                answer = answer_indicator(function, symbol, known, parameters)
+                known = answers.window_of_bars(
+                    self.bars, symbol.removesuffix("USDT"), now, self.window
+                )
+                answer = answers.answer_indicator(function, symbol, known, parameters)
             body = json.dumps(answer, indent=1).encode()
         except (KeyError, ValueError, UnknownSymbol):
             body = self._notice(Fault.UNKNOWN_SYMBOL, function=function)

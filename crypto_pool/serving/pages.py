@@ -15,16 +15,10 @@ from starlette.templating import Jinja2Templates
 from crypto_pool.adapters.alerts import Alerts
 from crypto_pool.domain.members import Trend
 from crypto_pool.domain.recipe import LEVELS, Target
-from crypto_pool.serving import queries
+from crypto_pool.serving import chart_data, queries
 from crypto_pool.serving.account import live_account
 from crypto_pool.serving.api import MemberName, Reader, describe_member, reader_of
 from crypto_pool.serving.changes import latest_changes
-from crypto_pool.serving.chart_data import (
-    MIN_CALIBRATION_ROWS,
-    calibration,
-    calibration_rows,
-    price_charts,
-)
 from crypto_pool.serving.schemas import MemberState, Model, Prediction, value_at
 
 UNKNOWN = "\N{EN DASH}"
@@ -171,12 +165,12 @@ def member_page(request: Request, member: MemberName) -> Response:
         "state": detail.state,
         "difference": difference,
         "rows": detail.predictions[:SHOWN_ROWS],
-        "charts": price_charts(
+        "charts": chart_data.price_charts(
             detail.predictions, closes, forecast.expected_move if forecast else None
         ),
-        "calibration": calibration(detail.predictions),
-        "calibrated_on": len(calibration_rows(detail.predictions)),
-        "calibration_needs": MIN_CALIBRATION_ROWS,
+        "calibration": chart_data.calibration(detail.predictions),
+        "calibrated_on": len(chart_data.calibration_rows(detail.predictions)),
+        "calibration_needs": chart_data.MIN_CALIBRATION_ROWS,
         "importance": _importance(detail.state.champion),
     }
     return templates.TemplateResponse(request, "member.html", context)

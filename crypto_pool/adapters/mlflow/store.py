@@ -18,16 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
-from crypto_pool.adapters.sqlite_files import (
-    SQLITE_PREFIX,
-    await_writable,
-    commit_without_waiting,
-    hold_open,
-    keep_write_ahead_log,
-    opened,
-    relocate,
-    sqlite_path,
-)
+from crypto_pool.adapters import sqlite_files
 from crypto_pool.adapters.unfinished_files import replacing
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.errors import ModelUnavailable
@@ -69,7 +60,7 @@ class MlflowStore:
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             from mlflow import MlflowClient
 
-            commit_without_waiting()
+            sqlite_files.commit_without_waiting()
             self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
         return self._client
 
@@ -95,7 +86,7 @@ class MlflowStore:
 
         Only where the artifacts are there: a root that was set to another place moves nothing.
         """
-        root, path = local_path(self.artifact_root), sqlite_path(self.tracking_uri)
+        root, path = local_path(self.artifact_root), sqlite_files.sqlite_path(self.tracking_uri)
         if root is None or path is None or not root.is_dir():
             return
         old_roots = {
@@ -107,18 +98,18 @@ class MlflowStore:
         }
         for old in sorted(old_roots - {self.artifact_root}):
             logger.warning("this home was at another place: %s is now %s", old, self.artifact_root)
-            relocate(path, old, self.artifact_root)
+            sqlite_files.relocate(path, old, self.artifact_root)
 
     def rows(self, sql: str, *values: str) -> list[Any] | None:
         """Return rows of an SQLite store, whoever writes to it, without the seconds MLflow loads.
 
         None of another store, or one whose tables are not as asked: MLflow is to say.
         """
-        path = sqlite_path(self.tracking_uri)
+        path = sqlite_files.sqlite_path(self.tracking_uri)
         if path is None:
             return None
         try:
-            with opened(path, "ro") as connection:
+            with sqlite_files.opened(path, "ro") as connection:
                 return connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError:
             return None
@@ -208,7 +199,7 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
         ModelUnavailable: the store is gone and its artifacts are there, so it is not a new one;
             or another process keeps it locked.
     """
-    path = sqlite_path(tracking_uri)
+    path = sqlite_files.sqlite_path(tracking_uri)
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +215,7 @@ def create_schema(tracking_uri: str, artifact_root: str) -> None:
 
 def _create_unless_there(path: Path, artifact_root: str) -> None:
     if path.exists() and path.stat().st_size > 0:
-        keep_write_ahead_log(path)
+        sqlite_files.keep_write_ahead_log(path)
         return
     artifacts = local_path(artifact_root)
     if artifacts is not None and artifacts.is_dir() and any(artifacts.iterdir()):
@@ -236,11 +227,11 @@ def _create_unless_there(path: Path, artifact_root: str) -> None:
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     with replacing(path) as unfinished:
-        keep_write_ahead_log(unfinished)
-        commit_without_waiting()  # some hundred commits
-        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{unfinished}", artifact_root)
+        sqlite_files.keep_write_ahead_log(unfinished)
+        sqlite_files.commit_without_waiting()  # some hundred commits
+        store = SqlAlchemyStore(f"{sqlite_files.SQLITE_PREFIX}{unfinished}", artifact_root)
         store.engine.dispose()
-        hold_open.cache_clear()  # the last to close the file brings its log into it
+        sqlite_files.hold_open.cache_clear()  # the last to close the file brings its log into it
 
 
 def require_writable(tracking_uri: str) -> None:
@@ -249,10 +240,10 @@ def require_writable(tracking_uri: str) -> None:
     Raises:
         ModelUnavailable: another process goes on writing.
     """
-    path = sqlite_path(tracking_uri)
+    path = sqlite_files.sqlite_path(tracking_uri)
     try:
         if path is not None:
-            await_writable(path)
+            sqlite_files.await_writable(path)
     except sqlite3.OperationalError as fault:
         raise ModelUnavailable(
             f"MLflow's store {path} does not answer: {fault}; end what writes to it, then run again"
