@@ -48,8 +48,10 @@ def why_unfit(stored_as: str, key: str, rows: pa.Table) -> str:
     A column that is no part of the key may be missing: an earlier release had no such one.
     """
     table = _BY_STORE_NAME.get(stored_as)
-    if table is None or not rows.num_rows:
+    if table is None:
         return ""
+    if not rows.num_rows:  # of a day there may be nothing to say
+        return "it has no rows" if "symbol" in table.partitioned_by else ""
     return (
         _why_other_columns(table, rows.schema)
         or _why_elsewhere(table, key, rows)

@@ -125,6 +125,8 @@ def forecast(
     if is_baseline and baseline is not None and most:
         explained = baseline.contributions(member, bar_date, reference, model.algorithm)
     elif not is_baseline:
+        if not {*model.feature_names} <= {*features.columns}:
+            raise MissingFeatures(f"{member.name} takes other features: {forecaster.fault}")
         trained, span = frames.trained_rows(tags, closes)
         in_span = frames.once(
             ("in span", member.symbol, day),

@@ -141,6 +141,10 @@ def test_rows_that_are_not_those_of_the_table_are_damage_too(store: FrameStore) 
         assert re.search(
             rf"daily_predictions/2024-01-01.parquet is no file of .*{says}", f"{fault}"
         )
+    assert edited(store, "daily_predictions", "2024-01-01", members.head(0)) is None
+    for table in ("promotions", "champions", "candidate_scores", "daily_bars", "feature_table"):
+        for nothing in (members.head(0), pd.DataFrame()):  # what is never stored of a coin
+            assert "it has no rows; delete it" in f"{edited(store, table, 'A', nothing)}"
     members = members.assign(algorithm="x")
     assert edited(store, "candidate_scores", "A|uptrend", members.head(1)) is None
     for own in ("A|downtrend", "B|uptrend"):

@@ -13,6 +13,8 @@ import pytest
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.adapters.mlflow.version import READ, READ_IF_THERE
+from crypto_pool.domain.features import build_features
+from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import PREDICTIONS
@@ -22,7 +24,14 @@ from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import reconcile, reconcile_all, shadows_of
 from crypto_pool.workflow.promotion.rolling_back import roll_back
-from crypto_pool_tests.workflow.small_pool import FIRST, MEMBER, REFRESHED, SECOND, noon_after
+from crypto_pool_tests.workflow.small_pool import (
+    FIRST,
+    MEMBER,
+    RECIPE,
+    REFRESHED,
+    SECOND,
+    noon_after,
+)
 
 MODEL = f"{MEMBER.name}_model"
 OTHER = Member("AAA", Trend.DOWNTREND)
@@ -337,3 +346,18 @@ def test_a_champion_on_other_terms_abstains_and_says_which(pool, setting, value)
         f"{setting} was {pool.recipe.to_settings()[setting]} and is {value}"
         in row["abstain_reason"]
     )
+
+
+def test_a_champion_whose_features_are_no_longer_made_abstains_by_the_baseline(pool):
+    """The table is made anew by the new settings; nobody fails and the shadow is told."""
+    pool.appoint(SECOND, REFRESHED)
+    shadow = pool.registry.versions.get(MEMBER.name, pool.champion.standing.previous)
+    changed = replace(pool, recipe=Recipe.from_settings({**RECIPE.to_settings(), "time_period": 9}))
+    indicators = compute_indicators(pool.store.read("daily_bars", "AAA"), time_period=9)
+    pool.store.write("feature_table", "AAA", build_features(indicators, time_period=9))
+    result = forecast(changed, SECOND, shadows={MEMBER: [shadow]})
+    [row] = result.made
+    assert (row["status"], row["algorithm"], row["signal"]) == ("abstain", "RandomWalk", False)
+    assert "time_period was 7 and is 9" in row["abstain_reason"]
+    assert (result.failures, result.shadows) == ({}, [])
+    assert "takes other features" in result.without_shadow[MEMBER.name]
