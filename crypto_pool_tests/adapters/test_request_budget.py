@@ -148,6 +148,15 @@ def test_the_requests_of_the_last_24_hours_are_told_with_their_moments(
     assert moments == [NOON + timedelta(hours=6), NOON + timedelta(hours=25)]
 
 
+def test_a_request_counts_for_24_hours_to_the_millisecond(opened, clock: Clock) -> None:
+    budget = opened(RequestPlan(per_day=1))
+    spend(budget, 1)
+    clock.time = budget.moments_today()[0] + DAY
+    assert budget.spent_today() == 1
+    clock.time += timedelta(milliseconds=1)
+    assert budget.spent_today() == 0
+
+
 def test_a_day_the_provider_closed_ends_at_midnight(opened, clock: Clock) -> None:
     budget = opened(RequestPlan())
     budget.close_for_today()

@@ -169,6 +169,12 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
+def test_a_pool_of_one_begins_no_process() -> None:
+    before = threading.active_count()
+    WorkerPool(1).begin()
+    assert threading.active_count() == before
+
+
 def test_processes_begin_beside_other_work() -> None:
     pool, earlier = WorkerPool(2, prepare=prepare_beside), children()
     pool.begin()
