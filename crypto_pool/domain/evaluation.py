@@ -17,7 +17,7 @@ OVERALL_SCORE_WEIGHTS: Mapping[str, float] = MappingProxyType(
 
 
 def classification_metrics(
-    labels: np.ndarray, probabilities: np.ndarray, threshold: float | np.ndarray = 0.5
+    labels: np.ndarray, probabilities: np.ndarray, threshold: float | np.ndarray
 ) -> Metrics:
     """Score probabilities of class 1 against 0/1 labels; what is undefined is None.
 

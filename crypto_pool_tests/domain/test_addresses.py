@@ -19,5 +19,5 @@ def test_a_secret_is_known_however_it_is_written():
         for written in spellings(secret):
             shown = shown.replace(written, "***")
         assert "***" in shown
-        assert "c" not in shown.replace("apikey", "").replace("Note", "")
+        assert not {"c", "h"} & set(shown.replace("apikey", "").replace("Note", ""))
     assert spellings("") == []

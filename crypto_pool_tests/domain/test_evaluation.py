@@ -43,13 +43,13 @@ def test_metrics_by_hand():
 
 
 def test_nothing_flagged_is_no_precision_and_counts_as_zero():
-    metrics = classification_metrics(np.array([0, 1]), np.array([0.1, 0.2]))
+    metrics = classification_metrics(np.array([0, 1]), np.array([0.1, 0.2]), 0.5)
     assert metrics["precision"] is None
     assert metrics["overall_score"] == pytest.approx(0.1 * 0.5 + 0.2)
 
 
 def test_a_class_that_does_not_occur_has_no_recall_and_no_auc():
-    metrics = classification_metrics(np.array([0, 0]), np.array([0.1, 0.2]))
+    metrics = classification_metrics(np.array([0, 0]), np.array([0.1, 0.2]), 0.5)
     assert metrics["positive_accuracy"] is None
     assert metrics["roc_auc"] is None
     assert metrics["negative_accuracy"] == 1.0
@@ -57,14 +57,16 @@ def test_a_class_that_does_not_occur_has_no_recall_and_no_auc():
 
 
 def test_an_empty_slice_measures_nothing():
-    metrics = classification_metrics(np.array([]), np.array([]))
+    metrics = classification_metrics(np.array([]), np.array([]), 0.5)
     assert metrics["slice_size"] == 0
     assert metrics["overall_score"] is None
     assert metrics["brier_score"] is None
 
 
 def test_certain_and_wrong_is_a_finite_log_loss():
-    assert np.isfinite(classification_metrics(np.array([1, 0]), np.array([0.0, 0.0]))["log_loss"])
+    assert np.isfinite(
+        classification_metrics(np.array([1, 0]), np.array([0.0, 0.0]), 0.5)["log_loss"]
+    )
 
 
 def test_skill_is_stated_over_the_reference():

@@ -78,6 +78,12 @@ def test_a_build_for_an_older_date_leaves_the_challenger_as_it_is():
     assert Standing.of(pd.concat([rows, older])).challenger == "2"
 
 
+def test_of_trainings_for_one_date_the_latest_is_the_challenger():
+    rows = decisions("promoted 1, kept 2/1")
+    again = rows.iloc[[1]].assign(model_version="3")
+    assert Standing.of(pd.concat([rows, again])).challenger == "3"
+
+
 def test_a_moment_knows_nothing_later():
     rows = decisions("promoted 1, promoted 2")
     assert Standing.of(rows, NOON.replace(tzinfo=UTC)).serving == "1"
