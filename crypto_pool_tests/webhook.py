@@ -28,6 +28,13 @@ def webhook() -> Iterator[Webhook]:
             if told.status == 200:
                 told.texts.append(json.loads(body)["text"])
             self.send_response(told.status)
+            if told.status // 100 == 3:
+                self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def do_GET(self) -> None:  # whoever follows a redirect asks so
+            told.texts.append(self.path)
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
