@@ -36,11 +36,9 @@ class Kind:
     sql: str
     stored: Callable[[Any], Any]
 
-    def __call__(
-        self, name: str, comment: str, low: float | None = None, high: float | None = None
-    ) -> Column:
+    def __call__(self, name: str, comment: str, *bounds: float) -> Column:
         """Return a column of this type."""
-        return Column(name, self, comment, low, high)
+        return Column(name, self, comment, *bounds)
 
 
 def _day(value: Any) -> date:

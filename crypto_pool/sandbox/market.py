@@ -16,9 +16,10 @@ history starts with exactly the shorter one.
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ class SyntheticMarket:
 
     def planted_drift(self, symbol: str) -> float:
         """Return the drift planted in a coin, in units of the day's volatility; 0 in some."""
-        trends = _Streams(self.seed, symbol).uniform(8, 1)[0] < self.trending_share
+        trends = _stream(self.seed, symbol, 8).random() < self.trending_share
         return self.predictability if trends and not self.random_walk else 0.0
 
     def bars(self, symbol: str, through: date) -> pd.DataFrame:
@@ -103,29 +104,17 @@ class SyntheticMarket:
         return pd.DatetimeIndex(dates.to_numpy(), name="date")  # without a frequency, like files
 
 
-class _Streams:
-    """Independent random streams of one name, each read strictly in order."""
+def _stream(seed: int, name: str, number: int) -> np.random.Generator:
+    """Return one of the independent random streams of a name, to be read strictly in order."""
+    entropy = [seed % 2**32, zlib.crc32(name.encode()), number]
+    return np.random.Generator(np.random.PCG64(entropy))
 
-    def __init__(self, seed: int, name: str) -> None:
-        self._entropy = [seed % 2**32, zlib.crc32(name.encode())]
 
-    def _generator(self, number: int) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64([*self._entropy, number]))
-
-    def uniform(self, number: int, count: int) -> list[float]:
-        values: list[float] = self._generator(number).random(count).tolist()
-        return values
-
-    def normal(self, number: int, count: int) -> list[float]:
-        values: list[float] = self._generator(number).standard_normal(count).tolist()
-        return values
-
-    def fat_tailed(self, number: int, count: int) -> list[float]:
-        """Student t, scaled to unit variance."""
-        degrees = _TAIL_DEGREES_OF_FREEDOM
-        scale = math.sqrt((degrees - 2) / degrees)
-        draws: list[float] = self._generator(number).standard_t(degrees, count).tolist()
-        return [scale * draw for draw in draws]
+def _fat_tailed(stream: np.random.Generator, count: int) -> list[float]:
+    """Draw from Student's t, scaled to unit variance."""
+    degrees = _TAIL_DEGREES_OF_FREEDOM
+    scale = math.sqrt((degrees - 2) / degrees)
+    return [scale * draw for draw in stream.standard_t(degrees, count).tolist()]
 
 
 def _cluster(draws: list[float]) -> tuple[list[float], list[float]]:
@@ -145,10 +134,11 @@ def _cluster(draws: list[float]) -> tuple[list[float], list[float]]:
 @lru_cache(maxsize=16)
 def _simulate_market_factor(seed: int, days: int) -> tuple[list[float], list[float]]:
     """Return the common factor's conditional volatilities and returns."""
-    streams = _Streams(seed, "/market factor")
-    volatilities, shocks = _cluster(streams.fat_tailed(0, days))
+    stream = partial(_stream, seed, "/market factor")
+    volatilities, shocks = _cluster(_fat_tailed(stream(0), days))
     regime, levels = 1, []
-    for leave, choice in zip(streams.uniform(1, days), streams.uniform(2, days), strict=True):
+    leaves, choices = (stream(number).random(days).tolist() for number in (1, 2))
+    for leave, choice in zip(leaves, choices, strict=True):
         if leave < _REGIME_LEAVE_PROBABILITY:
             regime = (regime + (1 if choice < 0.5 else 2)) % len(_REGIME_VOLATILITY)
         levels.append(_REGIME_VOLATILITY[regime])
@@ -159,16 +149,17 @@ def _simulate_market_factor(seed: int, days: int) -> tuple[list[float], list[flo
 
 
 def _simulate_returns(
-    market: SyntheticMarket, streams: _Streams, days: int
+    market: SyntheticMarket, stream: Callable[[int], np.random.Generator], days: int
 ) -> tuple[list[float], list[float]]:
     """Return a coin's conditional volatilities and its returns before any drift."""
     if market.random_walk or market.constant_volatility:
         volatility = _RANDOM_WALK_VOLATILITY
-        return [volatility] * days, [volatility * draw for draw in streams.normal(0, days)]
-    exposure = 0.7 + 0.6 * streams.uniform(1, 1)[0]
-    own_level = 0.015 + 0.020 * streams.uniform(2, 1)[0]
+        draws = stream(0).standard_normal(days).tolist()
+        return [volatility] * days, [volatility * draw for draw in draws]
+    exposure = 0.7 + 0.6 * stream(1).random()
+    own_level = 0.015 + 0.020 * stream(2).random()
     market_volatilities, market_returns = _simulate_market_factor(market.seed, days)
-    own_volatilities, own_shocks = _cluster(streams.fat_tailed(0, days))
+    own_volatilities, own_shocks = _cluster(_fat_tailed(stream(0), days))
     volatilities = [
         math.sqrt((exposure * common) ** 2 + (own_level * own) ** 2)
         for common, own in zip(market_volatilities, own_volatilities, strict=True)
@@ -194,13 +185,14 @@ def _simulate_coin(market: SyntheticMarket, symbol: str, days: int) -> np.ndarra
     Scalar arithmetic only: vectorised functions may round the tail of an array
     differently, and then a longer history would not begin with the shorter one.
     """
-    streams = _Streams(market.seed, symbol)
-    volatilities, returns = _simulate_returns(market, streams, days)
+    stream = partial(_stream, market.seed, symbol)
+    volatilities, returns = _simulate_returns(market, stream, days)
     strength = market.planted_drift(symbol)
-    above, below = streams.normal(3, days), streams.normal(4, days)
-    volume_noise = streams.normal(5, days)
-    log_price = math.log(10.0) * 4.0 * streams.uniform(6, 1)[0]
-    usd_volume = 10.0 ** (7.0 + 2.0 * streams.uniform(7, 1)[0])
+    above, below, volume_noise = (
+        stream(number).standard_normal(days).tolist() for number in (3, 4, 5)
+    )
+    log_price = math.log(10.0) * 4.0 * stream(6).random()
+    usd_volume = 10.0 ** (7.0 + 2.0 * stream(7).random())
     opened, signal, activity = round(math.exp(log_price), _DECIMALS), 0.0, 0.0
     standardised: list[float] = []
     rows = []

@@ -39,8 +39,7 @@ class CatchUpWindow:
     @property
     def forecast_days(self) -> list[date]:
         """Days whose forecasts may still be made, the oldest first."""
-        days = [self.last_closed - timedelta(days=back) for back in range(self.catch_up_days)]
-        return [day for day in reversed(days) if day >= self.first_prediction_date]
+        return self._last_days(self.catch_up_days)
 
     @property
     def scored_days(self) -> list[date]:
@@ -48,14 +47,16 @@ class CatchUpWindow:
 
         A row has the horizon it was made with, which the setting may have left.
         """
-        count = self.catch_up_days + LONGEST_HORIZON
-        days = [self.last_closed - timedelta(days=back) for back in range(count)]
-        return [day for day in reversed(days) if day >= self.first_prediction_date]
+        return self._last_days(self.catch_up_days + LONGEST_HORIZON)
 
     def matures(self, bar_date: date, horizon: int) -> bool:
         """Whether a forecast matured within the time that is caught up."""
         age = (self.last_closed - bar_date).days - horizon
         return 0 <= age < self.catch_up_days
+
+    def _last_days(self, count: int) -> list[date]:
+        first = max(self.first_prediction_date, self.last_closed - timedelta(days=count - 1))
+        return list(pd.date_range(first, self.last_closed).date)
 
 
 def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindow) -> DayPlan:
