@@ -32,7 +32,7 @@ FEWEST_COMPARED_DAYS = 20
 REPLACEABLE_DAYS = 2
 """Latest stored days that the next pull may replace."""
 
-NAMED_DAYS = 100
+NAMED_DAYS = 30
 
 MergeStatus = Literal["first", "unchanged", "replaced", "extended", "restated", "refused"]
 

@@ -60,9 +60,10 @@ def validate_bars(bars: pd.DataFrame, symbol: str, last_closed: date) -> Validat
     idle = clean.index[clean["volume"] == 0]
     if len(idle):
         faults["zero_volume"] = _fault(symbol, "zero_volume", idle, "no volume, bar kept")
-    _require_days(clean, symbol)
-    if clean.empty or len(clean) < FORECAST_BARS <= len(clean) + len(refused):
-        raise InsufficientHistory(_why_refused(clean, refused, symbol, last_closed))
+    _require_days(clean.index.union(refused.index), symbol)
+    is_torn = _days_apart(clean.index) > 1
+    if clean.empty or is_torn or len(clean) < FORECAST_BARS <= len(clean) + len(refused):
+        raise InsufficientHistory(_why_refused(clean, refused, symbol, last_closed, faults))
     _require_movement(clean, symbol)
     return ValidatedBars(clean, faults)
 
@@ -94,16 +95,19 @@ def has_unbroken_days(index: pd.DatetimeIndex, days: int) -> np.ndarray:
     return unbroken
 
 
-def _require_days(bars: pd.DataFrame, symbol: str) -> None:
+def _require_days(days: pd.Index, symbol: str) -> None:
     """Raise UnfitBars for bars that are regularly further apart than a day."""
-    if len(bars) < 3:
-        return
-    step = int(pd.Series(bars.index).diff().dt.days.median())
+    step = _days_apart(days)
     if step > 1:
         kind = {7: "weekly "}.get(step, "monthly " if 28 <= step <= 31 else "")
         raise UnfitBars(
             f"{symbol}: these are {kind}bars, one every {step} days; give one bar for each UTC day"
         )
+
+
+def _days_apart(days: pd.Index) -> int:
+    """Return how far apart bars are regularly; 1 where they are too few to say."""
+    return int(days.to_series().diff().dt.days.median()) if len(days) >= 3 else 1
 
 
 def _require_movement(bars: pd.DataFrame, symbol: str) -> None:
@@ -126,9 +130,17 @@ def _require_movement(bars: pd.DataFrame, symbol: str) -> None:
         )
 
 
-def _why_refused(bars: pd.DataFrame, refused: pd.DataFrame, symbol: str, last_closed: date) -> str:
-    """Say which rows were refused, where they leave too few or none."""
+def _why_refused(
+    bars: pd.DataFrame,
+    refused: pd.DataFrame,
+    symbol: str,
+    last_closed: date,
+    faults: Mapping[str, str],
+) -> str:
+    """Say which rows were refused, where they leave too few, none or no two days in a row."""
     short = f"{len(bars)} usable bars up to {last_closed}, at least {FORECAST_BARS} are needed"
+    if refused.empty and "unfinished" in faults:
+        return f"{faults['unfinished']}; that leaves {short}: correct the dates, or the clock"
     if refused.empty:
         return f"{symbol}: {short}; give its history"
     counts = {name: int(refused[name].isna().sum()) for name in BAR_COLUMNS}
@@ -137,13 +149,15 @@ def _why_refused(bars: pd.DataFrame, refused: pd.DataFrame, symbol: str, last_cl
         f"{len(refused)} rows are impossible: high or low do not bound open and close, a "
         "price is not above 0, or volume is negative"
     )
-    return f"{symbol}: {cause}; that leaves {short}: correct the source"
+    return f"{symbol}: {cause}; that leaves {short}, day by day: correct the source"
 
 
 def _with_float_columns(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:
-    absent = [column for column in BAR_COLUMNS if column not in bars.columns]
-    if absent:
-        raise InvalidBars(f"{symbol}: bars lack {', '.join(absent)}; needed: {BAR_COLUMNS}")
+    wrong = [column for column in BAR_COLUMNS if list(bars.columns).count(column) != 1]
+    if wrong:
+        raise InvalidBars(
+            f"{symbol}: bars lack {', '.join(wrong)}, or have it twice; needed: {BAR_COLUMNS}"
+        )
     try:
         return bars.loc[:, list(BAR_COLUMNS)].astype(float)
     except (TypeError, ValueError) as error:

@@ -116,6 +116,8 @@ def test_a_history_too_short_counts_real_bars_and_names_the_day_it_will_be_enoug
 def test_bars_without_a_needed_column_or_without_dates_are_refused(bars):
     with pytest.raises(InvalidBars, match="lack volume"):
         check(bars.drop(columns="volume"))
+    with pytest.raises(InvalidBars, match="lack close, or have it twice"):
+        check(pd.concat([bars, bars[["close"]]], axis=1))
     with pytest.raises(InvalidBars, match="bar dates"):
         check(bars.reset_index(drop=True))
     days = bars.index.to_series()
@@ -158,6 +160,14 @@ THROUGH = LONG.index[-1].date()
             "rows are impossible: high or",
         ),
         (lambda b: b.assign(low=-1.0), "rows are impossible: .*a price is not above 0"),
+        (
+            lambda b: b.assign(close=b["close"].where(b.index.day % 2 == 0)),
+            r"close is missing in 217 rows; that leaves 208 usable bars .*, day by day",
+        ),
+        (
+            lambda b: b.set_axis(b.index + pd.Timedelta(days=3000)),
+            "unfinished on 2028-03-19.*; that leaves 0 usable bars.*, or the clock",
+        ),
     ],
 )
 def test_a_history_too_short_is_told_by_its_first_cause(change, message):
