@@ -22,7 +22,7 @@ from crypto_pool.domain.staleness import members_due
 from crypto_pool.replay.plan import Life
 from crypto_pool.settings import Settings, load_settings, overridden
 from crypto_pool.workflow.monitoring import observe_members
-from crypto_pool.workflow.pulling import has_bars
+from crypto_pool.workflow.pulling import bars_until
 
 LIVE = "live"
 COINS_TAG = "crypto_pool/coins"
@@ -102,7 +102,7 @@ class _Lived:
         settings, store = self.settings, FrameStore(self.settings.frames_root)
         registry = ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
         needed = settings.min_history_bars
-        ready = [member for member in members if has_bars(store, member.symbol, day, needed)]
+        ready = [member for member in members if bars_until(store, member.symbol, day) >= needed]
         states, faults = observe_members(
             store, registry, ready, settings.recipe, settings.review_window_days, day, at
         )

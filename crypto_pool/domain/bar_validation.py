@@ -13,6 +13,9 @@ BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 PRICE_COLUMNS = ("open", "high", "low", "close")
 NAMED_DATES = 3
 NO_NUMBER = "a value is missing or infinite"
+IMPOSSIBLE = (
+    "high or low do not bound open and close, a price is not above 0, or volume is negative"
+)
 STANDSTILL_DAYS = 60
 FORECAST_BARS = 120  # from so many on a coin is forecast
 
@@ -145,10 +148,7 @@ def _why_refused(
         return f"{symbol}: {short}; give its history"
     counts = {name: int(refused[name].isna().sum()) for name in BAR_COLUMNS}
     missing = [f"{name} is missing in {rows} rows" for name, rows in counts.items() if rows]
-    cause = ", ".join(missing) or (
-        f"{len(refused)} rows are impossible: high or low do not bound open and close, a "
-        "price is not above 0, or volume is negative"
-    )
+    cause = ", ".join(missing) or f"{len(refused)} rows are impossible: {IMPOSSIBLE}"
     return f"{symbol}: {cause}; that leaves {short}, day by day: correct the source"
 
 
@@ -189,7 +189,7 @@ def impossible_bars(values: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]
     yield "non_finite", NO_NUMBER, ~np.isfinite(values).all(axis=1)
     yield (
         "impossible",
-        "high or low do not bound open and close, a price is not above 0, or volume is negative",
+        IMPOSSIBLE,
         (values[:, 1] < prices.max(axis=1))
         | (values[:, 2] > prices.min(axis=1))
         | (prices <= 0).any(axis=1)

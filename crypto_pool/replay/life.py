@@ -39,7 +39,7 @@ from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.promoting import promote_members
 from crypto_pool.workflow.promotion.registering import PromotionTask
-from crypto_pool.workflow.pulling import has_bars
+from crypto_pool.workflow.pulling import bars_until
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool.workflow.scoring import score_day
 from crypto_pool.workflow.training import (
@@ -126,7 +126,7 @@ class PoolLife:
         if is_on_grid and not self.plan.is_training_day(day):
             return []
         needed = self.plan.min_history_bars
-        members = [one for one in self.members if has_bars(self.store, one.symbol, day, needed)]
+        members = [one for one in self.members if bars_until(self.store, one.symbol, day) >= needed]
         if is_on_grid:
             return members
         window = self.plan.review.window_days

@@ -182,16 +182,10 @@ def last_bar(store: FrameStore, symbol: str) -> date | None:
     return None if stored is None else stored.index.max().date()
 
 
-def has_bars(store: FrameStore, symbol: str, as_of: date, needed: int) -> bool:
-    """Whether a coin has as many bars up to a day as are needed."""
+def bars_until(store: FrameStore, symbol: str, as_of: date) -> int:
+    """Return how many bars a coin has up to a day."""
     bars = store.find("daily_bars", symbol)
-    return bars is not None and len(bars.loc[: pd.Timestamp(as_of)]) >= needed
-
-
-def is_too_young(store: FrameStore, symbol: str, as_of: date, needed: int) -> bool:
-    """Whether a coin has bars, but fewer up to a day than are needed."""
-    bars = store.find("daily_bars", symbol)
-    return bars is not None and 0 < len(bars.loc[: pd.Timestamp(as_of)]) < needed
+    return 0 if bars is None else len(bars.loc[: pd.Timestamp(as_of)])
 
 
 def require_fits(plan: PullPlan | None, symbol: str) -> None:

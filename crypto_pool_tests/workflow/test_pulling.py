@@ -16,8 +16,7 @@ from crypto_pool.workflow.pulling import (
     BarSpan,
     Puller,
     bar_spans,
-    has_bars,
-    is_too_young,
+    bars_until,
     last_bar,
     require_fits,
 )
@@ -92,25 +91,11 @@ def test_the_spans_of_bars_are_read_anew_where_they_changed(store):
     assert last_bar(store, "BTC") == BARS.index[100].date()
 
 
-@pytest.mark.parametrize(
-    ("day", "needed", "enough", "too_young"),
-    [
-        (BARS.index[99], 100, True, False),
-        (BARS.index[98], 100, False, True),
-        (BARS.index[0] - pd.Timedelta(days=1), 100, False, False),
-        (BARS.index[99], 101, False, True),
-        (BARS.index[0], 2, False, True),
-        (BARS.index[99], 99, True, False),
-    ],
-)
-def test_a_coin_is_too_young_with_some_bars_but_fewer_than_needed(
-    store, day, needed, enough, too_young
-):
+def test_bars_are_counted_up_to_a_day(store):
     store.write("daily_bars", "BTC", BARS.head(100))
-    assert has_bars(store, "BTC", day.date(), needed) is enough
-    assert is_too_young(store, "BTC", day.date(), needed) is too_young
-    assert not has_bars(store, "ETH", day.date(), 0)
-    assert not is_too_young(store, "ETH", day.date(), 100)
+    days = [*BARS.index[[0, 98, 99, 100]], BARS.index[0] - pd.Timedelta(days=1)]
+    assert [bars_until(store, "BTC", day.date()) for day in days] == [1, 99, 100, 100, 0]
+    assert bars_until(store, "ETH", LAST) == 0
 
 
 def test_a_pull_is_planned_where_requests_are_counted(store):

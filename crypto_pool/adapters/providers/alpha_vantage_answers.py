@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crypto_pool.adapters.providers.waiting import no_answer
 from crypto_pool.domain.addresses import spellings
 from crypto_pool.domain.bar_days import bar_days, moment_ns
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
@@ -105,25 +106,17 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
     try:
         answer = json.loads(body, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as fault:
-        raise _passing(
-            MalformedAnswer(
-                f"{what}: {len(body)} bytes that cannot be read as JSON ({fault}), beginning "
-                f"{body[:40].decode('utf-8', 'replace')!r}; run again, the stored data is untouched"
-            )
-        ) from None
+        begun = body[:40].decode("utf-8", "replace")
+        why = f"{len(body)} bytes that cannot be read as JSON ({fault}), beginning {begun!r}"
+        raise _passing(no_answer(f"{what}: {why}")) from None
     if isinstance(answer, str):
         answer = {"": answer}
     if not isinstance(answer, dict):
-        raise MalformedAnswer(
-            f"{what}: JSON of type {type(answer).__name__} instead of an object; "
-            "run again, the stored data is untouched"
-        )
+        raise no_answer(f"{what}: JSON of type {type(answer).__name__} instead of an object")
     meta = answer.get("Meta Data")
     coin = meta.get("2. Digital Currency Code", symbol) if isinstance(meta, dict) else symbol
     if str(coin).upper() != symbol:
-        raise MalformedAnswer(
-            f"{what}: the answer is about {coin}; run again later, the stored data is untouched"
-        )
+        raise no_answer(f"{what}: the answer is about {coin}")
     rows = answer.get(key)
     notice = " ".join(text for text in answer.values() if isinstance(text, str))
     if not rows and notice:
@@ -139,7 +132,7 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
             "CRYPTO_POOL_SYMBOLS, or run again later; the stored data is untouched"
         )
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-        raise MalformedAnswer(f"{what}: {key!r} is no table; run again later")
+        raise no_answer(f"{what}: {key!r} is no table")
     return rows
 
 
@@ -216,8 +209,6 @@ def _frame(
             moments = np.array([moment_ns(stamp) for stamp in rows], "datetime64[ns]")
             index = pd.DatetimeIndex(moments, name="date")
     except (KeyError, TypeError, ValueError, InvalidBars) as fault:
-        raise MalformedAnswer(
-            f"{symbol} {function}: a row cannot be read ({type(fault).__name__}: {fault}); "
-            "run again, the stored data is untouched"
-        ) from None
+        why = f"a row cannot be read ({type(fault).__name__}: {fault})"
+        raise no_answer(f"{symbol} {function}: {why}") from None
     return pd.DataFrame(columns, index=index).sort_index(kind="stable")

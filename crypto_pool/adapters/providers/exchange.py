@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.adapters.providers.ccxt_errors import EXCERPT, translated
-from crypto_pool.adapters.providers.waiting import read_body
+from crypto_pool.adapters.providers.waiting import no_answer, read_body
 from crypto_pool.domain.addresses import is_loopback, without_credentials
 from crypto_pool.domain.bar_days import bar_days
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
@@ -102,10 +102,9 @@ class ExchangeProvider:
         bars = pd.concat(pages)
         newest = bars.index[bars.index <= pd.Timestamp(last_closed + ONE_DAY)].max()
         if self._client.markets[pair].get("active") and newest < pd.Timestamp(last_closed):
-            raise MalformedAnswer(
+            raise no_answer(
                 f"{symbol}: {self.exchange} trades {pair} and gave no bar after "
-                f"{newest:%Y-%m-%d}, however often it was asked; run again later, the stored data "
-                "is untouched"
+                f"{newest:%Y-%m-%d}, however often it was asked"
             )
         return bars
 
@@ -166,10 +165,9 @@ class ExchangeProvider:
             return page
         again = self._page(pair, since, venue.page_days if venue.is_windowed else 1)
         if list(again.index[:1]) != list(page.index[:1]):
-            raise MalformedAnswer(
+            raise no_answer(
                 f"{pair}: asked twice for bars from {since} on, {self.exchange} began on "
-                f"{_first(page)} and on {_first(again)}; run again later, the stored data is "
-                "untouched"
+                f"{_first(page)} and on {_first(again)}"
             )
         return page
 
@@ -186,17 +184,13 @@ class ExchangeProvider:
         values = np.array([candle[1:6] for candle in candles], dtype=float).reshape(-1, 5)
         is_list = isinstance(answer, list) and all(isinstance(row, list) for row in answer)
         if not is_list or (answer and not (values[:, 3] > 0).any()):
-            raise MalformedAnswer(
-                f"{pair}: {self.exchange} answered with no list of candles: "
-                f"{str(self._client.last_http_response)[:EXCERPT]!r}; run again later, the stored "
-                "data is untouched"
+            excerpt = str(self._client.last_http_response)[:EXCERPT]
+            raise no_answer(
+                f"{pair}: {self.exchange} answered with no list of candles: {excerpt!r}"
             )
         stamps = [candle[0] for candle in candles]
         if not np.isfinite(values).all():
-            raise MalformedAnswer(
-                f"{pair}: {self.exchange} gave a candle without a number; run again later, the "
-                "stored data is untouched"
-            )
+            raise no_answer(f"{pair}: {self.exchange} gave a candle without a number")
         index = bar_days(stamps, lambda row: f"{pair}, candle {row + 1} of {self.exchange}")
         bars = pd.DataFrame(values, index, columns=list(BAR_COLUMNS)).sort_index(kind="stable")
         return bars.loc[pd.Timestamp(since) :]

@@ -4,7 +4,6 @@ A header is read name by name, so that a layout which is not listed is read too 
 are usual ones. What could be meant in two ways is refused by name.
 """
 
-import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +76,10 @@ def bar_field(name: object, symbol: str) -> str | None:
     for price in PRICE_COLUMNS:
         if plain == _SHORT[price] or re.fullmatch(_PRICE.format(price), plain):
             return price
-    return _field_of_coin(_parts(name), symbol)
+    # That of a coin, which stands before or behind it: `Volume BTC`, `('Close', 'BTC-USD')`.
+    matches = (pattern.fullmatch(plain) for pattern in _coin_patterns(symbol.lower()))
+    named = next((match[1] for match in matches if match), None)
+    return "volume" if named == "vol" else named
 
 
 def find_layout(names: Sequence[object], symbol: str, where: str) -> Layout:
@@ -122,32 +124,6 @@ def _only(
             else f"{where} has {len(positions)} columns for {field}: {names}; keep one"
         )
     return positions[0]
-
-
-def _parts(name: object) -> tuple[str, ...]:
-    """Return the levels of a name: pandas writes those of several levels as a tuple's text."""
-    if isinstance(name, tuple):
-        return tuple(map(str, name))
-    text = str(name)
-    if text.startswith("("):
-        try:
-            return tuple(map(str, ast.literal_eval(text)))
-        except (ValueError, SyntaxError, TypeError):
-            return (text,)
-    return (text,)
-
-
-def _field_of_coin(parts: tuple[str, ...], symbol: str) -> str | None:
-    """Return the field of a name that holds the coin's: `Volume BTC`, `Close BTC-USD`."""
-    plain = normalised(" ".join(parts))
-    if len(parts) > 1 and not normalised(" ".join(parts[1:])):
-        return bar_field(parts[0], symbol)
-    before, after = _coin_patterns(symbol.lower())
-    for pattern in (before, after):
-        match = pattern.fullmatch(plain)
-        if match:
-            return "volume" if match[1] == "vol" else match[1]
-    return None
 
 
 @cache

@@ -12,7 +12,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -184,7 +184,7 @@ def _without_header(path: Path, text: str, kind: str) -> Sheet:
         while first and not first[-1]:
             first.pop()
         layout = HEADERLESS.get(len(first))
-        if layout is None or not _is_stamp(first[0]) or not all(map(_is_number, first[1:6])):
+        if layout is None or not _can(moment_ns, first[0]) or not all(map(_is_number, first[1:6])):
             continue
         lines = list(_lines(text, separator, str(path)))
         sheet = _sheet(path, f"{kind}, {_SEPARATORS[separator]}", (), layout, lines, len(first))
@@ -265,16 +265,12 @@ def _lines(text: str, separator: str, strict_for: str = "") -> Iterator[tuple[in
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
+    return _can(float, cell) and "_" not in cell
 
 
-def _is_stamp(cell: str) -> bool:
+def _can(read: Callable[[str], object], cell: str) -> bool:
     try:
-        moment_ns(cell)
+        read(cell)
     except (ValueError, ArithmeticError):
         return False
     return True

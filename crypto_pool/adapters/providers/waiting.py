@@ -1,11 +1,11 @@
-"""How long an answer may take, and until when a source asks to be left alone."""
+"""How long an answer may take, when it is none, and until when a source asks to be left alone."""
 
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from crypto_pool.errors import BurstLimit
+from crypto_pool.errors import BurstLimit, MalformedAnswer
 
 if TYPE_CHECKING:
     import requests
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 _CHUNK = 65_536
 UNTOLD_WAIT_SECONDS = 61.0
 LONGEST_WAIT_SECONDS = 366 * 86_400.0
+
+
+def no_answer(why: str) -> MalformedAnswer:
+    """Return the error of an answer that is none."""
+    return MalformedAnswer(f"{why}; run again later, the stored data is untouched")
 
 
 def burst_limit(

@@ -29,7 +29,7 @@ from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.panel import stored_forecasts
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote_members
 from crypto_pool.workflow.promotion.registering import PromotionTask, measured
-from crypto_pool.workflow.pulling import is_too_young
+from crypto_pool.workflow.pulling import bars_until
 from crypto_pool.workflow.training import (
     TrainingTask,
     Unscored,
@@ -62,7 +62,7 @@ def training_tables(
     for key in batch_keys(context):
         member = Member.parse(key)
         try:
-            if is_too_young(pool.store, member.symbol, pool.as_of, needed):
+            if 0 < bars_until(pool.store, member.symbol, pool.as_of) < needed:
                 young.append(key)
                 continue
             tables[key] = member_table(pool.store, member, pool.as_of, pool.recipe, panel)
