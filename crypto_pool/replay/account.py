@@ -14,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 
+from crypto_pool.domain.members import Trend
+
 DAYS_A_YEAR = 365
 STATISTICS = (
     "total_return",
@@ -48,12 +50,12 @@ def follow_signals(
         return pd.Series(0.0, index=days)
     dated = forecasts.assign(day=pd.to_datetime(forecasts["prediction_date"]))
     signal = dated.set_index(["day", "symbol", "trend"])["signal"].astype(float)
-    signals = signal.unstack(["symbol", "trend"]).reindex(days).fillna(0.0)
+    wanted = pd.MultiIndex.from_product([bars, map(str, Trend)])
+    signals = signal.unstack(["symbol", "trend"]).reindex(index=days, columns=wanted).fillna(0.0)
     earned = {}
     for symbol, frame in bars.items():
-        up = _column(signals, symbol, "uptrend")
-        down = _column(signals, symbol, "downtrend")
-        bought = ((up > 0) & ~(down > 0)).astype(float)
+        up, down = signals[symbol, Trend.UPTREND] > 0, signals[symbol, Trend.DOWNTREND] > 0
+        bought = (up & ~down).astype(float)
         # Known when the bar closes, so traded at the next open there is, and held to the one after.
         known = bought.rolling(horizon, min_periods=1).mean().shift(1).fillna(0.0)
         returns = _open_returns(frame)
@@ -125,9 +127,3 @@ def _open_returns(bars: pd.DataFrame) -> pd.Series:
     """Return by day what its open earned until the next one there is, over missing days too."""
     opens = bars["open"].dropna()
     return (opens.shift(-1) / opens - 1).iloc[:-1]
-
-
-def _column(signals: pd.DataFrame, symbol: str, trend: str) -> pd.Series:
-    if (symbol, trend) in signals.columns:
-        return signals[(symbol, trend)]
-    return pd.Series(0.0, index=signals.index)

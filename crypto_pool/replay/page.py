@@ -48,11 +48,11 @@ def render_page(report: ReplayReport) -> str:
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True)
     environment.filters["figure"] = show_figure
     document = report.document
-    account = {**{name: one["account"] for name, one in document["policies"].items()}}
+    accounts = {name: one["account"] for name, one in document["policies"].items()}
     return environment.get_template("replay.html").render(
         report=document,
         figures=FIGURE_ROWS,
-        accounts={**account, "buy and hold": document["buy_and_hold"]},
+        accounts={**accounts, "buy and hold": document["buy_and_hold"]},
         charts=[
             ("Calibration: what happened where so much was forecast", draw(document, _calibration)),
             ("Precision promised and realised, one point a member", draw(document, _precision)),

@@ -1,5 +1,6 @@
 """The report of a replay as one JSON-ready document, built from what its pools stored."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -75,17 +76,16 @@ def live_forecasts(life: PoolLife) -> pd.DataFrame:
 
 def _describe(life: PoolLife, forecasts: pd.DataFrame) -> dict[str, Any]:
     rows, horizon = live_forecasts(life), life.recipe.horizon
-    algorithms: dict[str, int] = {}
+    algorithms: Counter[str] = Counter()
     members = {}
     for member, ledger in sorted(life.decisions().items()):
         decisions = [
             {name: None if pd.isna(row[name]) else row[name] for name in _DECISION}
             for row in ledger.to_dict("records")
         ]
-        for one in decisions:
-            if one["decision"] in APPOINTMENTS:
-                name = str(one["algorithm"])
-                algorithms[name] = algorithms.get(name, 0) + 1
+        algorithms.update(
+            str(one["algorithm"]) for one in decisions if one["decision"] in APPOINTMENTS
+        )
         mine = _of(rows, symbol=member.symbol, trend=str(member.trend))
         members[member.name] = {**scores.summarise(mine, horizon), "decisions": decisions}
     spoken = forecasts[forecasts["status"] == "active"]
@@ -103,7 +103,7 @@ def _describe(life: PoolLife, forecasts: pd.DataFrame) -> dict[str, Any]:
         "members": members,
         "calibration_curve": scores.calibration_curve(rows),
         "reference_calibration_curve": scores.calibration_curve(rows, "reference_probability"),
-        "champions_by_algorithm": dict(sorted(algorithms.items(), key=lambda item: -item[1])),
+        "champions_by_algorithm": dict(algorithms.most_common()),
     }
 
 

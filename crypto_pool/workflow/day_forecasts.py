@@ -23,7 +23,7 @@ from crypto_pool.domain.tables import (
 )
 from crypto_pool.errors import MissingFeatures, MissingPartition, ModelUnavailable, UntrustedModel
 from crypto_pool.workflow.baseline import Baseline
-from crypto_pool.workflow.day_rows import Row, is_in_time, join_rows, rows_without, stored_rows
+from crypto_pool.workflow.day_rows import Row, is_in_time, join_rows, stored_rows
 from crypto_pool.workflow.forecasting import (
     TOP_CONTRIBUTIONS,
     ServingVersion,
@@ -230,9 +230,11 @@ class DayForecaster:
             kept, added = self._join(PREDICTIONS, key, result.made)
             day = [*kept, *added]
             self.store.write_rows(PREDICTIONS, key, day)
-            for table, rows in ((SHADOW_PREDICTIONS, result.shadows), (MISSING_FORECASTS, without)):
-                joined = chain(*self._join(table, key, rows))
-                self.store.write_rows(table, key, rows_without(joined, day, table.key))
+            for table, made in ((SHADOW_PREDICTIONS, result.shadows), (MISSING_FORECASTS, without)):
+                forecast = set(map(table.key_of, day))
+                joined = chain(*self._join(table, key, made))
+                rows = [row for row in joined if table.key_of(row) not in forecast]
+                self.store.write_rows(table, key, rows)
         return len(kept)
 
     def _join(self, table: Table, key: str, made: Sequence[Row]) -> tuple[list[Row], list[Row]]:

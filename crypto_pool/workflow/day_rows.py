@@ -1,6 +1,6 @@
 """The rows of a day in the store, and how those made now join them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from crypto_pool.adapters.frame_store import FrameStore
@@ -29,16 +29,9 @@ def join_rows(
 
 def stored_rows(store: FrameStore, table: Table, key: str) -> list[Row]:
     """Return the stored rows of a partition, none if there is no such."""
-    if not store.exists(table.store_name, key):
-        return []
-    rows = store.read(table.store_name, key).to_dict("records")
+    stored = store.find(table.store_name, key)
+    rows = [] if stored is None else stored.to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def rows_without(rows: Iterable[Row], others: Iterable[Row], key: Sequence[str]) -> list[Row]:
-    """Return the rows whose key none of the others has."""
-    known = {tuple(str(row[name]) for name in key) for row in others}
-    return [row for row in rows if tuple(str(row[name]) for name in key) not in known]
 
 
 def is_in_time(row: Row) -> bool:

@@ -168,12 +168,12 @@ def train_candidates(
 
     Those that are stored come first, so that workers start for others alone.
     """
-    missing = list(tasks) if anew else []
     of_member = {} if anew else {task.member: task for task in tasks}
     found = map_isolated(WorkerPool(), stored_candidates, list(of_member.values()))
     by_member = {task.member: stored for task, stored in found}
-    for task in () if anew else tasks:
-        stored = by_member[task.member]
+    missing = []
+    for task in tasks:
+        stored = by_member.get(task.member, {})
         if isinstance(stored, Failure):
             yield task, stored, False
         elif task.algorithm in stored:
