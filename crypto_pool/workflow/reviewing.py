@@ -17,7 +17,7 @@ from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
 from crypto_pool.domain.review import ReviewRules, record_of, review_champion
-from crypto_pool.domain.tables import MEMBER, OUTCOMES, SHADOW_OUTCOMES
+from crypto_pool.domain.tables import MEMBER, OUTCOMES, REALISED_PERFORMANCE, SHADOW_OUTCOMES
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import champion_of
 from crypto_pool.workflow.promotion.rolling_back import roll_back
@@ -134,19 +134,9 @@ class Reviewer:
     def _row(
         self, member: Member | None, version: str | None, performance: Performance
     ) -> dict[str, Any]:
-        return {
-            "as_of": self.as_of,
-            "symbol": EVERYBODY if member is None else member.symbol,
-            "trend": EVERYBODY if member is None else str(member.trend),
-            "model_version": version,
-            "window_days": self.rules.window_days,
-            **performance.row(),
-            "record_rows": None,
-            "record_skill": None,
-            "record_p_value": None,
-            "action": None,
-            "reason": None,
-        }
+        of = {"as_of": self.as_of, "window_days": self.rules.window_days, "model_version": version}
+        whose = {name: EVERYBODY for name in MEMBER} if member is None else vars(member)
+        return REALISED_PERFORMANCE.row(of, whose, performance.row())
 
     def _quarantine(self, member: Member, champion: Version, reason: str) -> None:
         Ledger(self.store).record(
