@@ -4,6 +4,7 @@ Each incident has a key and is sent once; a file remembers which were. What a ch
 take is offered again with the next call.
 """
 
+import html
 import json
 import logging
 import os
@@ -140,8 +141,8 @@ class Alerts:
 
     def _post(self, text: str) -> bool:
         assert self._url is not None
-        shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        return is_taken("POST", self._url, "CRYPTO_POOL_ALERT_WEBHOOK_URL", {"text": shown})
+        shown = {"text": html.escape(text, quote=False)}
+        return is_taken("POST", self._url, "CRYPTO_POOL_ALERT_WEBHOOK_URL", shown)
 
     def _read(self) -> dict[str, dict[str, Any]]:
         """Read what was sent within the time that is remembered; a damaged file is put aside."""
