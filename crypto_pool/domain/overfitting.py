@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,19 +81,12 @@ def gain_test(gains: np.ndarray, block: int) -> GainTest:
     return GainTest(mean, error, critical)
 
 
-def losses_on_shared_dates(
-    evaluations: Mapping[str, pd.DataFrame],
-) -> tuple[pd.DatetimeIndex, pd.DataFrame]:
-    """Return the bar dates on which all were judged, and the squared errors on them by name."""
-    frames = list(evaluations.values())
-    dates = pd.DatetimeIndex(frames[0].index)
-    for frame in frames[1:]:
-        dates = dates.intersection(pd.DatetimeIndex(frame.index))
+def losses_on_shared_dates(evaluations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the squared errors by name, on the bar dates on which all were judged."""
     losses = {
-        name: (frame["probability"] - frame["label"]).loc[dates] ** 2
-        for name, frame in evaluations.items()
+        name: (frame["probability"] - frame["label"]) ** 2 for name, frame in evaluations.items()
     }
-    return dates, pd.DataFrame(losses, index=dates)
+    return pd.concat(losses, axis=1, join="inner")
 
 
 def correct_promise(
@@ -125,11 +117,11 @@ def correct_promise(
             f"{winner}: no evaluation rows among those of {', '.join(evaluations) or 'nobody'}; "
             "train it again"
         )
-    dates, losses = losses_on_shared_dates(evaluations)
-    if not len(dates):
+    losses = losses_on_shared_dates(evaluations)
+    if losses.empty:
         raise UnscoredCandidate(f"{winner}: the candidates were judged on no common bar date")
     overlap = purge_gap(horizon)
-    mine = evaluations[winner].loc[dates]
+    mine = evaluations[winner].loc[losses.index]
     mine = mine.assign(serves_at=mine["decision_threshold"] if serves_at is None else serves_at)
     reference = (mine["reference_probability"] - mine["label"]).to_numpy() ** 2
     base = losses[baseline].to_numpy() if baseline in losses else reference
@@ -142,8 +134,8 @@ def correct_promise(
         ),
         pbo=probability_of_overfitting(losses.to_numpy(), overlap),
         candidates_tried=len(others.columns) + (winner != baseline),
-        rows=len(dates),
-        effective_sample_size=effective_sample_size(len(dates), overlap),
+        rows=len(losses),
+        effective_sample_size=effective_sample_size(len(losses), overlap),
     )
 
 
@@ -215,11 +207,11 @@ def _promised(
         limit = test.needed[0] if selection == "one_standard_error" else -np.inf
         beaten = test.gain[1:][test.gain[1:] <= test.gain[0]]
         limit = min(max([limit, *beaten]), test.gain[0])
-        truth = _truncated(float(test.gain[0]), float(limit), float(gain.std()))
+        truth, *ends = _truncated(float(test.gain[0]), float(limit), float(gain.std()))
         moved = _moved_by(deviation, gain, sums[:, 4])
         rest = critical * np.nanstd(deviation - gain[:, None] * moved, axis=0)
-        value = measured - moved * (test.gain[0] - truth.value)
-        down, up = (np.abs(moved * (end - truth.value)) for end in (truth.low, truth.high))
+        value = measured - moved * (test.gain[0] - truth)
+        down, up = (np.abs(moved * (end - truth)) for end in ends)
         low = np.hypot(rest, np.where(moved > 0, down, up))
         high = np.hypot(rest, np.where(moved > 0, up, down))
     return {
@@ -246,19 +238,11 @@ def _figures(sums: np.ndarray, rows: int) -> np.ndarray:
     return np.column_stack([precision, recall, errors / rows, brier_skill(errors, reference)])
 
 
-class Truncated(NamedTuple):
-    """An estimate whose parts are all known."""
-
-    value: float
-    low: float
-    high: float
-
-
-def _truncated(value: float, limit: float, scale: float) -> Truncated:
+def _truncated(value: float, limit: float, scale: float) -> tuple[float, ...]:
     """Return the mean of a normal variable seen at `value` because it exceeded `limit`.
 
-    Median-unbiased, with its 90 % interval. Close to the limit it runs away, so it is taken no
-    lower than the mirror image of what was seen.
+    Median-unbiased, and the ends of its 90 % interval follow. Close to the limit it runs away, so
+    it is taken no lower than the mirror image of what was seen.
     """
     from scipy.optimize import brentq
     from scipy.special import log_ndtr
@@ -273,7 +257,7 @@ def _truncated(value: float, limit: float, scale: float) -> Truncated:
 
     ends = (1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2
     middle = max(solve(0.5), -abs(value))
-    return Truncated(middle, *(solve(level) for level in ends))
+    return middle, *map(solve, ends)
 
 
 def _estimate(value: float, *ends: float) -> Estimate:

@@ -115,9 +115,9 @@ def choose_winner(
     lowest loss. Without any, and among equals, the baseline wins. A `weightless` candidate, whose
     calibration gives it no weight, never does.
     """
-    dates, losses = losses_on_shared_dates(evaluations)
+    losses = losses_on_shared_dates(evaluations)
     names = sorted(set(evaluations) - {baseline})
-    if not names or not len(dates):
+    if not names or losses.empty:
         return baseline, f"{baseline} stands alone: no candidate was judged on its rows"
     gains = losses[[baseline]].to_numpy() - losses[names].to_numpy()
     test = gain_test(gains, block_rows(purge_gap(horizon)))
@@ -130,7 +130,7 @@ def choose_winner(
     )
     if selection == "one_standard_error":
         evidence += f", {limit[best]:.4f} is needed ({test.critical:.2f} standard errors)"
-    evidence += f", on {len(dates)} rows"
+    evidence += f", on {len(losses)} rows"
     if not len(allowed):
         return baseline, f"{baseline} wins: {names[best]}, the best of {len(names)}, has {evidence}"
     return names[best], f"{names[best]} is the best of {len(allowed)} above {baseline}: {evidence}"
