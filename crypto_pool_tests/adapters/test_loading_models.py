@@ -9,7 +9,6 @@ import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry, artifact, store
 from crypto_pool.adapters.mlflow.artifact import hashes_of
-from crypto_pool.adapters.mlflow.candidate_run import HASHES_TAG
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 
@@ -71,7 +70,7 @@ def test_what_the_ledger_knows_of_a_model_goes_before_what_mlflow_says(
     stored = next((tmp_path / "artifacts").rglob("calibration.json"))
     stored.write_bytes(stored.read_bytes() + b" ")
     swapped = {**record.model_hashes, **hashes_of({"calibration.json": stored.read_bytes()})}
-    registry.versions.tag(MEMBER, version, {HASHES_TAG: json.dumps(swapped)})
+    registry.versions.tag(MEMBER, version, {"model_sha256": json.dumps(swapped)})
     assert registry.versions.load(MEMBER, version).algorithm
     with pytest.raises(UntrustedModel, match=r"calibration\.json is not what was logged"):
         registry.versions.load(MEMBER, version, record.model_hashes)

@@ -66,7 +66,10 @@ def test_each_fit_is_logged_once_readable_and_loads(tmp_path: Path, store: Frame
     assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib")]
     table = panel_table(read_bars(store, LAST)[0], TARGET)
     inputs = table[[*latest.coefficients.index, "s60", "position"]]
-    answer = mlflow.pyfunc.load_model(version.source).predict(inputs)
+    served = mlflow.pyfunc.load_model(version.source)
+    needed = [column.name for column in served.metadata.signature.inputs if column.required]
+    assert needed == ["s60", "position"]  # a feature that is missing is its mean
+    answer = served.predict(inputs)
     known = forecast_panel(latest, table)
     for name in ("panel_up", "panel_down", "sigma"):
         assert answer[name].to_list() == pytest.approx(known[name].to_list())

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,4 +114,20 @@ def test_a_description_that_does_not_fit_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
     with pytest.raises(UntrustedModel, match=complaint):
+        load_model(folder, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "is malformed (Expecting"),
+        ("[]", "is malformed (list indices"),
+        ('{"format": "skops"}', "is malformed ('algorithm')"),
+        ('{"algorithm": "XGBoost", "format": "skops"}', "is incomplete"),
+    ],
+)
+def test_a_description_that_is_none_is_refused(text: str, complaint: str, saved: SaveModel) -> None:
+    folder, _ = saved("XGBoost")
+    (folder / "calibration.json").write_text(text)
+    with pytest.raises(UntrustedModel, match=f"calibration.json {re.escape(complaint)}"):
         load_model(folder, None)

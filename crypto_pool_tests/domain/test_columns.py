@@ -9,6 +9,7 @@ import pytest
 
 from crypto_pool.domain.columns import BOOLEAN, DATE, DOUBLE, INTEGER, JSON, TIMESTAMP, VARCHAR
 from crypto_pool.domain.columns import Table as StoredTable
+from crypto_pool.domain.tables import TABLES
 from crypto_pool.errors import InvalidRows
 
 TABLE = StoredTable(
@@ -73,3 +74,11 @@ def test_rows_that_do_not_fit_are_refused_by_name(rows, fault):
     """A repeated key, a value out of bounds, a key that is missing."""
     with pytest.raises(InvalidRows, match=f"rows of weather cannot be stored: .*{fault}"):
         TABLE.frame(rows)
+
+
+def test_every_bounded_column_is_a_share_a_change_a_count_or_in_points():
+    bounded = [column for table in TABLES.values() for column in table.columns]
+    for column in (one for one in bounded if one.low is not None):
+        assert column.low == (-1 if column.name.startswith("change_") else 0), column
+        points = 100 if column.name.endswith("_points") else 1
+        assert column.high in (None, points), column
