@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE
 
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.store import OWN_TAG
@@ -108,3 +110,17 @@ def test_what_version_1_0_made_without_saying_so_is_adopted(
     registry.prepare()
     assert registry.versions.aliases() == {MEMBER: {"champion": version}}
     assert len(registry.store.own_experiments()) == 2
+
+
+@pytest.mark.parametrize("code", [INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE])
+def test_a_store_that_makes_no_model_is_no_store_that_has_it(
+    registry: ModelRegistry, candidate_fit: MakeFit, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    record = log(registry, candidate_fit())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("no", code)
+
+    monkeypatch.setattr(registry.client, "create_registered_model", refuse)
+    with pytest.raises(MlflowException, match=r"^no$"):
+        registry.versions.register(MEMBER, record, {})
