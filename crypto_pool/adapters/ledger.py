@@ -32,11 +32,11 @@ class Promotion:
     decision: Decision
     serving_version: str | None
     reason: str
-    champion_metrics: Mapping[str, object]
-    challenger_metrics: Mapping[str, object]
     data_hash: str
     code_version: str
-    dagster_run_id: str
+    dagster_run_id: str = ""
+    champion_metrics: Mapping[str, object] = field(default_factory=dict)
+    challenger_metrics: Mapping[str, object] = field(default_factory=dict)
     model_sha256: Mapping[str, str] = field(default_factory=dict)
 
     def repeats(self, decisions: pd.DataFrame) -> bool:

@@ -185,7 +185,6 @@ class MemoryVersions(Versions):
     def __init__(self, runs: FolderRuns) -> None:
         self._runs = runs
         self._versions: dict[str, list[Version]] = defaultdict(list)
-        self._aliases: dict[str, dict[str, str]] = defaultdict(dict)
         self._load = lru_cache(maxsize=256)(runs.load_model)
 
     def register(
@@ -234,15 +233,8 @@ class MemoryVersions(Versions):
         """Load a registered version."""
         return self._load(self.get(member_name, version).run_id)
 
-    def aliases_of(self, member_name: str) -> dict[str, str]:
-        """Return the version behind each alias of one member."""
-        return self._aliases[member_name]
-
-    def set_aliases(self, member_name: str, wanted: Mapping[str, str | None]) -> bool:
-        """Point each alias at its version, or remove it; return whether any was not so."""
-        before = self._aliases[member_name]
-        self._aliases[member_name] = {name: v for name, v in wanted.items() if v is not None}
-        return before != self._aliases[member_name]
+    def set_aliases(self, member_name: str, wanted: Mapping[str, str | None]) -> None:
+        """Leave it: nobody asks a memory for aliases, which follow the ledger."""
 
 
 class MemoryRegistry(ModelRegistry):

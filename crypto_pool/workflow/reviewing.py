@@ -149,8 +149,6 @@ class Reviewer:
                 decision="quarantined",
                 serving_version=champion.version,
                 reason=reason,
-                champion_metrics={},
-                challenger_metrics={},
                 data_hash=champion.tags["data_hash"],
                 code_version=code_version(),
                 dagster_run_id=self.dagster_run_id,

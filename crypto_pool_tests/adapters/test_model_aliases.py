@@ -15,11 +15,11 @@ def test_aliases_are_pointed_at_versions_and_taken_away(
     first = registry.versions.register(MEMBER, candidate, {"symbol": "BTC"})
     second = registry.versions.register(MEMBER, log(registry, candidate_fit("LightGBM")), {})
 
-    assert registry.versions.set_aliases(MEMBER, {"champion": first, "challenger": second})
+    registry.versions.set_aliases(MEMBER, {"champion": first, "challenger": second})
     assert registry.versions.aliases() == {MEMBER: {"champion": first, "challenger": second}}
     wanted = {"champion": second, "previous": first, "challenger": None}
-    assert registry.versions.set_aliases(MEMBER, wanted)
-    assert not registry.versions.set_aliases(MEMBER, wanted)
+    for _ in range(2):
+        registry.versions.set_aliases(MEMBER, wanted)
     assert registry.versions.aliases_of(MEMBER) == {"champion": second, "previous": first}
 
     version = registry.versions.get(MEMBER, first)

@@ -30,6 +30,17 @@ def test_reconciling_gives_back_aliases_and_champions_that_were_thrown_away(pool
         pd.testing.assert_frame_equal(pool.store.read("champions", MEMBER.partition_key), row)
 
 
+def test_a_ledger_that_is_gone_is_named_and_nobody_serves_by_what_followed_it(pool):
+    key, store = MEMBER.partition_key, pool.store
+    store.remove("promotions", key)
+    faults = reconcile_all(store, pool.registry, [MEMBER])
+    assert "promotions/AAA%7Cuptrend.parquet is gone, by which version 1 served; run" in faults[key]
+    assert pool.aliases == {}
+    assert not store.exists("champions", key)
+    pool.appoint(SECOND)
+    assert reconcile_all(store, pool.registry, [MEMBER]) == {}
+
+
 def test_members_whose_aliases_or_row_differ_from_the_ledger_are_reconciled(pool, monkeypatch):
     """And those alone: where all agree no member is looked at by itself."""
     pool.appoint(SECOND, REFRESHED)

@@ -98,12 +98,10 @@ class Runs:
         tags = self._run(run_id, title).data.tags
         try:
             location, hashes = self.model_location(tags), json.loads(tags[HASHES_TAG])
-        except (KeyError, ValueError) as fault:
+        except (KeyError, ValueError, MlflowException) as fault:
             raise ModelUnavailable(
-                f"{title}: a tag of its run is gone or damaged: {fault}."
+                f"{title}: a tag of its run is gone or wrong: {fault}"
             ) from fault
-        except MlflowException as fault:
-            raise ModelUnavailable(f"{title} cannot be found: {fault.message}") from fault
         return load_from(self.store, location, hashes, title, is_known=True)
 
     def model_location(self, tags: Mapping[str, str]) -> str:

@@ -207,17 +207,18 @@ class Versions:
             raise
         return {alias: str(version) for alias, version in model.aliases.items()}
 
-    def set_aliases(self, member_name: str, wanted: Mapping[str, str | None]) -> bool:
-        """Point each alias at its version, or remove it; return whether any was not so."""
-        client, name, known = self.store.client, model_name(member_name), None
-        known = self.aliases_of(member_name)
-        changed = {alias: v for alias, v in wanted.items() if known.get(alias) != v}
-        for alias, version in changed.items():
-            if version is None:
+    def set_aliases(self, member_name: str, wanted: Mapping[str, str | None]) -> None:
+        """Point each alias at its version, or remove it."""
+        client, name, known = (
+            self.store.client,
+            model_name(member_name),
+            self.aliases_of(member_name),
+        )
+        for alias, version in wanted.items():
+            if version is None and alias in known:
                 client.delete_registered_model_alias(name, alias)
-            else:
+            elif version != known.get(alias):
                 client.set_registered_model_alias(name, alias, version)
-        return bool(changed)
 
     def _hashes_of_run(self, version: Version, title: str) -> dict[str, str]:
         from mlflow.exceptions import MlflowException

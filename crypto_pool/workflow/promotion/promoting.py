@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crypto_pool.adapters.ledger import Ledger, Promotion
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.domain.candidates import CANDIDATES
@@ -144,8 +145,9 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
     if winner is not None:
         version = register(task, winner, choice.candidates)
     verdict = judge(task, champion, winner, version, choice.selection.reason, choice.candidates)
-    if version is not None:
-        registry.versions.reach_disk(registry.versions.get(task.member.name, version))
+    made = None if version is None else registry.versions.get(task.member.name, version)
+    if made is not None:
+        registry.versions.reach_disk(made)
     before = champion.standing.serving
     replaces = verdict.replaces and version is not None
     serving = version if replaces else None if verdict.decision == "stood down" else before
@@ -159,16 +161,8 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
             decision=verdict.decision,
             serving_version=serving,
             reason=verdict.reason,
-            champion_metrics=_figures(
-                verdict.champion_metrics,
-                None if champion.version is None else measured(registry, champion.version),
-            ),
-            challenger_metrics=_figures(
-                verdict.challenger_metrics,
-                None
-                if version is None
-                else measured(registry, registry.versions.get(task.member.name, version)),
-            ),
+            champion_metrics=_figures(registry, champion.version, verdict.champion_metrics),
+            challenger_metrics=_figures(registry, made, verdict.challenger_metrics),
             data_hash=data_hash(task.table),
             code_version=training_version(),
             dagster_run_id=task.dagster_run_id,
@@ -179,12 +173,12 @@ def _decide(task: PromotionTask, choice: Choice) -> PromotionResult:
 
 
 def _figures(
-    compared: Mapping[str, Any] | None, promised: Mapping[str, Any] | None
+    registry: ModelRegistry, version: Version | None, compared: Mapping[str, Any] | None
 ) -> dict[str, object]:
     """Both what was promised and what the comparison found, for the ledger."""
-    if promised is None:
-        return {}
-    return {"promised": dict(promised), "compared": None if compared is None else dict(compared)}
+    return (
+        {} if version is None else {"promised": measured(registry, version), "compared": compared}
+    )
 
 
 def _result(

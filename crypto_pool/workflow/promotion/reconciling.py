@@ -18,8 +18,8 @@ from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.standing import Standing
-from crypto_pool.domain.tables import CHAMPIONS
-from crypto_pool.errors import CorruptPartition, ModelUnavailable
+from crypto_pool.domain.tables import CHAMPIONS, PROMOTIONS, remedy
+from crypto_pool.errors import CorruptPartition, MissingPartition, ModelUnavailable
 from crypto_pool.workflow.promotion.registering import champion_row
 
 TABLE = CHAMPIONS.store_name
@@ -122,13 +122,12 @@ def shadows_of(registry: ModelRegistry, champion: Champion) -> list[Version]:
 def reconcile(store: FrameStore, registry: ModelRegistry, member: Member) -> Champion:
     """Make aliases and the row of champions follow the ledger; return who serves."""
     champion = champion_of(registry, member, Ledger(store).of_member(member))
-    standing, known = champion.standing, registry.versions.aliases_of(member.name)
+    standing = champion.standing
     serving = None if champion.version is None else champion.version.version
-    wanted = {CHAMPION: serving, PREVIOUS: standing.previous, CHALLENGER: standing.challenger}
-    for alias in (PREVIOUS, CHALLENGER):
-        if wanted[alias] != known.get(alias) and not _exists(registry, member, wanted[alias]):
-            wanted[alias] = None
-    registry.versions.set_aliases(member.name, wanted)
+    beside = {PREVIOUS: standing.previous, CHALLENGER: standing.challenger}
+    there = registry.versions.get_all((member.name, v) for v in beside.values() if v)
+    beside = {alias: v if (member.name, v) in there else None for alias, v in beside.items()}
+    registry.versions.set_aliases(member.name, {CHAMPION: serving, **beside})
     key = member.partition_key
     if champion.version is None:
         if store.exists(TABLE, key):
@@ -159,18 +158,17 @@ def reconcile_all(
     for member in members:
         try:
             key, known = member.partition_key, aliases.get(member.name, {})
-            standing = Standing.of(decisions.of(member))
+            decided, served_by = decisions.of(member), known.get(CHAMPION) or served.get(key)
+            standing = Standing.of(decided)
             agreed = standing.serving == known.get(CHAMPION) == served.get(key)
             agreed &= member.name not in unread and key not in damaged  # which is made anew
             if not agreed or standing.previous != known.get(PREVIOUS):
                 reconcile(store, registry, member)
+            if decided.empty and served_by:  # without a decision nobody ever served
+                raise MissingPartition(
+                    f"{store.path(PROMOTIONS.store_name, key)} is gone, by which version "
+                    f"{served_by} served; {remedy(PROMOTIONS.store_name, key)}"
+                )
         except Exception as error:  # the boundary that isolates one member from the others
             faults[member.partition_key] = f"{type(error).__name__}: {error}"
     return faults
-
-
-def _exists(registry: ModelRegistry, member: Member, version: str | None) -> bool:
-    try:
-        return version is None or bool(registry.versions.get(member.name, version))
-    except ModelUnavailable:
-        return False

@@ -80,7 +80,6 @@ def roll_back(
                 challenger_metrics={"promised": measured(registry, target)},
                 data_hash=target.tags["data_hash"],
                 code_version=code_version(),
-                dagster_run_id="",
                 model_sha256=target.model_hashes,
             )
         )
