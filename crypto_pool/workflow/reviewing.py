@@ -18,6 +18,7 @@ from crypto_pool.domain.members import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
 from crypto_pool.domain.review import ReviewRules, record_of, review_champion
 from crypto_pool.domain.tables import MEMBER, OUTCOMES, REALISED_PERFORMANCE, SHADOW_OUTCOMES
+from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import champion_of
 from crypto_pool.workflow.promotion.rolling_back import roll_back
@@ -96,10 +97,8 @@ class Reviewer:
     ) -> dict[str, Any]:
         """Review one member; its row of realised_performance.
 
+        Where the previous version is to return and does not load, the champion is quarantined.
         Versions that are `known` are not asked for again.
-
-        Raises:
-            ModelUnavailable: the previous version is to return and does not load.
         """
         own = outcomes.of(member)
         performance = measure(own.served, self.rules.horizon) if self.measures else Performance()
@@ -111,16 +110,20 @@ class Reviewer:
         review = review_champion(
             record, _rows_of_version(own.shadow, standing.previous), self.rules
         )
-        if review.action == "roll back":
-            roll_back(self.store, self.registry, member, None, self.as_of, self.now, review.reason)
-        elif review.action == "quarantine" and not standing.quarantine:
-            self._quarantine(member, champion, review.reason)
+        action, reason = review.action, review.reason
+        if action == "roll back":
+            try:
+                roll_back(self.store, self.registry, member, None, self.as_of, self.now, reason)
+            except (ModelUnavailable, UntrustedModel) as fault:
+                action, reason = "quarantine", f"{reason}, and cannot return: {fault}"
+        if action == "quarantine" and not standing.quarantine:
+            self._quarantine(member, champion, reason)
         return self._row(member, champion.version, performance) | {
             "record_rows": review.performance.rows,
             "record_skill": review.performance.skill_over_reference.value,
             "record_p_value": review.performance.p_value,
-            "action": review.action,
-            "reason": review.reason,
+            "action": action,
+            "reason": reason,
         }
 
     def review_pool(

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.domain.members import Trend
 from crypto_pool.domain.performance import Verdict, count_luck
 from crypto_pool.domain.review import ReviewRules
@@ -93,6 +94,23 @@ def test_a_better_predecessor_serves_again_by_itself(pool):
     last = pool.decisions.iloc[-1]
     assert last["decision"] == "rolled back"
     assert "does better in shadow" in last["reason"]
+
+
+@pytest.mark.parametrize("lost", ["version", "model"])
+def test_a_bad_champion_is_quarantined_where_the_better_predecessor_cannot_return(pool, lost):
+    pool.appoint(SECOND, REFRESHED)
+    write_outcomes(pool, "prediction_outcomes", "2", error=BAD)
+    write_outcomes(pool, "shadow_outcomes", "1", error=GOOD)
+    if lost == "version":
+        pool.registry.client.delete_model_version(f"{MEMBER.name}_model", "1")
+    else:
+        folder = local_path(pool.registry.versions.get(MEMBER.name, "1").location)
+        (folder / "artifacts" / "calibration.json").write_bytes(b"")
+    row = review(pool, SECOND + timedelta(days=1))
+    assert row["action"] == "quarantine"
+    assert "does better in shadow" in row["reason"]
+    assert "and cannot return: " in pool.champion.standing.quarantine
+    assert pool.serving == "2"
 
 
 def test_a_version_that_a_rollback_left_does_not_return_by_itself(pool):
