@@ -84,7 +84,9 @@ class Target(Group):
     """Move of the target that counts, as a fraction."""
     target: Literal["sma_shift", "forward_return"] = "sma_shift"
     """What is forecast: a shift of SMA10, or of the close."""
-    first_prediction_date: date = date(2018, 1, 1)
+    first_prediction_date: date = Field(
+        date(2018, 1, 1), ge=date(2009, 1, 1), le=date(2099, 12, 31)
+    )
     """First day of the daily partitions."""
 
 

@@ -68,6 +68,13 @@ def test_what_goes_together_is_looked_at_whether_given_or_not(monkeypatch):
     assert "CRYPTO_POOL_REVIEW_WINDOW_DAYS=365 never holds enough" in refused(monkeypatch)
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "2008-12-31", "2100-01-01", "9999-12-31"])
+def test_a_first_day_outside_the_years_of_bars_is_refused(monkeypatch, day):
+    said = refused(monkeypatch, first_prediction_date=day)
+    assert "CRYPTO_POOL_FIRST_PREDICTION_DATE: " in said
+    assert day in said
+
+
 @pytest.mark.parametrize("horizon", [10, 90])
 def test_rows_too_few_for_the_folds_are_refused_with_the_number_that_is_enough(
     monkeypatch, horizon

@@ -63,7 +63,8 @@ class RequestBudget:
         self.plan = plan
         self._now = now
         self._patience_ms = int(patience.total_seconds() * 1000)
-        pace = [Rate(limit, seconds * 1000) for seconds, limit in plan.pace.items()]
+        paces = [Rate(limit, seconds * 1000) for seconds, limit in plan.pace.items()]
+        pace = paces or [Rate(_NO_LIMIT, 1000)]
         quota = [Rate(plan.per_day or _NO_LIMIT, _DAY_MS)]
         self._folder = folder
         with _usable(folder):
@@ -72,10 +73,7 @@ class RequestBudget:
                 quota, "quota", str(folder / "quota.sqlite"), use_file_lock=True
             )
             self._pace = SQLiteBucket.init_from_file(
-                pace or [Rate(_NO_LIMIT, 1000)],
-                "pace",
-                str(folder / "pace.sqlite"),
-                use_file_lock=True,
+                pace, "pace", str(folder / "pace.sqlite"), use_file_lock=True
             )
             # A budget that is dropped keeps no file open; not at exit, since a process that was
             # forked would close what its parent uses.

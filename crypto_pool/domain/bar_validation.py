@@ -57,16 +57,21 @@ def validate_bars(bars: pd.DataFrame, symbol: str, last_closed: date) -> Validat
         clean = clean.sort_index(kind="stable")
     clean = _without_duplicates(clean, symbol, faults)
 
-    missing = missing_days(clean.index)
-    if len(missing):
-        faults["gap"] = _fault(symbol, "gap", missing, "days without a bar, never filled")
-    idle = clean.index[clean["volume"] == 0]
-    if len(idle):
-        faults["zero_volume"] = _fault(symbol, "zero_volume", idle, "no volume, bar kept")
+    for kind, days, why in (
+        ("gap", missing_days(clean.index), "days without a bar, never filled"),
+        ("zero_volume", clean.index[clean["volume"] == 0], "no volume, bar kept"),
+    ):
+        if len(days):
+            faults[kind] = _fault(symbol, kind, days, why)
     _require_days(clean.index.union(refused.index), symbol)
     is_torn = _days_apart(clean.index) > 1
     if clean.empty or is_torn or len(clean) < FORECAST_BARS <= len(clean) + len(refused):
-        raise InsufficientHistory(_why_refused(clean, refused, symbol, last_closed, faults))
+        why = faults.get("unfinished", f"{symbol}: the source has no bars")
+        raise InsufficientHistory(
+            f"{why if refused.empty else _why_refused(refused, symbol)}; that leaves {len(clean)} "
+            f"usable bars up to {last_closed}, at least {FORECAST_BARS} are needed, day by day: "
+            "correct the source, or the clock"
+        )
     _require_movement(clean, symbol)
     return ValidatedBars(clean, faults)
 
@@ -133,23 +138,13 @@ def _require_movement(bars: pd.DataFrame, symbol: str) -> None:
         )
 
 
-def _why_refused(
-    bars: pd.DataFrame,
-    refused: pd.DataFrame,
-    symbol: str,
-    last_closed: date,
-    faults: Mapping[str, str],
-) -> str:
-    """Say which rows were refused, where they leave too few, none or no two days in a row."""
-    short = f"{len(bars)} usable bars up to {last_closed}, at least {FORECAST_BARS} are needed"
-    if refused.empty and "unfinished" in faults:
-        return f"{faults['unfinished']}; that leaves {short}: correct the dates, or the clock"
-    if refused.empty:
-        return f"{symbol}: {short}; give its history"
+def _why_refused(refused: pd.DataFrame, symbol: str) -> str:
+    """Say by what the rows that were refused are unfit."""
     counts = {name: int(refused[name].isna().sum()) for name in BAR_COLUMNS}
     missing = [f"{name} is missing in {rows} rows" for name, rows in counts.items() if rows]
-    cause = ", ".join(missing) or f"{len(refused)} rows are impossible: {IMPOSSIBLE}"
-    return f"{symbol}: {cause}; that leaves {short}, day by day: correct the source"
+    return f"{symbol}: " + (
+        ", ".join(missing) or f"{len(refused)} rows are impossible: {IMPOSSIBLE}"
+    )
 
 
 def _with_float_columns(bars: pd.DataFrame, symbol: str) -> pd.DataFrame:

@@ -206,9 +206,17 @@ def test_a_wrong_key_is_tried_once_and_not_for_every_coin(desk: Desk) -> None:
     assert len(desk.server.arrivals) == 1
 
 
-def test_an_address_that_is_none_is_not_asked_again(desk: Desk) -> None:
-    desk.url = "www.alphavantage.co/query"
-    with pytest.raises(ProviderUnavailable, match=r"MissingSchema.*_BASE_URL") as raised:
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("www.alphavantage.co/query", "MissingSchema"),
+        ("http://[::1/query", "ValueError"),
+        ("http://a..b/query", "LocationParseError"),
+    ],
+)
+def test_an_address_that_is_none_is_not_asked_again(desk: Desk, url: str, fault: str) -> None:
+    desk.url = url
+    with pytest.raises(ProviderUnavailable, match=rf"{fault}.*_BASE_URL") as raised:
         desk.client().daily_bars("BTC", date(2024, 5, 31))
     assert raised.value.wait_seconds is None
     assert desk.slept == []

@@ -163,6 +163,7 @@ class AlphaVantage:
     def _request(self, parameters: Mapping[str, str]) -> bytes:
         """One request; the only place that knows the key and the HTTP library."""
         import requests
+        from urllib3.exceptions import HTTPError
 
         key = self.api_key.get_secret_value()
         try:
@@ -182,7 +183,7 @@ class AlphaVantage:
                     raise burst_limit(_what(parameters), response.headers.get("Retry-After"))
                 problem = f"HTTP status {response.status_code}"
                 is_passing = response.status_code >= 500
-        except requests.RequestException as fault:
+        except (requests.RequestException, HTTPError, ValueError) as fault:
             # An address that is none is a ValueError too, and none a moment later either.
             problem, is_passing = type(fault).__name__, not isinstance(fault, ValueError)
         error = ProviderUnavailable(
