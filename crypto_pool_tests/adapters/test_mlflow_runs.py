@@ -109,6 +109,16 @@ def test_finished_runs_are_the_latest_of_each_algorithm_on_the_same_data(
     assert registry.runs.latest(MEMBER, "d1", Recipe(), "c2") == {}
 
 
+@pytest.mark.parametrize("tag", ["algorithm", "model_uri"])
+def test_a_run_that_a_hand_took_a_tag_from_is_none_of_the_finished(
+    registry: ModelRegistry, candidate_fit: MakeFit, tag: str
+) -> None:
+    kept = log(registry, candidate_fit())
+    registry.client.delete_tag(log(registry, candidate_fit()).run_id, tag)
+    found = registry.runs.latest(MEMBER, "d1", Recipe(), "c1")
+    assert [one.run_id for one in found.values()] == [kept.run_id]
+
+
 def test_a_training_key_finds_its_run_and_no_unfinished_one(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:

@@ -1,5 +1,6 @@
 """Versions of a member's model in MLflow: what they say of themselves, hold and give."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE
 
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.store import OWN_TAG
+from crypto_pool.adapters.mlflow.version import version_in_words
 from crypto_pool.domain.recipe import LEVELS, Recipe, Target, TargetKind
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
@@ -24,6 +26,23 @@ def test_a_version_says_what_it_forecasts(
     version = registry.versions.register(MEMBER, log(registry, fit), {})
     words = registry.client.get_model_version(f"{MEMBER}_model", version).description
     assert f"for the uptrend of BTC, a move of {LEVELS[kind][1]} by 8 % in 12 days" in words
+
+
+def test_a_version_says_what_it_promises_with_its_interval() -> None:
+    figures = {
+        "promised_precision": 0.61234,
+        "promised_precision_low": 0.5,
+        "promised_precision_high": 0.7,
+        "promised_skill_over_reference": 0.01,
+        "promised_skill_over_reference_low": None,
+        "promised_skill_over_reference_high": 0.02,
+    }
+    words = version_in_words({"metrics": json.dumps(figures)}, Target())
+    assert words.endswith(
+        "trained through an unknown day. Promised: precision 0.612 (0.500 to 0.700), "
+        "skill over the random-walk reference 0.010."
+    )
+    assert version_in_words({}, Target()).endswith("Promised: nothing.")
 
 
 def test_mlflow_serves_what_was_logged(
