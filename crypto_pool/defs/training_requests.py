@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import BeforeValidator, TypeAdapter
 
 from crypto_pool.domain.members import Member
+from crypto_pool.errors import InvalidSetting
 
 RETRY_AFTER = timedelta(hours=1)
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -47,7 +48,11 @@ def follow_requests(
     One whose run was cancelled, failed or is lost binds for an hour. Runs have ended when this
     is asked.
     """
-    stored = {Member.parse(key): one for key, one in CURSOR.validate_json(cursor or "{}").items()}
+    try:
+        known = CURSOR.validate_json(cursor or "{}")
+        stored = {Member.parse(key): one for key, one in known.items()}
+    except (ValueError, InvalidSetting):  # set by hand in the UI: nobody was asked for
+        stored = {}
     keys = {request.run_key for request in stored.values()}
     succeeded = {key for key in keys if not key or _has_succeeded(instance, key)}
     binding = {}

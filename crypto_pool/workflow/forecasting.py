@@ -141,13 +141,11 @@ def forecast(
     shock = frames.once(("shock", member.symbol, day), lambda: shock_sigmas(closes.loc[:day]))
     abstains = forecaster.fault or abstention_reason(distance, shock, abstain_beyond_widths)
     probability = float(model.predict_probability(row)[0])
-    threshold = float(tags["decision_threshold"])
-    trained_through = date.fromisoformat(tags["trained_through"])
-    chosen_through = date.fromisoformat(tags["chosen_through"])
+    known_through = date.fromisoformat(max(tags["trained_through"], tags["chosen_through"]))
     own = {
         "prediction_date": bar_date,
         "probability": probability,
-        "signal": probability > threshold and not abstains,
+        "signal": probability > float(tags["decision_threshold"]) and not abstains,
         "status": "abstain" if abstains else "active",
         "late": is_late(now, bar_date),
         "abstain_reason": abstains,
@@ -158,8 +156,7 @@ def forecast(
         "model_name": model_name(member.name),
         "model_version": forecaster.version.version,
         "algorithm": tags["classifier"],
-        "in_sample": bar_date
-        < max(trained_through, chosen_through) + timedelta(days=target.horizon),
+        "in_sample": bar_date < known_through + timedelta(days=target.horizon),
         "features": inputs,
         "top_contributions": explained,
         "predicted_at_utc": now,

@@ -88,6 +88,12 @@ def test_a_cancelled_run_that_was_executed_again_with_success_is_done(sensor):
     assert "7 days must pass" in sensor.tick(BEGIN + 2 * HOUR)
 
 
+def test_a_cursor_that_a_hand_has_spoilt_is_begun_anew(sensor):
+    for spoilt in ("spoilt", "[]", '{"BTC|uptrend": 3}', '{"BTC": "2023-05-01"}'):
+        sensor.cursor = spoilt
+        assert sensor.tick(BEGIN + DAY).run_key
+
+
 def test_a_cursor_of_1_0_0_keeps_its_cooldown(sensor):
     sensor.cursor = json.dumps({BTC.partition_key: "2023-05-01"})
     assert "asked on 2023-05-01" in sensor.tick(BEGIN + DAY)

@@ -118,14 +118,11 @@ def _incumbent(task: PromotionTask, champion: Champion) -> Incumbent | None:
         day = task.as_of
         return Incumbent(champion.standing.serving, day, day, day, 0.5, fault)
     tags = champion.version.tags
-    trained, chosen = (
-        date.fromisoformat(tags[name]) for name in ("trained_through", "chosen_through")
-    )
     return Incumbent(
         version=champion.version.version,
         trained_as_of=date.fromisoformat(tags["as_of"]),
-        trained_through=trained,
-        seen_through=max(trained, chosen),
+        trained_through=date.fromisoformat(tags["trained_through"]),
+        seen_through=date.fromisoformat(max(tags["trained_through"], tags["chosen_through"])),
         decision_threshold=float(tags["decision_threshold"]),
         fault=fault,
     )
