@@ -176,14 +176,11 @@ class ExchangeProvider:
         start = datetime(since.year, since.month, since.day, tzinfo=UTC)
         candles = self._client.fetch_ohlcv(pair, "1d", int(start.timestamp() * 1000), days)
         answer = self._client.last_json_response
-        if isinstance(answer, dict):
-            answer = next(
-                (table for table in answer.get("result", {}).values() if isinstance(table, list)),
-                answer,
-            )
+        tables = answer.get("result", {}).values() if isinstance(answer, dict) else [answer]
+        rows = next((table for table in tables if isinstance(table, list)), [None])
         values = np.array([candle[1:6] for candle in candles], dtype=float).reshape(-1, 5)
-        is_list = isinstance(answer, list) and all(isinstance(row, list) for row in answer)
-        if not is_list or (answer and not (values[:, 3] > 0).any()):
+        is_list = all(isinstance(row, list) for row in rows)
+        if not is_list or (rows and not (values[:, 3] > 0).any()):
             excerpt = str(self._client.last_http_response)[:EXCERPT]
             raise no_answer(
                 f"{pair}: {self.exchange} answered with no list of candles: {excerpt!r}"
