@@ -38,4 +38,4 @@ def load_snapshot(store: FrameStore, key: str) -> TrainingTable:
             frame[PANEL].to_numpy() if PANEL in frame else None,
         )
     except (MissingPartition, CorruptPartition, KeyError) as fault:
-        raise ModelUnavailable(f"the rows of its training cannot be read: {fault}") from fault
+        raise ModelUnavailable(f"lacks the rows of its training: {fault}") from fault

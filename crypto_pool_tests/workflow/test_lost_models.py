@@ -279,6 +279,15 @@ def test_a_file_that_the_champion_rests_on_is_its_fault_and_any_training_mends_i
     assert forecast(replace(pool), SECOND).failures == {}
 
 
+def test_a_rollback_refuses_a_version_without_the_rows_of_its_training(pool):
+    pool.appoint(SECOND, REFRESHED)
+    before = pool.registry.versions.get(MEMBER.name, pool.champion.standing.previous)
+    pool.store.remove("training_snapshots", before.tags["data_hash"])
+    with pytest.raises(ModelUnavailable, match="version 1 lacks the rows of its training"):
+        roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
+    assert pool.serving == "2"
+
+
 def test_lost_training_rows_come_back_with_the_training_that_they_were_of(pool):
     pool.store.remove("training_snapshots", pool.champion.version.tags["data_hash"])
     assert pool.appoint(FIRST).decision == "serves"

@@ -163,7 +163,7 @@ def test_a_champion_whose_training_rows_are_gone_has_a_fault_and_is_trained_agai
         pool.store, pool.registry, [MEMBER], Recipe(), 240, TODAY, noon_after(TODAY)
     )
     assert faults == {}
-    assert "the rows of its training cannot be read" in states[0].fault
+    assert "lacks the rows of its training" in states[0].fault
 
 
 def test_a_tick_observes_some_members_and_the_next_goes_on(pool):

@@ -13,6 +13,7 @@ from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import champion_of, reconcile, version_of
 from crypto_pool.workflow.promotion.registering import measured
+from crypto_pool.workflow.snapshots import load_snapshot
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def roll_back(
 
     Raises:
         ModelUnavailable: the member has no champion, no version before it, or not that one;
-            or the version does not load.
+            or the version does not load, or lacks the rows of its training.
     """
     with store.lock(CHAMPIONS.store_name, member.partition_key):
         champion = champion_of(registry, member, Ledger(store).of_member(member))
@@ -60,6 +61,7 @@ def roll_back(
         wanted = to or _version_before(champion.standing, member)
         try:
             target = version_of(registry, member, champion.standing, wanted)
+            load_snapshot(store, target.tags["data_hash"])
         except ModelUnavailable as fault:
             raise ModelUnavailable(f"{member.name}: version {wanted} {fault}") from fault
         if target.version == serving and not champion.fault:
