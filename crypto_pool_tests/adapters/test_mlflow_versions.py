@@ -143,3 +143,12 @@ def test_a_store_that_makes_no_model_is_no_store_that_has_it(
     monkeypatch.setattr(registry.client, "create_registered_model", refuse)
     with pytest.raises(MlflowException, match=r"^no$"):
         registry.versions.register(MEMBER, record, {})
+
+
+def test_a_tag_of_a_version_is_set_whatever_it_was(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {"note": "m"})
+    for note in ("z", "a", "a"):
+        registry.versions.tag(MEMBER, version, {"note": note})
+        assert registry.versions.get(MEMBER, version).tags["note"] == note
