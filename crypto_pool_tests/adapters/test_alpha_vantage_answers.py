@@ -132,10 +132,17 @@ def test_a_body_that_is_no_json_object_is_malformed(raw: bytes) -> None:
         parse_bars(raw, "BTC")
 
 
-def test_an_answer_about_another_coin_is_none() -> None:
-    raw = body("digital_currency_daily_new_format").replace(b'"BTC"', b'"ETH"')
-    with pytest.raises(MalformedAnswer, match="BTC DIGITAL_CURRENCY_DAILY: the answer is about ET"):
-        parse_bars(raw, "BTC")
+@pytest.mark.parametrize("other", ["ADA", "ETH"])
+def test_an_answer_about_another_coin_is_none(other: str) -> None:
+    bar = {"1. open": "1", "2. high": "2", "3. low": "1", "4. close": "2", "5. volume": "5"}
+    answer = {
+        "Meta Data": {"2. Digital Currency Code": other},
+        "Time Series (Digital Currency Daily)": {"2024-06-02": bar},
+    }
+    about = f"BTC DIGITAL_CURRENCY_DAILY: the answer is about {other}"
+    with pytest.raises(MalformedAnswer, match=about):
+        parse_bars(json.dumps(answer).encode(), "BTC")
+    assert len(parse_bars(json.dumps(answer).encode(), other)) == 1
 
 
 @pytest.mark.parametrize("market", ["CNY", "USD"])
