@@ -143,6 +143,9 @@ def test_an_answer_about_another_coin_is_none(other: str) -> None:
     with pytest.raises(MalformedAnswer, match=about):
         parse_bars(json.dumps(answer).encode(), "BTC")
     assert len(parse_bars(json.dumps(answer).encode(), other)) == 1
+    series = {"Meta Data": {"1: Symbol": f"{other}USDT"}, "Technical Analysis: SMA": {}}
+    with pytest.raises(MalformedAnswer, match=f"BTC SMA: the answer is about {other}USDT"):
+        parse_indicator(json.dumps(series).encode(), "SMA", "BTC", {})
 
 
 @pytest.mark.parametrize("market", ["CNY", "USD"])

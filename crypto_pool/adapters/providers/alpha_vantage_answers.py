@@ -114,9 +114,10 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise no_answer(f"{what}: JSON of type {type(answer).__name__} instead of an object")
     meta = answer.get("Meta Data")
-    coin = meta.get("2. Digital Currency Code", symbol) if isinstance(meta, dict) else symbol
-    if str(coin).upper() != symbol:
-        raise no_answer(f"{what}: the answer is about {coin}")
+    meta = meta if isinstance(meta, dict) else {}
+    coin, pair = meta.get("2. Digital Currency Code", symbol), meta.get("1: Symbol", symbol)
+    if str(coin).upper() != symbol or not str(pair).upper().startswith(symbol):
+        raise no_answer(f"{what}: the answer is about {coin if coin != symbol else pair}")
     rows = answer.get(key)
     notice = " ".join(text for text in answer.values() if isinstance(text, str))
     if not rows and notice:
