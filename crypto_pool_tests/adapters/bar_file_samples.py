@@ -134,6 +134,16 @@ WITH_HEADER: dict[str, str] = {
     "yfinance by coin": lines(
         "Ticker,BTC-USD,BTC-USD,BTC-USD,BTC-USD,BTC-USD\nPrice,Open,High,Low,Close,Volume\nDate,,,,,"
     ),
+    "volumes of coin and quote": lines(
+        "date,open,high,low,close,Volume,Quote Volume", OHLCV + ",1"
+    ),
+    "the coin's volume, and the quote's twice": lines(
+        "date,open,high,low,close,Volume USD,Volume USD,Volume BTC",
+        "{day},{o},{h},{w},{c},1,1,{v}",
+    ),
+    "the coin behind each name": lines(
+        "date,Open BTC-USD,High BTC-USD,Low BTC-USD,Close BTC-USD,Vol BTC-USD"
+    ),
     "as named": lines("Day,Open Price,High Price,Low Price,Close Price,Vol", OHLCV),
 }
 WITHOUT_HEADER: dict[int, str] = {

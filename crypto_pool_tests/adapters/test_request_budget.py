@@ -201,6 +201,14 @@ def test_a_clock_that_jumps_ahead_and_back_leaves_the_budget_right(tmp_path, clo
         spend(budget, 1)
 
 
+def test_what_a_clock_that_was_ahead_sent_is_dated_now_when_it_is_back(opened, clock) -> None:
+    budget = opened(RequestPlan(per_day=3))
+    clock.time = NOON + timedelta(hours=25)
+    spend(budget, 1)
+    clock.time = NOON
+    assert [moment.replace(microsecond=0) for moment in budget.moments_today()] == [NOON]
+
+
 def test_a_budget_that_is_dropped_closes_its_files(tmp_path, clock):
     """From Python 3.13 on a connection that nobody closes is warned of."""
     budget = RequestBudget(tmp_path, RequestPlan(per_day=10), now=clock)

@@ -175,6 +175,7 @@ def test_more_than_the_disk_has_room_for_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("crypto_pool.adapters.restoring.shutil.disk_usage", lambda _: usage)
     assert inspect_backup(made, folders_in(tmp_path / "in" / "home"), Bounds()).bytes == 100
     usage.free = 99
-    with pytest.raises(BackupError, match=r"has room for 0\.0 GB; set CRYPTO_POOL_DATA_DIR"):
+    text = r"holds 0\.0 GB, and .* has room for 0\.0 GB; set CRYPTO_POOL_DATA_DIR"
+    with pytest.raises(BackupError, match=text):
         restore_backup(made, folders_in(tmp_path / "in" / "home"))
     assert not (tmp_path / "in").exists()
