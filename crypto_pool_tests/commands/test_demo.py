@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from crypto_pool.cli import app
-from crypto_pool.commands import build
+from crypto_pool.commands import build, options
 from crypto_pool.settings import load_settings
 
 
@@ -58,10 +58,10 @@ def test_the_home_then_names_the_coins_of_the_demo(demo, tmp_path):
 
 def test_its_market_trends_in_some_coins_and_stays_what_it_was(demo, tmp_path):
     demo()
-    settings = build.chosen_settings(None, "sandbox")
+    settings = options.chosen_settings(None, "sandbox")
     market = settings.synthetic_market()
     drifts = {symbol: market.planted_drift(symbol) for symbol in settings.symbols}
     assert set(drifts.values()) == {0.0, 0.6}
     demo("--symbols", "ADA")
     load_settings.cache_clear()
-    assert build.chosen_settings(None, "sandbox").synthetic_market() == market
+    assert options.chosen_settings(None, "sandbox").synthetic_market() == market
