@@ -74,6 +74,7 @@ def test_where_nobody_knows_nobody_claims():
     assert not found.is_won
 
 
+@pytest.mark.long
 def test_the_study_trains_the_coins_of_each_market_on_one_panel(tmp_path):
     report = tmp_path / "truth.json"
     options = ["--seeds", "1", "--symbols", "BTC,ETH", "--candidates", "RidgeClassifier"]
