@@ -11,7 +11,8 @@ CODE, TESTS = Path("crypto_pool"), Path("crypto_pool_tests")
 def tests_of(module: Path, root: Path) -> tuple[Path, ...]:
     """The tests of a module, as paths from the root of the clone, as the module's own is.
 
-    In the test folder of its package: the file named after it and those that import it. A module
+    In the test folder of its package: the file named after it, as `test_runs.py` or
+    `test_mlflow_runs.py` is after `mlflow/runs.py`, and those that import it. A module
     without any is tested through the modules that import it, by their tests, and by the nearest
     tests elsewhere that import it: of other packages, else of the whole, which have the top and the
     folders that no package is mirrored by. Modules of its own package come before those of others,
@@ -45,8 +46,9 @@ def tests_of(module: Path, root: Path) -> tuple[Path, ...]:
 def _own(module: Path, root: Path) -> tuple[Path, ...]:
     """The tests in the folder of a module's package: named after it, then those that import it."""
     tests = _test_files(root, module.parts[1] if len(module.parts) > 2 else "")
-    name = f"test_{_name(module).rpartition('.')[2]}.py"
-    named = [test for test in tests if test.name == name]
+    parts = _name(module).split(".")
+    names = {f"test_{parts[-1]}.py", f"test_{'_'.join(parts[-2:])}.py"}
+    named = [test for test in tests if test.name in names]
     return tuple(dict.fromkeys([*named, *_importing(module, tests, root)]))
 
 

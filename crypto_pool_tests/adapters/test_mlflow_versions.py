@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,19 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE
 
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.store import OWN_TAG
-from crypto_pool.adapters.mlflow.version import version_in_words
+from crypto_pool.adapters.mlflow.version import CORRECTED, read_version, version_in_words
 from crypto_pool.domain.recipe import LEVELS, Recipe, Target, TargetKind
 from crypto_pool.domain.served_model import ServedModel
 from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
+
+STORED = SimpleNamespace(version="1", run_id="r", source="here", creation_timestamp=0)
+TAGS = {
+    **dict.fromkeys(("classifier", "code_version", "data_hash"), "some"),
+    **dict.fromkeys(("as_of", "chosen_through", "trained_through"), "2024-01-01"),
+    **dict.fromkeys(CORRECTED, "null"),
+    **{"target": "sma_shift", "target_pct": "0.05", "prediction_window_days": "1"},
+    **{"decision_threshold": "1", "skill_interval": "[null, 0.2]"},
+}
 
 
 @pytest.mark.parametrize("kind", LEVELS)
@@ -152,3 +162,24 @@ def test_a_tag_of_a_version_is_set_whatever_it_was(
     for note in ("z", "a", "a"):
         registry.versions.tag(MEMBER, version, {"note": note})
         assert registry.versions.get(MEMBER, version).tags["note"] == note
+
+
+def test_of_a_version_whose_tags_can_be_read_nothing_is_at_fault() -> None:
+    assert read_version(MEMBER, STORED, TAGS).fault == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("decision_threshold", '"0.5"'),
+        ("decision_threshold", "1.01"),
+        ("prediction_window_days", "0"),
+        ("target_pct", "0"),
+        ("skill_interval", "[1]"),
+        ("target", "moon"),
+        ("as_of", "2024-13-01"),
+    ],
+)
+def test_a_tag_that_is_nothing_it_can_be_is_its_version_s_fault(name: str, text: str) -> None:
+    fault = read_version(MEMBER, STORED, {**TAGS, name: text}).fault
+    assert fault == f"of the tags of BTC_uptrend_model version 1 in MLflow {name} is {text!r}"
