@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -19,6 +20,8 @@ from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.recipe import Recipe, Terms
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.day_forecasts import DayForecaster
+from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.isolation import Failure
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote
 from crypto_pool.workflow.promotion.reconciling import Champion, champion_of
@@ -132,6 +135,7 @@ def killed_at(target: str, act: str, skip: str) -> str:
     return f"""
 import os, signal
 from pathlib import Path
+from types import MappingProxyType
 from {module} import {kind}
 original = {kind}.{name}
 def stop(*given, **named):
@@ -141,3 +145,19 @@ def stop(*given, **named):
 {kind}.{name} = stop
 {act}
 """
+
+
+def forecast(pool, bar_date, *members, shadows=MappingProxyType({})):
+    """Forecast a day for the member, or for those given, with these versions in the shadow."""
+    made = DayForecaster(
+        pool.store,
+        pool.registry,
+        members or [MEMBER],
+        pool.recipe,
+        noon_after,
+        stamp={"dagster_run_id": "run", "synthetic": True},
+        abstain_beyond_widths=None,
+        frames=FrameCache(pool.store),
+    )
+    vars(made)["shadows"] = shadows
+    return made.forecast_day(bar_date)

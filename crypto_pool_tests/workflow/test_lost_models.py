@@ -1,29 +1,21 @@
 """What somebody deletes in MLflow is one member's fault, with a way out that works."""
 
 import json
-import re
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
-from pathlib import Path
-from types import MappingProxyType
 
-import pandas as pd
 import pytest
 
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.store import local_path
-from crypto_pool.adapters.mlflow.version import READ, READ_IF_THERE
+from crypto_pool.adapters.mlflow.version import READ
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.tables import PREDICTIONS
-from crypto_pool.errors import ModelUnavailable, UnscoredCandidate, UntrustedModel
-from crypto_pool.workflow.day_forecasts import DayForecaster
-from crypto_pool.workflow.day_rows import stored_rows
-from crypto_pool.workflow.frames import FrameCache
-from crypto_pool.workflow.promotion.reconciling import reconcile, reconcile_all, shadows_of
+from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
+from crypto_pool.workflow.promotion.reconciling import reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import (
     FIRST,
@@ -31,40 +23,12 @@ from crypto_pool_tests.workflow.small_pool import (
     RECIPE,
     REFRESHED,
     SECOND,
+    forecast,
     noon_after,
 )
 
 MODEL = f"{MEMBER.name}_model"
 OTHER = Member("AAA", Trend.DOWNTREND)
-
-
-# What a hand may write that can be read, and is nothing that the tag can be.
-OF_ANOTHER_FORM = (
-    *(("decision_threshold", text) for text in ("-3", "NaN", "1.5", '"0.5"')),
-    *(("prediction_window_days", text) for text in ("5.5", "0", "1000000000")),
-    *(("target", "moon"), ("target_pct", "Infinity"), ("target_pct", "-0.05")),
-    *(("as_of", "2999-01-01"), ("trained_through", "0001-01-01"), ("chosen_through", "9999-12-31")),
-    *(("skill_interval", text) for text in ("7", "[1]", "[1, 2, 3]", "{}")),
-    *(("metrics", "[]"), ("metrics", '{"brier_score": "x"}'), ("effective_sample_size", "[]")),
-    *(("model_sha256", "[1]"), ("model_sha256", "null"), ("feature_names", "5")),
-    *(("feature_importance", "[]"), ("reference_importance", "{}"), ("synthetic", "1")),
-    *(("time_period", "x"), ("candidates_tried", "many"), ("added_points", "[]")),
-)
-
-
-def forecast(pool, bar_date, *members, shadows=MappingProxyType({})):
-    made = DayForecaster(
-        pool.store,
-        pool.registry,
-        members or [MEMBER],
-        pool.recipe,
-        noon_after,
-        stamp={"dagster_run_id": "run", "synthetic": True},
-        abstain_beyond_widths=None,
-        frames=FrameCache(pool.store),
-    )
-    vars(made)["shadows"] = shadows
-    return made.forecast_day(bar_date)
 
 
 def delete_version(pool, version):
@@ -177,149 +141,6 @@ def test_what_mlflow_says_of_a_model_s_files_does_not_count(pool):
     [row] = forecast(fresh, SECOND).made
     assert row["status"] == "abstain"
     assert "calibration.json is not what was logged" in row["abstain_reason"]
-
-
-def assert_it_does_not_serve(pool, why):
-    """The member abstains, its row of champions goes, and no rollback takes the version."""
-    assert reconcile_all(pool.store, pool.registry, [MEMBER]) == {}
-    assert not pool.store.exists("champions", MEMBER.partition_key)
-    result = forecast(pool, SECOND)
-    [row] = result.made
-    assert (row["status"], row["signal"]) == ("abstain", False)
-    assert why in row["abstain_reason"]
-    assert list(result.failures) == [MEMBER.name]
-    with pytest.raises(ModelUnavailable, match=re.escape(f"version 1 cannot be read: {why}")):
-        roll_back(pool.store, pool.registry, MEMBER, "1", SECOND, noon_after(SECOND))
-
-
-def test_a_tag_that_a_hand_has_taken_away_or_changed_is_a_fault_in_words(pool):
-    """Whatever the tag; of one of each kind all that rests on it says so too."""
-    version, client = pool.champion.version, pool.registry.client
-    texts = ("classifier", "code_version", "data_hash")
-    spoilt = [(name, None) for name in READ]
-    spoilt += [(name, "{half") for name in (*READ, *READ_IF_THERE) if name not in texts]
-    for name, value in [*spoilt, *OF_ANOTHER_FORM]:
-        if value is None:
-            client.delete_model_version_tag(MODEL, version.version, name)
-        else:
-            client.set_model_version_tag(MODEL, version.version, name, value)
-        what = "is gone" if value is None else f"is {value!r}"
-        said = f"of the tags of {MODEL} version 1 in MLflow {name} {what}"
-        serves = f"version 1 serves by the ledger and cannot be read: {said}; train it with"
-        assert serves in pool.champion.fault
-        if (name, value) in (spoilt[0], spoilt[-1], *OF_ANOTHER_FORM[::4]):
-            assert_it_does_not_serve(pool, said)
-        client.set_model_version_tag(MODEL, version.version, name, version.tags.get(name, "{}"))
-        assert pool.champion.fault == ""
-    assert reconcile_all(pool.store, pool.registry, [MEMBER]) == {}
-    assert pool.aliases["champion"] == "1"
-    assert pool.store.exists("champions", MEMBER.partition_key)
-
-
-def test_a_training_mends_the_tags_of_the_version_that_it_finds(pool):
-    pool.registry.client.delete_model_version_tag(MODEL, "1", "classifier")
-    pool.train(FIRST)
-    pool.appoint(FIRST)
-    assert pool.champion.fault == ""
-    assert [row["status"] for row in forecast(replace(pool), SECOND).made] == ["active"]
-
-
-def test_a_version_with_such_a_tag_stops_no_member_from_its_shadow(pool):
-    pool.appoint(SECOND)
-    champion, client = pool.champion, pool.registry.client
-    [shadow] = shadows_of(pool.registry, champion)
-    for name, value in OF_ANOTHER_FORM:
-        client.set_model_version_tag(MODEL, shadow.version, name, value)
-        assert shadows_of(pool.registry, champion) == []
-        client.set_model_version_tag(MODEL, shadow.version, name, shadow.tags[name])
-    assert shadows_of(pool.registry, champion) == [shadow]
-
-
-@pytest.mark.parametrize("name", ["as_of", "settings", "model_sha256", "decision_threshold"])
-def test_a_run_whose_tag_is_lost_is_trained_again_and_says_so_where_it_is_asked_for(pool, name):
-    run_id, client = pool.champion.version.run_id, pool.registry.client
-    client.set_tag(run_id, name, "{half")
-    pool.train(FIRST)
-    pool.appoint(FIRST)
-    assert pool.champion.fault == ""
-    if name != "model_sha256":
-        client.delete_tag(run_id, name)
-        with pytest.raises(UntrustedModel, match=f"{run_id} is not as it was logged.*{name}"):
-            pool.registry.runs.get(run_id)
-
-
-def remove(path):
-    path.unlink()
-
-
-def make_folder(path):
-    path.unlink()
-    path.mkdir()
-
-
-def dangle(path):
-    path.unlink()
-    path.symlink_to(path.with_name("nowhere"))
-
-
-def replace_by_foreign_rows(path):
-    pd.DataFrame({"x": [1.0]}).to_parquet(path)
-
-
-@pytest.mark.parametrize("spoil", [remove, make_folder, dangle, replace_by_foreign_rows])
-@pytest.mark.parametrize("what", ["snapshot", "model"])
-def test_a_file_that_the_champion_rests_on_is_its_fault_and_any_training_mends_it(
-    pool, what, spoil
-):
-    version = pool.champion.version
-    file = Path(pool.store.path("training_snapshots", version.tags["data_hash"]))
-    if what == "model":
-        [file] = (local_path(version.location) / "artifacts").glob("estimator*")
-    spoil(file)
-    result = forecast(pool, SECOND)
-    [row] = result.made
-    assert (row["status"], row["signal"]) == ("abstain", False)
-    assert result.failures[MEMBER.name] in row["abstain_reason"]
-    decision = pool.appoint(SECOND)
-    assert decision.decision == "replaced"
-    assert pool.serving == "2"
-    assert forecast(replace(pool), SECOND).failures == {}
-
-
-def test_a_rollback_refuses_a_version_without_the_rows_of_its_training(pool):
-    pool.appoint(SECOND, REFRESHED)
-    before = pool.registry.versions.get(MEMBER.name, pool.champion.standing.previous)
-    pool.store.remove("training_snapshots", before.tags["data_hash"])
-    with pytest.raises(ModelUnavailable, match="version 1 lacks the rows of its training"):
-        roll_back(pool.store, pool.registry, MEMBER, None, SECOND, noon_after(SECOND))
-    assert pool.serving == "2"
-
-
-def test_lost_training_rows_come_back_with_the_training_that_they_were_of(pool):
-    pool.store.remove("training_snapshots", pool.champion.version.tags["data_hash"])
-    assert pool.appoint(FIRST).decision == "serves"
-    [row] = forecast(pool, SECOND).made
-    assert row["status"] == "active"
-
-
-def test_a_damaged_version_in_the_shadow_is_named_and_fails_no_day(pool):
-    pool.appoint(SECOND, REFRESHED)
-    shadow = pool.registry.versions.get(MEMBER.name, pool.champion.standing.previous)
-    (local_path(shadow.location) / "artifacts" / "calibration.json").write_bytes(b"")
-    result = forecast(pool, SECOND, shadows={MEMBER: [shadow]})
-    assert (len(result.made), result.shadows, result.failures) == (1, [], {})
-    assert "calibration.json is not what was logged" in result.without_shadow[MEMBER.name]
-
-
-def test_a_damaged_ledger_leaves_the_stored_row_and_is_named(pool):
-    assert [row["status"] for row in forecast(pool, SECOND).made] == ["active"]
-    [key] = pool.store.keys("promotions")
-    Path(pool.store.path("promotions", key)).write_bytes(b"half")
-    result = forecast(pool, SECOND)
-    assert f"promotions/{MEMBER.partition_key}".replace("|", "%7C") in result.failures[MEMBER.name]
-    [row] = stored_rows(pool.store, PREDICTIONS, SECOND.isoformat())
-    assert (row["status"], row["model_version"]) == ("active", "1")
-    assert [row["status"] for row in forecast(pool, FIRST).made] == ["baseline"]
 
 
 def test_what_was_never_trained_is_no_verdict(pool):

@@ -100,7 +100,7 @@ class Runs:
             location, hashes = self.model_location(tags), json.loads(tags[HASHES_TAG])
         except (KeyError, ValueError, MlflowException) as fault:
             raise ModelUnavailable(
-                f"{title}: a tag of its run is gone or wrong: {fault}"
+                f"{title}: a tag of its run, or the model it names, is gone or wrong: {fault}"
             ) from fault
         return load_from(self.store, location, hashes, title, is_known=True)
 

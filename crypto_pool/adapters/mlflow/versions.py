@@ -209,11 +209,8 @@ class Versions:
 
     def set_aliases(self, member_name: str, wanted: Mapping[str, str | None]) -> None:
         """Point each alias at its version, or remove it."""
-        client, name, known = (
-            self.store.client,
-            model_name(member_name),
-            self.aliases_of(member_name),
-        )
+        client, name = self.store.client, model_name(member_name)
+        known = self.aliases_of(member_name)
         for alias, version in wanted.items():
             if version is None and alias in known:
                 client.delete_registered_model_alias(name, alias)
