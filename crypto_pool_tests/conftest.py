@@ -67,7 +67,7 @@ LONGEST = (
     "test_imports.py",
     "test_lost_models.py",
     "test_daily_quota.py",
-    "test_incremental_publication.py",
+    "test_publishing.py",
     "test_up.py",
     "test_definitions.py",
 )
