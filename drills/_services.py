@@ -97,12 +97,12 @@ class Services:
 
     def process(self, word: str) -> psutil.Process | None:
         """The youngest process of `up` itself with a word in its command, if it is running."""
-        found = [
-            process
-            for process in psutil.Process(self.up.pid).children()
-            if process.status() != psutil.STATUS_ZOMBIE
-            and any(word in part for part in process.cmdline())
-        ]
+        found = []
+        for process in psutil.Process(self.up.pid).children():
+            # One may end meanwhile; a zombie has no command.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(word in part for part in process.cmdline()):
+                    found.append(process)
         return max(found, key=psutil.Process.create_time, default=None)
 
     def await_answer(self) -> None:

@@ -68,12 +68,7 @@ def look_at(up: "subprocess.Popen[bytes]", ports: dict[str, int]) -> dict[str, A
         for name, port in ports.items()
         for host in (*OWN_NAMES, *FOREIGN_NAMES)
     }
-    listening = [
-        connection.laddr
-        for process in [psutil.Process(up.pid), *psutil.Process(up.pid).children(recursive=True)]
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listening = _listening(psutil.Process(up.pid))
     mutation = json.dumps({"query": "{ version }"})
     return {
         "services": len(ports),
@@ -86,6 +81,19 @@ def look_at(up: "subprocess.Popen[bytes]", ports: dict[str, int]) -> dict[str, A
         "foreign_graphql_status": _status(ports["dagster"], "/graphql", FOREIGN_NAMES[0], mutation),
         "own_graphql_status": _status(ports["dagster"], "/graphql", OWN_NAMES[0], mutation),
     }
+
+
+def _listening(parent: psutil.Process) -> list[Any]:
+    """The addresses on which a process and those below it listen."""
+    addresses = []
+    for process in (parent, *parent.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a run's own may end meanwhile
+            addresses += [
+                connection.laddr
+                for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            ]
+    return addresses
 
 
 def _status(port: int, path: str, host: str, body: str | None = None) -> int:
