@@ -152,13 +152,14 @@ def _unfit_folders(settings: Groups) -> Iterator[str]:
 
 
 def _with_credentials(settings: Groups) -> Iterator[str]:
-    """Roots that MLflow and the tables would store with what lets one in."""
-    for name in ("parquet_root", "mlflow_artifact_root"):
+    """Addresses that MLflow and the tables would store with what lets one in."""
+    links = ("page_url", "dagster_url", "mlflow_url")
+    for name in ("parquet_root", "mlflow_artifact_root", *links):
         root = getattr(settings, name)
         if root is not None and without_credentials(root) != root:
             yield (
                 f"{variable_name(name)} holds credentials, and would be stored with them: leave "
-                "them out, and give them in the environment of the store, such as AWS_ACCESS_KEY_ID"
+                "them out; a store takes them from its environment, such as AWS_ACCESS_KEY_ID"
             )
 
 

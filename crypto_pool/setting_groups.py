@@ -4,11 +4,20 @@ The string below a field says what it means; the page docs/configuration.md is m
 fields are read, checked together and combined is in `crypto_pool.settings`.
 """
 
+import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, Field, IPvAnyNetwork, JsonValue, SecretStr
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    Field,
+    IPvAnyNetwork,
+    JsonValue,
+    SecretStr,
+)
 from pydantic_settings import NoDecode
 
 from crypto_pool.domain.recipe import LONGEST_HORIZON
@@ -22,7 +31,27 @@ DEFAULT_SYMBOLS = (
 # A seam of tests, drills and the demo, which run several processes: in no list of settings.
 HIDDEN: dict[str, JsonValue] = {"hidden": True}
 DEFAULT_HOME = Path("dagster_home")
-Url = Annotated[str, Field(pattern=r"^https?://")]
+
+
+def _such_as(example: str, pattern: str) -> AfterValidator:
+    """Refuse other text, with an example of what is wanted; a secret's too."""
+
+    def check(value: str | SecretStr) -> str | SecretStr:
+        text = value if isinstance(value, str) else value.get_secret_value()
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"needs a value such as {example}")
+        return value
+
+    return AfterValidator(check)
+
+
+ADDRESS = _such_as("https://host/path", r"https?://[^\s/?#]\S*")
+RATE = _such_as("600/minute", r"[1-9]\d*\s*(/|per)\s*([1-9]\d*\s*)?(second|minute|hour|day)s?")
+Url = Annotated[str, ADDRESS]
+SecretUrl = Annotated[SecretStr, ADDRESS]
+Days = Annotated[int, Field(ge=1, le=36_500)]
+Rows = Annotated[int, Field(ge=100, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Group(BaseModel, defer_build=True):
@@ -69,7 +98,7 @@ class MarketData(Group):
     """Folder of SYMBOL.csv or SYMBOL.parquet for the directory provider."""
     exchange: Literal["binance", "kraken", "coinbase"] = "binance"
     """Whose daily bars the exchange provider pulls; no key is needed."""
-    quote_currency: str | None = None
+    quote_currency: Annotated[str, _such_as("USDT", r"[A-Za-z0-9]+")] | None = None
     """Currency of the exchange's prices; default: USDT on Binance, else USD."""
     exchange_url: Url | None = Field(None, json_schema_extra=HIDDEN)
     """Another address that answers as the exchange does, such as a sandbox."""
@@ -93,9 +122,9 @@ class Target(Group):
 class Training(Group):
     """Training and judging."""
 
-    training_rows: int = Field(1000, ge=100)
+    training_rows: Rows = 1000
     """Latest labelled rows used for training."""
-    min_history_bars: int = Field(365, ge=100)
+    min_history_bars: Rows = 365
     """Candidates are trained from so many real bars on."""
     evaluation_policy: Literal["purged_walk_forward", "holdout"] = "purged_walk_forward"
     """How candidates are evaluated and chosen."""
@@ -104,25 +133,25 @@ class Training(Group):
     selection: Literal["one_standard_error", "best"] = "one_standard_error"
     """Which candidate serves: the best of those better than the baseline beyond chance, or the best
     of all."""
-    seed: int = Field(7, ge=0, le=2**31 - 1)
+    seed: Seed = 7
     """Seed of every candidate."""
     workers: int = Field(2, ge=1, le=64)
     """Training processes."""
     dask_scheduler: str | None = Field(None, pattern=r"^(tcp|tls)://[^/]+:\d+$")
     """Dask scheduler whose workers train instead of local processes, for example
     tcp://10.0.0.5:8786; needs `crypto-pool[scale]`."""
-    explained_rows: int = Field(60, ge=10, json_schema_extra=HIDDEN)
+    explained_rows: int = Field(60, ge=10, le=1000, json_schema_extra=HIDDEN)
     """Latest evaluation rows a champion's importance is measured on."""
 
 
 class ChampionLife(Group):
     """The life of a champion."""
 
-    refresh_after_days: int = Field(30, ge=1)
+    refresh_after_days: Days = 30
     """Days after its training when a champion is old: a challenger that is not worse takes over."""
-    review_window_days: int = Field(365, ge=100)
+    review_window_days: Annotated[Days, Field(ge=100)] = 365
     """Latest days of outcomes a champion is judged by."""
-    abstain_beyond_widths: float | None = Field(3.0, gt=0)
+    abstain_beyond_widths: float | None = Field(3.0, gt=0, le=1_000_000)
     """A forecast abstains after a move of ten daily sigmas, and if an input lies further outside
     its training span than this many widths of it; empty: however far."""
 
@@ -134,9 +163,9 @@ class Automation(Group):
     """Start with the daily schedule and the sensors switched on."""
     daily_at_utc: str = Field("00:20", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     """When the day that has closed is pulled, scored and forecast, HH:MM in UTC."""
-    retrain_after_days: int = Field(30, ge=1)
+    retrain_after_days: Days = 30
     """Days after its last training when a member is trained again."""
-    retrain_daily_members: int = Field(40, ge=0)
+    retrain_daily_members: int = Field(40, ge=0, le=100_000)
     """Stale members trained a day, the worst first."""
 
 
@@ -165,23 +194,23 @@ class State(Group):
 class Upkeep(Group):
     """Alerts and retention."""
 
-    alert_webhook_url: SecretStr | None = None
+    alert_webhook_url: SecretUrl | None = None
     """Slack-compatible webhook that is told of incidents beside the log."""
-    heartbeat_url: SecretStr | None = None
+    heartbeat_url: SecretUrl | None = None
     """Address of a heartbeat service, fetched after each published day, and with /fail after a
     failed one: it tells you when this machine is off."""
     alert_daily_digest: bool = False
     """Tell each day's signals, what came due and whether promises were kept."""
-    keep_runs_days: int | None = Field(90, ge=1)
+    keep_runs_days: Days | None = 90
     """Days Dagster's runs and events are kept; empty: for ever."""
-    keep_candidates_days: int | None = Field(60, ge=1)
+    keep_candidates_days: Days | None = 60
     """Days the artifacts of candidates without a registered version are kept; empty: for ever."""
 
 
 class Serving(Group):
     """The API and the pages."""
 
-    serving_host: str = "127.0.0.1"
+    serving_host: Annotated[str, _such_as("127.0.0.1", r"\S+")] = "127.0.0.1"
     """Address the API and the pages listen on; beyond loopback it needs a token."""
     serving_port: int = Field(8000, ge=0, le=65535)
     """Port of the API and the pages."""
@@ -198,7 +227,7 @@ class Serving(Group):
     serving_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
     """Addresses or networks of the proxies before the API, whose X-Forwarded-For says who asks; no
     other's does."""
-    serving_rate_limit: str = "600/minute"
+    serving_rate_limit: Annotated[str, RATE] = "600/minute"
     """Requests one remote address may make, for example 600/minute."""
 
 
@@ -207,7 +236,7 @@ class Simulation(Group):
 
     sandbox_url: Url | None = Field(None, json_schema_extra=HIDDEN)
     """Address of a running `crypto-pool sandbox`; empty: none is needed."""
-    sandbox_seed: int = Field(7, ge=0, json_schema_extra=HIDDEN)
+    sandbox_seed: Seed = Field(7, json_schema_extra=HIDDEN)
     """Seed of the synthetic market."""
     sandbox_predictability: float = Field(0.15, ge=0, le=1, json_schema_extra=HIDDEN)
     """Planted drift of the synthetic market, in daily sigmas."""

@@ -88,6 +88,12 @@ class Settings(ClockSettings, BaseSettings):
         kinds = (kind, *get_args(kind))
         if isinstance(value, str) and (Path in kinds or name in PATH_OR_URI):
             value = os.path.expanduser(value)
+        elif isinstance(value, str):
+            value = value.strip()
+            seen = value.split() if name in LISTS else [value]
+            unseen = {one for text in seen for one in text if not one.isprintable()}
+            if unseen:
+                raise ValueError(f"holds {min(unseen)!a}, which cannot be seen: take it out")
         if isinstance(value, bool) and bool not in kinds:  # which Python counts as 1 and 0
             raise ValueError("needs another kind of value than true or false")
         return None if value == "" and type(None) in kinds else value

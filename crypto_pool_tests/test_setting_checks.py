@@ -1,5 +1,7 @@
 """Settings that are refused, each with the way out."""
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,10 +118,80 @@ def test_a_plan_that_allows_nothing_is_refused(monkeypatch):
     assert "per_day=0 allows nothing" in refused(monkeypatch, alpha_vantage_plan="0/day")
 
 
-@pytest.mark.parametrize("name", ["alpha_vantage_base_url", "exchange_url", "sandbox_url"])
-def test_an_address_without_a_scheme_is_refused(monkeypatch, name):
-    said = refused(monkeypatch, **{name: "127.0.0.1:8000"})
-    assert f"CRYPTO_POOL_{name.upper()}: String should match pattern '^https?://'" in said
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "https://", "http:// host", "nan"])
+@pytest.mark.parametrize(
+    "name", ["alpha_vantage_base_url", "page_url", "alert_webhook_url", "heartbeat_url"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_asked_of_it(monkeypatch, name, address):
+    said = refused(monkeypatch, **{name: address})
+    assert f"CRYPTO_POOL_{name.upper()}: needs a value such as https://host/path" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("serving_rate_limit", "many", "600/minute"),
+        ("serving_rate_limit", "0/minute", "600/minute"),
+        ("serving_host", "", "127.0.0.1"),
+        ("quote_currency", "US D", "USDT"),
+    ],
+)
+def test_text_that_a_setting_cannot_mean_is_refused_with_an_example(
+    monkeypatch, name, value, example
+):
+    said = refused(monkeypatch, **{name: value})
+    assert f"CRYPTO_POOL_{name.upper()}: needs a value such as {example}" in said
+
+
+@pytest.mark.parametrize("name", ["page_url", "parquet_root"])
+def test_an_address_that_is_stored_holds_no_credentials(monkeypatch, name):
+    said = refused(monkeypatch, **{name: "https://user:s3cret@host/x"})
+    assert f"CRYPTO_POOL_{name.upper()} holds credentials" in said
+    assert "s3cret" not in said
+
+
+def test_each_number_has_bounds_that_dates_and_frames_can_take(monkeypatch):
+    for name, field in Settings.model_fields.items():
+        if {int, float} & {field.annotation, *get_args(field.annotation)}:
+            for value in ("9" * 20, "inf", "nan", "-1"):
+                said = refused(monkeypatch, **{name: value})
+                assert f"CRYPTO_POOL_{name.upper()}: Input should be" in said
+            monkeypatch.delenv(f"CRYPTO_POOL_{name.upper()}")
+
+
+@pytest.mark.parametrize("source", ["environment", ".env", "pool.toml"])
+def test_blanks_around_a_value_are_no_part_of_it(monkeypatch, tmp_path, source):
+    values = {"alpha_vantage_api_key": "KEY", "series_type": "high", "quote_currency": "EUR"}
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    if source == "environment":
+        for name, value in values.items():
+            monkeypatch.setenv(f"CRYPTO_POOL_{name.upper()}", f" \t{value}\xa0\n")
+    elif source == ".env":
+        lines = [f"CRYPTO_POOL_{name.upper()}=' {value} '\n" for name, value in values.items()]
+        (tmp_path / ".env").write_text("".join(lines))
+    else:
+        del values["alpha_vantage_api_key"]
+        (tmp_path / "pool.toml").write_text(
+            "".join(f'{name} = " {value}\\t"\n' for name, value in values.items())
+        )
+    held = load_settings()
+    for name, value in values.items():
+        found = getattr(held, name)
+        assert (found if isinstance(found, str) else found.get_secret_value()) == value
+
+
+def test_a_secret_of_blanks_is_none(monkeypatch):
+    """It would be taken out of every text that is told."""
+    monkeypatch.setenv("CRYPTO_POOL_ALPHA_VANTAGE_API_KEY", "  ")
+    assert load_settings().alpha_vantage_api_key is None
+
+
+@pytest.mark.parametrize("unseen", ["\x1b", "\u200b", "\u202e", "\udcff", "\n"])
+@pytest.mark.parametrize("name", ["provider", "alpha_vantage_api_key", "serving_token", "seed"])
+def test_a_letter_that_nobody_can_see_is_refused_by_name(monkeypatch, name, unseen):
+    said = refused(monkeypatch, **{name: f"1{unseen}2"})
+    assert f"CRYPTO_POOL_{name.upper()}: holds {unseen!a}, which cannot be seen" in said
+    assert said.isascii()
 
 
 def test_a_seed_no_library_takes_is_refused(monkeypatch):

@@ -7,6 +7,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.unfinished_files import replacing
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.errors import StoreUnavailable
 
 
@@ -20,6 +21,7 @@ def copy_publication(publication: Path, root: str) -> str:
         StoreUnavailable: the file could not be put there; the copy before stays.
     """
     address = f"{root.rstrip('/')}/{LINK_NAME}"
+    shown = without_credentials(address)
     try:
         files, path = fsspec.core.url_to_fs(address)
         if isinstance(files, LocalFileSystem):
@@ -29,7 +31,7 @@ def copy_publication(publication: Path, root: str) -> str:
             files.put_file(str(publication), path)
     except Exception as fault:  # each store has its own exceptions
         raise StoreUnavailable(
-            f"{publication.name} could not be copied to {address}: {fault}; the copy before stays. "
+            f"{publication.name} could not be copied to {shown}: {fault}; the copy before stays. "
             "Check CRYPTO_POOL_PUBLICATION_ROOT and the store's credentials, then publish again"
         ) from None
-    return address
+    return shown

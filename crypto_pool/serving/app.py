@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
+from limits import parse
 from prometheus_client import CollectorRegistry
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
@@ -81,8 +82,8 @@ def _protect(app: FastAPI, settings: Settings, reader: PublicationReader) -> Non
         app.add_middleware(protection.TokenGate, token=settings.serving_token.get_secret_value())
     app.add_middleware(
         protection.RateLimit,
-        remote=protection.parse_limit("serving_rate_limit", settings.serving_rate_limit),
-        loopback=protection.parse_limit("loopback_limit", LOOPBACK_LIMIT),
+        remote=parse(settings.serving_rate_limit),
+        loopback=parse(LOOPBACK_LIMIT),
     )
     app.add_middleware(ForeignPages, hosts=settings.serving_allowed_hosts)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=protection.allowed_hosts(settings))

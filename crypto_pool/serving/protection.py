@@ -4,7 +4,7 @@ import hmac
 import math
 import time
 
-from limits import RateLimitItem, parse
+from limits import RateLimitItem
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,16 +59,6 @@ def allowed_hosts(settings: Settings) -> list[str]:
     unspecified = settings.serving_host in ("0.0.0.0", "::")
     own = [] if unspecified else [settings.serving_host]
     return list(dict.fromkeys([*LOOPBACK_NAMES, *own, *settings.serving_allowed_hosts]))
-
-
-def parse_limit(setting: str, text: str) -> RateLimitItem:
-    """Read a rate such as 600/minute; raises InvalidSetting."""
-    try:
-        return parse(text)
-    except ValueError as fault:
-        raise InvalidSetting(
-            f"CRYPTO_POOL_{setting.upper()}={text!r} is no rate; write for example 600/minute"
-        ) from fault
 
 
 class SecurityHeaders:

@@ -24,3 +24,13 @@ def test_a_store_that_takes_no_file_keeps_the_copy_before(tmp_path):
     with pytest.raises(StoreUnavailable, match="no-such-store"):
         copy_publication(made, "no-such-store://bucket")
     assert (tmp_path / "crypto_pool.duckdb").read_bytes() == b"first"
+
+
+def test_where_a_copy_went_is_told_without_what_lets_one_in(tmp_path):
+    (tmp_path / "made.duckdb").write_bytes(b"first")
+    with pytest.raises(StoreUnavailable) as refused:
+        copy_publication(tmp_path / "made.duckdb", "no-such-store://user:s3cret@host/x")
+    assert "no-such-store://host/x/crypto_pool.duckdb" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+    where = copy_publication(tmp_path / "made.duckdb", "memory://user:s3cret@host/x")
+    assert where == "memory://host/x/crypto_pool.duckdb"

@@ -194,8 +194,6 @@ def test_too_many_requests_are_refused_with_a_time(
     assert answers[3].json()["error"] == "too_many_requests"
     assert 0 < int(answers[3].headers["retry-after"]) <= 3600
     assert served.get("/health").status_code == 200
-    with pytest.raises(InvalidSetting, match="SERVING_RATE_LIMIT"):
-        create_app(pool_settings(tmp_path, serving_rate_limit="many"))
 
 
 def test_headers_keep_a_browser_strict(pool: Served) -> None:
