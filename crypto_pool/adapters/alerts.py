@@ -170,7 +170,7 @@ class Alerts:
             return {}
 
     def _write(self, known: dict[str, dict[str, Any]]) -> None:
-        replace_file(self.file, json.dumps(known, indent=1))
+        replace_file(self.file, json.dumps(known))
 
 
 def is_taken(method: str, url: str, setting: str, content: Any = None) -> bool:

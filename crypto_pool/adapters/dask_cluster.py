@@ -6,7 +6,7 @@ was doing is done again by another.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import islice
 from platform import python_version
@@ -137,7 +137,7 @@ def _run(
         return function(task)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _identity(identify: Callable[[], str] | None, extensions: Extensions) -> dict[str, str]:
     """What a fit depends on, by name: Python, the package's own requirements, its code."""
     extensions.load()

@@ -15,7 +15,7 @@ COLUMNS = ["key", "mark", "value"]
 
 def digest(*parts: object) -> str:
     """Return what tells some values from others."""
-    return sha256(repr(parts).encode()).hexdigest()[:20]
+    return sha256(repr(parts).encode()).hexdigest()
 
 
 class Derived:

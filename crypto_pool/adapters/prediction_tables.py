@@ -118,7 +118,7 @@ def remove_old_publications(data_dir: Path, keep: int = KEPT) -> int:
     """Remove publications beyond the newest `keep`, never the one the link points at."""
     latest = (data_dir / LINK_NAME).resolve()
     publications = sorted(data_dir.glob(_PUBLICATIONS), reverse=True)
-    old = [path for path in publications[max(1, keep) :] if path.resolve() != latest]
+    old = [path for path in publications[keep:] if path.resolve() != latest]
     for path in old:
         _remove_database(path)
     return len(old)

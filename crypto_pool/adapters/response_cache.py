@@ -55,8 +55,7 @@ class ResponseCache:
             "sha256": hashlib.sha256(body).hexdigest(),
         }
         path = self.path(parameters)
-        content = json.dumps(head, sort_keys=True).encode() + b"\n" + body
-        replace_file(path, gzip.compress(content, compresslevel=6, mtime=0))
+        replace_file(path, gzip.compress(json.dumps(head).encode() + b"\n" + body))
         return path
 
     def path(self, parameters: Mapping[str, str]) -> Path:

@@ -89,11 +89,11 @@ def _why_impossible(table: Table, rows: pa.Table) -> str:
     }
     if table in (DAILY_BARS, FEATURE_TABLES):
         return _why_no_series(table, rows, numbers)
-    for column in table.columns:
+    for column in (one for one in table.columns if one.name in numbers):
         is_whole = column.kind in (INTEGER, VERSION)
         low = (LOWEST if is_whole else -np.inf) if column.low is None else column.low
         high = (HIGHEST if is_whole else np.inf) if column.high is None else column.high
-        values = numbers.get(column.name, np.empty(0))
+        values = numbers[column.name]
         outside = values[(values < low) | (values > high)]
         if len(outside):
             return f"its column {column.name} holds {outside[0]:g}, out of {low:g} to {high:g}"

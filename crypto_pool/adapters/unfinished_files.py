@@ -23,7 +23,7 @@ def replacing(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
     beside = name_unfinished(path)
     try:
         make_folder(path.parent)
-        remove_abandoned(path.parent, path.name)
+        remove_abandoned(path.parent)
         yield beside
         if not beside.is_symlink():
             sync(beside)
@@ -53,17 +53,13 @@ def name_unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}{_machine_mark()}{os.getpid()}.{uuid.uuid4().hex}.tmp")
 
 
-def remove_abandoned(folder: Path, name: str | None = None) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Remove what processes of this machine that no longer live left in the folder.
 
-    Only what was to become the file called `name`, if one is given. Another
-    machine's files are left alone: whether their writers live cannot be known here.
+    Another machine's files are left alone: whether their writers live cannot be known here.
     """
     for path in folder.iterdir():
-        wanted, mark, rest = path.name.partition(_machine_mark())
-        if not mark or (name is not None and wanted != f".{name}"):
-            continue
-        writer = rest.partition(".")[0]
+        writer = path.name.partition(_machine_mark())[2].partition(".")[0]
         if writer.isdigit() and not psutil.pid_exists(int(writer)):
             path.unlink(missing_ok=True)
 

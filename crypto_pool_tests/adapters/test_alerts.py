@@ -55,8 +55,8 @@ def test_a_webhook_that_is_not_there_stops_nothing(tmp_path, caplog):
 
 
 def test_secrets_are_redacted_everywhere_and_long_texts_cut(alerts, webhook, caplog, tmp_path):
-    alerts.send([Alert("a", f"s3cr/et s3cr%2Fet {webhook.url} https://x/?apikey=abc123&y <b>")])
-    assert webhook.texts == ["*** *** *** https://x/?apikey=***&amp;y &lt;b&gt;"]
+    alerts.send([Alert("a", f's3cr/et s3cr%2Fet {webhook.url} https://x/?apikey=abc123&y <b>"')])
+    assert webhook.texts == ['*** *** *** https://x/?apikey=***&amp;y &lt;b&gt;"']
     for place in (caplog.text, (tmp_path / "alerts.json").read_text()):
         assert not any(word in place for word in ("s3cr", "secret-path", "abc123"))
     for length, ending in ((3007, "x ... (7 characters more)"), (3001, "(1 characters more)")):
@@ -67,9 +67,10 @@ def test_secrets_are_redacted_everywhere_and_long_texts_cut(alerts, webhook, cap
 
 
 def test_without_a_webhook_the_log_alone_is_told_and_none_comes_later(tmp_path, webhook, caplog):
-    Alerts(tmp_path / "a.json", None, [], lambda: NOW).send([Alert("a", "first")])
+    file = tmp_path / "a new" / "folder" / "a.json"
+    Alerts(file, None, [], lambda: NOW).send([Alert("a", "first")])
     assert "first" in caplog.text
-    Alerts(tmp_path / "a.json", webhook.url, [], lambda: NOW).send([])
+    Alerts(file, webhook.url, [], lambda: NOW).send([])
     assert webhook.texts == []
 
 

@@ -145,6 +145,15 @@ def test_a_damaged_decision_leaves_its_member_alone_without_a_ledger(ledger):
         ledger.record(promotion("3", ETH))
 
 
+def test_a_damaged_decision_in_a_file_of_its_own_is_its_member_s(ledger):
+    """As 1.0.0 left it, and as it stays where it could not be gathered."""
+    for member in (BTC, ETH):
+        ledger.record(promotion("1", member))
+    Path(ledger.store.path(TABLE, f"{ETH.partition_key}|0f")).write_bytes(b"half a file")
+    decisions = ledger.by_member()
+    assert (list(decisions), list(decisions.faults)) == ([BTC], [ETH])
+
+
 def test_decisions_made_at_once_stand_one_after_the_other(ledger):
     """Each is dated after the one it follows, whoever writes at the same time."""
     with ThreadPoolExecutor(8) as threads:

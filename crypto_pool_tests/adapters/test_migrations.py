@@ -68,7 +68,7 @@ def store(frames_root, tmp_path) -> FrameStore:
         rows = pd.DataFrame(
             [
                 forecast(day, "uptrend", "late", f"{day} 12:00"),
-                forecast(day, "downtrend", "active", "2023-01-03 12:00"),
+                forecast(day, "downtrend", "active", "2023-01-03 23:59:59.999999"),
             ]
         )
         made.write("daily_predictions", day, rows)
@@ -89,12 +89,23 @@ def test_a_late_forecast_of_1_0_0_is_late_in_a_column_of_its_own(store, frames_r
     rows = store.read_all("daily_predictions").set_index(["trend", "prediction_date"])
     assert set(rows["status"]) == {"active"}
     assert rows.loc["uptrend", "late"].tolist() == [True] * 3
-    assert rows.loc["downtrend", "late"].tolist() == [True, False, False]
+    assert rows.loc["downtrend", "late"].tolist() == [True, False, False]  # the second just not
     outcomes = store.read_all("prediction_outcomes")
     assert outcomes.groupby("trend")["late"].sum().to_dict() == {"uptrend": 3, "downtrend": 1}
     assert set(outcomes["status"]) == {"active"}
     measured = store.read("realised_performance", DAYS[0])
     assert list(measured) == ["symbol", "trend", "effective_sample_size", "p_value"]
+
+
+def test_what_is_migrated_again_stays_as_it_is(store, frames_root, tmp_path):
+    """As after an interruption; of a late forecast nothing but the column says so by then."""
+    open_data_folder(tmp_path, frames_root)
+    tables = ("daily_predictions", "prediction_outcomes", "realised_performance")
+    before = [store.read_all(table) for table in tables]
+    (tmp_path / "schema_version").write_text("2\n")
+    open_data_folder(tmp_path, frames_root)
+    for table, rows in zip(tables, before, strict=True):
+        pd.testing.assert_frame_equal(store.read_all(table), rows)
 
 
 def test_a_damaged_day_keeps_no_folder_closed(store, frames_root, tmp_path):

@@ -1,5 +1,6 @@
 """A copy of each publication, in a store that may not take it."""
 
+import fsspec
 import pytest
 
 from crypto_pool.adapters.publication_copy import copy_publication
@@ -13,6 +14,14 @@ def test_a_copy_takes_the_place_of_the_one_before(tmp_path):
     assert where == str(tmp_path / "shared" / "crypto_pool.duckdb")
     assert [path.name for path in (tmp_path / "shared").iterdir()] == ["crypto_pool.duckdb"]
     assert (tmp_path / "shared" / "crypto_pool.duckdb").read_bytes() == b"second"
+
+
+def test_a_copy_in_an_object_store_takes_the_place_of_the_one_before_too(tmp_path):
+    for content in (b"first", b"second"):
+        (tmp_path / "made.duckdb").write_bytes(content)
+        where = copy_publication(tmp_path / "made.duckdb", f"memory://{tmp_path.name}/")
+    assert where == f"memory://{tmp_path.name}/crypto_pool.duckdb"
+    assert fsspec.filesystem("memory").cat_file(where) == b"second"
 
 
 def test_a_store_that_takes_no_file_keeps_the_copy_before(tmp_path):

@@ -216,7 +216,7 @@ def test_folders_in_the_place_of_publications_are_set_aside_by_name(tmp_path: Pa
     said = set_folders_aside(tmp_path)
     assert set(said) == set(names)
     for name in names:
-        (aside,) = tmp_path.glob(f"aside-*-{name}")
+        (aside,) = tmp_path.glob(f"aside-{8 * '?'}-{name}")
         assert (aside / "mine").is_dir()
         assert said[name].endswith(f"it is {aside.name} now")
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith("aside-")}

@@ -1,5 +1,7 @@
 """What of a pull fits into a day's requests, and what waits until when."""
 
+from datetime import timedelta
+
 import pytest
 
 from crypto_pool.adapters.pull_plan import plan_pull
@@ -16,6 +18,10 @@ def test_what_does_not_fit_today_is_named_with_the_time_it_fits(opened, clock: C
     assert planned.message.startswith("47 requests needed, 15 left of 25 today")
     assert "these wait until 2024-06-02 12:00 UTC: A;" in planned.message
     assert "C needs 30 requests, more than the plan allows in a day" in planned.message
+    clock.time += timedelta(hours=6)
+    spend(budget, 5)
+    waiting = plan_pull(budget, {"A": 16, "B": 25}).message  # until the first of them fits
+    assert "these wait until 2024-06-02 12:00 UTC: A, B" in waiting
 
 
 @pytest.mark.parametrize(

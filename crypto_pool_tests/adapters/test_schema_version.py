@@ -24,8 +24,10 @@ def chain(done):
 
 def test_a_new_folder_gets_the_known_version_and_no_migration(tmp_path):
     done = []
-    open_data_folder(tmp_path / "data", FRAMES, chain(done))
-    assert stored_version(tmp_path / "data") == 4
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "a" / "new" / "data", tmp_path / "empty"):
+        open_data_folder(folder, FRAMES, chain(done))
+        assert stored_version(folder) == 4
     assert done == []
 
 

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -12,7 +13,6 @@ import sqlalchemy
 
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.sqlite_files import (
-    HELD_FILES,
     commit_without_waiting,
     hold_open,
     keep_write_ahead_log,
@@ -69,7 +69,7 @@ def test_a_new_file_that_another_process_makes_just_now_keeps_its_journal(tmp_pa
 
 def test_a_close_waits_for_the_disk_only_once_other_files_are_in_use(tmp_path):
     commit_without_waiting()
-    paths = [tmp_path / f"file{number}" for number in range(HELD_FILES + 1)]
+    paths = [tmp_path / f"file{number}" for number in range(9)]
     for path in paths:
         table(path).close()
         keep_write_ahead_log(path)
@@ -80,7 +80,7 @@ def test_a_close_waits_for_the_disk_only_once_other_files_are_in_use(tmp_path):
         with closing(sqlite3.connect(path)) as other:
             assert other.execute("SELECT a FROM t").fetchall() == [("written",)]
     in_the_file = [b"written" in path.read_bytes() for path in paths]
-    assert in_the_file == [True] + [False] * HELD_FILES
+    assert in_the_file == [True] + [False] * 8
 
 
 WRITER = """
@@ -102,6 +102,20 @@ def test_a_process_that_ends_leaves_all_in_the_file_and_no_log(tmp_path):
     assert b"written" in path.read_bytes()
 
 
+def test_a_file_that_a_thread_held_is_let_go_by_any_other(tmp_path):
+    path = tmp_path / "file"
+    table(path).close()
+    keep_write_ahead_log(path)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(hold_open, str(path)).result()
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("INSERT INTO t VALUES ('written')")
+        writer.commit()
+    assert b"written" not in path.read_bytes()
+    hold_open.cache_clear()
+    assert b"written" in path.read_bytes()
+
+
 def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
     path = tmp_path / "used"
     with closing(table(path)) as holder:
@@ -115,7 +129,11 @@ def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
 def test_a_file_that_does_not_open_is_told_from_a_full_disk(tmp_path, monkeypatch):
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         keep_write_ahead_log(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    usage = SimpleNamespace(free=64 * 1024)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        keep_write_ahead_log(tmp_path)
+    usage.free -= 1
     with pytest.raises(OSError, match="No space left on device") as told:
         keep_write_ahead_log(tmp_path)
     assert told.value.filename == str(tmp_path)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,11 @@ def test_a_killed_worker_costs_one_task_tried_once_more(tmp_path: Path) -> None:
     assert results == {number: number for number in (*range(5), *range(6, 12))}
 
 
+def test_a_killed_worker_ends_the_stream_of_who_has_nothing_in_its_place(tmp_path: Path) -> None:
+    with pytest.raises(BrokenProcessPool):
+        results_of(WorkerPool(2), die_sometimes, [(5, str(tmp_path))])
+
+
 def cannot_prepare() -> None:
     raise RuntimeError("no backend of that name")
 
@@ -170,6 +176,7 @@ def children() -> set[int]:
 
 def test_a_pool_of_one_begins_no_process() -> None:
     before = threading.active_count()
+    assert WorkerPool() == WorkerPool(1)
     WorkerPool(1).begin()
     assert threading.active_count() == before
 

@@ -47,7 +47,7 @@ def model_files(model: ServedModel) -> dict[str, bytes]:
         "feature_names": list(model.feature_names),
         "anchor": model.anchor,
     }
-    files = {CALIBRATION_FILE: json.dumps(description, indent=2, sort_keys=True).encode()}
+    files = {CALIBRATION_FILE: json.dumps(description, indent=2).encode()}
     if model.estimator is not None:
         files[SKOPS_FILE], own = skops_files.dumps(model.estimator), CANDIDATES[model.algorithm]
         if own.code:

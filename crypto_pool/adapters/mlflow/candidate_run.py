@@ -114,7 +114,7 @@ def write_candidate(
     tags = {
         **TABLES_TAG,
         MODEL_URI_TAG: f"models:/{logged.model_id}",
-        HASHES_TAG: json.dumps(hashes, sort_keys=True),
+        HASHES_TAG: json.dumps(hashes),
         UNDEFINED_METRICS_TAG: json.dumps(undefined),
     }
     run.write_figures(figures, {**_parameters(candidate), **built}, tags)

@@ -73,7 +73,7 @@ class Versions:
         given = {
             **{key: str(value) for key, value in tags.items()},
             OWN_TAG: "version",
-            HASHES_TAG: json.dumps(dict(candidate.model_hashes), sort_keys=True),
+            HASHES_TAG: json.dumps(dict(candidate.model_hashes)),
         }
         known = self.of_run(member_name, candidate.run_id)
         if known is not None:
