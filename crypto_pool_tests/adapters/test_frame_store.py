@@ -9,6 +9,7 @@ from typing import Never
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from fsspec import AbstractFileSystem
 
@@ -119,18 +120,31 @@ def test_rows_that_are_not_those_of_the_table_are_damage_too(store: FrameStore) 
     members = pd.DataFrame({"symbol": ["A", "B"], "trend": "uptrend", "probability": 0.5})
     keyless = pd.DataFrame({"algorithm": ["Panel"]})  # whose key is the name of the file
     assert edited(store, "champions", "A|uptrend", keyless) is None
-    assert edited(store, "daily_predictions", "2024-01-01", members.assign(mine="x")) is None
+    for sound in (
+        members.assign(mine="x"),
+        members.assign(probability=[0.0, 1.0]),
+        members.assign(model_version=[2.0**31 - 1, -(2.0**31)]),
+        members.assign(prediction_date=pd.Timestamp("2024-01-01")),
+        members.assign(features='{"RSI": null}'),
+        members.assign(status=pd.Categorical(["active"] * 2)),
+        members.assign(status=pd.array(["active"] * 2, pd.ArrowDtype(pa.large_string()))),
+    ):
+        assert edited(store, "daily_predictions", "2024-01-01", sound) is None
     for rows, says in (
         (members.drop(columns="trend"), "has no column trend; delete it, then run `crypto-pool p"),
         (members.assign(probability="high"), "column probability is of type (large_)?string"),
         (members.assign(signal="yes"), "column signal is of type"),
         (members.assign(prediction_date="today"), "column prediction_date is of type"),
         (pd.concat([members, members]), "has a symbol trend twice"),
-        (members.assign(probability=[0.5, 1.5]), "column probability holds 1.5, out of 0 to 1"),
+        (members.assign(probability=[1.5, 2.5]), "column probability holds 1.5, out of 0 to 1"),
+        (members.assign(probability=[0.5, -0.1]), "column probability holds -0.1, out of 0 to 1"),
         (members.assign(model_version=["1", "first"]), "column model_version holds 'first'"),
         (members.assign(model_version=2.0**31), r"holds 2.14748e\+09, out of -2.14748e\+09 to"),
         (members.assign(features='{"RSI": "high"}'), 'column features holds \'{"RSI": "high"}\''),
+        (members.assign(model_version=-(2.0**31) - 1), r"holds -2.14748e\+09, out of"),
         (members.assign(features="[1]"), r"column features holds '\[1\]'"),
+        (members.assign(features='{"RSI": [1]}'), "column features holds"),
+        (members.assign(features="x" * 41), f"column features holds '{'x' * 40}';"),
         (members.assign(top_contributions="{half"), "column top_contributions holds '{half'"),
         (
             members.assign(prediction_date=[date(2024, 1, 1), date(2024, 1, 2)]),
@@ -151,6 +165,8 @@ def test_rows_that_are_not_those_of_the_table_are_damage_too(store: FrameStore) 
         assert "has rows of" in f"{edited(store, 'candidate_scores', own, members.head(1))}"
     bars = make_frame(3).assign(open=1.0, high=9.0, low=0.1, volume=1.0)
     assert edited(store, "daily_bars", "A", bars) is None
+    assert edited(store, "daily_bars", "A", bars.assign(volume=2**60 + 1)) is None
+    assert "missing or inf" in f"{edited(store, 'daily_bars', 'A', bars.assign(volume=None))}"
     assert "no column close" in f"{edited(store, 'daily_bars', 'A', bars.drop(columns='close'))}"
     assert "has a date twice" in f"{edited(store, 'daily_bars', 'A', pd.concat([bars, bars]))}"
     assert "SMA is of type" in f"{edited(store, 'feature_table', 'A', bars.assign(SMA='x'))}"
@@ -201,9 +217,10 @@ class GoneFileSystem(AbstractFileSystem):
     """An object store of which nothing can be had."""
 
     protocol = "gone"
+    fault: OSError = ConnectionError("nobody listens")
 
     def _gone(self, *_: object, **__: object) -> Never:
-        raise ConnectionError("nobody listens")
+        raise self.fault
 
     ls = info = exists = cat_file = cat = pipe_file = rm_file = _gone
 
@@ -227,6 +244,13 @@ def test_a_store_that_does_not_answer_is_named_whatever_is_asked(ask) -> None:
     with pytest.raises(StoreUnavailable, match="gone://bucket/pool does not answer") as refused:
         ask(FrameStore("gone://bucket/pool"))
     assert "CRYPTO_POOL_PARQUET_ROOT" in str(refused.value)
+
+
+def test_a_bucket_that_is_not_there_is_no_file_that_is_missing(monkeypatch) -> None:
+    fsspec.register_implementation("gone", GoneFileSystem, clobber=True)
+    monkeypatch.setattr(GoneFileSystem, "fault", FileNotFoundError("no such bucket"))
+    with pytest.raises(StoreUnavailable, match="takes no files: no such bucket; check"):
+        FrameStore("gone://bucket/pool").write("bars", "BTC", make_frame())
 
 
 def test_what_is_kept_of_a_table_equals_what_its_files_hold(tmp_path: Path) -> None:
