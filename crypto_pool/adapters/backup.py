@@ -202,8 +202,6 @@ def _is_database(path: Path) -> bool:
 def _link_or_copy(source: Path, into: Path) -> None:
     try:
         os.link(source, into)
-    except FileNotFoundError:
-        raise
     except OSError:  # another file system, or one without hard links
         shutil.copy2(source, into)
 

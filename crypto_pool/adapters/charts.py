@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from crypto_pool.domain.explanation import Explanation
     from crypto_pool.domain.intervals import Estimate
 
-# Smaller ones take five times as long: a tenth of the bytes.
-PALETTE, COMPRESSION = 48, 6
+PALETTE = 48
 SHOWN_DAYS = 365
 JUDGEMENT_BINS = 8
 MIN_CALIBRATION_ROWS = 20
@@ -96,7 +95,7 @@ def _png(figure: "Figure") -> bytes:
     reduced = io.BytesIO()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     few = drawn.quantize(PALETTE, method=Image.Quantize.FASTOCTREE)
-    few.save(reduced, format="png", compress_level=COMPRESSION)
+    few.save(reduced, format="png")
     return reduced.getvalue()
 
 
@@ -192,7 +191,7 @@ def draw_labelled_price(bars: pd.DataFrame, labels: Mapping[str, pd.Series], tit
                 start, recent.index[-1], color=COLOURS["faint"], alpha=0.2, label="not known yet"
             )
         low, high = recent["close"].min(), recent["close"].max()
-        if high > 4 * low > 0:
+        if high > 4 * low:
             axes.set_yscale("log")
             for show in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
                 show(lambda value, _: f"{value:g}")

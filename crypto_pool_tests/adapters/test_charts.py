@@ -4,10 +4,12 @@ import base64
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import dates as mdates
 from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -25,6 +27,7 @@ from crypto_pool.defs.pictures import draw_requests
 from crypto_pool.domain.explanation import Explanation
 from crypto_pool.domain.intervals import Estimate
 
+TRENDS = ("uptrend", "downtrend")
 COLUMNS = ["7_day_RSI", "MACD", "reference_logit"]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -67,10 +70,12 @@ def is_small_picture(png):
 def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
     random = np.random.default_rng(0)
     label = random.integers(0, 2, 300)
+    beyond = random.uniform(0.01, 0.49, 300)
+    beyond[label.argmax()] = 0.0  # at the threshold, which is no signal
     evaluation = pd.DataFrame(
         {
             "label": label,
-            "probability": label * 0.5 + random.uniform(0, 0.49, 300),
+            "probability": label * 0.5 + beyond,
             "reference_probability": random.uniform(0, 1, 300),
             "decision_threshold": 0.5,
         }
@@ -87,8 +92,13 @@ def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
         np.testing.assert_allclose(line.get_ydata(), [one["label"] for one in eighths], atol=0.05)
     assert legend(roc)[0] == "champion (AUC = 1.00)"
     counts = [text.get_text() for text in confusion.texts]
-    assert counts == [str(np.sum(label == 0)), "0", "0", str(np.sum(label == 1))]
+    assert counts == [str(np.sum(label == 0)), "0", "1", str(np.sum(label == 1) - 1)]
     assert "300 rows" in drawn[0].get_suptitle()
+    assert calibration.get_xlim() == calibration.get_ylim() == (-0.02, 1.02)
+    assert not any(line.get_visible() for line in confusion.get_xgridlines())
+    places = [axes.get_position() for axes in (calibration, roc, confusion)]
+    assert all(one.x1 < following.x0 for one, following in pairwise(places))
+    assert all(one.width > 0.18 for one in places)
 
 
 def test_a_judgement_of_one_class_has_no_roc_and_is_drawn(drawn):
@@ -146,11 +156,58 @@ def test_a_price_shows_where_a_trend_followed_and_what_is_not_known_yet(drawn):
     days = pd.date_range("2026-01-01", periods=300)
     bars = pd.DataFrame({"close": np.geomspace(0.1, 40, 300)}, index=days)
     up = pd.Series(1.0, index=days).where(days < "2026-10-17")
-    labels = {"uptrend": up, "downtrend": up * 0}
+    labels = {"uptrend": up, "downtrend": (up * 0).mask(days < "2026-01-11", 1.0)}
     assert is_small_picture(draw_labelled_price(bars, labels, "AAA"))
     (axes,) = drawn[0].axes
     assert legend(axes)[1:] == ["uptrend from that day", "downtrend from that day", "not known yet"]
     assert axes.get_yscale() == "log"
+    assert {"0.1", "1", "10"} <= {label.get_text() for label in axes.get_yticklabels()}
+    followed = [at(days, fill.get_datalim(axes.transData)) for fill in axes.collections]
+    assert followed == [(0, 288), (0, 9)]
+    [unknown] = axes.patches
+    assert (unknown.get_x(), unknown.get_width()) == (mdates.date2num(days[288]), 11)
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+    assert len({text.get_position()[1] for text in axes.get_legend().get_texts()}) == 1
+
+
+def at(days, place):
+    """Between which days something is drawn, counted from the first."""
+    return tuple(round(x - mdates.date2num(days[0]), 3) for x in (place.x0, place.x1))
+
+
+def test_charts_are_of_the_size_that_dagster_and_mlflow_show_and_plain(explanation, drawn):
+    """Words of ten points and less, one faint grid, and no frame but the axes themselves."""
+    days = pd.date_range("2026-01-01", periods=30)
+    draw_labelled_price(
+        pd.DataFrame({"close": 1.0}, index=days), dict.fromkeys(TRENDS, pd.Series(0, days)), "AAA"
+    )
+    draw_panel_skill({"2021-H1": Estimate(0.02)}, "The panel")
+    draw_explanation(explanation, "BTC_uptrend", "LightGBM", synthetic=False)
+    assert [(figure.get_size_inches() * figure.dpi).tolist() for figure in drawn] == [
+        [720, 288],
+        [720, 256],
+        [800, 680],
+        [800, 680],
+    ]
+    for figure in drawn[:2]:
+        (axes,) = figure.axes
+        edges = {side for side, spine in axes.spines.items() if spine.get_visible()}
+        assert edges == {"left", "bottom"}
+        assert not axes.get_legend().get_frame_on()
+        assert all(line.get_visible() for line in axes.get_ygridlines())
+        assert axes.get_axisbelow()
+        assert {text.get_fontsize() for text in axes.get_legend().get_texts()} == {9}
+        assert axes.yaxis.label.get_fontsize() == 10
+        assert figure._suptitle.get_fontsize() == 11
+
+
+def test_of_a_price_without_any_label_no_trend_is_known(drawn):
+    days = pd.date_range("2026-01-01", periods=30)
+    none = pd.Series(dtype=float)
+    bars = pd.DataFrame({"close": 1.0}, index=days)
+    draw_labelled_price(bars, {"uptrend": none, "downtrend": none}, "AAA")
+    [unknown] = drawn[0].axes[0].patches
+    assert (unknown.get_x(), unknown.get_width()) == (mdates.date2num(days[0]), 29)
 
 
 def test_requests_are_shown_by_the_hour_as_text():
@@ -180,6 +237,16 @@ def test_an_explanation_names_member_algorithm_unit_and_origin(explanation, draw
         assert "at most 0.1 points" in title
         assert "percentage points of the served probability" in axes.get_xlabel()
         assert {label.get_text() for label in axes.get_yticklabels()} >= set(COLUMNS)
+    means = sorted(explanation.values.abs().mean() * 100)
+    assert sorted(bar.get_width() for bar in drawn[1].axes[0].patches) == pytest.approx(means)
+
+
+def test_every_feature_is_shown_however_few_the_rows_are(explanation, drawn):
+    few = replace(explanation, values=explanation.values.head(2), rows=explanation.rows.head(2))
+    draw_explanation(few, "BTC_uptrend", "LightGBM", synthetic=False)
+    for figure in drawn:
+        shown = {label.get_text() for label in figure.axes[0].get_yticklabels()}
+        assert shown >= set(COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +269,11 @@ def test_all_that_a_picture_says_lies_within_it(explanation, drawn, name):
         }
     )
     draw_judgement(evaluation, "AAVE_downtrend: HistGradientBoosting")
+    days = pd.date_range("2026-01-01", periods=30)
+    up = pd.Series(1.0, index=days[:20])
+    bars = pd.DataFrame({"close": np.geomspace(1, 99_999, 30)}, index=days)
+    draw_labelled_price(bars, {"uptrend": up, "downtrend": up}, "The price of AAVE")
+    draw_panel_skill({"2021-H1": Estimate(0.02, -0.01, 0.05)}, "The panel")
     for figure in drawn:
         inside, said = figure.bbox_inches, figure.get_tightbbox()
         assert inside.x0 <= said.x0 <= said.x1 <= inside.x1
