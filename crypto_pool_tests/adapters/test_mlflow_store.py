@@ -78,6 +78,7 @@ def test_where_artifacts_lie_is_a_uri(root, uri):
     [
         ("/data/runs", Path("/data/runs")),
         ("file:///data/my%20runs", Path("/data/my runs")),
+        ("file:/data/runs", Path("/data/runs")),
         ("s3://bucket/runs", None),
     ],
 )

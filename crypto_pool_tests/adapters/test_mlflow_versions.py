@@ -1,7 +1,9 @@
 """Versions of a member's model in MLflow: what they say of themselves, hold and give."""
 
 import json
+import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,15 +18,19 @@ from crypto_pool.adapters.mlflow.store import OWN_TAG
 from crypto_pool.adapters.mlflow.version import CORRECTED, read_version, version_in_words
 from crypto_pool.domain.recipe import LEVELS, Recipe, Target, TargetKind
 from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.errors import ModelUnavailable
 from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 
-STORED = SimpleNamespace(version="1", run_id="r", source="here", creation_timestamp=0)
+MADE = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+STORED = SimpleNamespace(
+    version="1", run_id="r", source="here", creation_timestamp=MADE.timestamp() * 1000
+)
 TAGS = {
     **dict.fromkeys(("classifier", "code_version", "data_hash"), "some"),
     **dict.fromkeys(("as_of", "chosen_through", "trained_through"), "2024-01-01"),
     **dict.fromkeys(CORRECTED, "null"),
     **{"target": "sma_shift", "target_pct": "0.05", "prediction_window_days": "1"},
-    **{"decision_threshold": "1", "skill_interval": "[null, 0.2]"},
+    **{"decision_threshold": "0", "skill_interval": "[null, 0.2]"},
 }
 
 
@@ -53,6 +59,9 @@ def test_a_version_says_what_it_promises_with_its_interval() -> None:
         "skill over the random-walk reference 0.010."
     )
     assert version_in_words({}, Target()).endswith("Promised: nothing.")
+    moved = {"metrics": json.dumps({"added_points": 1.26})}
+    words = version_in_words(moved, Target())
+    assert words.endswith("Promised: nothing. It moves its baseline by 1.3 points on average.")
 
 
 def test_mlflow_serves_what_was_logged(
@@ -128,7 +137,8 @@ def test_a_baseline_is_a_version_without_an_estimator(
 def test_what_version_1_0_made_without_saying_so_is_adopted(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
+    own = {"time_period": "9"}  # told by the version itself
+    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), own)
     name, client = f"{MEMBER}_model", registry.client
     client.delete_registered_model_tag(name, OWN_TAG)
     for experiment in registry.store.own_experiments():
@@ -139,6 +149,20 @@ def test_what_version_1_0_made_without_saying_so_is_adopted(
     registry.prepare()
     assert registry.versions.aliases() == {MEMBER: {"champion": version}}
     assert len(registry.store.own_experiments()) == 2
+    tags = registry.versions.get(MEMBER, version).tags
+    assert (tags["time_period"], tags["series_type"]) == ("9", "close")
+
+
+def test_terms_that_no_run_tells_any_more_stop_no_other_s(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    lost, kept = log(registry, candidate_fit()), log(registry, candidate_fit("LightGBM"))
+    for record in (lost, kept):
+        registry.versions.register(MEMBER, record, {})
+    registry.client.set_tag(lost.run_id, "settings", "{half")
+    registry.store._complete_terms(f"{MEMBER}_model")
+    assert "time_period" not in registry.versions.get(MEMBER, "1").tags
+    assert registry.versions.get(MEMBER, "2").tags["time_period"] == "7"
 
 
 @pytest.mark.parametrize("code", [INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE])
@@ -155,6 +179,72 @@ def test_a_store_that_makes_no_model_is_no_store_that_has_it(
         registry.versions.register(MEMBER, record, {})
 
 
+def test_a_version_links_to_the_page_of_its_member(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = log(registry, candidate_fit())
+    linked = ModelRegistry(
+        registry.store.tracking_uri, registry.store.artifact_root, "http://pool:8000"
+    )
+    version = linked.versions.register(MEMBER, record, {})
+    model, one = (
+        registry.client.get_registered_model(f"{MEMBER}_model"),
+        registry.client.get_model_version(f"{MEMBER}_model", version),
+    )
+    for described in (model.description, one.description):
+        assert described.endswith("[Its page](http://pool:8000/members/BTC_uptrend.html).")
+    assert model.description.startswith("Whether the uptrend of BTC comes, as a probability.")
+
+
+def test_of_several_versions_of_a_run_the_latest_is_its_own(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = log(registry, candidate_fit())
+    assert registry.versions.of_run(MEMBER, record.run_id) is None
+    registry.versions.register(MEMBER, record, {})
+    first = registry.versions.get(MEMBER, "1")
+    for _ in range(9):
+        registry.client.create_model_version(
+            f"{MEMBER}_model", first.location, run_id=record.run_id
+        )
+    assert registry.versions.of_run(MEMBER, record.run_id).version == "10"
+    with pytest.raises(ModelUnavailable, match=r"has no version 11: there are 1, 2, .*, 9, 10\."):
+        registry.versions.get(MEMBER, "11")
+
+
+def test_a_version_without_hashes_is_loaded_by_those_of_its_run(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = log(registry, candidate_fit())
+    version = registry.versions.register(MEMBER, record, {})
+    registry.client.delete_model_version_tag(f"{MEMBER}_model", version, "model_sha256")
+    assert registry.versions.load(MEMBER, version).algorithm == "XGBoost"
+    registry.client.set_tag(record.run_id, "model_sha256", "{half")
+    gone = "version 1: what its files were is not known"
+    with pytest.raises(ModelUnavailable, match=gone):
+        registry.versions.load(MEMBER, version)
+    registry.client.delete_tag(record.run_id, "model_sha256")
+    with pytest.raises(ModelUnavailable, match=gone):
+        registry.versions.load(MEMBER, version)
+
+
+def test_a_version_is_on_the_disk_with_its_run_its_files_and_its_names(
+    registry: ModelRegistry,
+    candidate_fit: MakeFit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = registry.versions.register(MEMBER, log(registry, candidate_fit()), {})
+    synced = []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(os.readlink(f"/proc/self/fd/{file}"))
+    )
+    registry.versions.reach_disk(registry.versions.get(MEMBER, version))
+    files = {str(path) for path in (tmp_path / "artifacts").rglob("*") if path.is_file()}
+    assert len(files) > 5
+    assert {*files, str(tmp_path / "artifacts"), str(tmp_path)} <= set(synced)
+
+
 def test_a_tag_of_a_version_is_set_whatever_it_was(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
@@ -165,7 +255,22 @@ def test_a_tag_of_a_version_is_set_whatever_it_was(
 
 
 def test_of_a_version_whose_tags_can_be_read_nothing_is_at_fault() -> None:
-    assert read_version(MEMBER, STORED, TAGS).fault == ""
+    highest = {"decision_threshold": "1", "prediction_window_days": "90", "synthetic": "true"}
+    for tags in (TAGS, TAGS | highest):
+        assert read_version(MEMBER, STORED, tags).fault == ""
+
+
+def test_a_tag_that_is_gone_is_its_version_s_fault_but_for_those_it_may_lack() -> None:
+    tags = {name: text for name, text in TAGS.items() if name not in ("classifier", "target")}
+    told = read_version(MEMBER, STORED, tags | {"synthetic": "maybe"}).fault
+    assert told.endswith("in MLflow classifier is gone, target is gone, synthetic is 'maybe'")
+
+
+@pytest.mark.parametrize("dated", [{}, {"registered_at_utc": "someday"}])
+def test_a_version_that_nobody_dated_has_the_time_of_mlflow(dated: dict[str, str]) -> None:
+    assert read_version(MEMBER, STORED, dated).registered_at_utc == MADE
+    own = {"registered_at_utc": "2023-01-02T03:04:05+00:00"}
+    assert read_version(MEMBER, STORED, own).registered_at_utc.isoformat() == (*own.values(),)[0]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +278,12 @@ def test_of_a_version_whose_tags_can_be_read_nothing_is_at_fault() -> None:
     [
         ("decision_threshold", '"0.5"'),
         ("decision_threshold", "1.01"),
+        ("decision_threshold", "-0.01"),
+        ("prediction_window_days", "91"),
+        ("target_pct", "Infinity"),
+        ("synthetic", "1"),
+        ("metrics", "[]"),
+        ("candidates_tried", "1.5"),
         ("prediction_window_days", "0"),
         ("target_pct", "0"),
         ("skill_interval", "[1]"),

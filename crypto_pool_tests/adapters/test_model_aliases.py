@@ -65,5 +65,8 @@ def test_of_another_store_many_versions_are_asked_for_as_of_sqlite(
     wanted = [(member, "1") for member in others]
     expected = registry.versions.get_all(wanted)
     assert list(expected) == wanted
+    with monkeypatch.context() as few:
+        few.setattr(versions, "CHUNK", 1)  # as where there are more than a query takes
+        assert registry.versions.get_all(wanted) == expected
     monkeypatch.setattr(type(registry.store), "rows", lambda *_: None)
     assert registry.versions.get_all(wanted) == expected

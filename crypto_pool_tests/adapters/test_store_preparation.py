@@ -43,6 +43,9 @@ def test_a_store_that_is_gone_is_not_taken_for_a_new_one(
     with pytest.raises(ModelUnavailable, match=r"mlflow\.db is gone.*restore a backup"):
         again.prepare()
     assert not (tmp_path / "mlflow.db").exists()
+    (tmp_path / "mlflow.db").touch()
+    with pytest.raises(ModelUnavailable, match=r"mlflow\.db is gone or empty"):
+        again.prepare()
     moved.rename(tmp_path / "mlflow.db")
     again.prepare()
     assert again.runs.get(record.run_id).algorithm == "XGBoost"

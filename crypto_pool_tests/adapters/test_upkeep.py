@@ -137,6 +137,20 @@ def test_files_outside_the_artifact_root_are_never_removed(registry, tmp_path):
     assert kept.exists()
 
 
+@pytest.mark.parametrize("within", ["elsewhere", "artifacts/../elsewhere"])
+def test_files_of_the_pools_own_runs_elsewhere_are_never_removed(registry, tmp_path, within):
+    """As in a home whose root was set to another place."""
+    place = f"{tmp_path.as_uri()}/{within}"
+    experiment = registry.client.create_experiment("own", place, {"crypto_pool.kind": "experiment"})
+    run = registry.client.create_run(experiment, tags={"training_key": "k"}).info
+    kept = tmp_path / "elsewhere" / run.run_id / "artifacts" / "kept.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of an earlier place")
+    registry.runs.end(run.run_id, "FINISHED")
+    assert remove(registry) == (0, 0)
+    assert kept.exists()
+
+
 def test_another_s_run_in_a_member_s_experiment_stays_whole(registry, candidates):
     """With a tag `algorithm` of its own, and one that its owner has deleted."""
     experiment, kept = registry.store.experiment_id(MEMBER), []
