@@ -166,6 +166,7 @@ def test_a_price_shows_where_a_trend_followed_and_what_is_not_known_yet(drawn):
     assert followed == [(0, 288), (0, 9)]
     [unknown] = axes.patches
     assert (unknown.get_x(), unknown.get_width()) == (mdates.date2num(days[288]), 11)
+    assert at(days, axes.viewLim) == (-2.99, 301.99)
     assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
     assert len({text.get_position()[1] for text in axes.get_legend().get_texts()}) == 1
 

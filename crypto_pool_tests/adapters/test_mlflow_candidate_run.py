@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow.artifacts
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -88,8 +87,6 @@ def test_mlflow_gives_the_example_that_a_model_was_logged_with(
     pd.testing.assert_frame_equal(described.load_input_example(str(place)), rows.head(2))
     held = [path for path in (place / "artifacts").iterdir()]
     assert described.model_size_bytes == sum(path.stat().st_size for path in held)
-    [served] = described.signature.outputs.inputs
-    assert (served.shape, served.type) == ((-1,), np.dtype("float64"))
     [output] = registry.client.get_run(made.run_id).outputs.model_outputs
     assert output.step == 0
 

@@ -16,10 +16,11 @@ from sklearn.naive_bayes import GaussianNB
 from skops.io import _trusted_types
 
 from crypto_pool.adapters.mlflow import skops_files
-from crypto_pool.adapters.mlflow.artifact import hashes_of, load_model, model_files
+from crypto_pool.adapters.mlflow.artifact import hashes_of, load_model, model_files, signature_of
+from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.served_model import BASELINES, ServedModel
-from crypto_pool.errors import ModelUnavailable
+from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool_tests.adapters.conftest import FEATURES, SaveModel
 
 
@@ -93,6 +94,31 @@ def test_what_skops_trusts_beyond_the_pools_own_is_read_too() -> None:
     naive = GaussianNB().fit([[0.0], [1.0]], [0, 1])
     read = skops_files.loads(skops.io.dumps(naive), ())
     np.testing.assert_array_equal(read.theta_, naive.theta_)
+
+
+def test_mlflow_is_told_what_a_model_takes_and_gives() -> None:
+    signature = signature_of(ServedModel.baseline("Panel", FEATURES[:2]))
+    needed = {one.name: one.required for one in signature.inputs}
+    assert needed == {
+        "feature_0": True,
+        "feature_1": True,
+        "reference_logit": True,
+        "panel_logit": False,
+    }
+    [served] = signature.outputs.inputs
+    assert (served.shape, served.type) == ((-1,), np.dtype("float64"))
+
+
+def test_an_extension_s_model_is_stored_with_types_it_declares_alone(
+    fitted: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(CANDIDATES["RandomForest"], name="Mine", code="0f")
+    monkeypatch.setitem(CANDIDATES, "Mine", own)
+    model = ServedModel("Mine", IdentityCalibration(), FEATURES, fitted("RandomForest"))
+    assert "estimator.skops" in model_files(model)
+    monkeypatch.setitem(CANDIDATES, "Mine", replace(own, trusted_types=()))
+    with pytest.raises(UntrustedModel, match="LeanRandomForestClassifier, .*LeanTreeClassifier"):
+        model_files(model)
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:

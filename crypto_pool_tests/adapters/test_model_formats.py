@@ -22,7 +22,7 @@ from crypto_pool.adapters.mlflow import artifact
 from crypto_pool.adapters.mlflow.artifact import load_model, try_in_child
 from crypto_pool.adapters.mlflow.native_formats import NATIVE_FORMATS
 from crypto_pool.errors import UntrustedModel
-from crypto_pool_tests.adapters.conftest import SaveModel
+from crypto_pool_tests.adapters.conftest import FEATURES, SaveModel
 
 
 def as_version_1_0_stored_it(folder: Path, form: str, name: str, data: bytes) -> None:
@@ -78,7 +78,11 @@ def test_models_in_the_formats_of_version_1_0_load(
     expected = load_model(folder, None).predict_probability(rows)
     as_version_1_0_stored_it(folder, form, file, bytes(write(fitted(algorithm))))
 
-    np.testing.assert_allclose(load_model(folder, None).predict_probability(rows), expected, 1e-5)
+    loaded = load_model(folder, None)
+    np.testing.assert_allclose(loaded.predict_probability(rows), expected, 1e-5)
+    both = loaded.estimator.predict_proba(rows[list(FEATURES)])
+    np.testing.assert_allclose(both.sum(axis=1), 1.0)
+    assert list(loaded.estimator.classes_) == [0, 1]
     (folder / file).write_bytes(pickle.dumps({"not": "run"}))
     with pytest.raises(UntrustedModel, match="estimator is not a"):
         load_model(folder, None)

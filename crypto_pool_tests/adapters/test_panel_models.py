@@ -30,6 +30,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
     return made
 
 
+def test_of_a_store_without_a_panel_nothing_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = models_in(tmp_path)
+    assert models.known_origins("terms") == set()
+    monkeypatch.setattr(MlflowStore, "rows", lambda *_: None)
+    assert models.known_origins("terms") == set()
+
+
 def models_in(folder: Path) -> PanelModels:
     mlflow = MlflowStore(f"sqlite:///{folder}/mlflow.db", str(folder / "artifacts"))
     mlflow.prepare()
@@ -55,6 +64,8 @@ def test_each_fit_is_logged_once_readable_and_loads(tmp_path: Path, store: Frame
     client, latest = models.store.client, fits[-1]
     version = client.get_model_version_by_alias(PANEL_MODEL, "champion")
     assert version.tags["origin"] == latest.origin.isoformat()
+    models.show_latest("of another panel")
+    assert client.get_model_version_by_alias(PANEL_MODEL, "champion").version == version.version
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
     assert float(run.data.params["a0"]) == latest.level
@@ -75,7 +86,9 @@ def test_each_fit_is_logged_once_readable_and_loads(tmp_path: Path, store: Frame
         assert answer[name].to_list() == pytest.approx(known[name].to_list())
 
 
-def test_a_lost_run_or_its_files_are_made_again(models: PanelModels, store: FrameStore) -> None:
+def test_a_lost_run_or_its_files_are_made_again(
+    models: PanelModels, store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log(models, store)
     first, second = stored_fits(store, TARGET)[:2]
     client = models.store.client
@@ -84,6 +97,13 @@ def test_a_lost_run_or_its_files_are_made_again(models: PanelModels, store: Fram
     }
     client.delete_run(versions[first.origin.isoformat()].run_id)
     shutil.rmtree(local_path(versions[second.origin.isoformat()].source))
+    terms = versions[first.origin.isoformat()].tags["panel_terms"]
+    kept = versions.keys() - {one.origin.isoformat() for one in (first, second)}
+    assert models.known_origins(terms) == kept
+    with monkeypatch.context() as other:  # than SQLite's, which is asked through MLflow
+        other.setattr(MlflowStore, "rows", lambda *_: None)
+        assert models.known_origins(terms) == kept
+        assert models.known_origins("of another panel") == set()
     assert log(models, store) == [first.origin, second.origin]
     assert log(models, store) == []
 

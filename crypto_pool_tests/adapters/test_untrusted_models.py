@@ -68,6 +68,35 @@ def test_two_estimators_in_known_formats_are_one_too_many(saved: SaveModel, besi
         load_model(folder, None)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / "calibration.json").unlink(), "estimator.skops."),
+        (lambda folder: [path.unlink() for path in folder.iterdir()], "nothing."),
+        (
+            lambda folder: (folder / "estimator.skops").rename(folder / "file"),
+            "calibration.json, file.",
+        ),
+    ],
+)
+def test_a_folder_that_holds_no_model_is_told_by_what_it_holds(
+    saved: SaveModel, spoil: Callable[[Path], object], told: str
+) -> None:
+    folder, hashes = saved("RidgeClassifier")
+    spoil(folder)
+    with pytest.raises(UntrustedModel, match=rf"but holds: {re.escape(told)}$"):
+        load_model(folder, hashes)
+
+
+def test_a_folder_in_the_place_of_an_estimator_is_told_as_unreadable(saved: SaveModel) -> None:
+    folder, hashes = saved("RidgeClassifier")
+    (folder / "estimator.skops").unlink()
+    (folder / "estimator.skops").mkdir()
+    told = r"but holds: calibration\.json, estimator\.skops \(unreadable\)\.$"
+    with pytest.raises(UntrustedModel, match=told):
+        load_model(folder, hashes)
+
+
 def test_a_file_whose_hash_was_not_noted_is_refused(saved: SaveModel) -> None:
     folder, hashes = saved("XGBoost")
     del hashes["calibration.json"]
