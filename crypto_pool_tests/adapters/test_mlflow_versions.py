@@ -266,6 +266,13 @@ def test_a_tag_that_is_gone_is_its_version_s_fault_but_for_those_it_may_lack() -
     assert told.endswith("in MLflow classifier is gone, target is gone, synthetic is 'maybe'")
 
 
+def test_the_hashes_of_the_ledger_go_before_those_of_the_tag() -> None:
+    version = read_version(MEMBER, STORED, {"model_sha256": '{"a.skops": "0f"}'})
+    assert version.model_hashes == {"a.skops": "0f"}
+    assert replace(version, ledger_hashes={"a.skops": "1f"}).model_hashes == {"a.skops": "1f"}
+    assert read_version(MEMBER, STORED, {}).model_hashes == {}
+
+
 @pytest.mark.parametrize("dated", [{}, {"registered_at_utc": "someday"}])
 def test_a_version_that_nobody_dated_has_the_time_of_mlflow(dated: dict[str, str]) -> None:
     assert read_version(MEMBER, STORED, dated).registered_at_utc == MADE

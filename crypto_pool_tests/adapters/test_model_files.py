@@ -117,7 +117,7 @@ def test_an_extension_s_model_is_stored_with_types_it_declares_alone(
     model = ServedModel("Mine", IdentityCalibration(), FEATURES, fitted("RandomForest"))
     assert "estimator.skops" in model_files(model)
     monkeypatch.setitem(CANDIDATES, "Mine", replace(own, trusted_types=()))
-    with pytest.raises(UntrustedModel, match="LeanRandomForestClassifier, .*LeanTreeClassifier"):
+    with pytest.raises(UntrustedModel, match=r"LeanRandomForestClassifier, .*LeanTreeClassifier"):
         model_files(model)
 
 
