@@ -190,6 +190,17 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         lines("Symbol," + OWN, "BTCZUSDT," + OHLCV),
         "column Symbol: BTCZUSDT in the file of BTC",
     ),
+    "another coin by a ticker of five letters": (
+        "BTC.csv",
+        lines("coin," + OWN, "Matic," + OHLCV),
+        "column coin: Matic in the file of BTC",
+    ),
+    "four coins in one file": (
+        "BTC.csv",
+        lines("symbol," + OWN, "BTC," + OHLCV)
+        + "".join(f"{coin},2024-01-01,1,1,1,1,1\n" for coin in ("ADA", "XRP", "ETH")),
+        "column symbol: ADA, BTC, ETH in the file of BTC",
+    ),
     "another coin by the column of its base": (
         "BTC.csv",
         lines("baseCurrency," + OWN, "eth," + OHLCV),

@@ -263,6 +263,7 @@ READ: dict[str, tuple[str, str | bytes]] = {
         "BTC.parquet",
         parquet(BARS.reset_index().set_axis(range(70_000, 70_000 + len(BARS)))),
     ),
+    "a coin's name of six letters": ("BTC.csv", lines("coin," + OWN, "Bitkon," + OHLCV)),
     "numbers of rows beside dates": ("BTC.csv", lines("index," + OWN, "7," + OHLCV)),
     "a pair of an exchange": ("BTC.csv", lines("ticker," + OWN, "BINANCE:BTCUSDT," + OHLCV)),
     "Kraken's name of the coin": ("BTC.csv", lines("pair," + OWN, "XXBTZUSD," + OHLCV)),

@@ -222,6 +222,25 @@ def test_an_address_that_is_none_is_not_asked_again(desk: Desk, url: str, fault:
     assert desk.slept == []
 
 
+def test_an_answer_that_no_wait_would_change_is_not_asked_for_again(desk: Desk) -> None:
+    desk.url += "/elsewhere"
+    with pytest.raises(ProviderUnavailable, match=r"\(HTTP status 404\)"):
+        desk.client().daily_bars("BTC", date(2024, 5, 31))
+    assert desk.slept == []
+
+
+def test_a_server_on_this_machine_is_asked_past_the_environment_s_proxy(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert len(desk.client().daily_bars("BTC", date(2024, 5, 31))) == 1000
+    desk.url = "http://alpha.invalid/query"
+    with pytest.raises(ProviderUnavailable, match=r"\(ProxyError\)"):
+        desk.client().daily_bars("ETH", date(2024, 5, 31))
+
+
 def test_two_that_ask_the_same_at_once_pay_once(desk: Desk) -> None:
     clients = [desk.client(), desk.client()]
     with ThreadPoolExecutor(2) as threads:

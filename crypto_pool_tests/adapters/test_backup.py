@@ -1,5 +1,7 @@
 """A backup taken while the pool works, restored elsewhere, is the pool at one moment."""
 
+import errno
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -19,6 +21,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import READ
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish, query
 from crypto_pool.adapters.restoring import restore_backup
+from crypto_pool.adapters.schema_version import known_version, open_data_folder, stored_version
 from crypto_pool.commands.backup import check_champions
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.members import Member
@@ -227,6 +230,66 @@ def test_frames_and_data_may_lie_apart(pool, tmp_path):
     again = folders_in(tmp_path / "e")
     restore_backup(target, again)
     assert FrameStore(again.frames_root).keys("daily_predictions") == ["2023-05-31"]
+
+
+def test_a_home_keeps_the_settings_it_has_and_gets_all_else(pool, tmp_path):
+    """Into folders that are there, and hold nothing but what a pool makes when it is opened."""
+    for name, content in {"pool.toml": "theirs", "storage/r1/compute_logs/a.out": "told"}.items():
+        (pool.dagster_home / name).parent.mkdir(parents=True, exist_ok=True)
+        (pool.dagster_home / name).write_text(content)
+    save_backup(pool, tmp_path / "pool.tar.gz", NOW)
+    home, frames = tmp_path / "opened", tmp_path / "frames"
+    new = PoolFolders(home / "data", str(frames), home)
+    frames.mkdir()
+    open_data_folder(new.data_dir, new.frames_root)
+    (home / "pool.toml").write_text("mine")
+    restore_backup(tmp_path / "pool.tar.gz", new)
+    assert (home / "pool.toml").read_text() == "mine"
+    assert (home / "storage" / "r1" / "compute_logs" / "a.out").read_text() == "told"
+    assert stored_version(new.data_dir) == known_version()
+    assert FrameStore(new.frames_root).source() == "sandbox"
+    again = folders_in(tmp_path / "home3")
+    restore_backup(tmp_path / "pool.tar.gz", again)
+    assert (again.dagster_home / "pool.toml").read_text() == "theirs"
+
+
+def test_a_restore_that_fails_at_its_last_step_leaves_nothing(pool, tmp_path, monkeypatch):
+    (pool.dagster_home / "pool.toml").write_text("theirs")
+    save_backup(pool, tmp_path / "pool.tar.gz", NOW)
+    new = PoolFolders(tmp_path / "a" / "data", str(tmp_path / "frames"), tmp_path / "b")
+    rename = os.rename
+
+    def fail(source, target):
+        if target == new.data_dir:
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "rename", fail)
+        with pytest.raises(OSError, match="No space"):
+            restore_backup(tmp_path / "pool.tar.gz", new)
+    left = [path for path in tmp_path.rglob("*") if not path.is_relative_to(pool.dagster_home)]
+    assert {path.name for path in left} == {"pool.tar.gz", "a", "b"}
+    restore_backup(tmp_path / "pool.tar.gz", new)
+    assert registry_of(new).versions.aliases_of(MEMBER.name)["champion"] == "1"
+
+
+def test_where_no_file_can_be_linked_to_all_are_copied(pool, tmp_path, monkeypatch):
+    save_backup(pool, tmp_path / "linked.tar.gz", NOW)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    save_backup(pool, tmp_path / "copied.tar.gz", NOW)
+    held = []
+    for name in ("linked", "copied"):
+        with tarfile.open(tmp_path / f"{name}.tar.gz") as archive:
+            held.append([(one.name, int(one.mtime), one.mode) for one in archive][1:])
+    databases = ("mlflow/mlflow.db", "dagster/history/runs.db")  # are made anew each time
+    linked, copied = ([one for one in files if one[0] not in databases] for files in held)
+    assert linked == copied
+    assert {mode for _, _, mode in linked} == {0o644}
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.9, 0.999])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from crypto_pool.adapters.providers.directory import DirectoryProvider
 from crypto_pool.adapters.providers.layouts import HEADERLESS, NAMED
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
-from crypto_pool.errors import InvalidBars
+from crypto_pool.errors import InvalidBars, InvalidSetting
 from crypto_pool_tests.adapters.bar_file_faults import REFUSED
 from crypto_pool_tests.adapters.bar_file_samples import (
     BARS,
@@ -104,6 +104,17 @@ def test_a_file_that_may_not_be_read_is_named(
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(InvalidBars, match=r"BTC\.csv cannot be read: .*Permission denied"):
         provider.daily_bars("BTC", LAST)
+
+
+def test_a_folder_that_may_not_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InvalidSetting, match=r"cannot be listed: .*Permission denied; check"):
+        DirectoryProvider(tmp_path).symbols()
 
 
 def test_two_files_a_folder_or_a_dead_link_are_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from crypto_pool.adapters.backup import HEADER, Archived, PoolFolders
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
 from crypto_pool.errors import BackupError, IncompatibleData
 
@@ -154,6 +155,14 @@ def test_nothing_that_is_there_is_touched(tmp_path, there):
         restore_backup(made, folders_in(tmp_path / "home"))
     assert kept.read_text() == "mine"
     assert (tmp_path / "home" / "dagster.yaml").read_text() == "mine too"
+
+
+def test_a_store_of_frames_that_holds_any_is_no_empty_pool_s(tmp_path):
+    made = archive(tmp_path / "made.tar.gz", GOOD, DATABASE)
+    frames = f"memory://{tmp_path.name}"
+    FrameStore(frames).claim("sandbox")
+    with pytest.raises(BackupError, match=r"provenance\.json exists, and a backup"):
+        restore_backup(made, PoolFolders(tmp_path / "data", frames, tmp_path))
 
 
 def test_as_much_as_is_allowed_is_inspected_and_a_byte_or_a_file_more_is_refused(tmp_path):

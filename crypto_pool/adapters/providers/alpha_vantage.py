@@ -46,7 +46,7 @@ _LONGEST_WAIT_SECONDS = 300.0
 _CONNECT_SECONDS = 10.0
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False)
 class AlphaVantage:
     """Daily bars and indicators of Alpha Vantage, or of a server that speaks as it does.
 

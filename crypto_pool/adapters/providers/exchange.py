@@ -221,8 +221,6 @@ class ExchangeProvider:
                 "timeout": int(self.timeout_seconds * 1000),
                 "options": {"fetchMarkets": {"types": ["spot"]}},
                 "enableLastJsonResponse": True,
-                "enableLastHttpResponse": True,
-                "enableLastResponseHeaders": True,
             }
         )
         client.session.hooks["response"].append(
@@ -235,7 +233,6 @@ class ExchangeProvider:
             client.urls["api"] = {
                 kind: base + urlsplit(address).path
                 for kind, address in client.urls["api"].items()
-                if isinstance(address, str)
             }
         return client
 
