@@ -231,8 +231,7 @@ class ExchangeProvider:
         if self.base_url is not None:
             base = self.base_url.rstrip("/")
             client.urls["api"] = {
-                kind: base + urlsplit(address).path
-                for kind, address in client.urls["api"].items()
+                kind: base + urlsplit(address).path for kind, address in client.urls["api"].items()
             }
         return client
 
