@@ -1,7 +1,7 @@
 """The Keras candidate behind scikit-learn's interface."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -92,6 +92,7 @@ def _normalisation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), smallest.astype(np.float32)
 
 
+@lru_cache(maxsize=8)
 def _untrained_weights(width: int, seed: int) -> list[Any]:
     import keras
 
