@@ -194,7 +194,8 @@ class FrameStore:
         if not parts:
             return pd.DataFrame()
         # Empty partitions may lack columns and types, so they say nothing beside full ones.
-        filled = {key: part for key, part in parts.items() if part.num_rows} or parts
+        filled = {key: part for key, part in parts.items() if part.num_rows}
+        filled = filled or dict([next(iter(parts.items()))])
         try:
             joined = pa.concat_tables(list(filled.values()), promote_options="permissive")
         except pa.ArrowException as fault:

@@ -92,6 +92,13 @@ def test_read_all_without_a_date_index(store: FrameStore) -> None:
         store.read_all("t")
 
 
+def test_without_any_row_the_types_of_partitions_need_not_agree(store: FrameStore) -> None:
+    store.write("t", "BTC", pd.DataFrame({"a": pd.Series(dtype=str)}))
+    store.write("t", "ETH", pd.DataFrame({"a": pd.Series(dtype=float)}))
+    assert list(store.read_all("t").columns) == ["a"]
+    assert len(store.read_all("t")) == 0
+
+
 def test_what_is_damaged_is_named_and_the_rest_is_read(store: FrameStore) -> None:
     """Each with what mends it; a table that is no longer known says so too."""
     for key in ("2024-01-01", "2024-01-02"):
