@@ -50,6 +50,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+STRANGERS_FAULTS = (Exception, SystemExit)
+"""What an extension's code may end with; none of it ends the pool's."""
+
+
 class CryptoPoolError(Exception):
     """Base of the tree; its message names the thing, the value and the way out.
 

@@ -8,19 +8,21 @@ import html
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import replace_file
 from crypto_pool.domain.addresses import spellings, without_credentials
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import STRANGERS_FAULTS, InvalidSetting
 
 TIMEOUT_SECONDS = (5, 10)
 LONGEST_TEXT = 3000
@@ -131,13 +133,26 @@ class Alerts:
         return webhook | {name: partial(self._is_sent, one) for name, one in CHANNELS.items()}
 
     def _is_sent(self, channel: AlertChannel, text: str) -> bool:
-        try:
-            channel.send(text)
-        except Exception as fault:  # a stranger's code: the other channels are asked
-            reason = self.redact(f"{type(fault).__name__}: {fault}")
+        """Send by an extension's code, which may fail or hang: then the others are asked."""
+        ended: list[str] = []
+
+        def send() -> None:
+            try:
+                channel.send(text)
+            except STRANGERS_FAULTS as fault:
+                ended.append(f"{type(fault).__name__}: {fault}")
+            else:
+                ended.append("")
+
+        thread = Thread(target=send, name=f"alert channel {channel.name}", daemon=True)
+        if all(one.name != thread.name for one in threading.enumerate()):
+            thread.start()
+            thread.join(sum(TIMEOUT_SECONDS))
+        reason = ended[0] if ended else f"no end of it in {sum(TIMEOUT_SECONDS)} s"
+        if reason:
+            reason = self.redact(reason)
             logger.error("alert channel %s failed (%s); it is sent again", channel.name, reason)
-            return False
-        return True
+        return not reason
 
     def _post(self, text: str) -> bool:
         assert self._url is not None

@@ -4,6 +4,7 @@ They are found by entry points of installed packages and by the modules a pool n
 its home or are installed. A broken one is named and left out, and nothing else is.
 """
 
+import logging
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,8 +16,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import STRANGERS_FAULTS, InvalidSetting
 
+logger = logging.getLogger(__name__)
 GROUPS = ("candidates", "features", "providers", "alerts")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 Offer = Callable[[], Iterator[tuple[str, Any]]]
@@ -60,13 +62,16 @@ def _load(extensions: Extensions) -> dict[str, str]:
     for origin, offer in _offers(extensions):
         try:
             offered = list(offer())
-        except (Exception, SystemExit) as fault:  # a stranger's code: it is named, and left out
+        except KeyboardInterrupt:
+            logger.warning("interrupted in the extension %s", origin)
+            raise
+        except STRANGERS_FAULTS as fault:  # it is named, and left out
             faults[origin] = f"{type(fault).__name__}: {fault}"
             continue
         for group, thing in offered:
             try:
                 _register(group, thing, _code_of(origin))
-            except Exception as fault:
+            except STRANGERS_FAULTS as fault:
                 name = getattr(thing, "name", type(thing).__name__)
                 faults[f"{origin}, {name}"] = f"{type(fault).__name__}: {fault}"
     return faults

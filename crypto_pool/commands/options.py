@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crypto_pool.commands.printing import keep_stdout
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ Provider = Annotated[
 ]
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Print the result as one JSON document; messages go to stderr."),
+    typer.Option(
+        "--json",
+        help="Print the result as one JSON document; messages go to stderr.",
+        callback=keep_stdout,
+    ),
 ]
 Start = Annotated[str, typer.Option("--from", help="First day: trained and forecast, YYYY-MM-DD.")]
 End = Annotated[str, typer.Option("--to", help="Last bar date that is forecast.")]

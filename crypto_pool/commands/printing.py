@@ -2,12 +2,16 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 console = Console(highlight=False)
+documents = Console(highlight=False)
 _beside = Console(stderr=True, highlight=False)
 _BETWEEN, _AROUND = 2, 1  # what the box and the padding take of a column, and of a table
 _LEAST_TEXT, _MOST_LINES = 16, 6
@@ -27,6 +32,34 @@ _LEAST_TEXT, _MOST_LINES = 16, 6
 def messages(as_json: bool) -> Console:
     """Return where a command speaks: on stderr if its result is a document on stdout."""
     return _beside if as_json else console
+
+
+def keep_stdout(context: typer.Context, is_asked: bool) -> bool:
+    """Keep stdout for the document that an option asks for; all else, of any code, goes to stderr.
+
+    That of processes that are begun meanwhile, too.
+    """
+    if is_asked and documents.file is sys.stdout:
+        context.with_resource(_stdout_of_documents())
+    return is_asked
+
+
+@contextmanager
+def _stdout_of_documents() -> Iterator[None]:
+    with ExitStack() as undone:
+        out = sys.stdout
+        with suppress(UnsupportedOperation):  # of a test, that has no such file
+            if out.fileno() == 1:
+                kept = os.dup(1)
+                out = undone.enter_context(
+                    os.fdopen(kept, "w", encoding=out.encoding, errors=out.errors)
+                )
+                os.dup2(2, 1)
+                undone.callback(os.dup2, kept, 1)
+        documents.file = out
+        undone.callback(setattr, documents, "file", None)
+        with redirect_stdout(sys.stderr):
+            yield
 
 
 def page_width() -> int | None:
@@ -88,7 +121,7 @@ def print_json(content: object) -> None:
     """Print one JSON document and nothing else; raises ValueError for what JSON cannot say."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     # soft_wrap: a document must not be broken at the width of a terminal.
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    documents.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def rows_of(table: "pa.Table") -> list[dict[str, Any]]:

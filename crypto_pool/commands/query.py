@@ -2,14 +2,21 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from crypto_pool.commands import options
-from crypto_pool.commands.printing import messages, print_json, print_rows, records, rows_of
+from crypto_pool.commands.printing import (
+    documents,
+    keep_stdout,
+    messages,
+    print_json,
+    print_rows,
+    records,
+    rows_of,
+)
 from crypto_pool.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -19,7 +26,9 @@ if TYPE_CHECKING:
 def query(
     sql: Annotated[str, typer.Argument(help="SQL over the published DuckDB file.")],
     as_json: options.Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the rows as CSV.", callback=keep_stdout)
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(help="Write the rows to this file, .csv or .parquet.")
     ] = None,
@@ -41,7 +50,7 @@ def query(
     if as_json:
         print_json(records(table))
     elif as_csv:
-        _write_csv(table, sys.stdout)
+        _write_csv(table, documents.file)
     else:
         print_rows(rows_of(table), table.column_names)
 
@@ -56,7 +65,7 @@ def _write(table: "pa.Table", file: Path) -> None:
         _write_csv(table, target)
 
 
-def _write_csv(table: "pa.Table", target: TextIO) -> None:
+def _write_csv(table: "pa.Table", target: IO[str]) -> None:
     """Write exact values; NULL is an empty field, what is nested is JSON."""
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(table.column_names)

@@ -25,7 +25,7 @@ def build_provider(settings: Settings) -> MarketDataProvider:
         "exchange": _exchange,
     }
     if settings.provider in PROVIDERS:
-        return PROVIDERS[settings.provider].build(settings)
+        return PROVIDERS[settings.provider].of(settings)
     return builders[settings.provider](settings)
 
 

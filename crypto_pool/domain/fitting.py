@@ -111,17 +111,6 @@ def evaluation_rows(table: "TrainingTable", rows: Any, **columns: Any) -> pd.Dat
     )
 
 
-def positive_probability(candidate: Candidate, estimator: Any, rows: pd.DataFrame) -> np.ndarray:
-    """Return the estimator's probability of class 1; raises UnscoredCandidate if not finite."""
-    probability = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
-    if not np.isfinite(probability).all():
-        raise UnscoredCandidate(
-            f"{candidate.name}: {int((~np.isfinite(probability)).sum())} of {len(rows)} "
-            "probabilities are not finite"
-        )
-    return probability
-
-
 def subsample(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
     """Take up to `limit` rows, evenly over time, the first and the last among them."""
     if len(rows) <= limit:

@@ -6,10 +6,9 @@ from crypto_pool.domain.fitting import (
     evaluation_rows,
     fit_candidate,
     measure_candidate,
-    positive_probability,
 )
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
-from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.domain.served_model import ServedModel, positive_probability
 from crypto_pool.domain.thresholds import DEFAULT_THRESHOLD
 from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
@@ -56,7 +55,7 @@ def _evaluate_holdout(
         estimator, notes = fit_candidate(
             candidate, table.features[training], table.labels[training], recipe
         )
-        positive_probability(candidate, estimator, table.features[test])
+        positive_probability(candidate.name, estimator, table.features[test])
         model = ServedModel(candidate.name, IdentityCalibration(), table.feature_names, estimator)
     evaluation = evaluation_rows(
         table,

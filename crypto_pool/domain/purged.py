@@ -20,11 +20,10 @@ from crypto_pool.domain.fitting import (
     evaluation_rows,
     fit_candidate,
     measure_candidate,
-    positive_probability,
 )
 from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.domain.served_model import ServedModel, positive_probability
 from crypto_pool.domain.splits import Fold, purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable
@@ -94,7 +93,7 @@ def _score_fold(
     rows = table.features.iloc[fold.train]
     estimator, warnings = fit_candidate(candidate, rows, table.labels[fold.train], recipe)
     notes.extend(warnings)
-    return test, positive_probability(candidate, estimator, table.features.iloc[test])
+    return test, positive_probability(candidate.name, estimator, table.features.iloc[test])
 
 
 def _judge(

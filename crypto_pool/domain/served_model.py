@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crypto_pool.errors import UnscoredCandidate
+
 if TYPE_CHECKING:
     from crypto_pool.domain.calibrations import Calibration
 
@@ -57,5 +59,23 @@ class ServedModel:
         features: Any = rows.loc[:, list(self.feature_names)].astype(np.float64)
         if getattr(self.estimator, "feature_names_in_", None) is None:
             features = features.to_numpy()
-        answer = np.asarray(self.estimator.predict_proba(features), dtype=np.float64)
-        return answer[:, list(self.estimator.classes_).index(1)]
+        return positive_probability(self.algorithm, self.estimator, features)
+
+
+def positive_probability(
+    algorithm: str, estimator: Any, rows: "pd.DataFrame | NDArray[np.float64]"
+) -> NDArray[np.float64]:
+    """Return an estimator's probability of class 1; raises UnscoredCandidate for what is none."""
+    answer = np.asarray(estimator.predict_proba(rows), dtype=np.float64)
+    if answer.shape != (len(rows), 2):
+        raise UnscoredCandidate(
+            f"{algorithm}: its probabilities have the shape {answer.shape}, not {(len(rows), 2)}"
+        )
+    probability = answer[:, list(estimator.classes_).index(1)]
+    wrong = ~((probability >= 0) & (probability <= 1))
+    if wrong.any():
+        raise UnscoredCandidate(
+            f"{algorithm}: {int(wrong.sum())} of {len(rows)} probabilities are not between 0 and "
+            f"1, the first is {probability[wrong][0]:g}"
+        )
+    return probability

@@ -25,7 +25,12 @@ from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, served_rows, training_table
-from crypto_pool.errors import CorruptPartition, MissingFeatures, UnscoredCandidate
+from crypto_pool.errors import (
+    STRANGERS_FAULTS,
+    CorruptPartition,
+    MissingFeatures,
+    UnscoredCandidate,
+)
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.history import require_unbroken
 from crypto_pool.workflow.isolation import Failure, map_isolated
@@ -213,7 +218,7 @@ def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
             model_files(fitted.served)  # it can be stored, by the types it declares
     except UnscoredCandidate as error:
         return Unscored(str(error))
-    except Exception as error:
+    except STRANGERS_FAULTS as error:
         if not candidate.code:
             raise
         # A stranger's code: it is named, and nothing else waits for it.

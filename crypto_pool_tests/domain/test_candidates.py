@@ -13,10 +13,10 @@ from sklearn.svm import SVC
 from crypto_pool.domain.calibrations import AnchoredCalibration, IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.explanation import FOREST, SAMPLED, explain
-from crypto_pool.domain.fitting import positive_probability, subsample
+from crypto_pool.domain.fitting import subsample
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.domain.served_model import ServedModel, positive_probability
 from crypto_pool.domain.support_vectors import RadialSVC
 from crypto_pool.domain.training import served_rows
 from crypto_pool.errors import UnscoredCandidate
@@ -45,7 +45,7 @@ def fitted(market):
 
 
 def served(name, fitted):
-    return lambda rows: positive_probability(CANDIDATES[name], fitted[name].model.estimator, rows)
+    return lambda rows: positive_probability(name, fitted[name].model.estimator, rows)
 
 
 def test_the_zoo_is_the_ten_in_order():

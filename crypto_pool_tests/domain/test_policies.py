@@ -55,7 +55,7 @@ def test_too_few_rows_or_broken_probabilities_leave_a_candidate_unscored(table):
             return np.full((len(X), 2), np.nan)
 
     broken = Candidate("Broken", lambda balance, seed: Broken(max_iter=10), "sampled")
-    with pytest.raises(UnscoredCandidate, match=r"Broken: .* not finite"):
+    with pytest.raises(UnscoredCandidate, match=r"Broken: .* between 0 and 1, the first is nan"):
         evaluate(broken, table, CLASSIC)
     none = TrainingTable(table.features.iloc[:0], table.labels[:0], np.array([]))
     with pytest.raises(UnscoredCandidate, match="0 labelled rows"):

@@ -1,15 +1,24 @@
 """An extension that is broken is named, and stops nothing else."""
 
 import logging
+import threading
+from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 
+from crypto_pool.adapters import alerts
+from crypto_pool.adapters.alerts import Alert, Alerts
+from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool.adapters.providers import PROVIDERS
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.features import feature_names
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.domain.features import build_features, feature_names
+from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.errors import InvalidSetting, ProviderError
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow.training import Unscored, train_candidate
-from crypto_pool_tests.extensions.loading import example, load, task_of
+from crypto_pool_tests.extensions.loading import LAST, example, load, task_of
+from crypto_pool_tests.pool_frames import pool_frames
 
 
 def test_a_provider_that_is_broken_is_named_where_it_is_asked_for(tmp_path, monkeypatch):
@@ -28,6 +37,8 @@ def test_a_provider_that_is_broken_is_named_where_it_is_asked_for(tmp_path, monk
 BROKEN = {
     "import nowhere_to_be_found": "ModuleNotFoundError",
     "raise SystemExit(3)": "SystemExit: 3",
+    "from crypto_pool.domain.features import Feature\n"
+    "mine = Feature('mine', lambda bars, _: exit(3))": "feature mine: SystemExit: 3",
     "x = (": "SyntaxError",
     "": "it offers nothing: Candidate, Feature, Provider, AlertChannel",
     "from crypto_pool.domain.candidates import Candidate\n"
@@ -118,7 +129,13 @@ SOUND = {
     ("changed", "said"),
     [
         ({"fit": "raise RuntimeError('no luck')"}, "RuntimeError: no luck"),
-        ({"probabilities": "return [0.5] * len(rows)"}, "IndexError"),
+        ({"fit": "raise SystemExit(3)"}, "SystemExit: 3"),
+        ({"probabilities": "return [0.5] * len(rows)"}, "have the shape (27,), not (27, 2)"),
+        ({"probabilities": "return [[0.1, 0.2, 0.7]] * len(rows)"}, "have the shape (27, 3)"),
+        ({"probabilities": "return [[0.1, 0.9]]"}, "have the shape (1, 2), not (27, 2)"),
+        ({"probabilities": "return [[0.1, 7]] * len(rows)"}, "1, the first is 7"),
+        ({"probabilities": "return [[1.1, -0.1]] * len(rows)"}, "1, the first is -0.1"),
+        ({"probabilities": "return [[0.5, None]] * len(rows)"}, "1, the first is nan"),
         ({"types": "()"}, "types nobody vouches for: my_classifier.Mine"),
     ],
 )
@@ -126,8 +143,109 @@ def test_a_candidate_that_fails_is_unscored_by_name(tmp_path, bars, changed, sai
     assert load(tmp_path, my_classifier=CLASSIFIER.format(**{**SOUND, **changed})) == {}
     result = train_candidate(task_of(bars, "Mine", tmp_path / "fits"))
     assert isinstance(result, Unscored)
-    assert "the extension Mine failed: " in result.reason
+    assert "Mine" in result.reason
     assert said in result.reason
+
+
+def test_the_probability_of_class_1_is_found_by_the_classes_in_judging_and_serving(tmp_path, bars):
+    reversed_order = {
+        "fit": "self.order_ = [1, 0]",
+        "probabilities": "import numpy as np; self.classes_ = self.order_; "
+        "return np.tile([0.9, 0.1], (len(rows), 1))",
+    }
+    load(tmp_path, my_classifier=CLASSIFIER.format(**{**SOUND, **reversed_order}))
+    task = task_of(bars, "Mine", tmp_path / "fits")
+    trained = train_candidate(task)
+    model = task.registry.runs.load_model(trained.run_id)
+    assert set(trained.evaluation["probability"]) == {0.9}
+    assert set(model.predict_raw(task.table.features)) == {0.9}
+
+
+def test_a_feature_that_writes_into_what_it_is_given_changes_no_other(tmp_path, bars):
+    source = (
+        "from crypto_pool.domain.features import Feature\n"
+        "def _double(bars, indicators):\n"
+        "    bars['close'] *= 2\n"
+        "    indicators['PPO'] = 0.0\n"
+        "    return bars['close']\n"
+        "doubled = Feature('doubled', _double)\n"
+        "plain = Feature('plain', lambda bars, _: bars['close'] * 1.0)\n"
+    )
+    load(tmp_path, my_feature=source)
+    before = bars.copy()
+    built = build_features(compute_indicators(bars), bars=bars)
+    pd.testing.assert_frame_equal(bars, before)
+    assert (built["doubled"] == 2 * built["plain"]).all()
+    assert (built["PPO"] != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("def __init__(self): raise KeyError('x')", "the provider mine failed: KeyError: 'x'"),
+        ("source = 5", "source must be a text and synthetic true or false, they are 5 and False"),
+        ("synthetic = property(lambda self: 1 / 0)", "failed: ZeroDivisionError"),
+        ("synthetic = 'no'", "source must be a text and synthetic true or false"),
+        ("def daily_bars(self, *asked): exit(3)", "mine, asked for BTC, failed: SystemExit: 3"),
+        ("daily_bars = None", "mine, asked for BTC, failed: TypeError"),
+        ("def daily_bars(self, *asked): return {}", "BTC: the provider mine gave a dict"),
+    ],
+)
+def test_a_provider_that_fails_is_named_by_an_error_of_a_provider(tmp_path, changed, said):
+    source = (
+        "from crypto_pool.adapters.providers import Provider\n"
+        "class Mine:\n"
+        "    source, synthetic = 'mine', False\n"
+        f"    {changed}\n"
+        "mine = Provider('mine', lambda settings: Mine())\n"
+    )
+    assert load(tmp_path, my_broken=source) == {}
+    with pytest.raises(ProviderError) as failed:
+        PROVIDERS["mine"].of(None).daily_bars("BTC", LAST)
+    assert said in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("send", "said"),
+    [
+        ("exit(3)", "alert channel slow failed (SystemExit: 3)"),
+        ("time.sleep(600)", "alert channel slow failed (no end of it in 0.2 s)"),
+    ],
+)
+def test_a_channel_that_ends_or_hangs_holds_up_no_other(tmp_path, monkeypatch, caplog, send, said):
+    monkeypatch.setattr(alerts, "TIMEOUT_SECONDS", (0.1, 0.1))
+    told = tmp_path / "told"
+    monkeypatch.setenv("MY_ALERTS", str(told))
+    source = (
+        "import time\n"
+        "from crypto_pool.adapters.alerts import AlertChannel\n"
+        f"slow = AlertChannel('slow', lambda text: {send})\n"
+    )
+    load(tmp_path, my_slow=source, my_channel=example("my_channel"))
+    sender = Alerts(tmp_path / "alerts.json", None, [], lambda: datetime(2024, 1, 1, tzinfo=UTC))
+    sender.send([Alert("a", "first")])
+    sender.send([Alert("b", "second")])
+    assert said in caplog.text
+    assert told.read_text() == "first\nsecond\n"
+    assert sum(one.name == "alert channel slow" for one in threading.enumerate()) <= 1
+
+
+def test_an_interrupt_while_an_extension_loads_ends_the_command_and_names_it(tmp_path, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path, my_slow="raise KeyboardInterrupt")
+    assert "interrupted in the extension my_slow" in caplog.text
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_what_an_extension_prints_is_no_part_of_a_document(new_pool, option):
+    pool = new_pool()
+    publish(pool.data, pool_frames())
+    (pool.home / "my_printer.py").write_text("import os\nprint('me')\nos.system('echo too')\n")
+    (pool.home / "pool.toml").write_text('extensions = ["my_printer"]\n')
+    done = pool.run("query", "SELECT 1 AS one", option)
+    assert done.returncode == 0, done.stderr
+    assert "".join(done.stdout.split()) == {"--json": '[{"one":1}]', "--csv": "one1"}[option]
+    assert {"me", "too"} < set(done.stderr.split("\n"))
 
 
 def test_a_class_of_its_own_is_stored_by_the_types_it_declares(tmp_path, bars):

@@ -1,11 +1,18 @@
 """Sources of daily bars, behind one protocol."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import (
+    STRANGERS_FAULTS,
+    CryptoPoolError,
+    InvalidSetting,
+    MalformedAnswer,
+    ProviderError,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +73,52 @@ class Provider:
         """Raise InvalidSetting for what is no provider."""
         if not callable(self.build):
             raise InvalidSetting(f"provider {self.name}: build must be a function of the settings")
+
+    def of(self, settings: Any) -> "ExtensionProvider":
+        """Make it; raises ProviderError with its name, whatever goes wrong in it."""
+        with _named(self.name):
+            made = self.build(settings)
+            source, synthetic = made.source, made.synthetic
+        if not (isinstance(source, str) and source and isinstance(synthetic, bool)):
+            raise ProviderError(
+                f"the provider {self.name}: source must be a text and synthetic true or false, "
+                f"they are {source!r} and {synthetic!r}"
+            )
+        return ExtensionProvider(self.name, source, synthetic, made)
+
+
+@dataclass(frozen=True)
+class ExtensionProvider:
+    """What a provider of an extension made; whatever goes wrong in it is a ProviderError."""
+
+    name: str
+    source: str
+    synthetic: bool
+    made: MarketDataProvider
+
+    def daily_bars(self, symbol: str, last_closed: date) -> "pd.DataFrame":
+        """Bars as it gives them."""
+        import pandas as pd
+
+        with _named(f"{self.name}, asked for {symbol},"):
+            bars = self.made.daily_bars(symbol, last_closed)
+        if not isinstance(bars, pd.DataFrame):
+            raise MalformedAnswer(
+                f"{symbol}: the provider {self.name} gave a {type(bars).__name__}, needed: a "
+                "DataFrame"
+            )
+        return bars
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except CryptoPoolError:
+        raise
+    except STRANGERS_FAULTS as fault:
+        reason = f"{type(fault).__name__}: {fault}"
+        raise ProviderError(f"the provider {what} failed: {reason}") from fault
 
 
 PROVIDERS: dict[str, Provider] = {}
