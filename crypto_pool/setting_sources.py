@@ -137,7 +137,8 @@ def removed(settings: type[BaseSettings], home: Path) -> list[str]:
 
 def is_secret(field: FieldInfo) -> bool:
     """Return whether a setting's value must not be shown."""
-    return SecretStr in (field.annotation, *get_args(field.annotation))
+    kinds = (field.annotation, *get_args(field.annotation))
+    return SecretStr in (getattr(kind, "__origin__", kind) for kind in kinds)  # also a checked one
 
 
 def _require_one_spelling(place: str, names: Iterable[str]) -> None:

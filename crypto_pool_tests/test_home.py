@@ -163,6 +163,10 @@ def test_a_relative_path_in_the_file_begins_at_the_home(run, tmp_path):
         ("CRYPTO_POOL_SEED = 1", "there is no setting CRYPTO_POOL_SEED; did you mean seed?"),
         ("[training]\nseed = 1", "there is no setting training; did you mean"),
         ('serving_token = "x"', "serving_token is a secret; give it as CRYPTO_POOL_SERVING_TOKEN"),
+        (
+            'heartbeat_url = "https://x/y"',
+            "heartbeat_url is a secret; give it as CRYPTO_POOL_HEART",
+        ),
         ('dagster_home = "x"', "take dagster_home out of it"),
         ("seed = -1", "pool.toml: seed: Input should be greater than or equal to 0 (got -1)"),
         ("seed = ", "pool.toml is not TOML: Invalid value (at "),

@@ -41,13 +41,25 @@ def test_every_fault_is_listed_in_one_message(monkeypatch):
     assert "CRYPTO_POOL_SYMBOLS: needs distinct alphanumeric symbols" in str(caught.value)
 
 
-def test_a_wrong_secret_is_not_shown(monkeypatch):
-    monkeypatch.setenv("CRYPTO_POOL_MLFLOW_BACKEND_URI", "mysql://pool:pass-word@db/mlflow")
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        (
+            "MLFLOW_BACKEND_URI",
+            "mysql://pool:pass-word@db/mlflow",
+            "postgresql://user@host/database",
+        ),
+        ("ALERT_WEBHOOK_URL", "hooks.example/pass-word", "https://host/path"),
+        ("HEARTBEAT_URL", "hooks.example/pass-word", "https://host/path"),
+    ],
+)
+def test_a_wrong_secret_is_not_shown(monkeypatch, name, value, wanted):
+    monkeypatch.setenv(f"CRYPTO_POOL_{name}", value)
     with pytest.raises(InvalidSetting) as caught:
         load_settings()
     said = str(caught.value)
-    assert "CRYPTO_POOL_MLFLOW_BACKEND_URI" in said
-    assert "postgresql://user@host/database (got a secret, not shown)" in said
+    assert f"CRYPTO_POOL_{name}" in said
+    assert f"{wanted} (got a secret, not shown)" in said
     assert "pass-word" not in said
 
 

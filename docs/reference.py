@@ -31,9 +31,9 @@ A pool's settings stand in `pool.toml` in its home, the folder that `crypto-pool
 `DAGSTER_HOME` names: `crypto-pool new my_pool` makes one, and every process of the pool reads it.
 Each setting is an environment variable too, which wins: `seed = 11` in the file is
 `CRYPTO_POOL_SEED=11`. Lists are written `["BTC", "ETH"]` in the file and `BTC,ETH` in the
-environment; relative paths in the file are relative to the home. Secrets (the key, the token, the
-webhook) stand in a `.env` file in the home or the working directory, or in the environment; other
-variables in such a file are read too, and win over `pool.toml`.
+environment; relative paths in the file are relative to the home. Secrets, those of
+`.env.example`, stand in a `.env` file in the home or the working directory, or in the environment,
+and are refused in `pool.toml`. Other variables in such a file are read too, and win over it.
 
 `crypto-pool settings` shows each value and where it comes from. A wrong value, or a name that is no
 setting, stops a command with exit code 2 and a message that lists every fault. Written by

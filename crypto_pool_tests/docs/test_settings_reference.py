@@ -1,6 +1,7 @@
 """The page of settings is the settings, and every setting is read somewhere."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.setting_checks import variable_name
 from crypto_pool.setting_groups import HIDDEN
+from crypto_pool.setting_sources import is_secret
 from crypto_pool.settings import Settings
 from crypto_pool.settings_reference import grouped_settings
 from crypto_pool_tests.conftest import ROOT
@@ -58,6 +60,12 @@ def test_every_setting_has_a_row_and_a_group_of_its_own():
     grouped = [name for names in grouped_settings().values() for name in names]
     assert sorted(grouped) == sorted(shown)
     assert len(grouped) <= 50
+
+
+def test_the_example_of_an_env_file_has_each_secret_and_nothing_else():
+    secrets = {name for name, field in Settings.model_fields.items() if is_secret(field)}
+    shown = re.findall(r"^# (\w+)=$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
+    assert sorted(shown) == sorted(map(variable_name, secrets))
 
 
 def test_every_setting_is_read_somewhere():
