@@ -61,7 +61,7 @@ def restart_history(
     show(
         as_json,
         {"symbol": coin, "bars": count, "table": history.REPLACED, "from": first},
-        f"{count} bars of {coin} stand in the table {history.REPLACED} now; {then}.",
+        f"{count} bars of {coin} are kept apart, in the folder {history.REPLACED}; {then}.",
     )
 
 

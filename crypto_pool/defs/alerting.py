@@ -72,7 +72,8 @@ def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
     name="alert_incidents",
     minimum_interval_seconds=300,
     default_status=WATCHED,
-    description="Tells quarantined champions, forecasts missing when they are due, and the digest.",
+    description="Tells quarantined champions, forecasts missing when they are due, coins without a "
+    "new bar for a week, and the digest.",
 )
 def alert_incidents(pool: PoolResource) -> dg.SkipReason:
     """Look at the ledger and at what is pending."""

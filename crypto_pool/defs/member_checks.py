@@ -24,7 +24,7 @@ from crypto_pool.workflow.day_plan import settled_members
 
 CALIBRATION_LIMIT = 0.1
 SERVED = (Urgency.NO_CHAMPION, Urgency.QUARANTINE)
-TRAIN = "Else: train those it names, or switch retrain_stale_members on."
+TRAIN = "Else: train those it names, or switch the sensor retrain_stale on."
 OF_CHAMPIONS: dict[str, tuple[str, Iterable[Urgency]]] = {
     "served": (f"A champion serves each member, unquarantined. {TRAIN}", SERVED),
     "recent": (f"No member was trained too long ago. {TRAIN}", (Urgency.AGE, Urgency.ROWS)),

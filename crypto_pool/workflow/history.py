@@ -104,7 +104,7 @@ def restart_history(
 ) -> int:
     """Set a coin's stored bars aside, all or those before a day; return how many those are.
 
-    They stay in the table replaced_bars. Without a day the next pull begins the history anew;
+    They stay in the store, as `replaced_bars`. Without a day the next pull begins the history anew;
     with one it goes on, and never takes an earlier day again. The coin's forecasts by the
     panel are made anew. Raises MissingPartition, or InvalidSetting for a day without later bars.
     """

@@ -145,6 +145,11 @@ def test_the_operating_page_shows_each_code():
     assert [int(code) for code in shown] == sorted(ExitCode)
 
 
+def test_the_operating_page_says_what_to_do_about_each_error():
+    named = set(re.findall(r"`(\w+)`", PAGE.read_text().partition("## Troubleshooting")[2]))
+    assert {kind.__name__ for kind in tree(CryptoPoolError)[1:]} <= named
+
+
 def test_a_source_gave_nothing_if_it_is_the_reason_of_each_coin():
     unknown = PartitionFailure("daily_bars", "BTC", "UnknownSymbol: no such coin")
     short = PartitionFailure("daily_bars", "ETH", "InsufficientHistory: 20 usable bars")

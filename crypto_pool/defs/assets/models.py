@@ -1,4 +1,4 @@
-"""Ten candidates a member, and the champion chosen among them."""
+"""Ten candidates a member, and who of them, or of the baseline, serves it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -172,7 +172,10 @@ def _run_metadata(pool: PoolResource, result: TrainedCandidate | Unscored) -> di
     kinds={"mlflow", "shap"},
 )
 def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
-    """The candidate that serves each member: gated, explained, registered, alias moved."""
+    """Who serves each member: the winner of its training, if it passes the gates and may take over.
+
+    It is explained and registered, and the ledger and the alias follow.
+    """
     tables, reasons = training_tables(context, pool, [context.asset_key])
     tasks = [
         PromotionTask(

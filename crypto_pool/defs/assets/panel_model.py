@@ -27,7 +27,7 @@ LOGGED = dg.AssetCheckSpec(
 def panel_model(context: dg.AssetExecutionContext, pool: PoolResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with [None] Dagster refuses a check
     """The fits of the panel in MLflow: a run and a version of `panel_model`, made where missing.
 
-    Some in each run, the latest first, after the day's forecasts, which load no MLflow, and where
+    Ten in each run, the latest first, after the day's forecasts, which load no MLflow, and where
     members are trained: what fails here is told by its check and tried again by the next run.
     """
     from crypto_pool.workflow.panel_models import log_missing_fits
