@@ -191,7 +191,7 @@ def test_a_trend_is_defined_with_its_formula_a_click_away(desk: Page) -> None:
     desk.goto("/")
     formula = desk.get_by_text("change = (SMA10 in 10 days")
     expect(formula).to_be_hidden()
-    desk.get_by_text("A trend here is a move of 5 % or more within 10 days").click()
+    desk.get_by_text("A trend here is a move of 5 % or more in 10 days").click()
     expect(formula).to_be_visible()
 
 
