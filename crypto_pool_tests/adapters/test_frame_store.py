@@ -93,7 +93,7 @@ def test_read_all_without_a_date_index(store: FrameStore) -> None:
 
 
 def test_without_any_row_the_types_of_partitions_need_not_agree(store: FrameStore) -> None:
-    store.write("t", "BTC", pd.DataFrame({"a": pd.Series(dtype=str)}))
+    store.write("t", "BTC", pd.DataFrame({"a": pd.Series(dtype="string")}))
     store.write("t", "ETH", pd.DataFrame({"a": pd.Series(dtype=float)}))
     assert list(store.read_all("t").columns) == ["a"]
     assert len(store.read_all("t")) == 0
