@@ -2,6 +2,7 @@
 
 import gzip
 
+import pandas as pd
 import pyarrow as pa
 
 from crypto_pool_tests.adapters.bar_file_samples import (
@@ -247,7 +248,14 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         replaced(5, '2023-02-13,"1,1,1,1,1'),
         "line 5: cannot be read as CSV",
     ),
+    "a quote in the header never closed": (
+        "BTC.csv",
+        '"' + lines(bars=pd.concat([BARS] * 100)),
+        "line 1: cannot be read as CSV: field larger",
+    ),
     "nothing": ("BTC.csv", "", "is empty"),
+    "separators alone": ("BTC.csv", ",,,\n;;\n", "is empty"),
+    "quotes alone": ("BTC.csv", '"",""\n""\n', "is empty"),
     "blanks alone": ("BTC.csv", " \n\n", "is empty"),
     "a header alone": ("BTC.csv", OWN + "\n", "holds no rows"),
     "a Parquet header alone": ("BTC.parquet", parquet(BARS.iloc[:0]), "holds no rows"),
@@ -270,6 +278,11 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     "an old Excel workbook": (
         "BTC.csv",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 40,
+        "is no text",
+    ),
+    "packed in a way that is not known": (
+        "BTC.csv",
+        b"7z\xbc\xaf\x27\x1c" + b"\0\1\2" * 40,
         "is no text",
     ),
     "two files in one zip": ("BTC.csv.zip", zipped(a=lines(), b=lines()), "holds 2 files"),

@@ -45,6 +45,7 @@ _DECOMPRESSORS = {
     b"BZh": ("bzip2", bz2.decompress),
     b"\xfd7zXZ": ("xz", lzma.decompress),
 }
+_NOTHING = re.compile(r'[\s",;|]*')
 _MARKUP = re.compile(r"<[!?/]|<html|<head|<body")
 _Lines = list[tuple[int, list[str]]]
 _UNPACKABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
@@ -110,7 +111,7 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> bytes:
 
 def _decode(path: Path, content: bytes) -> tuple[str, str]:
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "")
-    if not encoding and b"\0" in content[:200]:
+    if not encoding and b"\0" in content[:2]:
         encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
     try:
         text = content.decode(encoding or "utf-8")
@@ -129,7 +130,7 @@ def _decode(path: Path, content: bytes) -> tuple[str, str]:
 
 def _text(path: Path, text: str, kind: str, symbol: str) -> Sheet:
     """Cells of text, by the separator under which a header or a known shape is found."""
-    if not text.strip():
+    if _NOTHING.fullmatch(text):
         raise InvalidBars(f"{path} is empty; it holds no rows, and needs {FORM}")
     best = (_FEWEST_NAMES - 1, "", 0)
     for separator in _SEPARATORS:
@@ -180,13 +181,13 @@ def _begins(cells: Sequence[str], name: str) -> bool:
 def _without_header(path: Path, text: str, kind: str) -> Sheet:
     """Cells of a file whose first line is a row, where high and low bound open and close."""
     for separator in _SEPARATORS:
-        first = [cell.strip() for cell in _first_lines(text, separator)[0][1]]
+        lines = list(_lines(text, separator, str(path)))
+        first = [cell.strip() for cell in lines[0][1]]
         while first and not first[-1]:
             first.pop()
         layout = HEADERLESS.get(len(first))
         if layout is None or not _can(moment_ns, first[0]) or not all(map(_is_number, first[1:6])):
             continue
-        lines = list(_lines(text, separator, str(path)))
         sheet = _sheet(path, f"{kind}, {_SEPARATORS[separator]}", (), layout, lines, len(first))
         _require_bounds(sheet)
         return sheet
