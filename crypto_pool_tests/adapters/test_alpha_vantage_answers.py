@@ -132,20 +132,47 @@ def test_a_body_that_is_no_json_object_is_malformed(raw: bytes) -> None:
         parse_bars(raw, "BTC")
 
 
-@pytest.mark.parametrize("other", ["ADA", "ETH"])
-def test_an_answer_about_another_coin_is_none(other: str) -> None:
+@pytest.mark.parametrize(
+    ("meta", "about"),
+    [
+        ({"2. Digital Currency Code": "ADA"}, "ADA, not BTC"),
+        ({"2. Digital Currency Code": "BTC", "4. Market Code": "EUR"}, "EUR, not USD"),
+    ],
+)
+def test_bars_of_another_coin_or_currency_are_no_answer(meta: dict[str, str], about: str) -> None:
     bar = {"1. open": "1", "2. high": "2", "3. low": "1", "4. close": "2", "5. volume": "5"}
-    answer = {
-        "Meta Data": {"2. Digital Currency Code": other},
-        "Time Series (Digital Currency Daily)": {"2024-06-02": bar},
-    }
-    about = f"BTC DIGITAL_CURRENCY_DAILY: the answer is about {other}"
-    with pytest.raises(MalformedAnswer, match=about):
-        parse_bars(json.dumps(answer).encode(), "BTC")
-    assert len(parse_bars(json.dumps(answer).encode(), other)) == 1
-    series = {"Meta Data": {"1: Symbol": f"{other}USDT"}, "Technical Analysis: SMA": {}}
-    with pytest.raises(MalformedAnswer, match=f"BTC SMA: the answer is about {other}USDT"):
-        parse_indicator(json.dumps(series).encode(), "SMA", "BTC", {})
+    answer = {"Meta Data": meta, "Time Series (Digital Currency Daily)": {"2024-06-02": bar}}
+    raw, asked = json.dumps(answer).encode(), {"symbol": "BTC", "market": "USD"}
+    with pytest.raises(MalformedAnswer, match=f"BTC DIGITAL_CURRENCY_DAILY: .* about {about}"):
+        parse_bars(raw, "BTC", asked)
+    own = {"symbol": meta["2. Digital Currency Code"], "market": meta.get("4. Market Code", "")}
+    assert len(parse_bars(raw, "BTC", own)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "asked"),
+    [
+        ("1: Symbol", "SOLVEUSDT", "SOLUSDT"),
+        ("4: Interval", "weekly", "daily"),
+        ("5: Time Period", 60, "7"),
+        ("6: Series Type", "open", "close"),
+    ],
+)
+def test_an_indicator_that_was_not_asked_for_is_no_answer(
+    name: str, value: object, asked: str
+) -> None:
+    """What stays unsaid, or is said in other letters, is believed."""
+    request = {"symbol": "SOLUSDT", "interval": "daily", "time_period": "7", "series_type": "close"}
+    as_asked = {"1: Symbol": "sol/usdt", "4: Interval": "daily", "5: Time Period": 7}
+    series = {"Technical Analysis: SMA": {"2024-06-02": {"SMA": "1"}}}
+
+    def read(meta: dict[str, object]) -> pd.DataFrame:
+        raw = json.dumps({"Meta Data": meta, **series}).encode()
+        return parse_indicator(raw, "SMA", "SOL", {"SMA": "SMA"}, request)
+
+    assert len(read(as_asked)) == 1
+    with pytest.raises(MalformedAnswer, match=f"SOL SMA: the answer is about {value}, not {asked}"):
+        read({**as_asked, name: value})
 
 
 @pytest.mark.parametrize("market", ["CNY", "USD"])

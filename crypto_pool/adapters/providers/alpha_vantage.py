@@ -79,7 +79,7 @@ class AlphaVantage:
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
         """Every bar the provider gives, the running day's too; raises ProviderError."""
         parameters = self._bars_parameters(symbol)
-        return self._answer(parameters, lambda body: parse_bars(body, symbol))
+        return self._answer(parameters, lambda body: parse_bars(body, symbol, parameters))
 
     def indicators(self, symbol: str) -> pd.DataFrame:
         """The indicator table over the provider's own window; raises ProviderError.
@@ -108,11 +108,13 @@ class AlphaVantage:
         return plan_pull(self.budget, needed)
 
     def _indicator(self, pull: IndicatorPull, symbol: str) -> pd.DataFrame:
+        parameters = self._parameters(pull, symbol)
+
         def parse(body: bytes) -> pd.DataFrame:
-            return parse_indicator(body, pull.function, symbol, dict(pull.columns))
+            return parse_indicator(body, pull.function, symbol, dict(pull.columns), parameters)
 
         try:
-            return self._answer(self._parameters(pull, symbol), parse)
+            return self._answer(parameters, parse)
         except PremiumEndpoint as refusal:
             self._premium[pull.function] = _reason(refusal)
             raise

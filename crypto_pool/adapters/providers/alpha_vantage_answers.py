@@ -5,6 +5,7 @@ Refusals arrive as HTTP 200, and are known by what their text is about: its word
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ _INDICATOR_NAMES = {"AD": "Chaikin A/D"}
 _REDACTED = "[API key]"
 UNKNOWN_WAIT_SECONDS = 5.0
 MINUTE_WAIT_SECONDS = 61.0
+
+_NOTHING: Mapping[str, str] = {}
+_ECHOED = {
+    "Digital Currency Code": "symbol",
+    "Symbol": "symbol",
+    "Market Code": "market",
+    "Interval": "interval",
+    "Time Period": "time_period",
+    "Series Type": "series_type",
+}
+"""A request's parameters by their names in `Meta Data`, where numbers stand before them."""
 
 _UNIT = r"(?:\b(?:per|an?|each|every|in one)|/)[ -]?"
 _TOPICS = {
@@ -68,9 +80,12 @@ _BAR_FIELDS = {
 }
 
 
-def parse_bars(body: bytes, symbol: str) -> pd.DataFrame:
-    """Daily bars in USD as the body has them, oldest first; the newest may be running."""
-    rows = _rows(body, _BARS_KEY, BARS_FUNCTION, symbol)
+def parse_bars(body: bytes, symbol: str, asked: Mapping[str, str] = _NOTHING) -> pd.DataFrame:
+    """Daily bars in USD as the body has them, oldest first; the newest may be running.
+
+    `asked` are the request's parameters, which the answer may name, and then has to be about.
+    """
+    rows = _rows(body, _BARS_KEY, BARS_FUNCTION, symbol, asked)
     first = next(iter(rows.values()))
     fields = {}
     for column, names in _BAR_FIELDS.items():
@@ -85,11 +100,15 @@ def parse_bars(body: bytes, symbol: str) -> pd.DataFrame:
 
 
 def parse_indicator(
-    body: bytes, function: str, symbol: str, fields: dict[str, str]
+    body: bytes,
+    function: str,
+    symbol: str,
+    fields: dict[str, str],
+    asked: Mapping[str, str] = _NOTHING,
 ) -> pd.DataFrame:
     """One indicator's series, oldest first; `fields` maps our column to the provider's field."""
     key = f"Technical Analysis: {_INDICATOR_NAMES.get(function, function)}"
-    return _frame(_rows(body, key, function, symbol), fields, function, symbol)
+    return _frame(_rows(body, key, function, symbol, asked), fields, function, symbol)
 
 
 def redact(body: bytes, secret: str) -> bytes:
@@ -100,7 +119,9 @@ def redact(body: bytes, secret: str) -> bytes:
     return body
 
 
-def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
+def _rows(
+    body: bytes, key: str, function: str, symbol: str, asked: Mapping[str, str]
+) -> dict[str, Any]:
     """The table under `key`; without it, what the answer says in words is a refusal."""
     what = f"{symbol} {function}"
     try:
@@ -114,10 +135,10 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise no_answer(f"{what}: JSON of type {type(answer).__name__} instead of an object")
     meta = answer.get("Meta Data")
-    meta = meta if isinstance(meta, dict) else {}
-    coin, pair = meta.get("2. Digital Currency Code", symbol), meta.get("1: Symbol", symbol)
-    if str(coin).upper() != symbol or not str(pair).upper().startswith(symbol):
-        raise no_answer(f"{what}: the answer is about {coin if coin != symbol else pair}")
+    for name, value in meta.items() if isinstance(meta, dict) else ():
+        parameter = _ECHOED.get(name.lstrip("0123456789.: "), "")
+        if parameter in asked and _plain(value) != _plain(asked[parameter]):
+            raise no_answer(f"{what}: the answer is about {value}, not {asked[parameter]}")
     rows = answer.get(key)
     notice = " ".join(text for text in answer.values() if isinstance(text, str))
     if not rows and notice:
@@ -135,6 +156,10 @@ def _rows(body: bytes, key: str, function: str, symbol: str) -> dict[str, Any]:
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         raise no_answer(f"{what}: {key!r} is no table")
     return rows
+
+
+def _plain(value: object) -> str:
+    return re.sub(r"\W", "", str(value)).upper()
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
