@@ -222,7 +222,7 @@ def _write_archive(stage: Path, header: dict[str, object], target: Path) -> Arch
         gzip.GzipFile(fileobj=file, mode="wb", filename="", compresslevel=4) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
-        _add(archive, HEADER, json.dumps(header, indent=2).encode(), time())
+        _add(archive, HEADER, json.dumps(header).encode(), time())
         for path in sorted(stage.rglob("*")):
             name = path.relative_to(stage).as_posix()
             if path.is_file() and is_held(name):

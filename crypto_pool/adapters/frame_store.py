@@ -279,7 +279,7 @@ class FrameStore:
 
 
 def _provenance(source: str) -> bytes:
-    return json.dumps({"source": source}, indent=2).encode()
+    return json.dumps({"source": source}).encode()
 
 
 def _name(table: str, key: str) -> str:

@@ -19,7 +19,7 @@ from uuid import uuid4
 import pyarrow as pa
 from filelock import FileLock
 
-from crypto_pool.adapters.unfinished_files import remove_abandoned, replace_file, replacing
+from crypto_pool.adapters.unfinished_files import replace_file, replacing
 from crypto_pool.errors import NothingPublished, QueryError
 
 if TYPE_CHECKING:  # whoever only asks loads no pandas
@@ -63,11 +63,9 @@ def publish(
     unknown = sorted(set(changes) - set(TABLES))
     if unknown:
         raise QueryError(f"no table {', '.join(unknown)}; tables are {', '.join(TABLES)}")
-    data_dir.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%fZ")
     target = data_dir / f"crypto_pool-{stamp}.duckdb"
     base = (data_dir / LINK_NAME).resolve()
-    remove_abandoned(data_dir)
     given = {
         name: one if isinstance(one, Change) else Change([one]) for name, one in changes.items()
     }

@@ -169,7 +169,7 @@ class RequestBudget:
             if not self._pace.put(paced):
                 # A place held by a request on its way is free a window after its answer began.
                 waiting = _waiting(self._pace, paced)
-                longest = max(self.plan.pace, default=1) * 1000
+                longest = max(self.plan.pace) * 1000
                 return _POLL_MS if waiting > longest + 1 else max(1, waiting)
             counted = RateItem(identity, _milliseconds(self._now()))
             if not self._quota.put(counted):

@@ -139,7 +139,7 @@ def _do(
     """Do one task in a worker, and note before that it was begun."""
     number, task = numbered
     if _UNPREPARED:
-        raise WorkersUnavailable(f"a worker process cannot begin: {_UNPREPARED[0]}")
+        raise WorkersUnavailable(f"a worker process cannot begin: {'; '.join(_UNPREPARED)}")
     (Path(begun) / str(number)).touch()
     return number, function(task)
 

@@ -202,6 +202,38 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         + "".join(f"{coin},2024-01-01,1,1,1,1,1\n" for coin in ("ADA", "XRP", "ETH")),
         "column symbol: ADA, BTC, ETH in the file of BTC",
     ),
+    "three names of the six": (
+        "BTC.csv",
+        lines("date,open,close", "{day},{o},{c}"),
+        "has no column high, low, volume; it has date, open, close, and needs",
+    ),
+    "two names of the six": (
+        "BTC.csv",
+        lines("date,close", "{day},{c}"),
+        "line 1: 'date,close' names no columns that are known",
+    ),
+    "a long line of prose": (
+        "BTC.csv",
+        "x" * 81 + "\n",
+        f"line 1: '{'x' * 80}' names no columns",
+    ),
+    "a word in a row without a header": (
+        "BTC.csv",
+        lines("") + "2024-01-01,1,x,1,1,1\n",
+        "line 31, column 3: 'x' is not a number",
+    ),
+    "no day in a row without a header": (
+        "BTC.csv",
+        "1e400,1,1,1,1,1\n",
+        "line 1: '1e400,1,1,1,1,1' names no columns",
+    ),
+    "the name of a date below the header, and a word": (
+        "BTC.csv",
+        replaced(2, "Date,x,,,,"),
+        "line 2, column (date|open): '(Date|x)'",
+    ),
+    "a web page of other letters": ("BTC.csv", " <HTML><BODY>Sign in</BODY></HTML>", "a web page"),
+    "JSON of an object": ("BTC.csv", '\n{"bars": []}', "holds JSON"),
     "another coin by the column of its base": (
         "BTC.csv",
         lines("baseCurrency," + OWN, "eth," + OHLCV),

@@ -264,6 +264,15 @@ READ: dict[str, tuple[str, str | bytes]] = {
         parquet(BARS.reset_index().set_axis(range(70_000, 70_000 + len(BARS)))),
     ),
     "a coin's name of six letters": ("BTC.csv", lines("coin," + OWN, "Bitkon," + OHLCV)),
+    "a line of its ticker first": ("BTC.csv", "Ticker,BTC\n" + lines()),
+    "a plain volume beside the coin's": (
+        "BTC.csv",
+        lines(OWN + ",Volume BTC", OHLCV + ",1"),
+    ),
+    "the coin's volume beside a short name": (
+        "BTC.csv",
+        lines("date,open,high,low,close,Vol,Volume BTC", "{day},{o},{h},{w},{c},1,{v}"),
+    ),
     "numbers of rows beside dates": ("BTC.csv", lines("index," + OWN, "7," + OHLCV)),
     "a pair of an exchange": ("BTC.csv", lines("ticker," + OWN, "BINANCE:BTCUSDT," + OHLCV)),
     "Kraken's name of the coin": ("BTC.csv", lines("pair," + OWN, "XXBTZUSD," + OHLCV)),

@@ -74,10 +74,11 @@ def test_without_a_webhook_the_log_alone_is_told_and_none_comes_later(tmp_path, 
     assert webhook.texts == []
 
 
-def test_a_damaged_memory_is_put_aside(alerts, tmp_path, caplog):
-    (tmp_path / "alerts.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": {}}', '{"a": {"told_at_utc": 7}}', '{"a": 7}'])
+def test_a_damaged_memory_is_put_aside(alerts, tmp_path, caplog, text):
+    (tmp_path / "alerts.json").write_text(text)
     assert alerts.send([Alert("a", "first")]) == [Alert("a", "first")]
-    assert (tmp_path / "alerts.damaged").read_text() == "{"
+    assert (tmp_path / "alerts.damaged").read_text() == text
     assert "is damaged and was moved" in caplog.text
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.backup import PoolFolders, save_backup
+from crypto_pool.adapters.backup import Archived, PoolFolders, save_backup
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
@@ -275,7 +275,7 @@ def test_a_restore_that_fails_at_its_last_step_leaves_nothing(pool, tmp_path, mo
 
 
 def test_where_no_file_can_be_linked_to_all_are_copied(pool, tmp_path, monkeypatch):
-    save_backup(pool, tmp_path / "linked.tar.gz", NOW)
+    made = save_backup(pool, tmp_path / "linked.tar.gz", NOW)
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
@@ -285,11 +285,12 @@ def test_where_no_file_can_be_linked_to_all_are_copied(pool, tmp_path, monkeypat
     held = []
     for name in ("linked", "copied"):
         with tarfile.open(tmp_path / f"{name}.tar.gz") as archive:
-            held.append([(one.name, int(one.mtime), one.mode) for one in archive][1:])
+            held.append([(one.name, int(one.mtime), one.mode, one.size) for one in archive][1:])
+    assert made == Archived(len(held[0]), sum(size for *_, size in held[0]))
     databases = ("mlflow/mlflow.db", "dagster/history/runs.db")  # are made anew each time
     linked, copied = ([one for one in files if one[0] not in databases] for files in held)
     assert linked == copied
-    assert {mode for _, _, mode in linked} == {0o644}
+    assert {mode for _, _, mode, _ in linked} == {0o644}
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.9, 0.999])

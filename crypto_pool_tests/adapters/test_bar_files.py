@@ -78,6 +78,23 @@ def test_rows_that_no_layout_explains_stay_for_the_validation(tmp_path: Path) ->
     assert bars.index.strftime("%d").tolist() == ["01", "02", "02"]
 
 
+def test_a_row_without_a_header_may_stand_still_and_one_alone_tells_no_volume(
+    tmp_path: Path,
+) -> None:
+    bars = put(tmp_path, "BTC.csv", "2024-01-01,2,2,2,2,2\n").daily_bars("BTC", LAST)
+    assert bars.to_numpy().tolist() == [[2.0] * 5]
+    two = "2024-01-01,2,2,2,2,2\n2024-01-02,2,2,2,2,2\n"
+    with pytest.raises(InvalidBars, match="here it lies between low and high, as a price"):
+        put(tmp_path, "BTC.csv", two).daily_bars("BTC", LAST)
+    traded = two.replace("2,2\n", "2,3\n")
+    assert len(put(tmp_path, "BTC.csv", traded).daily_bars("BTC", LAST)) == 2
+
+
+def test_a_file_of_no_coin_s_name_is_found_by_the_name_it_has(tmp_path: Path) -> None:
+    put(tmp_path, "my notes.csv", "x")
+    assert put(tmp_path, "btc.csv", lines()).symbols() == ("BTC", "my notes")
+
+
 def test_an_error_of_pyarrow_stays_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever pyarrow raises for a damaged file is named with the file."""
     provider = put(tmp_path, "BTC.parquet", parquet(BARS))

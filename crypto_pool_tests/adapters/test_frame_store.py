@@ -220,6 +220,20 @@ def test_a_folder_in_the_place_of_a_file_stops_no_other(tmp_path: Path) -> None:
     assert (len(frame), list(faults)) == (1, ["B"])
 
 
+def test_a_file_that_may_not_be_read_is_damage_of_it_alone(tmp_path, monkeypatch) -> None:
+    store = FrameStore(str(tmp_path))
+    store.write("t", "A", make_frame(1))
+
+    def refuse(files: StoredFiles, name: str) -> Never:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(StoredFiles, "read", refuse)
+    frame, faults = store.read_sound("t")
+    assert frame.empty
+    assert "A.parquet cannot be read" in str(faults["A"])
+    assert "Permission denied" in str(faults["A"])
+
+
 class GoneFileSystem(AbstractFileSystem):
     """An object store of which nothing can be had."""
 

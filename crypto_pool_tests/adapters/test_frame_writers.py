@@ -14,6 +14,7 @@ from crypto_pool.adapters import unfinished_files
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.stored_files import StoredFiles
 from crypto_pool.adapters.unfinished_files import name_unfinished
+from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.errors import CorruptPartition, ProviderMismatch
 from crypto_pool_tests.adapters.conftest import kill_while_writing, make_frame
 
@@ -112,9 +113,22 @@ def test_only_one_of_many_claims_wins(tmp_path: Path) -> None:
 def test_unreadable_provenance_is_named(store: FrameStore) -> None:
     """It is not taken for nobody's store."""
     store.claim("x")
-    StoredFiles(store.root).put("provenance.json", b"{")
-    with pytest.raises(CorruptPartition, match=r"provenance\.json does not say"):
-        store.claim("x")
+    for spoilt in (b"{", b"{}", b"[]"):
+        StoredFiles(store.root).put("provenance.json", spoilt)
+        with pytest.raises(CorruptPartition, match=r"provenance\.json does not say"):
+            store.claim("x")
+
+
+def test_a_password_that_an_earlier_release_wrote_down_is_taken_out(store: FrameStore) -> None:
+    """And is none of another source's, whom it is not told either."""
+    owner = "exchange:binance,at=http://me:secret@host"
+    StoredFiles(store.root).put("provenance.json", f'{{"source": "{owner}"}}'.encode())
+    for another in ("exchange:aaa", "exchange:zzz"):
+        with pytest.raises(ProviderMismatch, match="holds bars from 'exchange:binance") as refusal:
+            store.claim(another)
+        assert "secret" not in str(refusal.value)
+    store.claim(without_credentials(owner))
+    assert store.source() == without_credentials(owner) != owner
 
 
 def test_a_full_disk_is_told_with_the_file_it_hit(tmp_path, monkeypatch):

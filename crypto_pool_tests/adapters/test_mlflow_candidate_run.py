@@ -1,21 +1,91 @@
-"""What a candidate's run holds beyond its model, and what a hand that spoilt it is told."""
+"""What a candidate's run holds, and what is said of one that a hand has spoilt."""
 
 import json
+import pickle
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import mlflow.artifacts
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.mlflow import ModelRegistry, recording
+from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.candidate_run import settings_tag
 from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.domain.calibrations import PlattCalibration
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.errors import ModelUnavailable, UntrustedModel
-from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
+from crypto_pool.errors import UntrustedModel
+from crypto_pool_tests.adapters.conftest import FEATURES, MEMBER, MakeFit, log
+from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
+
+
+def test_a_candidate_run_says_all_that_was_promised(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    record = log(registry, candidate_fit(), "parent-1")
+
+    run = registry.client.get_run(record.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["seed"] == "7"
+    assert json.loads(run.data.params["class_weights"]) == {"0": 1.0, "1": 1.1}
+    scores = {"overall_score": 0.7, "reference_overall_score": 0.6}
+    assert run.data.metrics == {**scores, "fit/seconds": 0.0}
+    assert run.data.params["estimator.n_jobs"] == "1"
+    tags = run.data.tags
+    assert json.loads(tags["undefined_metrics"]) == ["reference_roc_auc", "roc_auc"]
+    assert set(json.loads(tags["model_sha256"])) == {"estimator.skops", "calibration.json"}
+    assert json.loads(tags["settings"]) == Recipe().fit_settings()
+    expected = {
+        "crypto_pool.kind": "candidate",
+        "mlflow.parentRunId": "parent-1",
+        "mlflow.runName": "BTC_uptrend XGBoost",
+        "dagster.run_id": "dagster-1",
+        "member": MEMBER,
+        "symbol": "BTC",
+        "trend": "uptrend",
+        "algorithm": "XGBoost",
+        "data_hash": "d1",
+        "code_version": "c1",
+        "training_key": "k-XGBoost",
+        "synthetic": "true",
+    }
+    assert expected.items() <= tags.items()
+    assert "dagster_run_id" not in tags
+    assert f"models:/{run.outputs.model_outputs[0].model_id}" == tags["model_uri"]
+    assert record.model_hashes == json.loads(tags["model_sha256"])
+    logged = registry.client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert logged.experiment_id == registry.store.experiment_id(MEMBER)
+    assert logged.status == "READY"
+    (rows,) = run.inputs.dataset_inputs
+    assert (rows.dataset.name, rows.dataset.digest) == (MEMBER, "d1")
+    assert json.loads(rows.dataset.source) == {"uri": "training_snapshots/d1"}
+
+
+def test_a_run_of_a_checkout_names_its_commit(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    told = registry.client.get_run(log(registry, candidate_fit()).run_id).data.tags
+    asked = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    is_checkout = (ROOT / ".git").exists()
+    assert told.get("mlflow.source.git.commit") == (asked.stdout.strip() if is_checkout else None)
+
+
+def test_what_is_logged_is_what_is_read_again(
+    registry: ModelRegistry, candidate_fit: MakeFit
+) -> None:
+    made = vars(log(registry, candidate_fit(metrics={"slice_size": 4, "roc_auc": float("nan")})))
+    read = vars(registry.runs.get(made["run_id"]))
+
+    pd.testing.assert_frame_equal(made.pop("evaluation"), read.pop("evaluation"), check_freq=False)
+    assert made == read
+    assert made["model"] is None
 
 
 def test_scores_by_fold_are_steps_of_a_metric_and_rows_of_a_table(
@@ -97,7 +167,7 @@ def test_a_model_that_could_not_be_written_is_marked_as_failed(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(recording, "put_files", fail)
+    monkeypatch.setattr("crypto_pool.adapters.mlflow.recording.put_files", fail)
     with pytest.raises(OSError, match="disk full"):
         log(registry, candidate_fit())
     experiment = registry.store.experiment_id(MEMBER)
@@ -111,6 +181,8 @@ def test_long_hashes_of_data_are_named_as_far_as_mlflow_stores_them(
     [rows] = registry.client.get_run(record.run_id).inputs.dataset_inputs
     assert rows.dataset.digest == "0123456789abcdef0123456789abcdef0123"
     assert rows.dataset.source.count("0123456789abcdef") == 4
+    columns = json.loads(rows.dataset.schema)["mlflow_colspec"]
+    assert {one["name"]: one["required"] for one in columns} == dict.fromkeys(FEATURES, True)
 
 
 def test_the_tag_of_settings_is_the_same_whatever_their_order() -> None:
@@ -178,20 +250,37 @@ def test_a_damaged_evaluation_is_named_with_its_run(
             registry.runs.get(run)
 
 
-@pytest.mark.parametrize("spoilt", ["hashes gone", "hashes no JSON", "model deleted", "uri gone"])
-def test_a_run_that_does_not_lead_to_its_model_is_named_and_not_reused(
-    registry: ModelRegistry, candidate_fit: MakeFit, spoilt: str
+class MeetingClient:
+    """A client that waits for its sisters before it first names a run's rows."""
+
+    def __init__(self, client: Any, meeting: Barrier) -> None:
+        self._client, self._meeting, self._has_met = client, meeting, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def log_inputs(self, *arguments: Any) -> None:
+        if not self._has_met:
+            self._has_met = True
+            self._meeting.wait(timeout=PATIENCE_SECONDS)
+        self._client.log_inputs(*arguments)
+
+
+def test_runs_that_name_the_same_rows_at_once_all_end_well(
+    registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    run, client = log(registry, candidate_fit()).run_id, registry.client
-    if spoilt == "hashes gone":
-        client.delete_tag(run, "model_sha256")
-    elif spoilt == "hashes no JSON":
-        client.set_tag(run, "model_sha256", "{half")
-    elif spoilt == "uri gone":
-        client.delete_tag(run, "model_uri")
-    else:
-        uri = client.get_run(run).data.tags["model_uri"]
-        client.delete_logged_model(uri.removeprefix("models:/"))
-    with pytest.raises(ModelUnavailable, match=f"the model of run {run}: a tag of its run, or the"):
-        registry.runs.load_model(run)
-    assert registry.runs.find(MEMBER, "k-XGBoost") is None
+    meeting = Barrier(4)
+    fit = candidate_fit()
+
+    def log_own(_: int) -> str:
+        own = pickle.loads(pickle.dumps(registry))  # noqa: S301 - our own bytes
+        own.store._client = MeetingClient(own.client, meeting)
+        return str(log(own, fit).run_id)
+
+    registry.store.experiment_id(MEMBER)
+    with ThreadPoolExecutor(4) as threads:
+        runs = list(threads.map(log_own, range(4)))
+
+    found = [registry.client.get_run(run).inputs.dataset_inputs for run in runs]
+    assert len({inputs[0].dataset.digest for inputs in found}) == 1
+    assert [len(inputs) for inputs in found] == [1] * 4

@@ -156,13 +156,15 @@ def test_what_version_1_0_made_without_saying_so_is_adopted(
 def test_terms_that_no_run_tells_any_more_stop_no_other_s(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    lost, kept = log(registry, candidate_fit()), log(registry, candidate_fit("LightGBM"))
-    for record in (lost, kept):
+    lost, gone, kept = (log(registry, candidate_fit()) for _ in range(3))
+    for record in (lost, gone, kept):
         registry.versions.register(MEMBER, record, {})
     registry.client.set_tag(lost.run_id, "settings", "{half")
+    registry.client.delete_tag(gone.run_id, "settings")
+    registry.client.create_model_version(f"{MEMBER}_model", "file:///nowhere", run_id="0" * 32)
     registry.store._complete_terms(f"{MEMBER}_model")
-    assert "time_period" not in registry.versions.get(MEMBER, "1").tags
-    assert registry.versions.get(MEMBER, "2").tags["time_period"] == "7"
+    told = [registry.versions.get(MEMBER, one).tags.get("time_period") for one in "1234"]
+    assert told == [None, None, "7", None]
 
 
 @pytest.mark.parametrize("code", [INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE])

@@ -72,6 +72,9 @@ def test_each_fit_is_logged_once_readable_and_loads(tmp_path: Path, store: Frame
     assert run.data.params["coins"] == "ADA,BTC,ETH,LTC,SOL,XRP"
     assert {"weight_log_s60", "rows", "origin"} <= run.data.params.keys()
     assert {"in_sample_skill", "walk_forward_skill"} <= run.data.metrics.keys()
+    assert [one.step for one in client.get_metric_history(run.info.run_id, "in_sample_skill")] == [
+        0
+    ]
     files = [path for path in Path(local_path(version.source)).rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib")]

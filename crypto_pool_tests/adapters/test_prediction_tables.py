@@ -10,6 +10,7 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import publish, query
+from crypto_pool.adapters.publication_rows import Change
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.reference import logit
 from crypto_pool.domain.tables import PREDICTIONS, TABLES
@@ -114,7 +115,7 @@ def test_market_tables_take_the_date_from_the_index(tmp_path: Path) -> None:
     index = pd.DatetimeIndex(["2024-01-01", "2024-01-02"], name="date")
     bars = pd.DataFrame({"symbol": "BTC", "close": [1.0, 2.0]}, index=index)
     features = pd.DataFrame({"symbol": "BTC", "7_day_ADX": [5.0, 6.0]}, index=index)
-    publish(tmp_path, {"daily_bars": bars, "feature_tables": features})
+    publish(tmp_path, {"daily_bars": bars, "feature_tables": Change([features])})
     assert query(tmp_path, "SELECT close FROM daily_bars WHERE date = '2024-01-02'").iat[0, 0] == 2
     rows = query(tmp_path, "SELECT * FROM feature_tables ORDER BY date")
     assert list(rows.columns) == ["symbol", "date", "7_day_ADX"]

@@ -30,7 +30,7 @@ def shown(folder: Path) -> dict[tuple[str, str], float]:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forecasts of two coins on two days, in a folder whose name SQL would end at."""
-    made = tmp_path_factory.mktemp("one's own")
+    made = tmp_path_factory.mktemp("new") / "one's own" / "data"
     whole = [of(MONDAY, 0.1, "BTC", "ETH"), of(TUESDAY, 0.1, "BTC", "ETH")]
     publish(made, {"predictions": Change([pd.DataFrame(), *whole])})
     return made
@@ -38,7 +38,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(published: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(published, tmp_path / published.name, symlinks=True))
+    return Path(shutil.copytree(published, tmp_path / "one's own", symlinks=True))
 
 
 def test_the_rows_of_a_group_are_replaced_and_those_of_others_stay(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Publications of the DuckDB file: each a whole file, its readers undisturbed, who only read."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,11 +10,13 @@ import duckdb
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.held_files import is_held
 from crypto_pool.adapters.prediction_tables import (
     LINK_NAME,
     note_sources,
     noted_sources,
     publish,
+    publishing,
     query,
     query_arrow,
     remove_old_publications,
@@ -121,6 +124,7 @@ def test_of_many_statements_none_is_answered(tmp_path: Path) -> None:
     publish(tmp_path, {})
     with pytest.raises(QueryError, match="one statement is taken, and these are 2"):
         query(tmp_path, "SELECT 1; SELECT 2")
+    assert query(tmp_path, "-- nothing is asked")["answer"].tolist() == ["done"]
     for one in ("SELECT ';' AS x; -- one;", "PIVOT (SELECT 1 a, 2 x) ON a USING sum(x)"):
         assert len(query(tmp_path, one)) == 1
 
@@ -206,6 +210,14 @@ def test_the_publication_the_link_points_at_stays_however_old(tmp_path):
     assert query(tmp_path, "SELECT count(*) AS rows FROM predictions")["rows"].tolist() == [0]
 
 
+def test_one_publication_waits_for_the_other(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "data"
+    for _ in range(2):
+        with publishing(folder):
+            assert is_held(folder / ".publication.lock")
+        assert not is_held(folder / ".publication.lock")
+
+
 def test_folders_in_the_place_of_publications_are_set_aside_by_name(tmp_path: Path) -> None:
     """Those of other names stay, and so do files and links to folders."""
     names = (LINK_NAME, ".published.json", "crypto_pool-1.duckdb")
@@ -233,7 +245,13 @@ def test_what_a_publication_was_made_of_is_known_while_it_is_the_last(tmp_path: 
     publish(tmp_path, {})
     assert noted_sources(tmp_path) == {}
     note_sources(tmp_path, sources)
-    for broken in ("", "{", "[]", '{"of": 1}', '{"of": 1, "sources": 2}'):
+    noted = json.loads((tmp_path / ".published.json").read_text())
+    spoilt = [
+        {},
+        {"of": noted["of"]},
+        *({**noted, "sources": one} for one in (2, {"champions": 2})),
+    ]
+    for broken in ("", "{", "[]", *map(json.dumps, spoilt)):
         (tmp_path / ".published.json").write_text(broken)
         assert noted_sources(tmp_path) == {}
 

@@ -47,6 +47,7 @@ IT, BELOW_IT = (member(f"parquet/a.parquet{end}") for end in ("", "/b.parquet"))
         ({**GOOD, "schema_version": 9}, [], IncompatibleData, "schema version 9.*update it"),
         ({**GOOD, "publication": "../x"}, [], BackupError, "malformed"),
         ({"format": 1}, [], BackupError, "malformed"),
+        ({**GOOD, "format": None}, [], BackupError, "malformed"),
         ({**GOOD, "format": "one"}, [], BackupError, "malformed"),
         ({"format": 1, "schema_version": 1, "publication": None}, [], BackupError, "malformed"),
         (None, [member("a.txt")], BackupError, "does not begin with backup.json"),
@@ -124,6 +125,21 @@ def test_a_bomb_is_refused_before_anything_is_written(tmp_path, sizes, told):
         with pytest.raises(BackupError, match=told):
             attempt(made, new, Bounds(bytes=10_000_000, files=2_000))
     assert not (tmp_path / "in").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "told"), [(2**20, "BackupError"), (2**20 + 1, "a header of 1049088")]
+)
+def test_what_a_header_claims_is_read_up_to_a_megabyte(tmp_path, size, told):
+    claiming = member("name", type=tarfile.GNUTYPE_LONGNAME, size=size)
+    with gzip.open(archive(tmp_path / "made.tar.gz", GOOD)) as packed:
+        content = packed.read()[:1024]
+    with gzip.open(tmp_path / "claiming.tar.gz", "wb") as packed:
+        packed.write(content + claiming.tobuf(tarfile.GNU_FORMAT) + bytes(4_000_000))
+    with pytest.raises(BackupError) as raised:
+        restore_backup(tmp_path / "claiming.tar.gz", folders_in(tmp_path / "in" / "home"))
+    assert told in repr(raised.value)
+    assert ("a header of" in str(raised.value)) is (size > 2**20)
 
 
 def test_a_header_of_any_length_and_an_endless_tail_are_refused(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT
+from crypto_pool.adapters.mlflow.store import TRAINING_EXPERIMENT, as_uri
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool_tests.adapters.conftest import MakeFit, kill_while_writing, log
 
@@ -32,6 +32,37 @@ def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
 
     assert made.versions.aliases() == {}
     assert not list(tmp_path.glob(".mlflow.db*"))
+
+
+def test_what_a_moved_home_stored_is_found_where_it_is_now(
+    registry: ModelRegistry,
+    candidate_fit: MakeFit,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And where artifacts of others lie, or the pool's beyond its root, stays as it was."""
+    run = log(registry, candidate_fit()).run_id
+    others = {
+        "others": f"file://{tmp_path}/artifacts/others",
+        "ADA_uptrend": "s3://bucket/ADA_uptrend",
+        "ETH_uptrend": f"file://{tmp_path}/artifacts/moved",
+    }
+    for name, place in others.items():
+        registry.client.create_experiment(name, place)
+    nowhere = ModelRegistry(registry.store.tracking_uri, str(tmp_path / "nowhere"))
+    nowhere.prepare()
+    assert nowhere.runs.get(run).algorithm == "XGBoost"
+    assert not caplog.records
+    moved = (tmp_path / "artifacts").rename(tmp_path / "here")
+    here = ModelRegistry(registry.store.tracking_uri, str(moved))
+    for _ in range(2):
+        here.prepare()
+    assert here.runs.get(run).algorithm == "XGBoost"
+    [said] = [record.getMessage() for record in caplog.records]
+    before, now = (as_uri(str(place)) for place in (tmp_path / "artifacts", moved))
+    assert said == f"this home was at another place: {before} is now {now}"
+    place = here.client.get_experiment_by_name("ADA_uptrend").artifact_location
+    assert place == "s3://bucket/ADA_uptrend"
 
 
 def test_a_store_that_is_gone_is_not_taken_for_a_new_one(

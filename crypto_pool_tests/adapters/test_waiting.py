@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+import requests
 
-from crypto_pool.adapters.providers.waiting import burst_limit, seconds_to_wait
+from crypto_pool.adapters.providers import waiting
+from crypto_pool.adapters.providers.waiting import burst_limit, read_body, seconds_to_wait
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 YEAR = 366 * 86_400
@@ -28,10 +30,42 @@ YEAR = 366 * 86_400
         ("soon", 61),
         ("-5", 61),
         ("1.5", 61),
+        (f"Sat, 01 Jun {'9' * 30} 12:00:00 GMT", 61),
     ],
 )
 def test_a_header_asks_for_seconds_or_a_date_and_a_year_at_most(header, seconds):
     assert seconds_to_wait(header, NOW) == seconds
+
+
+class Dripping:
+    """An answer a byte of which comes each second, as the clock that it sets has it."""
+
+    def __init__(self, size: int) -> None:
+        self.left, self.seconds, self.is_closed = size, 0.0, False
+        self.elapsed, self.raw = timedelta(seconds=1), self
+
+    def read1(self, _: int, decode_content: bool) -> bytes:
+        assert decode_content
+        self.seconds += bool(self.left)
+        self.left -= bool(self.left)
+        return b"x" * (self.left > 0)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize(("size", "is_whole"), [(9, True), (10, True), (11, False)])
+def test_an_answer_may_take_twice_its_silence_with_what_came_before(monkeypatch, size, is_whole):
+    """Of twice five seconds one had gone when its head was there."""
+    answer = Dripping(size)
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: 100 + answer.seconds)
+    if is_whole:
+        read_body(answer, 5.0)
+        assert answer._content == b"x" * (size - 1)
+    else:
+        with pytest.raises(requests.Timeout):
+            read_body(answer, 5.0)
+    assert answer.is_closed
 
 
 @pytest.mark.parametrize(("ahead", "least", "most"), [(300, 290, 300), (-300, 0, 0)])

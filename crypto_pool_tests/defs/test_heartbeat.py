@@ -98,7 +98,7 @@ def test_what_is_not_taken_is_sent_again_and_names_no_address(settings, switch, 
 
 
 def test_the_fail_address_keeps_its_query(switch, tmp_path):
-    report_day(tmp_path / "told.json", f"{switch.url}/?rid=1", "failed", DAY)
+    report_day(tmp_path / "a" / "new" / "told.json", f"{switch.url}/?rid=1", "failed", DAY)
     assert switch.paths == [f"/{SECRET}/fail?rid=1"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from crypto_pool.adapters import alerts
 from crypto_pool.adapters.alerts import Alert, Alerts
+from crypto_pool.adapters.extensions import extension_codes
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.adapters.providers import PROVIDERS
 from crypto_pool.domain.candidates import CANDIDATES
@@ -80,6 +81,7 @@ def test_a_broken_one_is_named_and_stops_no_other(tmp_path, source):
     assert name.startswith("my_broken")
     assert BROKEN[source] in fault
     assert list(CANDIDATES) == [*sound, "LogisticRegression"]
+    assert list(extension_codes()) == ["candidates LogisticRegression"]
     assert len(feature_names()) == 19
 
 

@@ -216,7 +216,7 @@ def _read_description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, 
         algorithm, form = str(description["algorithm"]), str(description["format"])
         complete = {"calibration", "feature_names"} <= description.keys()
         anchor = description.get("anchor", REFERENCE_LOGIT)
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (ValueError, KeyError, TypeError) as fault:
         raise UntrustedModel(f"{folder}: {CALIBRATION_FILE} is malformed ({fault}).") from fault
     if not complete or anchor not in (REFERENCE_LOGIT, PANEL_LOGIT):
         raise UntrustedModel(f"{folder}: {CALIBRATION_FILE} is incomplete.")

@@ -104,7 +104,7 @@ def fit_to_json(fit: PanelFit) -> bytes:
 def fit_from_json(content: bytes) -> PanelFit:
     """Read what `fit_to_json` wrote."""
     frame = pd.DataFrame(json.loads(content)).set_index("feature")
-    return PanelFit.from_frame(frame.assign(origin=date.fromisoformat(frame["origin"].iloc[0])))
+    return PanelFit.from_frame(frame.assign(origin=frame["origin"].map(date.fromisoformat)))
 
 
 def _parameters(fit: PanelFit) -> dict[str, Any]:

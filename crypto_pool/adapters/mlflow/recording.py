@@ -195,7 +195,6 @@ def _saved_model(
     return model.flavors, beside
 
 
-@cache
 def _pins(packages: tuple[str, ...]) -> list[str]:
     """Pin packages as they are installed; one that is not here is another's name for the same."""
     pins = []

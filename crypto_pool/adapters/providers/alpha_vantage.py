@@ -7,7 +7,7 @@ no cause, and answers are redacted before anything reads them.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 4
 _LONGEST_WAIT_SECONDS = 300.0
 _CONNECT_SECONDS = 10.0
+_KEY = "the API key"
 
 
 @dataclass(eq=False)
@@ -63,13 +64,15 @@ class AlphaVantage:
     synthetic: bool = False
     silence_seconds: float = 30.0
     sleep: Callable[[float], None] = time.sleep
-    _session: "requests.Session | None" = field(default=None, init=False)
-    _refused_key: str | None = field(default=None, init=False)
-    _premium: dict[str, str] = field(default_factory=dict, init=False)
 
     @cached_property
     def _pulls(self) -> tuple[IndicatorPull, ...]:
         return indicator_pulls(self.time_period, self.series_type)
+
+    @cached_property
+    def _refused(self) -> dict[str, str]:
+        """Why the key, or the plan for a function, was refused, by that: nobody asks again."""
+        return {}
 
     @property
     def source(self) -> str:
@@ -87,8 +90,8 @@ class AlphaVantage:
         The columns of `compute_indicators(match_provider=True)`, ascending by date.
         """
         for pull in self._pulls:
-            if pull.function in self._premium:
-                raise PremiumEndpoint(f"{symbol} {pull.function}: {self._premium[pull.function]}")
+            if pull.function in self._refused:
+                raise PremiumEndpoint(f"{symbol} {pull.function}: {self._refused[pull.function]}")
         parts = [self._indicator(pull, symbol) for pull in self._pulls]
         return pd.concat(parts, axis=1, join="outer").sort_index()
 
@@ -116,7 +119,7 @@ class AlphaVantage:
         try:
             return self._answer(parameters, parse)
         except PremiumEndpoint as refusal:
-            self._premium[pull.function] = _reason(refusal)
+            self._refused[pull.function] = _reason(refusal)
             raise
 
     def _answer(
@@ -127,8 +130,8 @@ class AlphaVantage:
             stored = self.cache.find(parameters)
             if stored is not None:
                 return parse(stored)
-            if self._refused_key is not None:
-                raise InvalidApiKey(f"{_what(parameters)}: {self._refused_key}")
+            if _KEY in self._refused:
+                raise InvalidApiKey(f"{_what(parameters)}: {self._refused[_KEY]}")
             try:
                 body, frame = self._ask(parameters, parse)
             except DailyQuotaExhausted:
@@ -136,7 +139,7 @@ class AlphaVantage:
                     self.budget.close_for_today()
                 raise
             except InvalidApiKey as refusal:
-                self._refused_key = _reason(refusal)
+                self._refused[_KEY] = _reason(refusal)
                 raise
             self.cache.keep(parameters, body)
             return frame
@@ -170,7 +173,7 @@ class AlphaVantage:
         key = self.api_key.get_secret_value()
         try:
             with self.budget.request():
-                response = self._http().get(
+                response = self._session.get(
                     self.base_url,
                     params={**parameters, "apikey": key},
                     timeout=(min(_CONNECT_SECONDS, self.silence_seconds), self.silence_seconds),
@@ -196,15 +199,15 @@ class AlphaVantage:
             error.wait_seconds = None
         raise error from None
 
-    def _http(self) -> "requests.Session":
-        if self._session is None:
-            import requests
+    @cached_property
+    def _session(self) -> "requests.Session":
+        import requests
 
-            silence_connection_log()
-            self._session = requests.Session()
-            # A proxy of the environment is no way to a server on this machine.
-            self._session.trust_env = not is_loopback(urlsplit(self.base_url).hostname)
-        return self._session
+        silence_connection_log()
+        session = requests.Session()
+        # A proxy of the environment is no way to a server on this machine.
+        session.trust_env = not is_loopback(urlsplit(self.base_url).hostname)
+        return session
 
     def _bars_parameters(self, symbol: str) -> dict[str, str]:
         return {"function": BARS_FUNCTION, "symbol": symbol, "market": "USD"}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crypto_pool.adapters.providers.waiting import burst_limit
-from crypto_pool.errors import CryptoPoolError, MalformedAnswer, ProviderUnavailable, UnknownSymbol
+from crypto_pool.errors import MalformedAnswer, ProviderUnavailable, UnknownSymbol
 
 if TYPE_CHECKING:
     import ccxt
@@ -24,8 +24,6 @@ def translated(client: "ccxt.Exchange", request: str, exchange: str) -> Iterator
     try:
         yield
         return
-    except CryptoPoolError:
-        raise
     except ccxt.BadSymbol as fault:
         error: Exception = UnknownSymbol(
             f"{request}: {exchange} does not know it: {_short(fault)}; "

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -39,7 +39,7 @@ class DirectoryProvider:
     """Bars from the files of one folder, in any layout that is recognised."""
 
     folder: Path
-    synthetic: bool = field(default=False, init=False)
+    synthetic = False
 
     @property
     def source(self) -> str:

@@ -1,7 +1,7 @@
 """Daily bars from the public interface of an exchange, through ccxt; no key is needed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
 from time import sleep
@@ -66,7 +66,6 @@ class ExchangeProvider:
     base_url: str | None = None
     timeout_seconds: float = 20.0
     retry_delay_seconds: float = 1.0
-    _refusals: list[tuple[datetime, str]] = field(default_factory=list, init=False, compare=False)
 
     @property
     def source(self) -> str:
@@ -209,6 +208,11 @@ class ExchangeProvider:
                     raise
                 sleep(self.retry_delay_seconds * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @cached_property
+    def _refusals(self) -> list[tuple[datetime, str]]:
+        """Until when the exchange wants no request, and how it said so."""
+        return []
 
     @cached_property
     def _client(self) -> "ccxt.Exchange":

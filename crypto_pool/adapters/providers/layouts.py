@@ -108,22 +108,22 @@ def _only(
     field: str, positions: Sequence[int], shown: Sequence[str], symbol: str, where: str
 ) -> int:
     """Return the one column of a field; of volumes the coin's own, else the plainest name."""
-    if field == "volume" and len(positions) > 1:
+    if not positions[1:]:
+        return positions[0]
+    if field == "volume":
         order = [*_VOLUMES, *_MORE_VOLUMES]
         ranked = sorted(
             positions, key=lambda p: order.index(n) if (n := normalised(shown[p])) in order else 0.5
         )
         if normalised(shown[ranked[0]]) != normalised(shown[ranked[1]]):
             return ranked[0]
-    if len(positions) > 1:
-        names = ", ".join(shown[position] for position in positions)
-        twice = len({normalised(shown[position]) for position in positions}) == 1
-        raise InvalidBars(
-            f"{where} has the column {field} twice; keep one"
-            if twice
-            else f"{where} has {len(positions)} columns for {field}: {names}; keep one"
-        )
-    return positions[0]
+    names = ", ".join(shown[position] for position in positions)
+    twice = len({normalised(shown[position]) for position in positions}) == 1
+    raise InvalidBars(
+        f"{where} has the column {field} twice; keep one"
+        if twice
+        else f"{where} has {len(positions)} columns for {field}: {names}; keep one"
+    )
 
 
 @cache

@@ -13,7 +13,7 @@ class SandboxProvider:
     """Any coin one cares to name, made up."""
 
     market: SyntheticMarket = field(default_factory=SyntheticMarket)
-    synthetic: bool = field(default=True, init=False)
+    synthetic = True
 
     @property
     def source(self) -> str:

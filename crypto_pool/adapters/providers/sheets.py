@@ -46,7 +46,7 @@ _DECOMPRESSORS = {
     b"\xfd7zXZ": ("xz", lzma.decompress),
 }
 _NOTHING = re.compile(r'[\s",;|]*')
-_MARKUP = re.compile(r"<[!?/]|<html|<head|<body")
+_MARKUP = re.compile(r"\s*<([!?/]|html|head|body)", re.I)
 _Lines = list[tuple[int, list[str]]]
 _UNPACKABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError)
@@ -80,7 +80,7 @@ def read_sheet(path: Path, symbol: str) -> Sheet:
     except OSError as fault:
         raise InvalidBars(f"{path} cannot be read: {fault}; check the file") from None
     content, packed = _unpack(path, content)
-    if content[:4] == b"PAR1" or ".parquet" in path.name.lower():
+    if content.startswith(b"PAR1") or ".parquet" in path.name.lower():
         return _parquet(path, content, symbol)
     text, encoding = _decode(path, content)
     return _text(path, text, f"{packed}{encoding}", symbol)
@@ -112,7 +112,7 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> bytes:
 def _decode(path: Path, content: bytes) -> tuple[str, str]:
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "")
     if not encoding and b"\0" in content[:2]:
-        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+        encoding = "utf-16-be" if content.startswith(b"\0") else "utf-16-le"
     try:
         text = content.decode(encoding or "utf-8")
     except UnicodeDecodeError:
@@ -121,9 +121,9 @@ def _decode(path: Path, content: bytes) -> tuple[str, str]:
         encoding = "latin-1"
     if "\0" in text or text.startswith(("\xd0\xcf\x11", "%PDF")):
         raise InvalidBars(f"{path} is no text; give CSV with the columns {FORM}, or Parquet")
-    opening = text.lstrip()[:5].lower()
-    kind = "a web page or XML" if _MARKUP.match(opening) else "JSON"
-    if kind != "JSON" or opening[:1] in ("{", "["):
+    is_markup = _MARKUP.match(text)
+    if is_markup or text.lstrip().startswith(("{", "[")):
+        kind = "a web page or XML" if is_markup else "JSON"
         raise InvalidBars(f"{path} holds {kind}, not a table; give CSV with the columns {FORM}")
     return text, encoding or "utf-8"
 
