@@ -36,9 +36,10 @@ def validate_bars(bars: pd.DataFrame, symbol: str, last_closed: date) -> Validat
     """Validate daily bars; the frame given is left as it was.
 
     A refused row becomes a missing day; missing days are noted, never filled.
-    Raises InvalidBars for missing columns, an unusable index or two different bars
-    of one day, InsufficientHistory where none is left or rows that are refused leave fewer than
-    FORECAST_BARS, and UnfitBars for bars of weeks, and where volume or price stand still.
+    Raises InvalidBars for missing columns, what is no number, an unusable index or two different
+    bars of one day; InsufficientHistory where none is left, or rows that are refused leave fewer
+    than FORECAST_BARS, or days that do not follow each other; and UnfitBars for bars of weeks, and
+    where volume or price stand still.
     """
     clean = _with_bar_dates(_with_float_columns(bars, symbol), symbol)
     faults: dict[str, str] = {}
@@ -77,7 +78,7 @@ def validate_bars(bars: pd.DataFrame, symbol: str, last_closed: date) -> Validat
 
 
 def why_too_young(bars: pd.DataFrame, symbol: str, needed: int = FORECAST_BARS) -> str:
-    """Say from which day on there will be bars enough for a forecast; empty if there are."""
+    """Say from which day on bars will be enough for a forecast; empty if they are, or none is."""
     if bars.empty or len(bars) >= needed:
         return ""
     day = bars.index[-1] + pd.Timedelta(days=needed - len(bars))

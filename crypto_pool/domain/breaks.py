@@ -44,7 +44,9 @@ class LevelBreak:
 def level_breaks(bars: pd.DataFrame) -> tuple[LevelBreak, ...]:
     """Return the level breaks of bars that ascend by unique days, the oldest first.
 
-    Without a column `open` by the closes alone.
+    From one day to the next the open leaps by more than LARGEST_OVERNIGHT over the close before, or
+    the close by more than LARGEST_DAY; after missing days the close by more than
+    LARGEST_ACROSS_GAP. Without a column `open` by the closes alone.
     """
     index = pd.DatetimeIndex(bars.index)
     close = bars["close"].to_numpy(dtype=np.float64)
@@ -70,7 +72,8 @@ def level_breaks(bars: pd.DataFrame) -> tuple[LevelBreak, ...]:
 def volume_breaks(bars: pd.DataFrame) -> tuple[LevelBreak, ...]:
     """Return the days from which volume is counted in another unit, as it seems: in USD, say.
 
-    All volumes of so many bars from there on are above, or below, all those of so many before.
+    All volumes of VOLUME_BARS bars from there on are more than APART times above, or below, all
+    those of as many before; a volume of 0 is none.
     """
     volume = bars["volume"].where(bars["volume"] > 0)
     around = volume.rolling(VOLUME_BARS)

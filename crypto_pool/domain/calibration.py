@@ -21,7 +21,7 @@ class TimeOrderedCalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: 
     test rows begin; the scorer is then fitted once more on all rows. `fold_ends_` holds
     for each fold used (training end, test start, test end), as row positions with
     exclusive ends; `skipped_folds_` the same of the folds whose training rows hold one
-    class. Raises UnscoredCandidate if fewer than two folds remain.
+    class.
     """
 
     def __init__(self, estimator: Any, n_splits: int = 5, gap: int = 20) -> None:
@@ -30,7 +30,11 @@ class TimeOrderedCalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: 
         self.gap = gap
 
     def fit(self, X: pd.DataFrame, y: np.ndarray) -> Self:
-        """Learn the scorer and the scale of its scores."""
+        """Learn the scorer and the scale of its scores, of labels 0 and 1.
+
+        Raises UnscoredCandidate for too few rows, if fewer than two folds remain, or if the rows
+        scored hold one class.
+        """
         labels = np.asarray(y)
         self.classes_ = np.unique(labels)
         self.fold_ends_: list[tuple[int, int, int]] = []

@@ -31,12 +31,13 @@ REFERENCE_ITSELF = (1.0, 0.0, 0.0)
 def fit_anchored(
     probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
 ) -> AnchoredCalibration:
-    """Fit a logistic curve over reference and candidate, drawn toward the reference itself.
+    """Fit a logistic curve over anchor and candidate, drawn toward the anchor itself.
 
-    Neighbouring labels share most of their window: `overlap` of them count as one
+    By row: the candidate's probability, the log odds of its anchor (reference or panel), the 0/1
+    label. Neighbouring labels share most of their window: `overlap` of them count as one
     observation, so rows are weighted by 1 / overlap against the prior. Neither weight is
     ever negative: a candidate that was wrong so far is ignored, not believed in reverse.
-    Without rows it is the reference. How far a candidate may move it is learned too: of two
+    Without rows it is the anchor. How far a candidate may move it is learned too: of two
     ridge penalties that serves under which the labels are likelier (marginal likelihood by
     Laplace's approximation; MacKay, "Bayesian interpolation", 1992).
     """
@@ -78,7 +79,10 @@ def _ridge_fit(
 def fit_platt(
     probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
 ) -> PlattCalibration:
-    """Fit a logistic curve over the candidate's log odds; raises UnscoredCandidate."""
+    """Fit a logistic curve over the candidate's log odds; its anchor and `overlap` say nothing.
+
+    Raises UnscoredCandidate for labels of one class.
+    """
     _require_both_classes(labels, "platt")
     curve = LogisticRegression().fit(clipped_logit(probability).reshape(-1, 1), labels)
     return PlattCalibration(float(curve.coef_[0, 0]), float(curve.intercept_[0]))
@@ -87,7 +91,10 @@ def fit_platt(
 def fit_isotonic(
     probability: np.ndarray, reference_logit: np.ndarray, labels: np.ndarray, overlap: int
 ) -> IsotonicCalibration:
-    """Fit a rising step line over the candidate's probability; raises UnscoredCandidate."""
+    """Fit a rising line over the candidate's probability; its anchor and `overlap` say nothing.
+
+    Raises UnscoredCandidate for labels of one class.
+    """
     _require_both_classes(labels, "isotonic")
     line = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, labels)
     return IsotonicCalibration(

@@ -13,7 +13,10 @@ from crypto_pool.errors import UntrustedModel
 
 @dataclass(frozen=True)
 class Calibration:
-    """Turns a candidate's probability and the reference's logit into the served one."""
+    """Turns a candidate's probability and the log odds of its anchor into the served probability.
+
+    The anchor is the reference or the panel; `reference_logit` is its log odds, by row.
+    """
 
     kind: ClassVar[str]
 
@@ -39,10 +42,10 @@ class IdentityCalibration(Calibration):
 
 @dataclass(frozen=True)
 class AnchoredCalibration(Calibration):
-    """The reference's log odds, moved as far as the candidate has shown it knows better.
+    """The anchor's log odds, moved as far as the candidate has shown it knows better.
 
-    logit p = `reference_weight` logit(reference) + `candidate_weight` logit(candidate) +
-    `intercept`; the default is the reference itself.
+    logit p = `reference_weight` logit(anchor) + `candidate_weight` logit(candidate) +
+    `intercept`; the default is the anchor itself.
     """
 
     kind = "anchored"

@@ -1,4 +1,4 @@
-"""The zoo: ten algorithms, how each is built, saved and explained.
+"""The ten algorithms: how each is built, saved and explained.
 
 Every library is imported where an algorithm is built, so that whoever only needs the
 names pays for none of them.
@@ -55,7 +55,10 @@ Builder = Callable[[ClassBalance, int], Any]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One algorithm; `build` gives an unfitted estimator with `predict_proba`.
+    """One algorithm; `build` gives, by the class balance and a seed, an unfitted estimator.
+
+    It has scikit-learn's `fit`, `predict_proba`, `get_params` and, once fitted, `classes_`.
+    `explainer` is `forest` for a forest whose SHAP values are exact, else `sampled`.
 
     `trusted_types` are the types beyond skops' own list that its artefact may hold. `code` is the
     digest of an extension's code, empty for the pool's own.

@@ -25,7 +25,7 @@ def per_price(features: pd.DataFrame, closes: pd.Series) -> pd.DataFrame:
 
 
 def shock_sigmas(closes: pd.Series) -> float:
-    """Return the last day's log return in standard deviations of the sixty before; 0 without."""
+    """Return the size of the last log return in standard deviations of the 60 before; 0 without."""
     returns = np.log(closes.tail(VOLATILITY_DAYS + 2)).diff().dropna()
     sigma = float(returns.iloc[:-1].std()) if len(returns) == VOLATILITY_DAYS + 1 else math.nan
     return abs(float(returns.iloc[-1])) / sigma if sigma > 0 else 0.0

@@ -19,7 +19,7 @@ OVERALL_SCORE_WEIGHTS: Mapping[str, float] = MappingProxyType(
 def classification_metrics(
     labels: np.ndarray, probabilities: np.ndarray, threshold: float | np.ndarray
 ) -> Metrics:
-    """Score probabilities of class 1 against 0/1 labels; what is undefined is None.
+    """Score probabilities of class 1 against 0/1 labels, by row; what is undefined is None.
 
     A row is flagged where its probability is above the threshold, one for all or one a
     row. None counts as 0 in `overall_score`, which itself is None for an empty slice.

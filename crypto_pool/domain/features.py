@@ -101,7 +101,7 @@ def feature_names(time_period: int = 7) -> tuple[str, ...]:
 def build_features(
     indicators: pd.DataFrame, *, time_period: int = 7, bars: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Give the clean feature rows alone; see `assemble_features` for what was dropped."""
+    """Give the clean feature rows alone, as `assemble_features` does; raises InvalidFeatures."""
     return assemble_features(indicators, time_period, bars).features
 
 
@@ -110,8 +110,10 @@ def assemble_features(
 ) -> FeatureBuild:
     """Derive the features and drop, with a count, the rows that are not usable.
 
-    A row is counted under the first reason that holds: a missing value, an infinite
-    one, a missing day less than 20 days before it. Features of extensions need the bars too.
+    `indicators` are those of `compute_indicators`, with the same `time_period`; of rows up to t the
+    features at t are made. A row is counted under the first reason that holds: a missing value, an
+    infinite one, a missing day less than 20 days before it. Features of extensions need the bars
+    too. Raises InvalidFeatures where these are missing, or such a feature fails.
     """
     own = _of_extensions(indicators, bars)
     derived = _derive(indicators, time_period).assign(**own)

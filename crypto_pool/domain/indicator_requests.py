@@ -1,4 +1,4 @@
-"""The 15 indicator requests of Alpha Vantage (SPEC 2), and which column each field becomes."""
+"""The 15 indicator requests of Alpha Vantage, and which column each field becomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class IndicatorPull:
 
 
 def indicator_pulls(time_period: int, series_type: SeriesType) -> tuple[IndicatorPull, ...]:
-    """The requests for one look-back and price."""
+    """Return the requests for one look-back and price, in the order of `compute_indicators`."""
     period = {"time_period": str(time_period)}
     series = {"series_type": series_type}
 
@@ -32,7 +32,7 @@ def indicator_pulls(time_period: int, series_type: SeriesType) -> tuple[Indicato
         IndicatorPull("SMA", {f"{days}_day_SMA": "SMA"}, {"time_period": str(days), **series})
         for days in SMA_PERIODS
     ]
-    return (  # in the order of the columns of `compute_indicators`
+    return (
         daily("ADX", period),
         named("AROON", period, "Aroon Down", "Aroon Up"),
         named("MACD", series, "MACD", "MACD_Signal", "MACD_Hist"),

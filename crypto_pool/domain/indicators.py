@@ -23,7 +23,8 @@ def compute_indicators(
 ) -> pd.DataFrame:
     """Compute the indicator table over exactly the bars given; warm-up rows are NaN.
 
-    After a gap of more than 20 days and at a level break all of them start anew.
+    By bar date, under the names of Alpha Vantage's fields and with its parameters. After a gap of
+    more than 20 days and at a level break all of them start anew.
     `match_provider` floors volume for OBV and A/D and rounds to 4 decimals, which gives
     Alpha Vantage's digits over the same bars. The value at t depends on bars up to t
     only, and for the recursive ones (EMA family, OBV, A/D) on where the bars start.

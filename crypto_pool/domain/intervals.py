@@ -37,7 +37,7 @@ class BlockRatio(NamedTuple):
     blocks: int
 
     def interval(self) -> Estimate:
-        """Return the ratio with Student's interval over the blocks."""
+        """Return the ratio with Student's interval over the blocks; without one below three."""
         if self.blocks < MIN_RATIO_BLOCKS:
             return Estimate(self.value)
         margin = self._critical() * self.standard_error
@@ -46,7 +46,8 @@ class BlockRatio(NamedTuple):
     def share_interval(self, rows: int) -> Estimate:
         """Return the ratio, a share of `rows`, with Wilson's interval at its effective size.
 
-        Student's interval of a few signals within few blocks is too narrow and leaves [0, 1].
+        Without one below three blocks. Student's interval of a few signals within few blocks is too
+        narrow and leaves [0, 1].
         """
         if self.blocks < MIN_RATIO_BLOCKS or not rows:
             return Estimate(self.value)
@@ -112,7 +113,7 @@ def effective_sample_size(rows: int, overlap: int) -> float:
 
 
 def resampled_sums(values: np.ndarray, block: int) -> np.ndarray:
-    """Sum each column of `values` over rows drawn in whole blocks, once for each resample.
+    """Sum each column of `values` over rows drawn in whole blocks: resamples x columns.
 
     The circular block bootstrap (Politis and Romano 1992), with a fixed seed: the last row
     is followed by the first, and the last block is cut so that every resample has as many

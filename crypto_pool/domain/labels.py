@@ -14,22 +14,26 @@ from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
 def label_target(
     bars: pd.DataFrame, trend: Trend | str, target: Target = DEFAULT_TARGET
 ) -> pd.Series:
-    """Label each bar 1.0 or 0.0 by its change, or NaN where that is not known or not knowable."""
+    """Label each bar 1.0 or 0.0 by its change, or NaN where that is not known or not knowable.
+
+    By bar date; whoever trains on it takes the labels that were known by then.
+    """
     return label_change(realised_change(bars, target), trend, target)
 
 
 def realised_change(bars: pd.DataFrame, target: Target = DEFAULT_TARGET) -> pd.Series:
-    """Return the change of the target over the horizon, of the close, as a fraction.
+    """Return the change of the target over the horizon by bar date, as a fraction.
 
-    Looks ahead by design: the change at t is known once day t + horizon has closed. Offsets are
-    calendar days; NaN where a day of it is missing or it spans a level break.
+    From closes alone, whatever features are computed from. Looks ahead by design: the change at t
+    is known once day t + horizon has closed. Offsets are calendar days; NaN where a day of it is
+    missing, or it spans a level break or a gap of more than 20 days.
     """
     change = _forward_return if target.kind == "forward_return" else _average_shift
     return by_segment(bars, lambda part: change(part, target))
 
 
 def label_change(change: pd.Series, trend: Trend | str, target: Target) -> pd.Series:
-    """Return whether a change is the trend, NaN where it is not known."""
+    """Return 1.0 where a change is the trend, 0.0 where it is not, NaN where it is not known."""
     rises = Trend(trend) is Trend.UPTREND
     hit = change >= target.pct if rises else change <= -target.pct
     return hit.astype(float).where(change.notna()).rename("label")

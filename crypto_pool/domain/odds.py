@@ -61,7 +61,7 @@ def expected_move(row: Mapping[str, Any]) -> ExpectedMove:
 
 
 def odds_of(row: Mapping[str, Any], move: float) -> Odds:
-    """Return P(change >= move) of a row of panel_forecasts; raises InvalidSetting."""
+    """Return P(change >= move) of a row of panel_forecasts; raises InvalidSetting for no move."""
     require_move(move)
     target = Target(row["target"], float(row["target_pct"]), int(row["prediction_window_days"]))
     probability = exceedance_probability(

@@ -3,6 +3,9 @@
 A pooled two-stage regression of the log volatility ahead, Student's t
 with 5 degrees of freedom around the mechanical position less half the martingale drift. The
 formulas, and what they were chosen against, are in docs/how-it-works.md, "The panel".
+
+Everywhere here `position` is the log change that is expected of the target over its horizon and
+`sigma` the daily volatility, both by row; a `move` is a fraction.
 """
 
 from dataclasses import dataclass, field, fields
@@ -191,12 +194,12 @@ def _normal(scaled: np.ndarray) -> np.ndarray:
 
 
 def event_distances(position: np.ndarray, target: Target) -> np.ndarray:
-    """Return how far, in scaled units, uptrend and downtrend are within reach, 2 x rows."""
+    """Return how far both trends are within reach, in units of `target_scale`, 2 x rows."""
     up, down = np.log1p(target.pct), np.log1p(-target.pct)
     return np.array([position - up, down - position]) / target_scale(target)
 
 
 def realised_events(rows: pd.DataFrame, target: Target) -> np.ndarray:
-    """Return which of both trends came, 2 x rows."""
+    """Return which of both trends came, 2 x rows, by the log change in the column `change`."""
     change = rows["change"].to_numpy()
     return np.array([change >= np.log1p(target.pct), change <= np.log1p(-target.pct)])

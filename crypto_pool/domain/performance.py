@@ -93,7 +93,8 @@ class Luck:
 def live_rows(outcomes: pd.DataFrame, through: date, window_days: int) -> pd.DataFrame:
     """Return the rows of `window_days` days that count: known, made in time, not abstained.
 
-    A row that a model was fitted or chosen on, or that was made late, never counts.
+    A row that was made late never counts, nor one whose label what taught or chose its model
+    reaches into.
     """
     if outcomes.empty:
         return outcomes

@@ -46,7 +46,8 @@ class ServedModel:
     def predict_probability(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Return the served probability for rows of the features and the anchor's log odds.
 
-        An estimator to which the calibration gives no weight is not asked.
+        An estimator to which the calibration gives no weight is not asked. Raises what
+        `predict_raw` does, UnscoredCandidate.
         """
         weight = getattr(self.calibration, "candidate_weight", 1.0)
         is_needed = self.estimator is not None and weight != 0
@@ -55,7 +56,10 @@ class ServedModel:
         return np.asarray(self.calibration.apply(own, odds), dtype=np.float64)
 
     def predict_raw(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Return the estimator's own probability of class 1, before calibration."""
+        """Return the estimator's own probability of class 1, before calibration.
+
+        Raises UnscoredCandidate for what is no probability.
+        """
         features: Any = rows.loc[:, list(self.feature_names)].astype(np.float64)
         if getattr(self.estimator, "feature_names_in_", None) is None:
             features = features.to_numpy()

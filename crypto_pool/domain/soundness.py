@@ -13,7 +13,7 @@ _SAME = ("probability", "model_version")
 
 
 def forecast_faults(forecasts: pd.DataFrame) -> dict[str, str]:
-    """Name each member whose row states no probability."""
+    """Name each member whose row lacks a probability, its own or the reference's, and say which."""
     return {
         name: f"{column} {row[column]}"
         for name, row in _by_member(forecasts)

@@ -17,7 +17,7 @@ from crypto_pool.domain.splits import judged_rows
 
 @dataclass(frozen=True)
 class TrainingTable:
-    """Labelled rows in time order: 19 features, 0/1 labels, reference and panel beside them.
+    """Labelled rows in time order: features, 0/1 labels, reference and panel beside them.
 
     The panel's probability is NaN where it has none.
     """
@@ -65,7 +65,7 @@ class TrainingTable:
         return len(self.features)
 
     def rows(self, chosen: np.ndarray) -> "TrainingTable":
-        """Return the chosen rows, a mask."""
+        """Return the rows that a mask chooses."""
         panel = self.panel_probability
         return TrainingTable(
             self.features.loc[chosen],
@@ -83,10 +83,11 @@ def training_table(
     recipe: Recipe = DEFAULT_RECIPE,
     panel: pd.Series | None = None,
 ) -> TrainingTable:
-    """Take the latest rows whose label is known once bar date `as_of` has closed.
+    """Take the latest `training_rows` of the recipe whose label is known once `as_of` has closed.
 
-    Bars after `as_of` may be there and change nothing. A row without a reference
-    forecast is left out, so that every score can be stated over it.
+    `panel` is the panel's probability of the trend by bar date. Bars after `as_of` may be there and
+    change nothing. A row without a reference forecast is left out, so that every score can be
+    stated over it.
     """
     labels = label_target(bars, trend, recipe.target).reindex(features.index)
     reference = random_walk_probability(bars, trend, recipe.target).reindex(features.index)
