@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.setting_checks import variable_name
+from crypto_pool.setting_checks import REMOVED, variable_name
 from crypto_pool.setting_groups import HIDDEN
 from crypto_pool.setting_sources import is_secret
 from crypto_pool.settings import Settings
@@ -66,6 +66,11 @@ def test_the_example_of_an_env_file_has_each_secret_and_nothing_else():
     secrets = {name for name, field in Settings.model_fields.items() if is_secret(field)}
     shown = re.findall(r"^# (\w+)=$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
     assert sorted(shown) == sorted(map(variable_name, secrets))
+
+
+def test_the_changelog_tells_of_each_setting_that_is_gone():
+    told = set(re.findall(r"`(\w+)`", (ROOT / "CHANGELOG.md").read_text()))
+    assert set(REMOVED) <= told
 
 
 def test_every_setting_is_read_somewhere():

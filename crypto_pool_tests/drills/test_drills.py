@@ -1,9 +1,14 @@
 """The short form of those drills that no other test module has."""
 
+import json
+import pkgutil
+import re
 import shutil
 
 import pytest
 
+import drills
+from crypto_pool_tests.conftest import ROOT
 from drills import (
     broken_parts,
     duckdb_held,
@@ -16,9 +21,18 @@ from drills import (
     scale_out,
     strangers_backup,
 )
+from drills.__main__ import RESULTS
 from drills._engines import INSTALL_POSTGRES, postgres_programs
 
+OPERATING = ROOT / "docs" / "operating.md"
 COUNTED_AS_WRONG = ("publications_failed", "scribble_published", "unfinished_files")
+
+
+def test_the_operating_page_lists_each_drill_and_its_figures_are_kept():
+    rows = OPERATING.read_text().partition("## Drills")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", rows, re.M))))
+    there = {name for _, name, _ in pkgutil.iter_modules(drills.__path__) if name[0] != "_"}
+    assert listed == there == set(json.loads(RESULTS.read_text()))
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import pytest
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.domain.tables import CHAMPIONS, PREDICTIONS
 from crypto_pool.serving.schemas import Model, PerformanceMetrics, Prediction
+from crypto_pool_tests.docs.test_links import PAGES
 from crypto_pool_tests.pool_frames import DAYS, MEMBERS, pool_frames
 from crypto_pool_tests.serving.conftest import ASKED, Served
+
+NAMED = re.compile(r"`(/[a-z][\w/.]*(?:\?[^`]*)?)`")
 
 
 def test_models_have_the_agreed_fields(pool: Served) -> None:
@@ -235,3 +239,13 @@ def test_metrics_count_requests_by_route(pool: Served) -> None:
     assert 'crypto_pool_http_requests_total{route="/members/{member}",status="200"}' in text
     assert "nobody" not in text
     assert 'crypto_pool_probability{symbol="BTC",trend="uptrend"} 0.62' in text
+
+
+def test_each_address_that_a_page_of_docs_names_is_answered(pool: Served) -> None:
+    named = {address for page in PAGES for address in NAMED.findall(page.read_text())}
+    assert len(named) > 12
+    asked = [address.replace("NAME", "BTC_uptrend") for address in named - {"/fail"}]
+    answers = {address: pool.get(address).status_code for address in asked}
+    there = {200, 308, 422}  # the last where a page names a path without what it asks for
+    wrong = {one: code for one, code in answers.items() if code not in there - {422 * ("?" in one)}}
+    assert wrong == {}
