@@ -123,6 +123,16 @@ def test_every_member_with_bars_has_one_prediction_and_its_champion_makes_it(bui
     assert not predictions["synthetic"].any()
 
 
+def test_a_command_lists_who_has_no_forecast_of_the_day_and_why(built):
+    said = built.run("predict", "--date", BAR_DATE)
+    assert said.returncode == 0, said.stderr
+    assert "4 members without a forecast:" in said.stdout
+    assert "BAD has no bars; `crypto-pool build` pulls them, or says why not" in said.stdout
+    assert "SHORT_uptrend has no reference forecast for 2023-06-30" in said.stdout
+    document = json.loads(built.run("predict", "--date", BAR_DATE, "--json").stdout)
+    assert len(document["without_forecast"]) == 4
+
+
 def test_stored_bars_are_not_truncated_for_an_older_bar_date(built):
     assert pd.to_datetime(built.table("daily_bars")["date"]).max() == pd.Timestamp("2023-07-31")
 

@@ -31,6 +31,10 @@ FORECASTS = """
     FROM predictions WHERE prediction_date = DATE '{day}'
     ORDER BY symbol, trend DESC
 """
+WITHOUT_FORECAST = """
+    SELECT symbol, trend, reason FROM missing_forecasts
+    WHERE prediction_date = DATE '{day}' ORDER BY symbol, trend DESC
+"""
 
 
 def demo(
@@ -115,7 +119,7 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
         with open_pool(settings, as_json, trained) as (instance, speak):
             report = run_layers(instance, settings, day, layers, speak)
         if PREDICTIONS in layers:
-            result = {"predictions": _show_forecasts(settings, day, as_json)}
+            result = _show_forecasts(settings, day, as_json)
         finish(report, as_json, **result)
 
     command.__name__, command.__doc__ = name, says
@@ -223,11 +227,14 @@ def require_bars(settings: "Settings", day: "Day") -> None:
         )
 
 
-def _show_forecasts(settings: "Settings", day: "Day", as_json: bool) -> list[dict[str, Any]]:
-    """Return the forecasts of a day, shown already where they are for people."""
+def _show_forecasts(settings: "Settings", day: "Day", as_json: bool) -> dict[str, Any]:
+    """Return a day's forecasts and who has none, shown already where they are for people."""
     from crypto_pool.adapters.prediction_tables import query_arrow
 
-    rows = records(query_arrow(settings.state_dir, FORECASTS.format(day=day)))
+    rows, without = (
+        records(query_arrow(settings.state_dir, query.format(day=day)))
+        for query in (FORECASTS, WITHOUT_FORECAST)
+    )
     if not rows:
         messages(as_json).print(f"No forecast for {day} is stored.")
     elif not as_json:
@@ -237,7 +244,12 @@ def _show_forecasts(settings: "Settings", day: "Day", as_json: bool) -> list[dic
                 for row in rows
             ]
         )
-    return rows
+    if without and not as_json:
+        speak = messages(as_json).print
+        speak(f"[bold]{len(without)} members without a forecast:[/bold]")
+        for reason in dict.fromkeys(row["reason"] for row in without):
+            speak(f"  {reason}", markup=False, soft_wrap=True)
+    return {"predictions": rows, "without_forecast": without}
 
 
 def finish(report: "BuildReport", as_json: bool, **result: Any) -> None:

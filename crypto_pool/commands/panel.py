@@ -95,7 +95,7 @@ def describe_odds(odds: "Odds") -> str:
     return (
         f"{move.symbol}, bar of {move.bar_date}: a change of {100 * odds.move_pct:+g} % or more "
         f"in {move.horizon} days has a probability of {odds.probability:.4f}.\n"
-        f"Expected of {LEVELS[move.target][1]}, now {move.level_usd:,.6g} USD: "
+        f"Expected of {LEVELS[move.target][1]}, then {move.level_usd:,.6g} USD: "
         f"{move.price_50_usd:,.6g} "
         f"({100 * move.change_50_pct:+.1f} %), with 80 % between {move.price_10_usd:,.6g} "
         f"({100 * move.change_10_pct:+.1f} %) and {move.price_90_usd:,.6g} "

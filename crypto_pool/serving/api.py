@@ -144,15 +144,14 @@ def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> schemas
     """
     name = Member(symbol, trend_type).name
     state = find_member(reader, name)
-    if state.champion is None and state.forecast is None:
-        raise ApiError(404, "no_champion", _without_champion(name, state))
-    if state.forecast is None:
-        raise ApiError(
-            404,
-            "no_forecast",
-            f"the champion of {name} has made no forecast yet; run `crypto-pool predict`",
-        )
-    return state.forecast
+    if state.forecast is not None:
+        return state.forecast
+    if state.champion is None:
+        error, why = "no_champion", _without_champion(name, state)
+    else:
+        error = "no_forecast"
+        why = f"the champion of {name} has made no forecast yet; run `crypto-pool predict`"
+    raise ApiError(404, error, state.why_no_forecast or why)
 
 
 @router.get("/odds", tags=["answers"], responses=_errors(404))

@@ -134,6 +134,7 @@ class PublicationReader:
             records=queries.track_record(connection),
             decisions=queries.latest(connection, "promotions", "decided_at_utc"),
             trainings=queries.trainings(connection),
+            missing=queries.missing_forecasts(connection),
             symbols=queries.stored_symbols(connection),
             panel=queries.latest_panel(connection),
         )

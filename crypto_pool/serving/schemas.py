@@ -188,6 +188,9 @@ class MemberState(Answer):
     trend_type: Trend
     champion: Model | None
     forecast: Prediction | None
+    why_no_forecast: str | None = Field(
+        description="Why there is no forecast of the latest day that any member has one of."
+    )
     record: LiveRecord
     last_decision: LedgerEntry | None
     drift: str | None = Field(

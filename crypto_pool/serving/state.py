@@ -35,6 +35,7 @@ class PoolRows:
     records: list[Row] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
     trainings: list[Row] = field(default_factory=list)
+    missing: list[Row] = field(default_factory=list)
     symbols: tuple[str, ...] = ()
     panel: list[Row] = field(default_factory=list)
 
@@ -51,9 +52,12 @@ def pool_state(
 
     `synthetic_source` counts only while no stored forecast and no champion says.
     """
-    stored = (rows.predictions, rows.champions, rows.records, rows.decisions, rows.trainings)
+    stored = (
+        *(rows.predictions, rows.champions, rows.records),
+        *(rows.decisions, rows.trainings, rows.missing),
+    )
     tables = [{(row["symbol"], row["trend"]): row for row in table} for table in stored]
-    predictions, champions, records, decisions, _ = tables
+    predictions, champions, records, decisions, *_ = tables
     panel = {row["symbol"]: row for row in rows.panel}
     marks = [row.get("synthetic") for row in (*rows.predictions, *rows.champions)]
     known_marks = [synthetic for synthetic in marks if synthetic is not None]
@@ -62,7 +66,9 @@ def pool_state(
     keys |= set(predictions) | set(champions) | set(decisions)
     members = []
     for key in sorted(keys, key=lambda key: (key[0], key[1] != Trend.UPTREND)):
-        forecast, champion, record, decision, training = (table.get(key, {}) for table in tables)
+        forecast, champion, record, decision, training, missing = (
+            table.get(key, {}) for table in tables
+        )
         member, moves = Member(key[0], Trend(key[1])), panel.get(key[0], {})
         members.append(
             schemas.MemberState(
@@ -71,6 +77,7 @@ def pool_state(
                 trend_type=member.trend,
                 champion=_model(champion, forecast) if champion else None,
                 forecast=_prediction(forecast, champion, moves, last_closed) if forecast else None,
+                why_no_forecast=missing.get("reason"),
                 record=live_record(record),
                 last_decision=ledger_entry(decision) if decision else None,
                 drift=_drift(forecast),

@@ -244,6 +244,8 @@ class DayForecaster:
         member = Member.parse(name)
         last = last_bar(self.store, member.symbol)
         has_bar = last is not None and last >= bar_date
+        if last is None:
+            reason = f"{member.symbol} has no bars; `crypto-pool build` pulls them, or says why not"
         own = {"prediction_date": bar_date, "reason": reason, "has_bar": has_bar}
         return MISSING_FORECASTS.row(own, vars(member))
 

@@ -30,7 +30,7 @@ def test_says_the_stored_probability_at_the_targets_own_move(published: Path) ->
     assert json.loads(told.stdout)["probability"] == pytest.approx(stored["panel_up"], abs=1e-6)
     words = CliRunner().invoke(app, ["odds", "BTC", "--move", "5%"]).stdout
     assert f"{stored['panel_up']:.4f}" in words
-    assert "Expected of SMA10, the mean of the last ten closes, now 50,000 USD" in words
+    assert "Expected of SMA10, the mean of the last ten closes, then 50,000 USD" in words
     assert "80 % between" in words
 
 

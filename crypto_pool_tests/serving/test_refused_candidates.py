@@ -34,6 +34,23 @@ def test_a_member_without_champion_says_what_was_decided(
     assert "train it with `crypto-pool train`" in untrained
 
 
+def test_a_member_without_a_forecast_says_why_there_is_none(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """The cause, wherever one asks: not that a champion, which would not help, is lacking."""
+    frames, day = pool_frames(), pd.Timestamp(LAST)
+    why = "2026-11-21 is missing; the reference begins again 61 days after it"
+    told = {"prediction_date": day, "symbol": "SOL", "trend": "uptrend", "reason": why}
+    frames["missing_forecasts"] = pd.DataFrame([{**told, "has_bar": True}])
+    publish(tmp_path, frames)
+    served = serve(tmp_path)
+    answer = served.get("/prediction?symbol=SOL&trend_type=uptrend")
+    assert (answer.status_code, answer.json()["message"]) == (404, why)
+    assert served.get("/members/SOL_uptrend").json()["state"]["why_no_forecast"] == why
+    assert served.get("/members/BTC_uptrend").json()["state"]["why_no_forecast"] is None
+    assert why in served.get("/members/SOL_uptrend.html").text
+
+
 def test_a_candidate_is_told_which_gate_it_does_not_pass(pool: Served) -> None:
     failed = "recall 0.412, more than 0.5 is needed"
     candidates = pool.get("/members/BTC_uptrend").json()["candidates"]
