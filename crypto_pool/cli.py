@@ -1,5 +1,6 @@
 """The command `crypto-pool`: which commands there are, and how a user's mistake ends."""
 
+import logging
 import os
 import sys
 import traceback
@@ -8,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crypto_pool import __version__, keep_loaded
+from crypto_pool.adapters.terminal import PlainFormatter, Terminal
 from crypto_pool.commands.alert import alert
 from crypto_pool.commands.backup import backup, restore
 from crypto_pool.commands.build import build, demo, live, predict, train
@@ -76,15 +77,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows few characters
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(PlainFormatter())
     try:
         app()
     except CryptoPoolError as error:
-        Console(stderr=True).print(str(error), markup=False, soft_wrap=True)
+        Terminal(stderr=True).print(str(error), soft_wrap=True)
         sys.exit(exit_code(error))
     except Exception as error:
         code = exit_code(error)
         if code is ExitCode.DEFECT:
-            traceback.print_exc()
+            Terminal(stderr=True).print(traceback.format_exc(), soft_wrap=True)
         else:
             message = (
                 f"{disk_fault(error)}; mend the path, its rights or its room, then run it again"
@@ -99,7 +102,7 @@ def main() -> None:
                     f"a database is damaged: {files}: put the file back, or restore a backup into "
                     "another home"
                 )
-            Console(stderr=True).print(message, markup=False, soft_wrap=True)
+            Terminal(stderr=True).print(message, soft_wrap=True)
         sys.exit(code)
     finally:
         keep_loaded()

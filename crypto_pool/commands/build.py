@@ -59,7 +59,8 @@ def demo(
     speak = messages(as_json).print
     speak(
         "[bold]Synthetic market[/bold]: nothing below is about real coins. Some of them have a "
-        "planted drift that candidates can find, and all a volatility that changes."
+        "planted drift that candidates can find, and all a volatility that changes.",
+        markup=True,
     )
     day = settings.last_closed()
     with running_sandbox(settings), open_pool(load_settings(), as_json, first) as (instance, say):
@@ -71,7 +72,8 @@ def demo(
     forecasts = _show_forecasts(settings, day, as_json)
     speak(
         "Next: [bold]crypto-pool up[/bold] (the pool's page, Dagster and MLflow in the browser), "
-        '[bold]crypto-pool status[/bold], [bold]crypto-pool query "FROM today"[/bold].'
+        '[bold]crypto-pool status[/bold], [bold]crypto-pool query "FROM today"[/bold].',
+        markup=True,
     )
     finish(report, as_json, predictions=forecasts)
 
@@ -120,6 +122,11 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
             report = run_layers(instance, settings, day, layers, speak)
         if PREDICTIONS in layers:
             result = _show_forecasts(settings, day, as_json)
+            if not (result["predictions"] or report.failures):
+                report.failures.extend(
+                    f"{row['symbol']}_{row['trend']}: {row['reason']}"
+                    for row in result["without_forecast"]
+                )
         finish(report, as_json, **result)
 
     command.__name__, command.__doc__ = name, says
@@ -246,9 +253,9 @@ def _show_forecasts(settings: "Settings", day: "Day", as_json: bool) -> dict[str
         )
     if without and not as_json:
         speak = messages(as_json).print
-        speak(f"[bold]{len(without)} members without a forecast:[/bold]")
+        speak(f"{len(without)} members without a forecast:", style="bold")
         for reason in dict.fromkeys(row["reason"] for row in without):
-            speak(f"  {reason}", markup=False, soft_wrap=True)
+            speak(f"  {reason}", soft_wrap=True)
     return {"predictions": rows, "without_forecast": without}
 
 
@@ -259,8 +266,8 @@ def finish(report: "BuildReport", as_json: bool, **result: Any) -> None:
     if not report.failures:
         return
     speak = messages(as_json).print
-    speak(f"[bold]{len(report.failures)} failed:[/bold]")
+    speak(f"{len(report.failures)} failed:", style="bold")
     for failure in report.failures:
-        speak(f"  {failure}", markup=False, soft_wrap=True)
+        speak(f"  {failure}", soft_wrap=True)
     refused = report.source_gave_nothing
     raise typer.Exit(ExitCode.PROVIDER if refused else ExitCode.MEMBERS_FAILED)

@@ -57,7 +57,7 @@ def doctor(
     else:
         for finding in findings:
             mark = {True: "ok  ", False: "FAIL", None: "    "}[finding.is_ok]
-            console.print(f"{mark} {finding.name}: {finding.text}", markup=False, soft_wrap=True)
+            console.print(f"{mark} {finding.name}: {finding.text}", soft_wrap=True)
     if any(finding.is_ok is False for finding in findings):
         raise typer.Exit(ExitCode.MEMBERS_FAILED)
 

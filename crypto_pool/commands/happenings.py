@@ -47,7 +47,7 @@ class Happenings:
         with open_instance(self._settings) as instance:
             while not ending.wait(LOOK_AGAIN_SECONDS):
                 for line in (*self.look(), *self.troubles(instance)):
-                    console.print(f"{datetime.now(UTC):%H:%M} {line}", markup=False, soft_wrap=True)
+                    console.print(f"{datetime.now(UTC):%H:%M} {line}", soft_wrap=True)
 
     def troubles(self, instance: "DagsterInstance") -> Iterator[str]:
         """Say once who holds the slots for which steps wait, and what a killed `dg dev` left.

@@ -47,7 +47,7 @@ def panel(
         try:
             bars[symbol] = validate_bars(source.daily_bars(symbol, through), symbol, through).bars
         except CryptoPoolError as error:  # one coin never stops the others
-            messages(as_json).print(f"left out: {error}", markup=False)
+            messages(as_json).print(f"left out: {error}")
     result = replay_panel(bars, target, first, last, options.read_names(scored) if scored else None)
     report = {
         "figures": result.rows(),

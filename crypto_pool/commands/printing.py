@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crypto_pool.adapters.terminal import Terminal, escape_unseen
 from crypto_pool.errors import QueryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-console = Console(highlight=False)
-documents = Console(highlight=False)
-_beside = Console(stderr=True, highlight=False)
+console = Terminal()
+documents = Terminal()
+_beside = Terminal(stderr=True)
 _BETWEEN, _AROUND = 2, 1  # what the box and the padding take of a column, and of a table
 _LEAST_TEXT, _MOST_LINES = 16, 6
 
 
-def messages(as_json: bool) -> Console:
+def messages(as_json: bool) -> Terminal:
     """Return where a command speaks: on stderr if its result is a document on stdout."""
     return _beside if as_json else console
 
@@ -67,9 +67,9 @@ def page_width() -> int | None:
     return console.width if console.is_terminal or os.environ.get("COLUMNS") else None
 
 
-def page(width: int = 400) -> Console:
+def page(width: int = 400) -> Terminal:
     """Return the console of tables: as wide as the terminal or, off one, as they need."""
-    return console if page_width() is not None else Console(width=width, highlight=False)
+    return console if page_width() is not None else Terminal(width=width)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
@@ -95,7 +95,6 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None 
     if left_out:
         console.print(
             f"Left out to fit {console.width} columns: {', '.join(left_out)}. --json gives all.",
-            markup=False,
         )
 
 
@@ -106,7 +105,7 @@ def show(as_json: bool, document: object, *parts: str | Sequence[Mapping[str, An
         return
     for part in parts:
         if isinstance(part, str):
-            console.print(part, markup=False, soft_wrap=True)
+            console.print(part, soft_wrap=True)
         else:
             print_rows(part)
 
@@ -121,7 +120,7 @@ def print_json(content: object) -> None:
     """Print one JSON document and nothing else; raises ValueError for what JSON cannot say."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     # soft_wrap: a document must not be broken at the width of a terminal.
-    documents.print(text, markup=False, highlight=False, soft_wrap=True)
+    documents.print(text, soft_wrap=True)
 
 
 def rows_of(table: "pa.Table") -> list[dict[str, Any]]:
@@ -178,7 +177,9 @@ class _Column:
         numbers = bool(known) and all(
             isinstance(value, int | float) and not isinstance(value, bool) for value in known
         )
-        return cls(name, [_shown(v) for v in values], [v is None for v in values], numbers)
+        return cls(
+            name, [escape_unseen(_shown(v)) for v in values], [v is None for v in values], numbers
+        )
 
     def cell(self, number: int) -> Text:
         return Text(self.texts[number], style="dim" if self.nulls[number] else "")

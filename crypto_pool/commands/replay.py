@@ -64,7 +64,7 @@ def replay(
     console = messages(as_json)
     source, market, skipped = pulled(settings, plan, console)
     folder = settings.state_dir / "replays"
-    console.print(f"Fits, with which a stopped replay goes on: {folder}", markup=False)
+    console.print(f"Fits, with which a stopped replay goes on: {folder}")
     lives = prepare_lives(plan, market, recipes, source, folder, workers or settings.workers)
     with day_progress(console) as progress:
         bar = progress.add_task("days", total=len(plan.days))
@@ -83,7 +83,7 @@ def replay(
 def finish(document: "Mapping[str, Any]", console: "Console") -> None:
     """Say what failed, and end with an exit code of its own if anything did."""
     for failure in document["failures"]:
-        console.print(f"failed: {failure}", markup=False)
+        console.print(f"failed: {failure}")
     if document["failures"]:
         raise typer.Exit(ExitCode.MEMBERS_FAILED)
 
@@ -123,9 +123,11 @@ def pulled(
     source = build_provider(settings)
     market, skipped = pull_market(source, settings.symbols, plan, settings.last_closed())
     for reason in skipped:
-        console.print(f"left out: {reason}", markup=False)
+        console.print(f"left out: {reason}")
     if source.synthetic:
-        console.print("[bold]Synthetic market[/bold]: nothing below is about real coins.")
+        console.print(
+            "[bold]Synthetic market[/bold]: nothing below is about real coins.", markup=True
+        )
     return source, market, skipped
 
 

@@ -12,6 +12,7 @@ from crypto_pool.errors import InvalidSetting
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from crypto_pool.settings import Settings
 
@@ -114,10 +115,13 @@ def _print_screen(report: dict[str, Any], last_closed: date, screen: "Console") 
     published = report["published_at_utc"][:16].replace("T", " ")
     screen.print(
         f"[bold]{served} of {served + len(without)} members have a champion[/bold]"
-        f" · {_aged(latest, last_closed)} · published {published} UTC"
+        f" · {_aged(latest, last_closed)} · published {published} UTC",
+        markup=True,
     )
     if any(row["synthetic"] for row in members):
-        screen.print("[bold yellow]Synthetic market[/bold yellow]: nothing below is real")
+        screen.print(
+            "[bold yellow]Synthetic market[/bold yellow]: nothing below is real", markup=True
+        )
     screen.print(_grid(report["symbols"], members, latest))
     screen.print(
         f"p: probability. ref: what a random walk gives. {SIGNAL}: p is above the threshold. "
@@ -151,10 +155,10 @@ def _print_screen(report: dict[str, Any], last_closed: date, screen: "Console") 
             f"{record['verdict']}"
         )
     for note in _notes(members, latest):
-        screen.print(note, markup=False)
+        screen.print(note)
     if without:
         screen.print(f"Without a champion: {', '.join(without)}")
-    screen.print(f"Source of bars: {report['provider']}. Data: {report['data_dir']}", markup=False)
+    screen.print(f"Source of bars: {report['provider']}. Data: {report['data_dir']}")
     requests = report["requests"]
     if requests:
         left = requests["left_today"]
@@ -182,17 +186,19 @@ def _grid(symbols: list[str], members: list[dict[str, Any]], latest: str | None)
     return grid
 
 
-def _cells(row: dict[str, Any] | None, latest: str | None) -> tuple[str, str, str, str]:
+def _cells(row: dict[str, Any] | None, latest: str | None) -> "tuple[str | Text, ...]":
+    from rich.text import Text
+
     if row is None:
-        return "", "", "", "[dim]none[/dim]"
+        return "", "", "", Text("none", style="dim")
     if row["prediction_date"] is None:
         return "", "", "", _maker(row["algorithm"], row["version"], row["added_points"])
     added = row["added_points"] if row["forecast_version"] == row["version"] else None
     maker = _maker(row["forecast_algorithm"], row["forecast_version"], added)
     mark = _mark(row, latest)
-    shown = f"[yellow]{mark}[/yellow]" if mark != SIGNAL else f"[bold green]{mark}[/bold green]"
+    shown = Text(mark, style="bold green" if mark == SIGNAL else "yellow")
     if row["late"]:
-        shown = f"{shown} [yellow]{LATE}[/yellow]".lstrip()
+        shown.append(f" {LATE}" if mark else LATE, style="yellow")
     return _share(row["probability"]), _share(row["reference"]), shown, maker
 
 

@@ -141,7 +141,6 @@ def supervise(
                 console.print(
                     f"{ended.service.name} {how} and cannot run; stopping the others."
                     f"{ended.last_words}",
-                    markup=False,
                 )
                 return 1
             pause = ended.pause_seconds

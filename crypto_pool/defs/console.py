@@ -25,10 +25,10 @@ FAILURE = re.compile(r"\S+ \[(.+?)\]: (.+)", re.DOTALL)  # as record_failure say
 )
 def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
     """Build a logger that prints messages of assets and leaves Dagster's events out."""
-    from rich.console import Console
+    from crypto_pool.adapters.terminal import Terminal
 
     logger = logging.Logger("crypto_pool", level=context.logger_config["log_level"])
-    handler = ProgressHandler(Console(stderr=True))
+    handler = ProgressHandler(Terminal(stderr=True))
     handler.addFilter(lambda record: not getattr(record, "dagster_meta", {}).get("dagster_event"))
     handler.addFilter(CauseFilter())
     logger.addHandler(handler)
@@ -72,7 +72,7 @@ class ProgressHandler(logging.Handler):
         message = _message_of(record)
         step = STEP.fullmatch(message)
         if step is None or not self._console.is_terminal:
-            self._console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(f"  {message}", soft_wrap=True)
             return
         done, total, text = int(step[1]), int(step[2]), step[3]
         if self._progress is None:

@@ -71,6 +71,7 @@ def test_a_full_disk_is_storage_and_an_unknown_error_a_defect():
     [
         (DailyQuotaExhausted("25 requests used; go on tomorrow"), 3),
         (PermissionError(13, "Permission denied", "/data"), 4),
+        (InvalidSetting("my[bold]bars\x1b[31m"), 2),
     ],
 )
 def test_a_command_ends_with_one_message_and_the_code(monkeypatch, capsys, error, code):
@@ -82,7 +83,7 @@ def test_a_command_ends_with_one_message_and_the_code(monkeypatch, capsys, error
         cli.main()
     assert ended.value.code == code
     said = capsys.readouterr().err
-    assert str(error) in said.replace("\n", " ")
+    assert str(error).replace("\x1b", r"\u001b") in said.replace("\n", " ")
     assert "Traceback" not in said
 
 

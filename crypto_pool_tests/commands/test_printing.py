@@ -59,6 +59,26 @@ def test_a_day_without_a_forecast_is_said_in_one_line(run, tmp_path):
     assert said.stderr == "No forecast for 2021-11-28 is stored.\n"
 
 
+def test_a_day_of_which_nothing_could_be_forecast_is_no_success(run, tmp_path):
+    reason = {"reason": "BTC has no bars", "has_bar": False}
+    missing = [{"prediction_date": pd.Timestamp("2021-11-28"), "symbol": "BTC", **reason}]
+    missing = [{**row, "trend": trend} for row in missing for trend in Trend]
+    publish(tmp_path, {"predictions": FORECASTS, "missing_forecasts": pd.DataFrame(missing)})
+    said = run("predict", "--date", "2021-11-28", "--json")
+    assert said.exit_code == ExitCode.MEMBERS_FAILED
+    assert json.loads(said.stdout)["failures"] == [
+        "BTC_uptrend: BTC has no bars",
+        "BTC_downtrend: BTC has no bars",
+    ]
+
+
+def test_what_a_table_holds_cannot_command_the_terminal(run, tmp_path):
+    publish(tmp_path, {"predictions": FORECASTS})
+    said = run("query", "SELECT chr(27) || '[31mred' AS \"b\x1b[0m\"").stdout
+    assert r"\u001b[31mred" in said
+    assert "\x1b" not in said
+
+
 def test_an_answer_without_rows_says_so_in_a_table_alone(run, tmp_path):
     publish(tmp_path, {"predictions": FORECASTS})
     sql = "SELECT symbol FROM predictions WHERE probability > "

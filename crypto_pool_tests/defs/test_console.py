@@ -3,8 +3,7 @@
 import io
 import logging
 
-from rich.console import Console
-
+from crypto_pool.adapters.terminal import Terminal
 from crypto_pool.defs.console import CauseFilter, ProgressHandler
 
 TRAINING_RUN = """
@@ -28,7 +27,7 @@ training.execute_in_process(run_config={"loggers": {"console": {"config": {}}}})
 
 def shown(messages, *, terminal):
     screen = io.StringIO()
-    handler = ProgressHandler(Console(file=screen, force_terminal=terminal, width=80))
+    handler = ProgressHandler(Terminal(file=screen, force_terminal=terminal, width=80))
     for message in messages:
         handler.emit(logging.makeLogRecord({"msg": message}))
     handler.close()
