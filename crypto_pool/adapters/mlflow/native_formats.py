@@ -89,7 +89,7 @@ def _read_keras(data: bytes) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "estimator.keras"
         path.write_bytes(data)
-        network = keras.saving.load_model(path, compile=False)
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
     normalisation = network.layers[0]
     estimator = NeuralNetClassifier()
     estimator.mean_ = np.asarray(normalisation.mean)
