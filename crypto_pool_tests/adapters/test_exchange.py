@@ -172,6 +172,7 @@ def test_the_source_tells_venues_currencies_and_stand_ins_apart(url):
 def test_a_venue_is_asked_at_its_own_pace_and_given_twenty_seconds(url):
     venue, stand_in = ExchangeProvider(), provider(url)
     assert (venue._client.timeout, venue._client.enableRateLimit) == (20_000, True)
+    assert venue.retry_delay_seconds == 1.0
     assert (stand_in._client.timeout, stand_in._client.enableRateLimit) == (
         PATIENCE_SECONDS * 1000,
         False,
@@ -298,6 +299,12 @@ def test_a_coin_that_is_traded_and_gives_no_newer_bar_is_no_end_of_its_history(s
 def test_case_03_klines_200_html_first_page(sandbox, url):
     sandbox.page_faults.extend(["web page"] * 9)
     with pytest.raises(MalformedAnswer, match="no list of candles: '<html><body>System upgrade"):
+        provider(url).daily_bars("BTC", LAST)
+
+
+def test_a_candle_of_no_utc_day_is_named_by_its_number(sandbox, url):
+    sandbox.page_faults.extend(["candles of another day"] * 9)
+    with pytest.raises(InvalidBars, match="BTC/USDT, candle 1 of binance: .*16:00:00 UTC"):
         provider(url).daily_bars("BTC", LAST)
 
 
