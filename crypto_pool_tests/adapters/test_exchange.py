@@ -304,7 +304,7 @@ def test_case_03_klines_200_html_first_page(sandbox, url):
 
 def test_a_candle_of_no_utc_day_is_named_by_its_number(sandbox, url):
     sandbox.page_faults.extend(["candles of another day"] * 9)
-    with pytest.raises(InvalidBars, match="BTC/USDT, candle 1 of binance: .*16:00:00 UTC"):
+    with pytest.raises(InvalidBars, match=r"BTC/USDT, candle 1 of binance: .*16:00:00 UTC"):
         provider(url).daily_bars("BTC", LAST)
 
 

@@ -83,6 +83,7 @@ def test_models_in_the_formats_of_version_1_0_load(
     both = loaded.estimator.predict_proba(rows[list(FEATURES)])
     np.testing.assert_allclose(both.sum(axis=1), 1.0)
     assert list(loaded.estimator.classes_) == [0, 1]
+    assert getattr(loaded.estimator, "n_jobs", 1) == 1  # work is parted between members
     (folder / file).write_bytes(pickle.dumps({"not": "run"}))
     with pytest.raises(UntrustedModel, match="estimator is not a"):
         load_model(folder, None)

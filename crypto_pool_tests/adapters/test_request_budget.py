@@ -148,6 +148,16 @@ def test_the_requests_of_the_last_24_hours_are_told_with_their_moments(
     assert moments == [NOON + timedelta(hours=6), NOON + timedelta(hours=25)]
 
 
+def test_a_clock_that_runs_changes_no_moment(opened, clock: Clock) -> None:
+    budget = opened(RequestPlan(per_day=5))
+    spend(budget, 1)
+    [sent] = budget.moments_today()
+    assert sent == NOON + timedelta(milliseconds=1)
+    for milliseconds in (1, 500, 10_000):
+        clock.time = NOON + timedelta(milliseconds=milliseconds)
+        assert budget.moments_today() == [sent]
+
+
 def test_a_request_counts_for_24_hours_to_the_millisecond(opened, clock: Clock) -> None:
     budget = opened(RequestPlan(per_day=1))
     spend(budget, 1)

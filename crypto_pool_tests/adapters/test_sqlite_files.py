@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from types import SimpleNamespace
@@ -120,7 +121,9 @@ def test_a_file_in_use_keeps_its_journal_until_the_next_time(tmp_path):
     path = tmp_path / "used"
     with closing(table(path)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
         keep_write_ahead_log(path)
+        assert time.monotonic() - begun > 0.9  # somebody may be done in a moment
     assert synchronous(path) == FULL
     keep_write_ahead_log(path)
     assert synchronous(path) == NORMAL
