@@ -19,12 +19,12 @@ from crypto_pool.defs.pictures import price_picture
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.standing import Standing
-from crypto_pool.domain.tables import CANDIDATE_SCORES
+from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS
 from crypto_pool.domain.training import data_hash
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.promotion import promoting
-from crypto_pool.workflow.promotion.registering import explain_stored
+from crypto_pool.workflow.promotion.registering import champion_row, explain_stored
 from crypto_pool.workflow.training import stored_candidates
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.forking import run_forked
@@ -70,6 +70,15 @@ def test_the_first_winner_serves_and_its_version_says_what_was_promised(pool):
     assert json.loads(pool.decisions["challenger_metrics"][0])["promised"]["precision"] == float(
         tags["precision"]
     )
+
+
+def test_the_row_of_a_champion_holds_each_figure_that_was_measured_as_it_was(pool):
+    row = champion_row(pool.registry, pool.champion.version, MEMBER)
+    measured = json.loads(pool.champion.version.tags["metrics"])
+    figures = {name: measured[name] for name in CHAMPIONS.names if name in measured}
+    del figures["effective_sample_size"]  # of the rows that the promise rests on
+    assert {"skill_over_reference_low", "promised_skill_over_reference_low"} <= set(figures)
+    assert {name: row[name] for name in figures} == figures
 
 
 def test_who_serves_under_an_algorithms_name_has_a_weight_and_adds_something(pool):

@@ -111,7 +111,9 @@ def version_tags(
         "explanation_method": importance.method,
         "explanation_standard_error": json.dumps(importance.standard_error),
         "skill_over_reference": json.dumps(winner.metrics.get("skill_over_reference")),
-        "skill_interval": json.dumps(promise.promised["skill_over_reference"][1:]),
+        "skill_interval": json.dumps(
+            [winner.metrics.get(f"skill_over_reference_{end}") for end in ("low", "high")]
+        ),
         "probability_of_overfitting": json.dumps(promise.pbo),
         "candidates_tried": str(promise.candidates_tried),
         "effective_sample_size": json.dumps(promise.effective_sample_size),
