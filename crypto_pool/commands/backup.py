@@ -19,9 +19,9 @@ def backup(
     ],
     as_json: options.Json = False,
 ) -> None:
-    """Write all state of the pool into one file.
+    """Write the state of the pool into one file.
 
-    Jobs may go on meanwhile.
+    All but secrets, dagster.yaml and modules of your own. Jobs may go on meanwhile.
     """
     from crypto_pool.adapters.backup import save_backup
 

@@ -166,8 +166,8 @@ def live(
     """Live through past days, as it would have been then.
 
     Each day what has matured is scored and reviewed, whoever is stale is trained, and the day is
-    forecast, from what was known then; on a grid of trainings ten days together, which is quicker.
-    Run again with the same dates, it goes on where it was stopped.
+    forecast, from what was known then. With --retrain-every-days up to ten days are done together,
+    which is quicker. Run again with the same dates, it goes on where it was stopped.
     """
     settings = options.chosen_settings(symbols, provider)
     first, last = read_date("--from", start), settings.closed_day("--to", end)

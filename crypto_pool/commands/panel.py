@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def panel(
-    start: Annotated[str, typer.Option("--from", help="The day before the first that is scored.")],
+    start: Annotated[
+        str, typer.Option("--from", help="The day before the first that is scored, YYYY-MM-DD.")
+    ],
     end: Annotated[str, typer.Option("--to", help="Last bar date that is scored.")],
     symbols: options.Symbols = None,
     scored: Annotated[
@@ -62,7 +64,7 @@ def panel(
 
 def odds(
     symbol: Annotated[str, typer.Argument(help="Coin, such as BTC.")],
-    move: Annotated[str, typer.Option(help="At least this change, in percent: 8% or -5%.")],
+    move: Annotated[str, typer.Option(help="The least change, in percent: 8% or -5%.")],
     as_json: options.Json = False,
 ) -> None:
     """Give the probability of a move of any size.
@@ -93,8 +95,9 @@ def describe_odds(odds: "Odds") -> str:
 
     move = odds.expected
     return (
-        f"{move.symbol}, bar of {move.bar_date}: a change of {100 * odds.move_pct:+g} % or more "
-        f"in {move.horizon} days has a probability of {odds.probability:.4f}.\n"
+        f"{move.symbol}, bar of {move.bar_date}: a change of at least {100 * odds.move_pct:+g} % "
+        f"in {move.horizon} days has a probability of {odds.probability:.4f}, a lower one "
+        f"{1 - odds.probability:.4f}.\n"
         f"Expected of {LEVELS[move.target][1]}, then {move.level_usd:,.6g} USD: "
         f"{move.price_50_usd:,.6g} "
         f"({100 * move.change_50_pct:+.1f} %), with 80 % between {move.price_10_usd:,.6g} "

@@ -24,7 +24,9 @@ def sandbox(
     window: Annotated[
         int, typer.Option(help="Latest bars of an answer; 0 gives the whole history.")
     ] = 0,
-    bars: Annotated[Path | None, typer.Option(help="Folder of SYMBOL.csv to answer from.")] = None,
+    bars: Annotated[
+        Path | None, typer.Option(help="Folder of SYMBOL.csv or .parquet to answer from.")
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="What to do wrong, for one coin if named: 5xx, or hang:BTC. Repeatable."),

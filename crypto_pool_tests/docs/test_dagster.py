@@ -11,7 +11,14 @@ from crypto_pool_tests.conftest import ROOT
 from crypto_pool_tests.docs.test_names import WORD, is_a_name
 
 OPERATING = ROOT / "docs" / "operating.md"
+HOW_IT_WORKS = ROOT / "docs" / "how-it-works.md"
 OF_OTHERS = {"DuckDB", "crypto_pool"}
+CUTS = {
+    "StaticPartitionsDefinition": "coin",
+    "MultiPartitionsDefinition": "coin x trend",
+    "DailyPartitionsDefinition": "day",
+    "NoneType": "",
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +57,20 @@ def test_everything_is_described_by_names_that_there_are(described):
 def test_what_is_seen_while_it_runs_is_told_in_operating(described, kind):
     quoted = set(re.findall(r"`(\w+)`", OPERATING.read_text()))
     assert {*described[kind]} - quoted == set()
+
+
+def test_the_table_of_how_it_works_is_the_graph():
+    from crypto_pool.definitions import defs
+
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    text = HOW_IT_WORKS.read_text().partition("## The graph")[2].partition("\n## ")[0]
+    listed = set()
+    for row in re.findall(r"^\| ([a-z]+ \| `.*)\|$", text, flags=re.MULTILINE):
+        group, names, cut, _ = map(str.strip, row.split("|", 3))
+        for name in re.findall(r"`([^`]+)`", names):
+            algorithms = [*CANDIDATES] if "<" in name else [""]
+            for key in (name.replace("<algorithm>", one) for one in algorithms):
+                listed.add(key)
+                assert specs[key].group_name == group
+                assert CUTS[type(specs[key].partitions_def).__name__] == cut, key
+    assert listed == set(specs)
