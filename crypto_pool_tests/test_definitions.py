@@ -50,6 +50,18 @@ def test_every_asset_has_a_description_an_owner_a_group_and_kinds():
         assert asset.kinds, asset.key
 
 
+def test_each_check_that_comes_without_its_asset_can_be_asked_for_alone():
+    from crypto_pool.definitions import defs
+
+    job = defs.resolve_implicit_global_asset_job_def()
+    with_their_asset = {"panel_fits_are_in_mlflow"}
+    keys = defs.resolve_asset_graph().asset_check_keys
+    for key in (key for key in keys if key.name not in with_their_asset):
+        alone = job.get_subset(asset_selection=set(), asset_check_selection={key})
+        assert {one.name for one in alone.nodes}
+    assert with_their_asset < {key.name for key in keys}
+
+
 def test_batches_run_in_one_run():
     from crypto_pool.definitions import defs
 

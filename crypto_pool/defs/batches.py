@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from crypto_pool import errors
-from crypto_pool.errors import MembersFailed
+from crypto_pool.errors import InvalidSetting, MembersFailed
 
 OWNERS = ["team:pool"]
 FAILURE = "failure"
@@ -70,14 +70,32 @@ def finding(
     )
 
 
+def is_asked(context: dg.AssetCheckExecutionContext, asset_key: dg.AssetKey, name: str) -> bool:
+    """Whether a run is to make this one of several checks."""
+    asked = context.op_execution_context.selected_asset_check_keys
+    return dg.AssetCheckKey(asset_key, name) in asked
+
+
 def batch_keys(context: dg.AssetExecutionContext) -> list[str]:
     """The partitions of the batch.
 
     A run is given partitions as a range; `only` of the pool's configuration cuts out of it
     a subset that is no range.
+
+    Raises:
+        InvalidSetting: `only` names what is none of them, or there are none: work that is not
+            there is not done.
     """
-    only = context.resources.pool.only
-    return [str(key) for key in context.partition_keys if not only or key in only]
+    keys, only = list(map(str, context.partition_keys)), context.resources.pool.only
+    unknown = [key for key in only if key not in keys]
+    if not keys:
+        raise InvalidSetting("the run has no partition: its range ends before it begins")
+    if unknown:
+        raise InvalidSetting(
+            f"only: {', '.join(unknown)} is no partition of this run; it has {len(keys)}, "
+            f"{keys[0]} to {keys[-1]}"
+        )
+    return [key for key in keys if not only or key in only]
 
 
 def record_failure(

@@ -14,7 +14,7 @@ import pandas as pd
 
 from crypto_pool.defs.assets.features import feature_table
 from crypto_pool.defs.assets.raw import daily_bars
-from crypto_pool.defs.batches import finding
+from crypto_pool.defs.batches import finding, is_asked
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.drift import per_price, unseen_share
@@ -97,18 +97,22 @@ def check_coins(asset: dg.AssetsDefinition, *findings: Finding) -> dg.AssetCheck
 
     @dg.multi_asset_check(
         name=f"{table}_checks",
+        can_subset=True,
         specs=[
             dg.AssetCheckSpec(find.__name__, asset=asset.key, description=find.__doc__)
             for find in findings
         ],
     )
-    def check(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
+    def check(
+        context: dg.AssetCheckExecutionContext, pool: PoolResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        asked = [one for one in findings if is_asked(context, asset.key, one.__name__)]
         coins = active_symbols(pool.store, pool.settings.symbols, pool.as_of)
         texts = {}
         for symbol in (symbol for symbol in coins if pool.store.exists(table, symbol)):
             look = partial(_why_unsound, FrameCache(pool.store), symbol, pool)
-            texts[symbol] = list(map(look, findings))
-        for number, find in enumerate(findings):
+            texts[symbol] = list(map(look, asked))
+        for number, find in enumerate(asked):
             faults = {symbol: whys[number] for symbol, whys in texts.items() if whys[number]}
             yield finding(faults, of=asset.key, name=find.__name__, coins=len(texts))
 

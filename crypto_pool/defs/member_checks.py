@@ -14,7 +14,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.defs.assets.models import champion
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
-from crypto_pool.defs.batches import finding
+from crypto_pool.defs.batches import finding, is_asked
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.run_tags import PARTITION, RANGE_END, RANGE_START
 from crypto_pool.domain.performance import Verdict
@@ -35,12 +35,15 @@ OF_CHAMPIONS: dict[str, tuple[str, Iterable[Urgency]]] = {
 
 @dg.multi_asset_check(
     name="champions_kept_up",
+    can_subset=True,
     specs=[
         dg.AssetCheckSpec(name, asset=champion.key, description=description)
         for name, (description, _) in OF_CHAMPIONS.items()
     ],
 )
-def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
+def champions_kept_up(
+    context: dg.AssetCheckExecutionContext, pool: PoolResource
+) -> Iterator[dg.AssetCheckResult]:
     """Champion, age, drift, and all that makes a member stale, observed once."""
     states, faults = pool.observe(pool.members)
     judged = [judge_staleness(state, pool.as_of, pool.settings.retrain_rules) for state in states]
@@ -50,7 +53,9 @@ def champions_kept_up(pool: PoolResource) -> Iterator[dg.AssetCheckResult]:
             for state in judged
             if state is not None and (words := state.because_of(urgencies))
         }
-        yield finding({**overdue, **faults}, of=champion.key, name=name, members=len(pool.members))
+        if is_asked(context, champion.key, name):
+            members = len(pool.members)
+            yield finding({**overdue, **faults}, of=champion.key, name=name, members=members)
 
 
 def sound(

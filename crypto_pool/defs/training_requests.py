@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import dagster as dg
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import AwareDatetime, BeforeValidator, TypeAdapter
 
 from crypto_pool.domain.members import Member
 from crypto_pool.errors import InvalidSetting
@@ -20,9 +20,9 @@ class TrainingRequest:
     """One request for a member's training; `retried_at` is set where its run did not succeed."""
 
     bar_date: date
-    asked_at: datetime = NEVER
+    asked_at: AwareDatetime = NEVER
     run_key: str = ""
-    retried_at: datetime | None = None
+    retried_at: AwareDatetime | None = None
 
     @property
     def words(self) -> str:
@@ -45,12 +45,16 @@ def follow_requests(
 ) -> dict[Member, TrainingRequest]:
     """Return the requests that still bind: those whose run succeeded, or is an hour from a retry.
 
-    One whose run was cancelled, failed or is lost binds for an hour. Runs have ended when this
-    is asked.
+    One whose run was cancelled, failed or is lost binds for an hour, one of a day to come not at
+    all. Runs have ended when this is asked.
     """
     try:
         known = CURSOR.validate_json(cursor or "{}")
-        stored = {Member.parse(key): one for key, one in known.items()}
+        stored = {
+            Member.parse(key): one
+            for key, one in known.items()
+            if max(one.bar_date, one.asked_at.date()) <= now.date()
+        }
     except (ValueError, InvalidSetting):  # set by hand in the UI: nobody was asked for
         stored = {}
     keys = {request.run_key for request in stored.values()}

@@ -10,6 +10,7 @@ import pytest
 from crypto_pool.defs.batches import (
     PartitionFailure,
     SucceededIOManager,
+    batch_keys,
     batched_asset,
     first_causes,
     record_failure,
@@ -86,6 +87,37 @@ def algorithms() -> dg.Definitions:
         resources={"succeeded": SucceededIOManager()},
         executor=dg.in_process_executor,
     )
+
+
+class Chosen(dg.ConfigurableResource):
+    """What a person may write into a run's configuration."""
+
+    only: list[str]
+
+
+@pytest.mark.parametrize(
+    ("only", "tags", "said"),
+    [
+        (["c"], BOTH, "only: c is no partition of this run; it has 2, a to b"),
+        (["a", "B"], BOTH, "only: B is no partition of this run"),
+        ([], {**BOTH, "dagster/asset_partition_range_start": "b",
+              "dagster/asset_partition_range_end": "a"}, "its range ends before it begins"),
+    ],
+)  # fmt: skip
+def test_work_that_is_not_there_is_not_done(only, tags, said):
+    @batched_asset("models", LETTERS)
+    def champion(context: dg.AssetExecutionContext, pool: Chosen) -> list[str]:
+        return batch_keys(context)
+
+    resources = {"succeeded": SucceededIOManager(), "pool": Chosen(only=only)}
+    with dg.instance_for_test() as instance:
+        job = dg.Definitions(
+            [champion], jobs=[dg.define_asset_job("train", "*")], resources=resources
+        ).resolve_job_def("train")
+        done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        assert not done.success
+        [failure] = [event for event in done.all_events if event.is_step_failure]
+        assert said in failure.step_failure_data.error.to_string()
 
 
 def run_all(instance: dg.DagsterInstance, **options) -> dg.JobExecutionResult:

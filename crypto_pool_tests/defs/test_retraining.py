@@ -89,7 +89,10 @@ def test_a_cancelled_run_that_was_executed_again_with_success_is_done(sensor):
 
 
 def test_a_cursor_that_a_hand_has_spoilt_is_begun_anew(sensor):
-    for spoilt in ("spoilt", "[]", '{"BTC|uptrend": 3}', '{"BTC": "2023-05-01"}'):
+    naive = {"bar_date": "2023-05-01", "asked_at": "2023-05-01T09:00:00"}
+    to_come = {"bar_date": "2099-05-01", "asked_at": "2099-05-01T09:00:00Z"}
+    of_member = [json.dumps({BTC.partition_key: one}) for one in (3, naive, to_come, "2099-05-01")]
+    for spoilt in ("spoilt", "[]", '{"BTC": "2023-05-01"}', *of_member):
         sensor.cursor = spoilt
         assert sensor.tick(BEGIN + DAY).run_key
 
