@@ -11,10 +11,11 @@ import pytest
 
 @dataclass
 class Webhook:
-    """What a webhook was sent, and the status it answers with."""
+    """What a webhook was sent, the status it answers with, and the one for a word it refuses."""
 
     url: str = ""
     status: int = 200
+    refused: tuple[int, str] = (0, "")
     texts: list[str] = field(default_factory=list)
 
 
@@ -24,11 +25,13 @@ def webhook() -> Iterator[Webhook]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if told.status == 200:
-                told.texts.append(json.loads(body)["text"])
-            self.send_response(told.status)
-            if told.status // 100 == 3:
+            text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
+            refusal, word = told.refused
+            status = refusal if refusal and word in text else told.status
+            if status == 200:
+                told.texts.append(text)
+            self.send_response(status)
+            if status // 100 == 3:
                 self.send_header("Location", "/elsewhere")
             self.end_headers()
 

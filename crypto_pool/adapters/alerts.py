@@ -28,6 +28,7 @@ TIMEOUT_SECONDS = (5, 10)
 LONGEST_TEXT = 3000
 WEBHOOK = "webhook"
 REMEMBERED = timedelta(days=180)
+_REFUSES_CONTENT = (400, 403, 413, 422)
 logger = logging.getLogger("crypto_pool.alerts")
 
 
@@ -103,10 +104,12 @@ class Alerts:
             for name, is_taken_by in channels.items():
                 for entry in known.values():
                     if name in entry["pending"]:
-                        if not is_taken_by(entry["text"]):
+                        taken = is_taken_by(entry["text"])
+                        if taken:
+                            entry["pending"].remove(name)
+                            self._write(known)
+                        elif taken is False:
                             break
-                        entry["pending"].remove(name)
-                        self._write(known)
         return new
 
     def recent(self) -> list[SentAlert]:
@@ -125,9 +128,12 @@ class Alerts:
             text = f"{text[:LONGEST_TEXT]} ... ({len(text) - LONGEST_TEXT} characters more)"
         return text
 
-    def _channels(self) -> dict[str, Callable[[str], bool]]:
-        """Return the channels beside the log by name; each says whether it took a text."""
-        webhook: dict[str, Callable[[str], bool]] = {}
+    def _channels(self) -> dict[str, Callable[[str], bool | None]]:
+        """Return the channels beside the log by name; each says whether it took a text.
+
+        None is that it refused this text, and may take another.
+        """
+        webhook: dict[str, Callable[[str], bool | None]] = {}
         if self._url is not None:
             webhook[WEBHOOK] = self._post
         return webhook | {name: partial(self._is_sent, one) for name, one in CHANNELS.items()}
@@ -154,7 +160,7 @@ class Alerts:
             logger.error("alert channel %s failed (%s); it is sent again", channel.name, reason)
         return not reason
 
-    def _post(self, text: str) -> bool:
+    def _post(self, text: str) -> bool | None:
         assert self._url is not None
         shown = {"text": html.escape(text, quote=False)}
         return is_taken("POST", self._url, "CRYPTO_POOL_ALERT_WEBHOOK_URL", shown)
@@ -166,19 +172,21 @@ class Alerts:
             since = self._now() - REMEMBERED
             return {
                 key: {
-                    "text": entry.get("text", ""),
+                    "text": str(entry.get("text", "")),
                     "told_at_utc": entry["told_at_utc"],
                     # 1.0.0 had the text that the webhook had not taken.
-                    "pending": entry["pending"]
-                    if "pending" in entry
-                    else [WEBHOOK] * bool(entry["unsent"]),
+                    "pending": list(
+                        entry["pending"]
+                        if "pending" in entry
+                        else [WEBHOOK] * bool(entry["unsent"])
+                    ),
                 }
                 for key, entry in known.items()
                 if datetime.fromisoformat(entry["told_at_utc"]) >= since
             }
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, IsADirectoryError):
             damaged = self.file.with_suffix(".damaged")
             os.replace(self.file, damaged)
             logger.error("%s is damaged and was moved to %s", self.file, damaged)
@@ -188,10 +196,14 @@ class Alerts:
         replace_file(self.file, json.dumps(known))
 
 
-def is_taken(method: str, url: str, setting: str, content: Any = None) -> bool:
-    """Send a request to the address that a setting holds; a refusal is logged, not the address."""
+def is_taken(method: str, url: str, setting: str, content: Any = None) -> bool | None:
+    """Send a request to the address that a setting holds; a refusal is logged, not the address.
+
+    None is an answer that finds fault with the request, so that another may be taken.
+    """
     import requests
 
+    refused: bool | None = False
     try:
         answer = requests.request(
             method, url, json=content, timeout=TIMEOUT_SECONDS, allow_redirects=False
@@ -202,7 +214,9 @@ def is_taken(method: str, url: str, setting: str, content: Any = None) -> bool:
         if 200 <= answer.status_code < 300:  # `ok` is true of a redirect too
             return True
         reason = f"status {answer.status_code}"
+        if answer.status_code in _REFUSES_CONTENT:
+            refused = None
     logger.error(
         "the host of %s did not take what was sent (%s); it is sent again", setting, reason
     )
-    return False
+    return refused

@@ -74,12 +74,24 @@ def test_without_a_webhook_the_log_alone_is_told_and_none_comes_later(tmp_path, 
     assert webhook.texts == []
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": {}}', '{"a": {"told_at_utc": 7}}', '{"a": 7}'])
+PENDING_NOTHING = '{"a": {"told_at_utc": "2023-06-02T12:00:00+00:00", "pending": null}}'
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"a": {}}', '{"a": {"told_at_utc": 7}}', '{"a": 7}', PENDING_NOTHING]
+)
 def test_a_damaged_memory_is_put_aside(alerts, tmp_path, caplog, text):
     (tmp_path / "alerts.json").write_text(text)
     assert alerts.send([Alert("a", "first")]) == [Alert("a", "first")]
     assert (tmp_path / "alerts.damaged").read_text() == text
     assert "is damaged and was moved" in caplog.text
+
+
+def test_a_folder_in_the_place_of_the_memory_is_put_aside(alerts, tmp_path, webhook):
+    (tmp_path / "alerts.json").mkdir()
+    alerts.send([Alert("a", "first")])
+    assert webhook.texts == ["first"]
+    assert (tmp_path / "alerts.damaged").is_dir()
 
 
 def test_an_incident_is_remembered_for_half_a_year(alerts, tmp_path, webhook):
@@ -99,6 +111,19 @@ def test_what_is_pending_is_offered_in_its_order_and_not_beyond_a_refusal(alerts
     assert webhook.texts == ["first", "second", "third"]
     assert [one.is_pending for one in alerts.recent()] == [False] * 3
     assert {one.sent_at_utc for one in alerts.recent()} == {NOW.isoformat()}
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422])
+def test_a_text_that_is_refused_stops_no_other_and_is_offered_again(alerts, webhook, status):
+    """A host may find fault with words, or with a length, that a later text has not."""
+    webhook.refused = (status, "DROP TABLE")
+    alerts.send([Alert("a", "failed: DROP TABLE bars"), Alert("b", "second")])
+    alerts.send([Alert("c", "third")])
+    assert webhook.texts == ["second", "third"]
+    assert [one.is_pending for one in alerts.recent()] == [True, False, False]
+    webhook.refused = (0, "")
+    alerts.send([])
+    assert webhook.texts == ["second", "third", "failed: DROP TABLE bars"]
 
 
 @pytest.mark.parametrize("status", [200, 204, 299])
