@@ -57,6 +57,7 @@ HELD = (
     "dagster/storage/*/compute_logs/*",
 )
 _STAGE = ".backup"
+_GZIP_MAGIC = b"\x1f\x8b"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
 
@@ -105,13 +106,16 @@ def save_backup(
     made_at: datetime,
     check: Callable[[PoolFolders], None] = lambda _: None,
 ) -> Archived:
-    """Write the state of the pool into `target`, in place of what was there.
+    """Write the state of the pool into `target`, in place of the backup that was there.
 
     `check` is given a pool that holds what the backup does, and raises where it is not whole.
 
     Raises:
-        BackupError: there is no pool, or champions changed all the while.
+        BackupError: there is no pool, the target is something else than a backup, or champions
+            changed all the while.
     """
+    target = target.resolve()
+    _require_replaceable(target)
     if not (folders.mlflow / DATABASE).exists():
         raise BackupError(
             f"{folders.data_dir} holds no pool to back up; run `crypto-pool build` first, "
@@ -127,6 +131,20 @@ def save_backup(
             return _write_archive(stage, header, target)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def _require_replaceable(target: Path) -> None:
+    """Raise BackupError for a device, a pipe, or a file that something else is in."""
+    if target.exists():
+        is_backup = target.is_file()
+        if is_backup and target.stat().st_size:
+            with target.open("rb") as file:
+                is_backup = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        if not is_backup:
+            raise BackupError(
+                f"{target} is there and is no backup, so it is not replaced; name another file, "
+                "for example pool.tar.gz"
+            )
 
 
 def _check_copy(stage: Path, root: str, check: Callable[[PoolFolders], None]) -> None:

@@ -314,6 +314,28 @@ def test_a_folder_without_a_pool_is_not_backed_up(tmp_path):
     assert not (tmp_path / "pool.tar.gz").exists()
 
 
+def test_what_is_no_backup_is_not_replaced_by_one(pool, tmp_path):
+    """The pool's own files, others', a pipe; as root a device would be replaced as well."""
+    (tmp_path / "notes.txt").write_text("of mine")
+    os.mkfifo(tmp_path / "pipe")
+    own = (pool.data_dir / LINK_NAME, pool.mlflow / "mlflow.db")
+    for target in (tmp_path / "notes.txt", tmp_path / "pipe", *own):
+        before = target.read_bytes() if target.is_file() else None
+        with pytest.raises(BackupError, match="is there and is no backup"):
+            save_backup(pool, target, NOW)
+        assert (target.read_bytes() if target.is_file() else None) == before
+
+
+def test_an_empty_file_and_the_target_of_a_link_become_the_backup(pool, tmp_path):
+    there, link = tmp_path / "elsewhere.tar.gz", tmp_path / "pool.tar.gz"
+    there.touch()
+    link.symlink_to(there)
+    for _ in range(2):
+        save_backup(pool, link, NOW)
+        assert link.is_symlink()
+        assert tarfile.is_tarfile(there)
+
+
 def test_a_failed_backup_leaves_the_last_one_and_nothing_beside(pool, tmp_path, monkeypatch):
     target = tmp_path / "backups" / "pool.tar.gz"
     save_backup(pool, target, NOW)
