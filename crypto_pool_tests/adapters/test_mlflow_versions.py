@@ -21,6 +21,7 @@ from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool_tests.adapters.conftest import MEMBER, MakeFit, log
 
+NOON = datetime(2023, 1, 2, 12, tzinfo=UTC)
 MADE = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 STORED = SimpleNamespace(
     version="1", run_id="r", source="here", creation_timestamp=MADE.timestamp() * 1000
@@ -278,8 +279,8 @@ def test_the_hashes_of_the_ledger_go_before_those_of_the_tag() -> None:
 @pytest.mark.parametrize("dated", [{}, {"registered_at_utc": "someday"}])
 def test_a_version_that_nobody_dated_has_the_time_of_mlflow(dated: dict[str, str]) -> None:
     assert read_version(MEMBER, STORED, dated).registered_at_utc == MADE
-    own = {"registered_at_utc": "2023-01-02T03:04:05+00:00"}
-    assert read_version(MEMBER, STORED, own).registered_at_utc.isoformat() == (*own.values(),)[0]
+    own = {"registered_at_utc": NOON.isoformat()}
+    assert read_version(MEMBER, STORED, own).registered_at_utc == NOON
 
 
 @pytest.mark.parametrize(
