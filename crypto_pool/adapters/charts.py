@@ -117,7 +117,7 @@ def draw_judgement(evaluation: pd.DataFrame, title: str) -> bytes:
     with _figure(12.0, 4.2, title, THREE_MARGINS) as figure:
         calibration, roc, confusion = figure.subplots(1, 3)
         _draw_calibration(calibration, evaluation)
-        roc.plot([0, 1], [0, 1], color=COLOURS["faint"], linestyle=":", linewidth=1)
+        _draw_diagonal(roc)
         for column, name, colour in BOTH:
             rows = evaluation[["label", column]].dropna()
             if rows["label"].nunique() == 2:
@@ -220,7 +220,7 @@ def draw_panel_skill(halves: "Mapping[str, Estimate]", title: str) -> bytes:
 
 def _draw_calibration(axes: "Axes", evaluation: pd.DataFrame) -> None:
     """Draw the share that came true in bins of equal count, so that each rests on as many days."""
-    axes.plot([0, 1], [0, 1], color=COLOURS["faint"], linestyle=":", linewidth=1)
+    _draw_diagonal(axes)
     for column, label, colour in BOTH:
         rows = evaluation[[column, "label"]].dropna().astype(float).sort_values(column)
         if len(rows) >= MIN_CALIBRATION_ROWS:
@@ -230,3 +230,7 @@ def _draw_calibration(axes: "Axes", evaluation: pd.DataFrame) -> None:
     axes.set(xlabel="forecast probability", ylabel="share that came true")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper left")
+
+
+def _draw_diagonal(axes: "Axes") -> None:
+    axes.plot([0, 1], [0, 1], color=COLOURS["faint"], linestyle=":", linewidth=1)

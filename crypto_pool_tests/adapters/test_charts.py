@@ -84,7 +84,9 @@ def test_a_judgement_shows_champion_and_reference_side_by_side(drawn):
     calibration, roc, confusion = drawn[0].axes
     assert legend(calibration) == ["champion", "reference"]
     perfect, *bins = calibration.lines
-    assert list(perfect.get_xdata()) == list(perfect.get_ydata()) == [0, 1]
+    for diagonal in (perfect, roc.lines[0]):
+        assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
+        assert diagonal.get_linewidth() == 1
     for line, column in zip(bins, ("probability", "reference_probability"), strict=True):
         rows = evaluation.sort_values(column)
         eighths = [rows.iloc[part].mean() for part in np.array_split(np.arange(300), 8)]

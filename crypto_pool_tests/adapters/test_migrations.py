@@ -67,7 +67,7 @@ def store(frames_root, tmp_path) -> FrameStore:
     for day in DAYS:
         rows = pd.DataFrame(
             [
-                forecast(day, "uptrend", "late", f"{day} 12:00"),
+                forecast(day, "uptrend", "late", "2023-01-03 23:59:59.999999"),
                 forecast(day, "downtrend", "active", "2023-01-03 23:59:59.999999"),
             ]
         )
