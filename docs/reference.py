@@ -5,11 +5,13 @@
 
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import SecretStr
 
-from crypto_pool.domain.columns import Table
+from crypto_pool.adapters.prediction_tables import publish, query
+from crypto_pool.domain.columns import Table, View
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.tables import TABLES
 from crypto_pool.domain.views import views
@@ -60,8 +62,16 @@ def settings_page() -> str:
 
 def tables_page() -> str:
     """Return the whole page as Markdown."""
-    shown = [f"## {view.name}\n\n{view.comment} A view.\n" for view in views(feature_names())]
+    with TemporaryDirectory() as folder:
+        publish(Path(folder), {})
+        shown = [_view(view, Path(folder)) for view in views(feature_names())]
     return "\n".join([TABLES_INTRODUCTION, *map(_section, TABLES.values()), *shown])
+
+
+def _view(view: View, folder: Path) -> str:
+    columns = query(folder, f"SELECT column_name FROM (DESCRIBE {view.name})")["column_name"]
+    names = ", ".join(f"`{name}`" for name in columns)
+    return f"## {view.name}\n\n{view.comment} A view: {names}.\n"
 
 
 def _section(table: Table) -> str:

@@ -17,7 +17,7 @@ PAGES = [
 FENCED = re.compile(r"^```.*?^```", re.S | re.M)
 MEASURED = re.compile(r"<!-- (\w+) -->.*?<!-- /\1 -->", re.S)
 WORD = re.compile(r"[A-Za-z_]\w*")
-OF_OTHERS = {"PGPASSWORD", "DASK_DISTRIBUTED__COMM__TLS__", "__ASSET_JOB", "MyClassifier"}
+OF_OTHERS = {"PGPASSWORD", "DASK_DISTRIBUTED__COMM__TLS__", "MyClassifier"}
 
 
 def is_a_name(word: str) -> bool:
