@@ -7,6 +7,7 @@ import json
 import re
 
 from benchmarks.__main__ import RESULTS
+from crypto_pool_tests.conftest import ROOT
 from crypto_pool_tests.docs.test_links import PAGES
 
 KEPT = json.loads(RESULTS.read_text())
@@ -27,3 +28,10 @@ def test_each_figure_that_is_named_is_the_one_kept():
         if f"{KEPT[name]:.{len(number.partition('.')[2])}f}" != number
     ]
     assert differing == []
+
+
+def test_what_the_readme_says_of_the_promise_is_what_its_page_has():
+    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs/how-it-works.md").read_text()
+    said = re.findall(r"[+-]?\d\.\d+", readme.partition("## What it promises")[2])
+    assert len(said) > 20
+    assert set(said) - {"1.0"} <= set(re.findall(r"[+-]?\d\.\d+", page))
