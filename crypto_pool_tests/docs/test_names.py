@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from crypto_pool.setting_checks import REMOVED
+from crypto_pool.settings import Settings
 from crypto_pool_tests.conftest import ROOT
 
 CODE = ("crypto_pool", "benchmarks", "drills", "deploy")
@@ -17,6 +19,7 @@ PAGES = [
 FENCED = re.compile(r"^```.*?^```", re.S | re.M)
 MEASURED = re.compile(r"<!-- (\w+) -->.*?<!-- /\1 -->", re.S)
 WORD = re.compile(r"[A-Za-z_]\w*")
+VARIABLE = re.compile(r"CRYPTO_POOL_([A-Z][A-Z_]*[A-Z])\b")
 OF_OTHERS = {"PGPASSWORD", "DASK_DISTRIBUTED__COMM__TLS__", "MyClassifier"}
 
 
@@ -46,3 +49,16 @@ def test_a_page_quotes_no_name_that_is_gone(page, known):
     names = {word.removeprefix("CRYPTO_POOL_").lower() for word in of_a_setting}
     names |= {word for word in quoted - of_a_setting if is_a_name(word)}
     assert names - known == set()
+
+
+def test_each_variable_that_code_or_deploy_names_is_a_setting():
+    """Of messages with a way out, above all; a setting that is gone is named as such."""
+    files = [path for folder in CODE for path in (ROOT / folder).rglob("*.*") if path.is_file()]
+    settings = {*Settings.model_fields, *REMOVED}
+    named = {
+        name: path
+        for path in files
+        for name in VARIABLE.findall(path.read_text(errors="ignore"))
+        if path.suffix in (".py", ".html", ".yaml")
+    }
+    assert {name: path for name, path in named.items() if name.lower() not in settings} == {}
