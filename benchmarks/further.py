@@ -69,7 +69,7 @@ class MeanOfLogits:
 
 
 def mean_of(names: Sequence[str]) -> Candidate:
-    """Return the candidate that is the mean of some of the zoo."""
+    """Return the candidate that is the mean of some others."""
 
     def build(balance: ClassBalance, seed: int) -> MeanOfLogits:
         return MeanOfLogits([CANDIDATES[name].build(balance, seed) for name in names])
@@ -79,15 +79,15 @@ def mean_of(names: Sequence[str]) -> Candidate:
 
 def figures(coins: Sequence[str] = COINS, names: Sequence[str] = FAST) -> dict[str, float]:
     """Return skill over the panel and gain over the present recipe, in percent."""
-    zoo = [CANDIDATES[name] for name in names]
+    chosen = [CANDIDATES[name] for name in names]
     losses: dict[str, list[pd.DataFrame]] = {}
     with threadpool_limits(1):
         for table, scale_free, beside_btc in _tables(coins):
             for change, candidates, rows in (
-                ("present", zoo, table),
+                ("present", chosen, table),
                 ("mean_of_logits", [mean_of(names)], table),
-                ("scale_free", zoo, scale_free),
-                ("beside_btc", zoo, beside_btc),
+                ("scale_free", chosen, scale_free),
+                ("beside_btc", chosen, beside_btc),
             ):
                 losses.setdefault(change, []).append(_losses(candidates, rows))
     pooled = {change: pd.concat(frames) for change, frames in losses.items()}

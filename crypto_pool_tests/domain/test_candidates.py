@@ -1,4 +1,4 @@
-"""The zoo: ten candidates, each with its seed, its class weights and graded probabilities."""
+"""The ten candidates, each with its seed, its class weights and graded probabilities."""
 
 from dataclasses import replace
 
