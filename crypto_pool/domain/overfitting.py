@@ -191,7 +191,8 @@ def _promised(
     if blocks < MIN_BLOCKS:
         return {name: _estimate(value) for name, value in zip(PROMISED, measured, strict=True)}
     sums = resampled_sums(parts, block)
-    resampled = _figures(sums, len(rows))
+    # What is undefined has no spread, and takes no resample from the others.
+    resampled = np.where(np.isfinite(measured), _figures(sums, len(rows)), 0.0)
     widening = np.sqrt(blocks / (blocks - 1))
     deviation = widening * (resampled - np.nanmean(resampled, axis=0))
     upper = (1 + CONFIDENCE) / 2

@@ -115,6 +115,18 @@ def test_a_winner_without_skill_promises_less_than_was_measured():
     assert claims <= 1
 
 
+def test_a_winner_that_flags_nothing_is_charged_for_its_choice_all_the_same():
+    """As of a coin that hardly moves: its precision is undefined, and the rest is promised."""
+    evaluations = judged(8) | {"Lucky": better(judged(8)[BASELINE], 0.02)}
+    flagging = correct_promise(evaluations, "Lucky", baseline=BASELINE).promised
+    rows = evaluations["Lucky"].assign(decision_threshold=1.0)
+    silent = correct_promise({**evaluations, "Lucky": rows}, "Lucky", baseline=BASELINE).promised
+    assert silent["precision"] == (None, None, None)
+    assert silent["recall"].value == 0.0
+    for name in ("brier_score", "skill_over_reference"):
+        assert silent[name] == pytest.approx(flagging[name])
+
+
 def test_real_skill_is_promised_nearly_whole():
     evaluations = judged(8)
     evaluations["Good"] = better(evaluations[BASELINE])
