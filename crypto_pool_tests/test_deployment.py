@@ -14,6 +14,8 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.models import k8s_model_from_dict
 from kubernetes import client
 
+from crypto_pool import __version__
+
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 POD = dict.fromkeys(
@@ -191,6 +193,18 @@ def test_one_image_serves_the_code_the_runs_and_the_workers(values):
         if one["kind"] == "Deployment":
             [container] = one["spec"]["template"]["spec"]["containers"]
             assert container["image"] == image
+
+
+def test_every_version_that_is_written_down_is_the_one_at_hand():
+    pages = [ROOT / "docs" / "scale-out.md", *(one for one in DEPLOY.rglob("*") if one.is_file())]
+    text = "\n".join(page.read_text() for page in pages)
+    assert set(re.findall(r"crypto-pool:(\d[\w.]*)", text)) == {__version__}
+    locked = re.search(r"^dagster==(.+)$", (ROOT / "requirements.lock").read_text(), re.M)
+    assert locked is not None
+    assert set(re.findall(r"dagster/dagster --version (\S+)", text)) == {locked[1]}
+    newest = re.search(r"^## (\S+) \(", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert newest is not None
+    assert newest[1] == __version__
 
 
 def test_dagster_on_postgres_differs_in_its_storage_only():

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from crypto_pool.adapters.providers import BUILT_IN
+from crypto_pool.sandbox.faults import Fault
 from crypto_pool.setting_checks import REMOVED
 from crypto_pool.settings import Settings
 from crypto_pool_tests.conftest import ROOT
@@ -62,3 +64,8 @@ def test_each_variable_that_code_or_deploy_names_is_a_setting():
         if path.suffix in (".py", ".html", ".yaml")
     }
     assert {name: path for name, path in named.items() if name.lower() not in settings} == {}
+
+
+def test_the_page_of_market_data_lists_each_provider_and_each_fault_of_the_sandbox():
+    quoted = set(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / "market-data.md").read_text()))
+    assert {*Fault, *BUILT_IN} <= quoted
