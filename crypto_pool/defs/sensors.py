@@ -115,7 +115,7 @@ publish_what_was_made = dg.AutomationConditionSensorDefinition(
     target=[prediction_tables],
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
-    description="Publishes the DuckDB file after a champion or a forecast that was made by hand.",
+    description="Publishes the DuckDB file when a champion, forecast or outcome was made by hand.",
 )
 
 sensors = [retrain_stale, catch_up, publish_what_was_made]
