@@ -39,7 +39,13 @@ def panel(
 
     options.require_writable("--output", output)
     settings = options.chosen_settings(symbols, provider)
-    first, last = read_date("--from", start), read_date("--to", end)
+    first, last = read_date("--from", start), settings.closed_day("--to", end)
+    chosen = options.read_symbols(scored) if scored else settings.symbols
+    if unknown := set(chosen) - set(settings.symbols):
+        raise InvalidSetting(
+            f"--scored {', '.join(sorted(unknown))}: the panel's coins are "
+            f"{', '.join(settings.symbols)}; add it to --symbols"
+        )
     if last <= first:
         raise InvalidSetting(f"--to {last} is no day after --from {first}; give a later one.")
     target, source = settings.recipe.target, build_provider(settings)
@@ -50,7 +56,7 @@ def panel(
             bars[symbol] = validate_bars(source.daily_bars(symbol, through), symbol, through).bars
         except CryptoPoolError as error:  # one coin never stops the others
             messages(as_json).print(f"left out: {error}")
-    result = replay_panel(bars, target, first, last, options.read_names(scored) if scored else None)
+    result = replay_panel(bars, target, first, last, chosen)
     report = {
         "figures": result.rows(),
         "skill_by_move": [

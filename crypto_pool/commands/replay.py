@@ -101,7 +101,7 @@ def plan_of(
 
     return ReplayPlan(
         start=read_date("--from", start),
-        end=read_date("--to", end),
+        end=settings.closed_day("--to", end),
         retrain_every_days=retrain_every_days,
         algorithms=options.read_names(algorithms) if algorithms else tuple(CANDIDATES),
         min_history_bars=settings.min_history_bars,

@@ -16,6 +16,7 @@ from crypto_pool.domain.panel_skill import (
 )
 from crypto_pool.domain.recipe import Target
 from crypto_pool.replay.memory import MemoryStore
+from crypto_pool.workflow.history import coin_breaks
 from crypto_pool.workflow.panel import PanelUpdate, update_panel
 
 MOVES = (-0.2, -0.15, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
@@ -58,7 +59,7 @@ def replay_panel(
     store = MemoryStore()
     for symbol, frame in bars.items():
         store.write("daily_bars", symbol, frame)
-    update = update_panel(store, target, end + timedelta(days=target.horizon))
+    update = update_panel(store, target, end + timedelta(days=target.horizon), coin_breaks(store))
     if scored is not None:
         chosen = update.forecasts.index.isin(scored, level="symbol")
         update = replace(update, forecasts=update.forecasts[chosen])

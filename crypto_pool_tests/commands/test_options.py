@@ -135,6 +135,18 @@ def test_days_that_end_before_they_begin_are_refused(refused):
     assert said == "--to 2024-01-01 is no day after --from 2024-01-02; give a later one."
 
 
+@pytest.mark.parametrize("command", ["panel", "replay"])
+def test_days_that_are_yet_to_come_are_not_replayed(command, refused):
+    said = refused(command, "--from", "2024-01-01", "--to", "2099-01-01")
+    assert said.startswith("--to 2099-01-01 is not closed yet; the latest closed day is 20")
+
+
+def test_a_coin_to_be_scored_that_the_panel_has_not_is_refused(refused):
+    days = ("--from", "2024-01-01", "--to", "2024-06-01", "--symbols", "BTC,ETH")
+    said = refused("panel", *days, "--scored", "ETH,SOL")
+    assert said == "--scored SOL: the panel's coins are BTC, ETH; add it to --symbols"
+
+
 def test_a_folder_of_bars_that_is_not_there_is_refused_before_anything_runs(
     refused, tmp_path, monkeypatch
 ):

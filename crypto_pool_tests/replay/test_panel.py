@@ -42,6 +42,18 @@ def test_later_bars_change_no_forecast(bars: dict[str, pd.DataFrame]) -> None:
     )
 
 
+def test_a_coin_is_missing_from_the_break_of_its_prices_on(bars: dict[str, pd.DataFrame]) -> None:
+    """As in a pool, where nobody has accepted it: it teaches nothing and is not scored."""
+    day = pd.Timestamp("2021-03-15")
+    ends, broken = bars["XRP"].loc[: day - pd.Timedelta(days=1)], bars["XRP"].copy()
+    broken.loc[day:, ["open", "high", "low", "close"]] *= 1000
+    whole, cut = (
+        replay_panel({**bars, "XRP": xrp}, Target(), date(2021, 2, 1), date(2021, 5, 31))
+        for xrp in (broken, ends)
+    )
+    pd.testing.assert_frame_equal(whole.scored, cut.scored)
+
+
 def test_too_few_bars_for_a_panel_score_nothing(bars: dict[str, pd.DataFrame]) -> None:
     few = {symbol: bars[symbol].head(200) for symbol in ("BTC", "ETH")}
     start = few["BTC"].index[150].date()
