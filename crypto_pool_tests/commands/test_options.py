@@ -142,7 +142,7 @@ def test_days_that_are_yet_to_come_are_not_replayed(command, refused):
 
 
 def test_a_coin_to_be_scored_that_the_panel_has_not_is_refused(refused):
-    days = ("--from", "2024-01-01", "--to", "2024-06-01", "--symbols", "BTC,ETH")
+    days = ("--from", "2024-01-01", "--to", "2024-02-01", "--symbols", "BTC,ETH")
     said = refused("panel", *days, "--scored", "ETH,SOL")
     assert said == "--scored SOL: the panel's coins are BTC, ETH; add it to --symbols"
 
