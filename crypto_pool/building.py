@@ -47,6 +47,8 @@ from crypto_pool.workflow.day_plan import CatchUpWindow, days_to_score
 from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.pulling import pull_notes
 
+CUT = (FEATURES, TRAINING, PREDICTIONS, OUTCOMES)
+
 
 @dataclass
 class BuildReport:
@@ -98,7 +100,8 @@ def run_layers(
 ) -> BuildReport:
     """Run the layers in order; one that fails for some coins goes on for the others.
 
-    OUTCOMES is left out where no forecast has matured that was not scored.
+    A layer is left out where it has no partition: outcomes, where no forecast has matured that was
+    not scored, and what is made of coins, where all are retired.
 
     Raises:
         KeyboardInterrupt: the process was told to stop; the layer in which it was is cancelled.
@@ -106,7 +109,7 @@ def run_layers(
     report = BuildReport()
     for layer in layers:
         partitions = partitions_of(layer, settings, bar_date)
-        if layer == OUTCOMES and not partitions:
+        if layer in CUT and not partitions:
             continue
         say(f"{layer.title} ...")
         await_slots(instance, pools_of(layer.job), say)

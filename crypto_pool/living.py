@@ -52,7 +52,8 @@ def live(
     say("bars and features ...")
     lived = _Lived(instance, settings, say)
     coins = partitions_of(FEATURES, settings, life.end)
-    run_layer(instance, Work(FEATURES, life.end, coins, coins), lived.report)
+    if coins:
+        run_layer(instance, Work(FEATURES, life.end, coins, coins), lived.report)
     for days in stretches(life):
         label = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
         keys = [day.isoformat() for day in days]

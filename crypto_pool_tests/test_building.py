@@ -6,16 +6,18 @@ import shutil
 import sqlite3
 import tarfile
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
 
 from crypto_pool.adapters.charts import JUDGEMENT_FILE
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
+from crypto_pool.workflow.history import retire
 from crypto_pool_tests.stages import FEW
 
 BAR_DATE = "2023-06-30"
@@ -273,3 +275,14 @@ def test_a_backup_holds_all_that_a_pool_wrote_and_its_settings(built, new_pool, 
     other = new_pool()
     assert other.ask("restore", str(tmp_path / "pool.tar.gz")).returncode == 0
     assert (other.home / "pool.toml").read_text() == "retrain_after_days = 44\n"
+
+
+def test_a_pool_whose_coins_are_all_retired_publishes_and_fails_nothing(new_pool):
+    pool = new_pool(with_stores=True, symbols="BTC,ETH")
+    for symbol in ("BTC", "ETH"):
+        first = date.fromisoformat(BAR_DATE)
+        retire(FrameStore(str(pool.data / "parquet")), symbol, first, datetime.now(UTC))
+    for command in (("build", "--date"), ("live", "--from")):
+        done = pool.run(*command, BAR_DATE, *(("--to", BAR_DATE) if "live" in command else ()))
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (pool.data / LINK_NAME).exists()

@@ -11,7 +11,7 @@ from crypto_pool.adapters.mlflow.version import model_name
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.promotion import APPOINTMENTS, Decision
 from crypto_pool.domain.tables import PROMOTIONS
-from crypto_pool.errors import CorruptPartition
+from crypto_pool.errors import CorruptPartition, InvalidSetting
 
 TABLE = PROMOTIONS.store_name
 
@@ -96,7 +96,8 @@ class Ledger:
         A member of which one cannot be read is not among them: who serves it is not known.
         """
         everything, faults = self.store.read_kept(TABLE)
-        decisions = Decisions({_member_of(key): why for key, why in faults.items()})
+        of_members = {_member_of(key): why for key, why in faults.items()}
+        decisions = Decisions({member: why for member, why in of_members.items() if member})
         if everything.empty:
             return decisions
         for (symbol, trend), rows in _oldest_first(everything).groupby(["symbol", "trend"]):
@@ -120,8 +121,12 @@ class Decisions(dict[Member, pd.DataFrame]):
         return self[member] if member in self else pd.DataFrame()
 
 
-def _member_of(key: str) -> Member:
-    return Member.parse("|".join(key.split("|")[:2]))
+def _member_of(key: str) -> Member | None:
+    """Return whose file it is; None for a stranger's, which a publication names."""
+    try:
+        return Member.parse("|".join(key.split("|")[:2]))
+    except InvalidSetting:
+        return None
 
 
 def _oldest_first(decisions: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from crypto_pool.commands import options
 from crypto_pool.commands.printing import messages, print_json, print_rows, records
 from crypto_pool.commands.sandbox import running_sandbox
 from crypto_pool.domain.dates import read_date
-from crypto_pool.errors import CryptoPoolError, ExitCode, InvalidSetting
+from crypto_pool.errors import CryptoPoolError, ExitCode, InvalidSetting, QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,8 +121,12 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
         with open_pool(settings, as_json, trained) as (instance, speak):
             report = run_layers(instance, settings, day, layers, speak)
         if PREDICTIONS in layers:
-            result = _show_forecasts(settings, day, as_json)
-            if not (result["predictions"] or report.failures):
+            try:
+                result = _show_forecasts(settings, day, as_json)
+            except QueryError:  # nothing of the day is published, and the failures say why
+                if not report.failures:
+                    raise
+            if not (report.failures or result["predictions"]):
                 report.failures.extend(
                     f"{row['symbol']}_{row['trend']}: {row['reason']}"
                     for row in result["without_forecast"]

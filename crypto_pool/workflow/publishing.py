@@ -83,8 +83,9 @@ class _Update:
         return sound | {key: self.before[key] for key in self.faults if key in self.before}
 
     def _group(self, key: str) -> tuple[str, ...]:
-        parts = key.split("|")[bool(self.prefix) :]
-        return tuple(parts[: len(self.table.partitioned_by)])
+        """Return the values its rows share, blank where a stranger's file has none."""
+        parts, count = key.split("|")[bool(self.prefix) :], len(self.table.partitioned_by)
+        return tuple([*parts, *[""] * count][:count])
 
     def _frames(self, groups: frozenset[tuple[str, ...]], is_whole: bool) -> Iterator[pd.DataFrame]:
         keys = [key for key in sorted(self.marks) if is_whole or self._group(key) in groups]

@@ -162,3 +162,12 @@ def test_decisions_made_at_once_stand_one_after_the_other(ledger):
     rows = ledger.of_member(BTC)
     assert rows["decided_at_utc"].is_unique
     assert sorted(rows["model_version"], key=int) == [str(n) for n in range(40)]
+
+
+def test_a_stranger_s_file_in_the_ledger_is_no_member_s(ledger):
+    ledger.record(promotion("1"))
+    for name in ("NOPE", "NO PE|uptrend", "BTC|sideways", "x|y|z"):
+        Path(ledger.store.path("promotions", name)).write_bytes(b"junk")
+    decisions = ledger.by_member()
+    assert decisions.faults == {}
+    assert len(decisions) == 1

@@ -72,6 +72,14 @@ def test_a_day_of_which_nothing_could_be_forecast_is_no_success(run, tmp_path):
     ]
 
 
+def test_where_nothing_was_published_the_failures_are_told(run, monkeypatch):
+    why = "prediction_tables [all]: OSError: no room"
+    monkeypatch.setattr(building, "run_layers", lambda *_: BuildReport([why]))
+    said = run("predict", "--date", "2021-11-28", "--json")
+    assert said.exit_code == ExitCode.MEMBERS_FAILED
+    assert json.loads(said.stdout)["failures"] == [why]
+
+
 def test_what_a_table_holds_cannot_command_the_terminal(run, tmp_path):
     publish(tmp_path, {"predictions": FORECASTS})
     said = run("query", "SELECT chr(27) || '[31mred' AS \"b\x1b[0m\"").stdout

@@ -170,3 +170,15 @@ def test_champions_on_other_terms_than_the_pool_s_say_so(data):
         "XRPOLD": None,
         "LUNAOLD": "its terms are not the pool's: series_type was high and is close",
     }
+
+
+def test_a_stranger_s_file_in_a_table_s_folder_is_named_and_stops_nothing(data):
+    store = stored_pool(data)
+    assert not published(data)
+    before = {name: sorted_rows(data, name) for name in TABLES}
+    for table in TABLES.values():
+        Path(store.path(table.store_name, "JUNK")).write_bytes(b"junk")
+    for _ in range(2):  # going on from the last publication, and anew
+        assert list(published(data)) == ["JUNK"]
+        assert {name: sorted_rows(data, name) for name in TABLES} == before
+        (data / ".published.json").unlink()
