@@ -6,7 +6,7 @@ CryptoPoolError
 ├── ProviderError         a source of market data did not give what was asked
 │   ├── UnknownSymbol         it has no such coin
 │   ├── BurstLimit            too many requests at once: wait, go on
-│   ├── DailyQuotaExhausted   no request left today: go on tomorrow
+│   ├── DailyQuotaExhausted   no request is left of 24 hours: go on when the next is free
 │   ├── InvalidApiKey         the key is missing or wrong
 │   ├── PremiumEndpoint       the provider, or the key's plan, does not have the function
 │   ├── MalformedAnswer       the answer is no data of the known form
@@ -26,7 +26,7 @@ CryptoPoolError
 ├── UnscoredCandidate     a candidate could not be evaluated on these rows
 ├── UntrustedModel        a stored model is not what was logged
 ├── ModelUnavailable      a registered model cannot be found or read
-├── MissingFeatures       no feature row for the asked bar date
+├── MissingFeatures       what a forecast of the asked bar date rests on is missing
 ├── QueryError            the DuckDB file refused the SQL
 │   └── NothingPublished      there is no DuckDB file that can be read
 ├── WorkersUnavailable    a Dask cluster cannot be trained on
@@ -95,7 +95,7 @@ class BurstLimit(ProviderError):
 
 
 class DailyQuotaExhausted(ProviderError):
-    """No request is left today."""
+    """No request is left of the last 24 hours, or the provider says that the day's are used up."""
 
 
 class InvalidApiKey(ProviderError):
@@ -177,7 +177,7 @@ class ModelUnavailable(CryptoPoolError, exit_code=ExitCode.MODEL):
 
 
 class MissingFeatures(CryptoPoolError, exit_code=ExitCode.STORAGE):
-    """No feature row for the asked bar date."""
+    """What a forecast of the asked bar date rests on is missing: features, reference or panel."""
 
 
 class QueryError(CryptoPoolError):

@@ -13,7 +13,7 @@ from crypto_pool import __version__
 from crypto_pool.commands import options
 from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
 from crypto_pool.commands.printing import console, print_json
-from crypto_pool.errors import ExitCode, InsufficientHistory
+from crypto_pool.errors import DailyQuotaExhausted, ExitCode, InsufficientHistory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,8 +188,9 @@ def _ports(settings: "Settings") -> str:
 def _budget(budget: "RequestBudget") -> str:
     left, spent = budget.left_today(), budget.spent_today()
     if left == 0:
-        raise RuntimeError(f"{spent} requests spent, none left today; go on tomorrow")
-    return f"{spent} requests spent today, {'no limit' if left is None else f'{left} left'}"
+        free_at = f"{budget.free_at(1, 0):%Y-%m-%d %H:%M} UTC"
+        raise DailyQuotaExhausted(f"{spent} requests in 24 hours, none left: wait until {free_at}")
+    return f"{spent} requests in 24 hours, {'no limit' if left is None else f'{left} left'}"
 
 
 def _mlflow(settings: "Settings") -> str:

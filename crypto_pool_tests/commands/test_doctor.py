@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from crypto_pool import __version__
 from crypto_pool.cli import app
+from crypto_pool.defs.market_data import request_budget
 from crypto_pool.domain.bar_validation import PRICE_COLUMNS
+from crypto_pool.errors import ExitCode
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.settings import load_settings
 
@@ -85,6 +87,26 @@ def test_a_fault_is_told_and_the_rest_is_looked_at(ask, content, arguments, line
     assert found[line]["is_ok"] is False
     assert re.search(told, found[line]["text"])
     assert found["DuckDB"]["is_ok"]
+
+
+def test_a_spent_budget_is_told_with_the_moment_at_which_it_ends(
+    ask, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("CRYPTO_POOL_ALPHA_VANTAGE_PLAN", "1/day")
+    monkeypatch.setenv("CRYPTO_POOL_REQUEST_BUDGET_DIR", str(tmp_path / "budget"))
+    monkeypatch.setenv("CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL", "http://127.0.0.1:9/query")
+    monkeypatch.setenv("CRYPTO_POOL_PROVIDER", "alpha_vantage")
+    load_settings.cache_clear()
+    budget = request_budget(load_settings())
+    assert budget is not None
+    with budget.request():
+        pass
+    budget.close()
+    code, found = ask("", "--provider", "alpha_vantage")
+    assert code == ExitCode.MEMBERS_FAILED
+    assert found["request budget"]["text"] == (
+        "DailyQuotaExhausted: 1 requests in 24 hours, none left: wait until 2023-07-02 12:00 UTC"
+    )
 
 
 def test_a_damaged_history_of_runs_is_named(ask, tmp_path) -> None:
