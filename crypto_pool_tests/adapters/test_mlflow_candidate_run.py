@@ -80,7 +80,8 @@ def test_a_run_of_a_checkout_names_its_commit(
 def test_what_is_logged_is_what_is_read_again(
     registry: ModelRegistry, candidate_fit: MakeFit
 ) -> None:
-    made = vars(log(registry, candidate_fit(metrics={"slice_size": 4, "roc_auc": float("nan")})))
+    metrics, folds = {"slice_size": 4, "roc_auc": float("nan")}, {3: {"brier_score": 0.25}}
+    made = vars(log(registry, candidate_fit(metrics=metrics, folds=folds)))
     read = vars(registry.runs.get(made["run_id"]))
 
     pd.testing.assert_frame_equal(made.pop("evaluation"), read.pop("evaluation"), check_freq=False)
@@ -98,11 +99,11 @@ def test_scores_by_fold_are_steps_of_a_metric_and_rows_of_a_table(
             (one.step, one.value)
             for one in registry.client.get_metric_history(run.info.run_id, name)
         ]
-        for name in ("fold_brier_score", "fold_roc_auc", "overall_score")
+        for name in ("fold/brier_score", "fold/roc_auc", "overall_score")
     }
     assert steps == {
-        "fold_brier_score": [(3, 0.25), (4, 0.2)],
-        "fold_roc_auc": [(4, 0.5)],
+        "fold/brier_score": [(3, 0.25), (4, 0.2)],
+        "fold/roc_auc": [(4, 0.5)],
         "overall_score": [(0, 0.7)],
     }
     table = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/scores_by_fold.json"))

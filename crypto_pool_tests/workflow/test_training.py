@@ -95,7 +95,7 @@ def test_a_run_holds_the_promise_and_the_rows_behind_it(registry, candidate):
     )
     assert metrics["brier_score_low"] < metrics["brier_score"] < metrics["brier_score_high"]
     assert metrics["effective_sample_size"] == len(evaluation) / 20
-    steps = registry.client.get_metric_history(result.run_id, "fold_brier_score")
+    steps = registry.client.get_metric_history(result.run_id, "fold/brier_score")
     by_fold = error.groupby(evaluation["fold"]).mean()
     assert {step.step: step.value for step in steps} == pytest.approx(by_fold.to_dict())
     assert run.data.params["estimator.n_neighbors"] == "5"
@@ -146,7 +146,7 @@ def test_runs_can_be_laid_side_by_side(table, registry):
     (named,) = json.loads(run.data.tags["mlflow.loggedArtifacts"])
     file = Path(run.info.artifact_uri.removeprefix("file://")) / named["path"]
     folds = pd.read_json(file, orient="split")
-    by_step = registry.client.get_metric_history(stored.run_id, "fold_brier_score")
+    by_step = registry.client.get_metric_history(stored.run_id, "fold/brier_score")
     assert named["type"] == "table"
     assert list(folds["fold"]) == [2, 3, 4, 5]
     assert list(folds["brier_score"]) == pytest.approx([step.value for step in by_step])

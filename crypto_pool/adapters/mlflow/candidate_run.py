@@ -104,7 +104,7 @@ def write_candidate(
     beside = {f"calibration{ASIDE}{k}": v for k, v in weights if isinstance(v, float)}
     beside[f"fit{ASIDE}seconds"] = fit_seconds
     by_fold = [
-        (f"fold_{name}", value, fold)
+        (f"fold{ASIDE}{name}", value, fold)
         for fold, known in scores.items()
         for name, value in known.items()
         if value is not None
