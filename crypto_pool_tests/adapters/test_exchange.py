@@ -286,6 +286,11 @@ def test_a_refusal_that_asks_for_no_wait_is_over_at_once(sandbox, url):
     with pytest.raises(BurstLimit):
         exchange.daily_bars("BTC", LAST)
     assert len(exchange.daily_bars("BTC", LAST)) > 720
+    sandbox.faults.append((429, {"code": -1003, "msg": "Too many requests."}))
+    sandbox.headers["Retry-After"] = "7200"
+    for told in ("wants fewer requests", "not asked for"):  # the last refusal is what counts
+        with pytest.raises(BurstLimit, match=told):
+            exchange.daily_bars("BTC", LAST)
 
 
 def test_a_coin_that_is_traded_and_gives_no_newer_bar_is_no_end_of_its_history(sandbox, url):

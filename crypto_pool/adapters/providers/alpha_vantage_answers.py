@@ -89,13 +89,13 @@ def parse_bars(body: bytes, symbol: str, asked: Mapping[str, str] = _NOTHING) ->
     first = next(iter(rows.values()))
     fields = {}
     for column, names in _BAR_FIELDS.items():
-        known = [name for name in names if name in first]
-        if not known:
+        known = next((name for name in names if name in first), None)
+        if known is None:
             raise MalformedAnswer(
                 f"{symbol}: daily bars have no {column} in USD, only {', '.join(sorted(first))}; "
                 "the provider changed its format: report it, stored bars are untouched"
             )
-        fields[column] = known[0]
+        fields[column] = known
     return _frame(rows, fields, BARS_FUNCTION, symbol)[list(BAR_COLUMNS)]
 
 
