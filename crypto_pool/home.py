@@ -57,7 +57,7 @@ def write_pool_file(home: Path, values: Mapping[str, Any]) -> bool:
     """Write a home's `pool.toml`, unless somebody's hand is in the one that is there."""
     file = prepare_home(home) / POOL_FILE
     if file.exists():
-        text = file.read_text()
+        text = file.read_text("utf-8")
         if text != render_pool_file(tomllib.loads(text)):
             return False
     replace_file(file, render_pool_file(values))

@@ -136,7 +136,12 @@ def _unfit_folders(settings: Groups) -> Iterator[str]:
     for name in ("dagster_home", "data_dir"):
         if (folder := getattr(settings, name)) is None:
             continue
-        path = Path(os.path.realpath(folder))
+        try:
+            path = Path(os.path.realpath(folder))
+        except FileNotFoundError:
+            absolute = f"{variable_name(name)} absolute"
+            yield f"the current folder is gone: go to another, or make {absolute}"
+            continue
         shown = os.fsencode(path).decode(errors="replace")
         there = next(one for one in (path, *path.parents) if os.path.lexists(one))
         if unfit := sorted(set("?#%\\\N{REPLACEMENT CHARACTER}") & set(shown)):

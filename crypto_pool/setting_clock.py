@@ -70,7 +70,7 @@ class ClockSettings(Groups):
 
 def _time_in(clock: Path) -> datetime:
     try:
-        return datetime.fromisoformat(clock.read_text().strip())
+        return datetime.fromisoformat(clock.read_text("utf-8").strip())
     except (OSError, ValueError) as fault:
         raise InvalidSetting(
             f"CRYPTO_POOL_SIMULATED_NOW_FILE: {clock} must hold a UTC time such as "

@@ -168,7 +168,7 @@ class Alerts:
     def _read(self) -> dict[str, dict[str, Any]]:
         """Read what was sent within the time that is remembered; a damaged file is put aside."""
         try:
-            known: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
+            known: dict[str, dict[str, Any]] = json.loads(self.file.read_text("utf-8"))
             since = self._now() - REMEMBERED
             return {
                 key: {

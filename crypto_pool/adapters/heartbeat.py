@@ -23,7 +23,7 @@ def report_day(file: Path, url: str, what: Literal["published", "failed"], day: 
     with FileLock(f"{file}.lock"):
         days: dict[str, str] = {}  # at worst a day is reported twice
         with suppress(FileNotFoundError, ValueError, AttributeError, TypeError):
-            reported = json.loads(file.read_text()).items()
+            reported = json.loads(file.read_text("utf-8")).items()
             days = {what: f"{date.fromisoformat(day)}" for what, day in reported}
         if f"{day}" <= max(days.get(what, ""), days.get("published", "")):
             return

@@ -100,7 +100,7 @@ def note_sources(data_dir: Path, sources: Sources) -> None:
 def noted_sources(data_dir: Path) -> Sources:
     """Return what was noted; nothing where that is lost, or the publication is not that one."""
     try:
-        noted = json.loads((data_dir / _SOURCES).read_text())
+        noted = json.loads((data_dir / _SOURCES).read_text("utf-8"))
         is_of_it = noted["of"] == _mark((data_dir / LINK_NAME).resolve())
         return {name: dict(one) for name, one in noted["sources"].items()} if is_of_it else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
@@ -143,6 +143,8 @@ def query_arrow(data_dir: Path, sql: str) -> pa.Table:
 def _ask(data_dir: Path, sql: str, fetch: "Callable[[duckdb.DuckDBPyRelation], T]") -> T:
     import duckdb
 
+    if not sql.isascii() and sql != sql.encode(errors="replace").decode():
+        raise QueryError("the SQL holds bytes that are no UTF-8: write it in a terminal that is")
     link = data_dir / LINK_NAME
     if not link.exists():
         raise NothingPublished(f"{link} does not exist; run `crypto-pool build` first")

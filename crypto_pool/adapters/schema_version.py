@@ -30,7 +30,7 @@ def stored_version(data_dir: Path) -> int | None:
     """
     path = data_dir / FILE_NAME
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         return None
     if not text.strip().isdecimal():

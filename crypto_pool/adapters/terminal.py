@@ -24,6 +24,8 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, highlight=False, **options)
+        if not self.width:  # as COLUMNS=0 has it, and then nothing would show
+            self.width = 80
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

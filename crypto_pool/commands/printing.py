@@ -52,7 +52,7 @@ def _stdout_of_documents() -> Iterator[None]:
             if out.fileno() == 1:
                 kept = os.dup(1)
                 out = undone.enter_context(
-                    os.fdopen(kept, "w", encoding=out.encoding, errors=out.errors)
+                    os.fdopen(kept, "w", encoding="utf-8", errors=out.errors)
                 )
                 os.dup2(2, 1)
                 undone.callback(os.dup2, kept, 1)
@@ -113,7 +113,7 @@ def show(as_json: bool, document: object, *parts: str | Sequence[Mapping[str, An
 def write_json(document: object, file: Path | None) -> None:
     """Write a document into the file that an option named, if it did."""
     if file is not None:
-        file.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        file.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 def print_json(content: object) -> None:

@@ -61,7 +61,7 @@ def _write(table: "pa.Table", file: Path) -> None:
     if file.suffix == ".parquet":
         pq.write_table(table, file)
         return
-    with file.open("w", newline="") as target:
+    with file.open("w", encoding="utf-8", newline="") as target:
         _write_csv(table, target)
 
 

@@ -75,7 +75,7 @@ def replay(
     report = build_report(lives, source.source, skipped, Costs(fee, slippage))
     write_json(report.document, output)
     if html_file is not None:
-        html_file.write_text(render_page(report))
+        html_file.write_text(render_page(report), "utf-8")
     show(as_json, report.document, *_summary(report.document))
     finish(report.document, console)
 

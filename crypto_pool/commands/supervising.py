@@ -94,7 +94,9 @@ class Running:
         """The end of its log, for who sees it fail."""
         if self.logs is None:
             return ""
-        return "\n" + self.service.log_in(self.logs).read_text(errors="replace")[-LAST_WORDS:]
+        return (
+            "\n" + self.service.log_in(self.logs).read_text("utf-8", errors="replace")[-LAST_WORDS:]
+        )
 
     @property
     def pause_seconds(self) -> float:

@@ -66,7 +66,7 @@ def up(
             console.print(f"ended run {run_id}, left by a killed process")
     # Not an argument: other users of the machine see those, and the URI may hold a password.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
-    (folder / ADDRESS_FILE).write_text("http://{}:{}".format(*addresses["Pool"]))
+    (folder / ADDRESS_FILE).write_text("http://{}:{}".format(*addresses["Pool"]), "utf-8")
     code_server = CodeServer.prepare(folder)
     for name, (host, port) in zip(LINKS, addresses.values(), strict=True):
         if name not in settings.model_fields_set:  # what the services link to each other by
@@ -103,7 +103,7 @@ def hold_alone(folder: Path) -> FileLock:
     if lock is not None:
         return lock
     address = folder / ADDRESS_FILE
-    there = f" at {address.read_text()}" if address.exists() else ""
+    there = f" at {address.read_text('utf-8')}" if address.exists() else ""
     raise InvalidSetting(
         f"`crypto-pool up` runs already for {folder.parent}{there}: end that one, or choose "
         "another home with --home"

@@ -127,7 +127,7 @@ class FolderRuns(Runs):
                 (made / _MODEL).mkdir()
                 write_files(model_files(candidate.model), str(made / _MODEL))
             candidate.evaluation.to_parquet(made / _EVALUATION)
-            (made / _FIGURES).write_text(json.dumps(figures, default=float))
+            (made / _FIGURES).write_text(json.dumps(figures, default=float), "utf-8")
             if not whole.exists():
                 made.rename(whole)
             elif candidate.model is not None and not self.has_model(run_id):
@@ -166,7 +166,7 @@ class FolderRuns(Runs):
 @lru_cache(maxsize=1024)
 def _stored_candidate(root: Path, run_id: str, recipe: Recipe) -> TrainedCandidate:
     folder = root / run_id
-    stored = json.loads((folder / _FIGURES).read_text())
+    stored = json.loads((folder / _FIGURES).read_text("utf-8"))
     trained, chosen, as_of = (stored.pop(name) for name in _DAYS)
     return TrainedCandidate(
         **stored,

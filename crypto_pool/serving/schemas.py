@@ -66,7 +66,7 @@ def stored(columns: Iterable[Column], known: str, maybe: str) -> Any:
 
 def _example(name: str) -> dict[str, Any]:
     """Return what puts an example into the description of the API."""
-    return {"examples": [json.loads((EXAMPLES / f"{name}.json").read_text())]}
+    return {"examples": [json.loads((EXAMPLES / f"{name}.json").read_text("utf-8"))]}
 
 
 class ErrorAnswer(Answer):

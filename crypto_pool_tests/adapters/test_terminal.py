@@ -50,6 +50,13 @@ def test_a_document_stays_the_same():
     assert json.loads(printed(text)) == json.loads(text)
 
 
+def test_no_width_is_none_that_was_chosen(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    screen = StringIO()
+    Terminal(file=screen).print("all of it")
+    assert screen.getvalue() == "all of it\n"
+
+
 def test_what_is_logged_is_escaped_too():
     record = logging.LogRecord("pool", logging.WARNING, "", 0, "%s is broken", (HOSTILE,), None)
     assert PlainFormatter().format(record) == f"{SHOWN} is broken"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish
+from crypto_pool.errors import ExitCode
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.pool_frames import LAST, pool_frames
 
@@ -24,6 +25,41 @@ def test_query_gives_json_with_null_for_what_is_undefined(pool):
     (row,) = json.loads(asked.stdout)
     assert row["day"].startswith(LAST.isoformat())
     assert row["nothing"] is None
+
+
+def test_files_and_documents_are_utf_8_whatever_the_locale(pool):
+    settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    file = pool.home / "rows.csv"
+    for option in (("--output", str(file)), ("--json",)):
+        done = subprocess.run(
+            pool.command("query", "SELECT chr(24065) AS coin", *option),
+            env={**pool.environment, **settings},
+            capture_output=True,
+            timeout=PATIENCE_SECONDS,
+            check=True,
+        )
+    assert file.read_bytes() == "coin\n\N{CJK UNIFIED IDEOGRAPH-5E01}\n".encode()
+    assert json.loads(done.stdout) == [{"coin": "\N{CJK UNIFIED IDEOGRAPH-5E01}"}]
+
+
+def test_sql_that_is_no_utf_8_is_refused(pool):
+    said = pool.ask("query", "SELECT '\udcff'")
+    assert said.returncode == ExitCode.WRONG_INPUT
+    assert "the SQL holds bytes that are no UTF-8" in said.stderr
+
+
+def test_a_folder_that_is_gone_is_named(pool, tmp_path):
+    (tmp_path / "gone").mkdir()
+    command = 'cd "$1" && rmdir "$1" && shift && unset DAGSTER_HOME && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", command, "sh", str(tmp_path / "gone"), *pool.command("status")],
+        env=pool.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == ExitCode.WRONG_INPUT
+    assert "the current folder is gone: go to another, or make DAGSTER_HOME absolute" in done.stderr
 
 
 def test_status_is_one_document(pool):
