@@ -149,7 +149,7 @@ class RequestBudget:
                 "ORDER BY item_timestamp",
                 [start],
             ).fetchall()
-        return [int(row[0]) for row in rows]
+        return [int(moment) for (moment,) in rows]
 
     def _admit(self) -> str:
         identity = uuid.uuid4().hex
@@ -202,8 +202,8 @@ class RequestBudget:
     def _closed_until(self) -> datetime | None:
         with self._alone():
             self._bring_back()
-            row = self._quota.conn.execute("SELECT max(until_ms) FROM closings").fetchone()
-        until = None if row[0] is None else datetime.fromtimestamp(row[0] / 1000, UTC)
+            (last,) = self._quota.conn.execute("SELECT max(until_ms) FROM closings").fetchone()
+        until = None if last is None else datetime.fromtimestamp(last / 1000, UTC)
         return until if until is not None and until > self._now() else None
 
     @contextmanager
