@@ -34,7 +34,7 @@ def prepare_home(home: Path) -> Path:
         if not os.access(part, os.W_OK):  # which SQLite would say without its name
             raise PermissionError(errno.EACCES, "this user may not write it", f"{part}")
     config = home / DAGSTER_YAML.name
-    if not config.exists():
+    if not config.exists() or not config.stat().st_size:  # by an empty one Dagster reports home
         replace_file(config, DAGSTER_YAML.read_bytes())
     return home
 

@@ -78,6 +78,9 @@ def test_a_home_that_was_removed_is_made_again_from_the_package(tmp_path):
     made = prepare_home(tmp_path / "dagster_home") / DAGSTER_YAML.name
     assert made.read_text() == DAGSTER_YAML.read_text()
     assert not made.is_symlink()
+    made.write_text("")  # of which Dagster makes its own defaults, telemetry among them
+    prepare_home(tmp_path / "dagster_home")
+    assert made.read_text() == DAGSTER_YAML.read_text()
 
 
 @pytest.mark.parametrize("part", ["", "history/runs.db", "data/mlflow/mlflow.db"])

@@ -143,7 +143,7 @@ MISSING_FORECASTS = Table(
     ),
     key=PREDICTIONS.key,
     partitioned_by=PREDICTIONS.partitioned_by,
-    remedy=PREDICTIONS.remedy,
+    remedy="run `crypto-pool predict --date {key}`, which says anew who has none",
 )
 # Two versions may forecast in a champion's shadow: its challenger and its predecessor.
 SHADOW_PREDICTIONS = Table(
