@@ -1,6 +1,7 @@
 """What the pool still owes: bars that are behind, days without forecasts, days to be scored."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -11,6 +12,8 @@ from crypto_pool.domain.columns import Table
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.recipe import LONGEST_HORIZON
 from crypto_pool.domain.tables import MISSING_FORECASTS, OUTCOMES, PREDICTIONS
+from crypto_pool.errors import CorruptPartition
+from crypto_pool.workflow.day_forecasts import MODEL_FAULTS
 from crypto_pool.workflow.pulling import bar_spans
 
 
@@ -62,7 +65,8 @@ class CatchUpWindow:
 def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindow) -> DayPlan:
     """Find what is pending; reads the store and changes nothing.
 
-    A day owes a forecast of each member, from the pool's first forecast on.
+    A day owes a forecast of each member, from the pool's first forecast on. The last, whose rows
+    can still be replaced, owes one by who serves where the features that were missing have come.
     """
     symbols = list(dict.fromkeys(member.symbol for member in members))
     spans = bar_spans(store, symbols)
@@ -72,6 +76,9 @@ def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindo
         for day in window.forecast_days
         if day.isoformat() >= begun
     }
+    if window.last_closed in pending:
+        known = {member.name for member in members}
+        pending[window.last_closed] |= known & _stood_in_for(store, window.last_closed)
     return DayPlan(
         behind=tuple(s for s in symbols if s not in spans or spans[s].last < window.last_closed),
         forecast={day: missing for day, missing in pending.items() if missing},
@@ -102,6 +109,27 @@ def settled_members(store: FrameStore, day: date) -> set[str]:
     missing = _rows(store, MISSING_FORECASTS, day)
     settled = missing if missing.empty else missing[missing["has_bar"].astype(bool)]
     return _names(_rows(store, PREDICTIONS, day)) | _names(settled)
+
+
+def _stood_in_for(store: FrameStore, day: date) -> set[str]:
+    """Return members that the baseline stood in for, whose features of the day are there by now.
+
+    Not those whose model cannot be had: asking again does not mend it.
+    """
+    rows = _rows(store, PREDICTIONS, day)
+    if rows.empty:
+        return set()
+    rows = rows[(rows["status"] == "abstain") & rows["decision_threshold"].isna()]
+    rows = rows[~rows["abstain_reason"].str.startswith(MODEL_FAULTS)]
+    come = [symbol for symbol in rows["symbol"].unique() if _has_features(store, symbol, day)]
+    return _names(rows[rows["symbol"].isin(come)])
+
+
+def _has_features(store: FrameStore, symbol: str, day: date) -> bool:
+    with suppress(CorruptPartition):
+        features = store.find("feature_table", symbol)
+        return features is not None and pd.Timestamp(day) in features.index
+    return False
 
 
 def _rows(store: FrameStore, table: Table, day: date) -> pd.DataFrame:

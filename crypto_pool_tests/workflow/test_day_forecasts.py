@@ -167,6 +167,29 @@ def test_a_champion_that_cannot_speak_abstains_with_the_baselines_probability(st
     assert bool(result.failures) is isinstance(fault, UntrustedModel)
 
 
+@pytest.mark.parametrize(
+    ("fault", "features_come", "is_owed"),
+    [
+        (MissingFeatures("no feature row"), True, True),
+        (MissingFeatures("no feature row"), False, False),
+        (UntrustedModel("files changed"), True, False),
+    ],
+)
+def test_a_day_owes_what_the_baseline_stood_in_for_once_the_features_have_come(
+    store, fault, features_come, is_owed
+):
+    """As after a kill between bars and features, where the forecasts came before the rest."""
+    write_walk(store, "AAA")
+    forecaster(store, "AAA", faults={"AAA": fault}).forecast_day(DAY)
+    days = pd.date_range(DAY - timedelta(days=5), periods=5 + features_come, name="date")
+    store.write("feature_table", "AAA", pd.DataFrame({"MACD": 1.0}, index=days))
+    owed = {DAY: frozenset({"AAA_uptrend"})} if is_owed else {}
+    assert pending(store, DAY, "AAA") == owed
+    assert DAY not in pending(store, DAY + timedelta(days=1), "AAA")  # its rows are to stay
+    forecaster(store, "AAA").forecast_day(DAY)
+    assert pending(store, DAY, "AAA") == {}
+
+
 def test_a_day_on_which_nobody_could_be_forecast_says_why(store):
     nobody = forecaster(store, "AAA", faults={"AAA": MissingFeatures("AAA_uptrend has no row")})
     with pytest.raises(MissingFeatures, match="no forecast for 2024-03-01: AAA_uptrend has no"):
