@@ -19,7 +19,7 @@ from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.drift import per_price, unseen_share
 from crypto_pool.domain.table_schemas import check_features
-from crypto_pool.errors import CryptoPoolError
+from crypto_pool.errors import CryptoPoolError, MissingPartition
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.incidents import SILENT_DAYS
@@ -109,7 +109,7 @@ def check_coins(asset: dg.AssetsDefinition, *findings: Finding) -> dg.AssetCheck
         asked = [one for one in findings if is_asked(context, asset.key, one.__name__)]
         coins = active_symbols(pool.store, pool.settings.symbols, pool.as_of)
         texts = {}
-        for symbol in (symbol for symbol in coins if pool.store.exists(table, symbol)):
+        for symbol in coins:
             look = partial(_why_unsound, FrameCache(pool.store), symbol, pool)
             texts[symbol] = list(map(look, asked))
         for number, find in enumerate(asked):
@@ -122,6 +122,8 @@ def check_coins(asset: dg.AssetsDefinition, *findings: Finding) -> dg.AssetCheck
 def _why_unsound(frames: FrameCache, symbol: str, pool: PoolResource, find: Finding) -> str:
     try:
         return find(frames, symbol, pool)
+    except MissingPartition as missing:  # is told once
+        return str(missing) if find is recent else ""
     except CryptoPoolError as refusal:
         return str(refusal)
 
