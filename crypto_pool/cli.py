@@ -18,7 +18,7 @@ from crypto_pool.commands.build import build, demo, live, predict, train
 from crypto_pool.commands.champions import explain, reproduce, rollback
 from crypto_pool.commands.compare import compare
 from crypto_pool.commands.doctor import doctor
-from crypto_pool.commands.exit_codes import disk_fault, exit_code, is_damaged_database
+from crypto_pool.commands.exit_codes import disk_fault, exit_code, is_damaged_database, way_out
 from crypto_pool.commands.history import accept_break, restart_history, retire
 from crypto_pool.commands.known_truth import known_truth
 from crypto_pool.commands.new import new, settings
@@ -89,9 +89,8 @@ def main() -> None:
         if code is ExitCode.DEFECT:
             Terminal(stderr=True).print(traceback.format_exc(), soft_wrap=True)
         else:
-            message = (
-                f"{disk_fault(error)}; mend the path, its rights or its room, then run it again"
-            )
+            fault = disk_fault(error)
+            message = f"{fault}; {way_out(fault)}, then run it again"
             if is_damaged_database(error):
                 from crypto_pool.home import damaged_databases
                 from crypto_pool.setting_groups import DEFAULT_HOME

@@ -12,6 +12,7 @@ _DISK_FAULTS = {
 }
 _SQLITE_FAULTS = (
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    sqlite3.SQLITE_BUSY,
 )
 
 
@@ -36,7 +37,18 @@ def disk_fault(error: BaseException | None) -> BaseException | None:
         is_refused = isinstance(error, OSError) and (
             error.errno in _DISK_FAULTS or "No usable temporary directory" in str(error)
         )
-        if is_refused or getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_FAULTS:
+        if is_refused or _sqlite_code(error) in _SQLITE_FAULTS:
             return error
         error = error.__cause__
     return None
+
+
+def way_out(fault: BaseException | None) -> str:
+    """Say what is to be done about what a disk refused."""
+    if _sqlite_code(fault) == sqlite3.SQLITE_BUSY:
+        return "another program keeps a database of this home from being written: let it end"
+    return "mend the path, its rights or its room"
+
+
+def _sqlite_code(error: BaseException | None) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

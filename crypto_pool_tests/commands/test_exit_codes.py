@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from crypto_pool import cli
 from crypto_pool.building import gave_nothing
-from crypto_pool.commands.exit_codes import disk_fault, exit_code
+from crypto_pool.commands.exit_codes import disk_fault, exit_code, way_out
 from crypto_pool.defs.batches import PartitionFailure
 from crypto_pool.errors import (
     CorruptPartition,
@@ -130,6 +130,17 @@ def test_a_database_that_finds_no_room_is_storage_whoever_wraps_it(tmp_path):
     with pytest.raises(OperationalError) as unknown, engine.begin() as connection:
         connection.execute(text("SELECT * FROM nothing"))
     assert exit_code(unknown.value) == ExitCode.DEFECT
+
+
+def test_a_database_that_another_program_holds_is_told_as_such(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/held.db", connect_args={"timeout": 0})
+    with sqlite3.connect(tmp_path / "held.db", isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OperationalError) as held, engine.begin() as connection:
+            connection.execute(text("CREATE TABLE t (x)"))
+    fault = disk_fault(held.value)
+    assert exit_code(held.value) == ExitCode.STORAGE
+    assert (str(fault), way_out(fault)[:15]) == ("database is locked", "another program")
 
 
 def test_nothing_published_is_a_message_with_the_way_out(new_pool):
