@@ -11,7 +11,7 @@ import typer
 
 from crypto_pool import __version__
 from crypto_pool.commands import options
-from crypto_pool.commands.ports import LOOPBACK, Place, try_ports
+from crypto_pool.commands.ports import LOOPBACK, Place, is_taken, try_ports
 from crypto_pool.commands.printing import console, print_json
 from crypto_pool.errors import DailyQuotaExhausted, ExitCode, InsufficientHistory
 
@@ -180,7 +180,10 @@ def _ports(settings: "Settings") -> str:
         try:
             try_ports(place)
             places.append(f"{place.port} free")
-        except InvalidSetting:  # by a running pool, as it should be, or by another program
+        except InvalidSetting as fault:
+            if not is_taken(fault.__cause__):
+                raise
+            # By a running pool, as it should be, or by another program.
             places.append(f"{place.port} in use ({place.chosen_with} chooses another)")
     return ", ".join(places)
 

@@ -50,19 +50,25 @@ def await_answers(addresses: Sequence[tuple[str, int]], given_up: Event) -> bool
     return not given_up.is_set()
 
 
+def is_taken(fault: BaseException | None) -> bool:
+    """Whether a port could not be had because somebody listens there."""
+    return isinstance(fault, OSError) and fault.errno == errno.EADDRINUSE
+
+
 def _listen(place: Place) -> socket.socket:
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     try:
         return socket.create_server((place.host, place.port), family=family)
-    except OSError as fault:
-        if fault.errno == errno.EADDRINUSE:
+    except (OSError, UnicodeError) as fault:
+        if is_taken(fault):
             raise InvalidSetting(
                 f"port {place.port} is taken: choose another with {place.chosen_with}"
-            ) from None
+            ) from fault
+        why = fault.strerror if isinstance(fault, OSError) else fault
         raise InvalidSetting(
-            f"{place.host}:{place.port} cannot be listened on ({fault.strerror}): "
+            f"{place.host}:{place.port} cannot be listened on ({why}): "
             f"choose another port with {place.chosen_with}, or mend the host"
-        ) from None
+        ) from fault
 
 
 def _answers(address: tuple[str, int]) -> bool:

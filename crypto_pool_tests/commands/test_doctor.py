@@ -3,17 +3,19 @@
 import json
 from datetime import date
 from pathlib import Path
+from socket import create_server
 
 import pytest
 from typer.testing import CliRunner
 
 from crypto_pool import __version__
 from crypto_pool.cli import app
+from crypto_pool.commands.doctor import _ports
 from crypto_pool.defs.market_data import request_budget
 from crypto_pool.domain.bar_validation import PRICE_COLUMNS
-from crypto_pool.errors import ExitCode
+from crypto_pool.errors import ExitCode, InvalidSetting
 from crypto_pool.sandbox.market import SyntheticMarket
-from crypto_pool.settings import load_settings
+from crypto_pool.settings import Settings, load_settings
 
 SECRET = "CANARYKEY0123456"
 BARS = SyntheticMarket().bars("BTC", date(2023, 6, 30))
@@ -115,3 +117,13 @@ def test_a_damaged_history_of_runs_is_named(ask, tmp_path) -> None:
     code, found = ask(BARS.to_csv())
     assert code == 1
     assert "index.db: file is not a database: put the file back" in found["Dagster"]["text"]
+
+
+def test_a_host_that_is_none_is_no_port_in_use():
+    settings = Settings(_env_file=None, serving_host="a..b")
+    with pytest.raises(InvalidSetting, match=r"a\.\.b:8000 cannot be listened on"):
+        _ports(settings)
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = _ports(Settings(_env_file=None, serving_port=port))
+    assert f"{port} in use (CRYPTO_POOL_SERVING_PORT chooses another)" in said
