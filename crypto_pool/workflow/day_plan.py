@@ -16,6 +16,8 @@ from crypto_pool.errors import CorruptPartition
 from crypto_pool.workflow.day_forecasts import MODEL_FAULTS
 from crypto_pool.workflow.pulling import bar_spans
 
+STAND_IN = ["symbol", "trend", "status", "decision_threshold", "abstain_reason"]
+
 
 @dataclass(frozen=True)
 class DayPlan:
@@ -116,11 +118,9 @@ def _stood_in_for(store: FrameStore, day: date) -> set[str]:
 
     Not those whose model cannot be had: asking again does not mend it.
     """
-    rows = _rows(store, PREDICTIONS, day)
-    if rows.empty:
-        return set()
+    rows = _rows(store, PREDICTIONS, day).reindex(columns=STAND_IN)
     rows = rows[(rows["status"] == "abstain") & rows["decision_threshold"].isna()]
-    rows = rows[~rows["abstain_reason"].str.startswith(MODEL_FAULTS)]
+    rows = rows[~rows["abstain_reason"].astype(str).str.startswith(MODEL_FAULTS)]
     come = [symbol for symbol in rows["symbol"].unique() if _has_features(store, symbol, day)]
     return _names(rows[rows["symbol"].isin(come)])
 

@@ -70,9 +70,8 @@ def test_before_the_first_forecast_only_the_last_day_is_owed(store):
 def test_what_was_made_or_cannot_be_is_owed_no_more(store):
     store.write("daily_bars", "BTC", SyntheticMarket().bars("BTC", LAST))
     store.write("daily_bars", "ETH", SyntheticMarket().bars("ETH", LAST))
-    said = {"status": "active", "decision_threshold": 0.5, "abstain_reason": ""}
     for day in WINDOW.forecast_days[1:]:
-        write_rows(store, "daily_predictions", day, [BTC], prediction_window_days=10, **said)
+        write_rows(store, "daily_predictions", day, [BTC], prediction_window_days=10)
         write_rows(store, "missing_forecasts", day, [ETH], has_bar=day == date(2023, 6, 10))
     assert settled_members(store, date(2023, 6, 10)) == {"BTC_uptrend", "ETH_uptrend"}
     plan = plan_days(store, [BTC, ETH], WINDOW)
