@@ -264,6 +264,10 @@ READ: dict[str, tuple[str, str | bytes]] = {
         parquet(BARS.reset_index().set_axis(range(70_000, 70_000 + len(BARS)))),
     ),
     "a coin's name of six letters": ("BTC.csv", lines("coin," + OWN, "Bitkon," + OHLCV)),
+    "a word beyond the volume, without a header": (
+        "BTC.csv",
+        lines("", "{s},{o},{h},{w},{c},{v},none"),
+    ),
     "a line of its ticker first": ("BTC.csv", "Ticker,BTC\n" + lines()),
     "a plain volume beside the coin's": (
         "BTC.csv",

@@ -1,5 +1,6 @@
 """Providers: what they give; test_bar_files.py has the layouts and faults of files."""
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crypto_pool.adapters.providers import MarketDataProvider
+from crypto_pool.adapters.providers import MarketDataProvider, Provider
 from crypto_pool.adapters.providers.directory import DirectoryProvider
 from crypto_pool.adapters.providers.sandbox import SandboxProvider
-from crypto_pool.errors import InvalidSetting, UnknownSymbol
+from crypto_pool.errors import InvalidSetting, MalformedAnswer, ProviderError, UnknownSymbol
 from crypto_pool.sandbox.market import SyntheticMarket
 
 HEADER = "date,open,high,low,close,volume\n"
@@ -82,3 +83,46 @@ def test_sandbox_says_that_it_is_synthetic() -> None:
     some = SandboxProvider(SyntheticMarket(seed=9, random_walk=True, trending_share=0.5))
     assert some.source == f"{known},trending_share=0.5"
     assert provider.daily_bars("BTC", LAST).index[-1] == pd.Timestamp(LAST)
+
+
+@dataclass
+class Own:
+    """A provider of an extension."""
+
+    source: object = "mine"
+    synthetic: object = False
+
+    def daily_bars(self, symbol: str, last_closed: date) -> object:
+        if symbol == "ETH":
+            raise UnknownSymbol("ETH: not mine")
+        if symbol == "SOL":
+            raise ValueError("no route")
+        return pd.DataFrame() if symbol == "BTC" else "bars"
+
+
+def test_a_provider_of_an_extension_is_what_it_says() -> None:
+    for synthetic in (True, False):
+        made = Provider("own", lambda _, synthetic=synthetic: Own("mine", synthetic)).of(None)
+        assert (made.source, made.synthetic) == ("mine", synthetic)
+    assert made.daily_bars("BTC", LAST).empty
+
+
+@pytest.mark.parametrize(("source", "synthetic"), [(5, False), ("", False), ("mine", "no")])
+def test_a_provider_that_does_not_say_what_it_is_is_named(source, synthetic) -> None:
+    own = Provider("own", lambda _: Own(source, synthetic))
+    with pytest.raises(ProviderError, match="provider own: source must be a text and synthetic"):
+        own.of(None)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "error", "told"),
+    [
+        ("ETH", UnknownSymbol, "^ETH: not mine"),
+        ("SOL", ProviderError, "own.*ValueError: no route"),
+        ("ADA", MalformedAnswer, "ADA: the provider own gave a str, needed: a DataFrame"),
+    ],
+)
+def test_what_goes_wrong_in_a_provider_is_an_error_of_a_provider(symbol, error, told) -> None:
+    made = Provider("own", lambda _: Own()).of(None)
+    with pytest.raises(error, match=told):
+        made.daily_bars(symbol, LAST)
