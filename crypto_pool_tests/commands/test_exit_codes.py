@@ -3,9 +3,10 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from crypto_pool import cli
@@ -133,8 +134,9 @@ def test_a_database_that_finds_no_room_is_storage_whoever_wraps_it(tmp_path):
 
 
 def test_a_database_that_another_program_holds_is_told_as_such(tmp_path):
-    engine = create_engine(f"sqlite:///{tmp_path}/held.db", connect_args={"timeout": 0})
-    with sqlite3.connect(tmp_path / "held.db", isolation_level=None) as other:
+    address, options = f"sqlite:///{tmp_path}/held.db", {"timeout": 0}
+    engine = create_engine(address, connect_args=options, poolclass=NullPool)
+    with closing(sqlite3.connect(tmp_path / "held.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(OperationalError) as held, engine.begin() as connection:
             connection.execute(text("CREATE TABLE t (x)"))
