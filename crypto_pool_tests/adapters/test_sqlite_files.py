@@ -59,6 +59,7 @@ def test_a_new_file_waits_for_the_disk_at_none_of_its_tables(tmp_path):
     assert b"written" not in path.read_bytes()
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("written",)]
+    engine.dispose()
 
 
 def test_a_new_file_that_another_process_makes_just_now_keeps_its_journal(tmp_path):
