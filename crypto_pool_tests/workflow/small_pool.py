@@ -29,6 +29,8 @@ from crypto_pool.workflow.promotion.registering import PromotionTask
 from crypto_pool.workflow.training import TrainingTask, member_table, train_candidates
 
 MEMBER = Member("AAA", Trend.UPTREND)
+OTHER = Member("AAA", Trend.DOWNTREND)
+MODEL = f"{MEMBER.name}_model"
 ALGORITHMS = ("LightGBM", "RidgeClassifier")
 RECIPE = Recipe(training_rows=500)
 FIRST, SECOND = date(2022, 6, 1), date(2022, 8, 20)

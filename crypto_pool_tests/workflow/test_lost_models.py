@@ -12,7 +12,6 @@ from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.adapters.mlflow.version import READ
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
 from crypto_pool.workflow.promotion.reconciling import reconcile
@@ -20,15 +19,14 @@ from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import (
     FIRST,
     MEMBER,
+    MODEL,
+    OTHER,
     RECIPE,
     REFRESHED,
     SECOND,
     forecast,
     noon_after,
 )
-
-MODEL = f"{MEMBER.name}_model"
-OTHER = Member("AAA", Trend.DOWNTREND)
 
 
 def delete_version(pool, version):

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.mlflow.store import local_path
-from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.day_rows import stored_rows
@@ -20,9 +19,6 @@ from crypto_pool_tests.workflow.small_pool import (
     forecast,
     noon_after,
 )
-
-MODEL = f"{MEMBER.name}_model"
-OTHER = Member("AAA", Trend.DOWNTREND)
 
 
 def remove(path):

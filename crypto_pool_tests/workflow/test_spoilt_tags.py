@@ -6,21 +6,17 @@ from dataclasses import replace
 import pytest
 
 from crypto_pool.adapters.mlflow.version import READ, READ_IF_THERE
-from crypto_pool.domain.members import Member, Trend
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool.workflow.promotion.reconciling import reconcile_all, shadows_of
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import (
     FIRST,
     MEMBER,
+    MODEL,
     SECOND,
     forecast,
     noon_after,
 )
-
-MODEL = f"{MEMBER.name}_model"
-OTHER = Member("AAA", Trend.DOWNTREND)
-
 
 # What a hand may write that can be read, and is nothing that the tag can be.
 OF_ANOTHER_FORM = (
