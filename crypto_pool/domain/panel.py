@@ -181,10 +181,14 @@ def reference_exceedance(table: pd.DataFrame, move: float, target: Target) -> np
 
 
 def student_probability(scaled: np.ndarray) -> np.ndarray:
-    """Return Student's distribution function with 5 degrees of freedom."""
-    from scipy.special import stdtr
+    """Return Student's distribution function with 5 degrees of freedom.
 
-    return np.asarray(stdtr(DEGREES_OF_FREEDOM, scaled))
+    In closed form (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3).
+    """
+    angle = np.arctan(scaled / np.sqrt(DEGREES_OF_FREEDOM))
+    cosine = np.cos(angle)
+    below = 0.5 + (angle + np.sin(angle) * cosine * (1 + 2 / 3 * cosine**2)) / np.pi
+    return np.asarray(np.clip(below, 0, 1))
 
 
 def _normal(scaled: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from crypto_pool.domain.panel import (
     reference_exceedance,
     reference_probabilities,
     split_probability,
+    student_probability,
 )
 from crypto_pool.domain.panel_features import feature_columns, panel_table
 from crypto_pool.domain.panel_fitting import fit_panel, panel_origins
@@ -37,6 +38,14 @@ from crypto_pool_tests.domain.panel_market import (
 )
 
 SHARED = Path(__file__).parents[3] / "shared"
+
+
+def test_students_distribution_is_that_of_scipy_at_any_distance():
+    scaled = np.concatenate([np.linspace(-60, 60, 2001), [-1e300, -np.inf, np.inf, np.nan]])
+
+    np.testing.assert_allclose(
+        student_probability(scaled), student.cdf(scaled, df=5), rtol=0, atol=1e-15
+    )
 
 
 class TestTheWorkedExample:

@@ -119,16 +119,21 @@ def put_files(client: Any, address: str, files: Mapping[str, bytes]) -> None:
     To be told that, the client would read whose they are from the store, all of its figures.
     """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
+    place = get_artifact_repository(address, tracking_uri=client.tracking_uri)
+    if isinstance(place, LocalArtifactRepository):
+        write_files(files, place.artifact_dir)
+        return
     with tempfile.TemporaryDirectory() as folder:
         write_files(files, folder)
-        get_artifact_repository(address, tracking_uri=client.tracking_uri).log_artifacts(folder)
+        place.log_artifacts(folder)
 
 
 def write_files(files: Mapping[str, bytes], folder: str) -> list[str]:
-    """Write files into a folder; return where they are."""
+    """Write files into a folder, which is made if it is not there; return where they are."""
     for name, data in files.items():
-        Path(folder, name).parent.mkdir(exist_ok=True)
+        Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
         Path(folder, name).write_bytes(data)
     return [str(Path(folder, name)) for name in files]
 
