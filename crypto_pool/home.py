@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crypto_pool.adapters.sqlite_files import opened
-from crypto_pool.adapters.unfinished_files import replace_file
+from crypto_pool.adapters.unfinished_files import make_folder, replace_file
 from crypto_pool.setting_sources import POOL_FILE, SECRETS_FILE
 from crypto_pool.settings_reference import descriptions
 
@@ -26,10 +26,11 @@ def prepare_home(home: Path) -> Path:
     """Make a home if it is not there, give it the pool's `dagster.yaml`; return its full path.
 
     Raises:
+        NotADirectoryError: it cannot be made there.
         PermissionError: this user may not write it, or a database in it.
     """
     home = home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     for part in (home, *(one for pattern in DATABASES for one in home.glob(pattern))):
         if not os.access(part, os.W_OK):  # which SQLite would say without its name
             raise PermissionError(errno.EACCES, "this user may not write it", f"{part}")

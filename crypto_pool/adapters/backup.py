@@ -123,12 +123,13 @@ def save_backup(
         )
     open_data_folder(folders.data_dir, folders.frames_root)
     stage = folders.data_dir / _STAGE
-    with maintenance(folders.data_dir):
+    with maintenance(folders.data_dir), replacing(target) as beside:
+        beside.touch()  # what cannot be written fails before the work
         shutil.rmtree(stage, ignore_errors=True)  # left by a killed backup
         try:
             header = _take_snapshot(folders, stage, made_at)
             _check_copy(stage, folders.artifact_root, check)
-            return _write_archive(stage, header, target)
+            return _write_archive(stage, header, beside)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
@@ -235,8 +236,7 @@ def _copy_database(source: Path, into: Path) -> None:
 def _write_archive(stage: Path, header: dict[str, object], target: Path) -> Archived:
     files, size = 0, 0
     with (
-        replacing(target) as beside,
-        beside.open("xb") as file,
+        target.open("wb") as file,
         gzip.GzipFile(fileobj=file, mode="wb", filename="", compresslevel=4) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):

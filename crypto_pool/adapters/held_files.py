@@ -8,10 +8,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from crypto_pool.adapters.unfinished_files import make_folder
+
 
 def hold(path: Path) -> FileLock | None:
     """Hold a file, made if it is not there; None if another process, or this one, does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()

@@ -36,6 +36,7 @@ from crypto_pool.adapters.backup import (
 from crypto_pool.adapters.prediction_tables import LINK_NAME
 from crypto_pool.adapters.schema_version import FILE_NAME, check_version
 from crypto_pool.adapters.sqlite_files import keep_write_ahead_log, relocate
+from crypto_pool.adapters.unfinished_files import make_folder
 from crypto_pool.errors import BackupError, IncompatibleData
 
 LONGEST_PIECE = 1 << 20
@@ -75,7 +76,7 @@ def restore_backup(source: Path, folders: PoolFolders, bounds: Bounds | None = N
     bounds = bounds or Bounds()
     archived = inspect_backup(source, folders, bounds)
     parent = folders.data_dir.parent
-    parent.mkdir(parents=True, exist_ok=True)
+    make_folder(parent)
     stage = parent / f".{folders.data_dir.name}.restoring"
     lock = Path(f"{stage}.lock")
     with FileLock(lock):
@@ -256,7 +257,7 @@ def _move_into_place(stage: Path, folders: PoolFolders) -> None:
             target = folders.dagster_home / path.name
             if target.exists():  # the settings that the home has already
                 continue
-            folders.dagster_home.mkdir(parents=True, exist_ok=True)
+            make_folder(folders.dagster_home)
             moved.append(target)
             shutil.move(path, target)
         if folders.data_dir.exists():

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from crypto_pool.adapters.migrations import MIGRATIONS, Migrations
-from crypto_pool.adapters.unfinished_files import replace_file
+from crypto_pool.adapters.unfinished_files import make_folder, replace_file
 from crypto_pool.errors import IncompatibleData
 
 FILE_NAME = "schema_version"
@@ -61,7 +61,7 @@ def open_data_folder(data_dir: Path, frames_root: str, migrations: Migrations = 
     if stored_version(data_dir) == known_version(migrations):
         return
     is_new = not data_dir.exists() or not any(data_dir.iterdir())
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(data_dir)
     with FileLock(data_dir / f".{FILE_NAME}.lock"):
         version = stored_version(data_dir)
         if version is None:  # a folder from before the file was introduced has the first layout

@@ -1,5 +1,6 @@
 """Files that outlive a power cut: written beside, brought to the disk and renamed."""
 
+import errno
 import os
 import socket
 import uuid
@@ -21,9 +22,9 @@ def replacing(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
     disk refuses is told of `path`.
     """
     beside = name_unfinished(path)
+    make_folder(path.parent)
+    remove_abandoned(path.parent)
     try:
-        make_folder(path.parent)
-        remove_abandoned(path.parent)
         yield beside
         if not beside.is_symlink():
             sync(beside)
@@ -34,8 +35,8 @@ def replacing(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
             os.replace(beside, path)
         sync(path.parent)
     except OSError as fault:
-        if fault.filename is None:  # as when the disk is full
-            raise OSError(fault.errno, fault.strerror, str(path)) from fault
+        if fault.filename in (None, str(beside)):  # the first as when the disk is full
+            raise _told_of(path, fault) from fault
         raise
     finally:
         for leftover in (beside, beside.with_name(f"{beside.name}.wal")):
@@ -69,11 +70,25 @@ def _machine_mark() -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, so that a power cut leaves them."""
+    """Make a folder and those above it that are missing, so that a power cut leaves them.
+
+    Raises:
+        NotADirectoryError: a file is in the way, or the place takes no folders, as /proc does.
+    """
     if not folder.is_dir():
         make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as fault:
+            raise _told_of(folder, fault) from fault
         sync(folder.parent)
+
+
+def _told_of(path: Path, fault: OSError) -> OSError:
+    """Return what the disk refused as an error about a path that was to be made."""
+    if isinstance(fault, FileNotFoundError | FileExistsError):
+        return NotADirectoryError(errno.ENOTDIR, "it cannot be made there", str(path))
+    return OSError(fault.errno, fault.strerror, str(path))
 
 
 def sync_tree(folder: Path) -> None:

@@ -70,8 +70,10 @@ def require_writable(option: str, file: Path | None) -> None:
     """Make sure that a file can be written, before the work whose result it is to hold.
 
     Raises:
-        InvalidSetting: it is a folder, its folder is missing, or one of them is write-protected.
+        InvalidSetting: it is a folder, its folder is missing, or one of them takes no writing.
     """
+    from tempfile import TemporaryFile
+
     if file is None:
         return
     if file.is_dir():
@@ -81,7 +83,12 @@ def require_writable(option: str, file: Path | None) -> None:
             f"{option} {file}: there is no folder {file.parent}; make it with "
             f"`mkdir -p {file.parent}`, or name another file."
         )
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
+    try:
+        if not file.exists():
+            TemporaryFile(dir=file.parent).close()
+        elif not os.access(file, os.W_OK):
+            raise PermissionError
+    except OSError:
         raise InvalidSetting(
             f"{option} {file} may not be written; mend its rights or name another."
-        )
+        ) from None

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from crypto_pool import __version__
 from crypto_pool.adapters.alerts import Alerts
+from crypto_pool.adapters.unfinished_files import make_folder
 from crypto_pool.serving import api, pages, protection
 from crypto_pool.serving.answer_cache import AnswerCache
 from crypto_pool.serving.errors import handle_errors
@@ -33,7 +34,7 @@ with nothing learned. Believe a member as far as it has beaten it. No trading ad
 def create_app(settings: Settings) -> FastAPI:
     """Build the app over the pool of `settings`; raises InvalidSetting if it would be exposed."""
     protection.check_exposure(settings)
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.state_dir)
     reader = PublicationReader(
         settings.state_dir,
         settings.chosen_symbols,

@@ -209,6 +209,14 @@ def test_a_pool_that_is_there_is_never_restored_over(pool, tmp_path):
     assert registry_of(pool).versions.aliases_of(MEMBER.name)["champion"] == "1"
 
 
+@pytest.mark.parametrize("place", ["/proc", "pool/file"])
+def test_a_place_that_cannot_be_written_is_named_before_the_work(pool, place, tmp_path):
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "file").touch()
+    with pytest.raises(NotADirectoryError, match="it cannot be made there"):
+        save_backup(pool, tmp_path / place / "pool.tar.gz", NOW, check=pytest.fail)
+
+
 def test_frames_and_data_may_lie_apart(pool, tmp_path):
     target = tmp_path / "pool.tar.gz"
     save_backup(pool, target, NOW)

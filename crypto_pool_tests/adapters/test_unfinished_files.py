@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crypto_pool.adapters.unfinished_files import make_folder, replacing, sync_tree
+from crypto_pool.adapters.unfinished_files import make_folder, replace_file, replacing, sync_tree
 
 
 @pytest.fixture
@@ -45,6 +45,15 @@ def test_what_fails_by_a_name_of_its_own_keeps_it(tmp_path):
         (tmp_path / "another").read_text()
     assert raised.value.filename == str(tmp_path / "another")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["/proc", "a file"])
+def test_a_place_that_takes_no_files_is_named(place, tmp_path):
+    (tmp_path / "a file").touch()
+    for path in (tmp_path / place / "file", tmp_path / place / "a" / "b" / "file"):
+        with pytest.raises(NotADirectoryError, match="it cannot be made there") as raised:
+            replace_file(path, "content")
+        assert Path(raised.value.filename) in (path, *path.parents)
 
 
 def test_a_tree_is_on_the_disk_with_every_folder_above_it(tmp_path, synced):

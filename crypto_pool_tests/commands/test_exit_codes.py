@@ -88,6 +88,16 @@ def test_a_command_ends_with_one_message_and_the_code(monkeypatch, capsys, error
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    "command", [("new", "/proc/home"), ("build",), ("train",), ("up",), ("serve",)], ids=" ".join
+)
+def test_a_home_where_none_can_be_made_is_named(command, new_pool):
+    done = new_pool().run("--home", "/proc/home", *command)
+    assert done.returncode == ExitCode.STORAGE
+    assert "it cannot be made there: '/proc/home'; mend the path" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_defect_keeps_its_trace_and_has_a_code_of_its_own(monkeypatch, capsys):
     def fail() -> None:
         raise ZeroDivisionError("a defect")

@@ -1,6 +1,7 @@
 """What an option names is looked at before the work begins that needs it."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -40,7 +41,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     command, begun, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    for file, way_out in ((tmp_path / "gone" / "report", "mkdir -p"), (tmp_path, "name a file")):
+    for file, way_out in (
+        (tmp_path / "gone" / "report", "mkdir -p"),
+        (tmp_path, "name a file"),
+        (Path("/proc/report"), "name another"),
+    ):
         answer = CliRunner().invoke(app, [*command, str(file)])
         assert isinstance(answer.exception, InvalidSetting)
         assert f"{command[-1]} {file}" in str(answer.exception)
