@@ -79,19 +79,24 @@ def odds(
     """
     from pydantic_core import to_jsonable_python
 
+    from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.adapters.prediction_tables import query
     from crypto_pool.domain.odds import odds_of, read_move, why_no_odds
     from crypto_pool.domain.symbols import parse_symbol
     from crypto_pool.serving.queries import LATEST_PANEL
     from crypto_pool.settings import load_settings
+    from crypto_pool.workflow.history import retired_from
 
-    fraction, coin, folder = read_move(move), parse_symbol(symbol), load_settings().state_dir
+    settings = load_settings()
+    fraction, coin, folder = read_move(move), parse_symbol(symbol), settings.state_dir
     latest = query(folder, LATEST_PANEL).to_dict("records")
     rows = {str(row["symbol"]): row for row in latest}
     if coin not in rows:
         coins = query(folder, "SELECT DISTINCT symbol FROM daily_bars")["symbol"]
         raise InvalidSetting(why_no_odds(coin, list(coins)))
-    result = odds_of({str(name): value for name, value in rows[coin].items()}, fraction)
+    row = {str(name): value for name, value in rows[coin].items()}
+    retired = retired_from(FrameStore(settings.frames_root), [coin]).get(coin)
+    result = odds_of(row, fraction, settings.last_closed(), retired)
     show(as_json, to_jsonable_python(result), describe_odds(result))
 
 
@@ -99,7 +104,7 @@ def describe_odds(odds: "Odds") -> str:
     """Say odds in words."""
     from crypto_pool.domain.recipe import LEVELS
 
-    move = odds.expected
+    move, stale = odds.expected, odds.stale_reason
     return (
         f"{move.symbol}, bar of {move.bar_date}: a change of at least {100 * odds.move_pct:+g} % "
         f"in {move.horizon} days has a probability of {odds.probability:.4f}, a lower one "
@@ -108,5 +113,5 @@ def describe_odds(odds: "Odds") -> str:
         f"{move.price_50_usd:,.6g} "
         f"({100 * move.change_50_pct:+.1f} %), with 80 % between {move.price_10_usd:,.6g} "
         f"({100 * move.change_10_pct:+.1f} %) and {move.price_90_usd:,.6g} "
-        f"({100 * move.change_90_pct:+.1f} %)."
+        f"({100 * move.change_90_pct:+.1f} %)." + (f"\nStale: {stale}." if stale else "")
     )

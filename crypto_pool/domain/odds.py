@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from crypto_pool.domain.moments import why_stale
 from crypto_pool.domain.panel import exceedance_probability
 from crypto_pool.domain.recipe import Target, TargetKind
 from crypto_pool.errors import InvalidSetting
@@ -36,11 +37,15 @@ class ExpectedMove:
 
 @dataclass(frozen=True)
 class Odds:
-    """How likely the target changes by at least `move_pct`, a fraction, over the horizon."""
+    """How likely the target changes by at least `move_pct`, a fraction, over the horizon.
+
+    `stale_reason` says why the bar they are of is not a fresh one.
+    """
 
     move_pct: float
     probability: float
     expected: ExpectedMove
+    stale_reason: str | None
 
 
 def expected_move(row: Mapping[str, Any]) -> ExpectedMove:
@@ -60,14 +65,18 @@ def expected_move(row: Mapping[str, Any]) -> ExpectedMove:
     )
 
 
-def odds_of(row: Mapping[str, Any], move: float) -> Odds:
+def odds_of(
+    row: Mapping[str, Any], move: float, last_closed: date, retired_from: date | None = None
+) -> Odds:
     """Return P(change >= move) of a row of panel_forecasts; raises InvalidSetting for no move."""
     require_move(move)
     target = Target(row["target"], float(row["target_pct"]), int(row["prediction_window_days"]))
     probability = exceedance_probability(
         np.array(float(row["position"])), np.array(float(row["sigma"])), move, target
     )
-    return Odds(move, float(probability), expected_move(row))
+    expected = expected_move(row)
+    stale_reason = why_stale(expected.bar_date, last_closed, retired_from)
+    return Odds(move, float(probability), expected, stale_reason)
 
 
 def read_move(text: str) -> float:

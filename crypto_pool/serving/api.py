@@ -167,7 +167,7 @@ def odds(
         rows = {row["symbol"]: row for row in queries.latest_panel(cursor)}
         if symbol not in rows:
             raise ApiError(404, "no_odds", why_no_odds(symbol, queries.stored_symbols(cursor)))
-    return odds_of(rows[symbol], move_pct / 100)
+    return odds_of(rows[symbol], move_pct / 100, reader.last_closed())
 
 
 @router.get(

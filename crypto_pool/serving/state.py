@@ -10,6 +10,7 @@ from typing import Any
 from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.members import Member, Trend
+from crypto_pool.domain.moments import why_stale
 from crypto_pool.domain.odds import expected_move
 from crypto_pool.domain.performance import promised_verdict
 from crypto_pool.domain.staleness import RetrainRules
@@ -17,11 +18,6 @@ from crypto_pool.serving import schemas
 from crypto_pool.serving.queries import Row
 
 EVERYBODY = "all"  # symbol and trend of the pool's own track record
-FRESH_DAYS = 1  # the day's job has until the next bar closes
-STALE = (
-    "the last forecast is from the bar of {}, {} days before the last closed day {}; run "
-    "`crypto-pool build` or look at the schedule in Dagster"
-)
 
 
 @dataclass(frozen=True)
@@ -153,7 +149,7 @@ def _model(row: Row, prediction: Row) -> schemas.Model:
 
 
 def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> schemas.Prediction:
-    age = max(0, (last_closed - row["prediction_date"]).days)
+    stale_reason = why_stale(row["prediction_date"], last_closed)
     contributions = _json(row.get("top_contributions"))
     # A promise belongs to the version that made the forecast, not to its successor.
     promise = champion if champion.get("model_version") == row.get("model_version") else {}
@@ -168,11 +164,9 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> schem
             else promise.get(f"precision{end}")  # of a release before 1.1
             for end in ("", "_low", "_high")
         },
-        "age_days": age,
-        "stale": age > FRESH_DAYS,
-        "stale_reason": STALE.format(row["prediction_date"], age, last_closed)
-        if age > FRESH_DAYS
-        else None,
+        "age_days": max(0, (last_closed - row["prediction_date"]).days),
+        "stale": stale_reason is not None,
+        "stale_reason": stale_reason,
         "expected_move": expected_move(panel)
         if panel.get("bar_date") == row["prediction_date"]
         else None,

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.cli import app
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.settings import load_settings
-from crypto_pool_tests.pool_frames import pool_frames
+from crypto_pool.workflow.history import retire
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 
 
 @pytest.fixture
@@ -32,6 +35,16 @@ def test_says_the_stored_probability_at_the_targets_own_move(published: Path) ->
     assert f"{stored['panel_up']:.4f}" in words
     assert "Expected of SMA10, the mean of the last ten closes, then 50,000 USD" in words
     assert "80 % between" in words
+
+
+def test_a_coin_that_has_left_is_told_so(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", f"{LAST + timedelta(days=3)}T12:00:00Z")
+    asked = ["odds", "BTC", "--move", "5%"]
+    assert "2 days before the last closed day" in CliRunner().invoke(app, asked).stdout
+    since = LAST + timedelta(days=1)
+    retire(FrameStore(load_settings().frames_root), "BTC", since, datetime.now(UTC))
+    said = CliRunner().invoke(app, asked).stdout
+    assert f"Stale: the coin was retired from {since} on" in said
 
 
 @pytest.mark.parametrize(

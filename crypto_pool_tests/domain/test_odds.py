@@ -1,6 +1,7 @@
 """The probability of any move."""
 
 import math
+from datetime import timedelta
 
 import pytest
 
@@ -12,14 +13,24 @@ ROW = pool_frames()["panel_forecasts"].to_dict("records")[0]
 
 
 def test_at_the_targets_own_percentage_are_the_stored_probabilities() -> None:
-    assert odds_of(ROW, 0.05).probability == pytest.approx(ROW["panel_up"], abs=1e-9)
-    assert 1 - odds_of(ROW, -0.05).probability == pytest.approx(ROW["panel_down"], abs=1e-9)
+    assert odds_of(ROW, 0.05, LAST).probability == pytest.approx(ROW["panel_up"], abs=1e-9)
+    assert 1 - odds_of(ROW, -0.05, LAST).probability == pytest.approx(ROW["panel_down"], abs=1e-9)
 
 
 def test_fall_as_the_move_grows() -> None:
-    found = [odds_of(ROW, move).probability for move in (-0.5, -0.1, 0.0, 0.1, 1.0)]
+    found = [odds_of(ROW, move, LAST).probability for move in (-0.5, -0.1, 0.0, 0.1, 1.0)]
     assert found == sorted(found, reverse=True)
     assert found[0] > 0.99 > 0.01 > found[-1]
+
+
+def test_odds_of_an_old_bar_say_how_old_it_is_or_that_the_coin_has_left() -> None:
+    later, retired = LAST + timedelta(days=4), LAST + timedelta(days=1)
+    assert odds_of(ROW, 0.05, retired, later).stale_reason is None
+    assert f"{LAST}, 4 days before the last" in str(odds_of(ROW, 0.05, later).stale_reason)
+    for day in (retired, later):
+        left = odds_of(ROW, 0.05, day, retired).stale_reason
+        assert left is not None
+        assert f"retired from {retired} on, and its last forecast is from the bar of {LAST}" in left
 
 
 def test_the_expected_move_is_told_in_price_and_percent() -> None:
