@@ -1,7 +1,6 @@
 """Daily forecasts of the champions, and of those in their shadow."""
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -46,11 +45,11 @@ def daily_predictions(context: dg.AssetExecutionContext, pool: PoolResource) -> 
         pool.forecast_at,
         frames=FrameCache(pool.store),
         abstain_beyond_widths=pool.settings.abstain_beyond_widths,
-        stamp={"dagster_run_id": context.run_id, "synthetic": pool.provider.synthetic},
+        stamp={"dagster_run_id": context.run.run_id, "synthetic": pool.provider.synthetic},
     )
 
     def predict(day: str) -> Mapping[str, Any]:
-        result = forecaster.forecast_day(date.fromisoformat(day))
+        result = forecaster.forecast_day(pool.settings.closed_day("partition", day))
         for name, reason in result.failures.items():
             record_failure(context, context.asset_key, day, f"{name}: {reason}")
         stored = stored_rows(pool.store, PREDICTIONS, day)
