@@ -23,7 +23,7 @@ from crypto_pool.domain.staleness import Urgency, judge_staleness
 from crypto_pool.workflow.day_plan import settled_members
 
 CALIBRATION_LIMIT = 0.1
-SERVED = (Urgency.NO_CHAMPION, Urgency.QUARANTINE)
+SERVED = (Urgency.NO_CHAMPION, Urgency.QUARANTINE, Urgency.SCHEMA)
 TRAIN = "Else: train those it names, or switch the sensor retrain_stale on."
 OF_CHAMPIONS: dict[str, tuple[str, Iterable[Urgency]]] = {
     "served": (f"A champion serves each member, unquarantined. {TRAIN}", SERVED),

@@ -1,5 +1,7 @@
 """What blocks the next step of a run, by real runs over stored rows."""
 
+from datetime import date
+
 import dagster as dg
 import pandas as pd
 import pytest
@@ -9,8 +11,10 @@ from crypto_pool.defs import member_checks
 from crypto_pool.defs.assets.outcomes import prediction_outcomes, realised_performance
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.assets.publication import prediction_tables
-from crypto_pool.defs.member_checks import sound_forecasts, sound_outcomes
+from crypto_pool.defs.member_checks import OF_CHAMPIONS, sound_forecasts, sound_outcomes
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.domain.members import Member
+from crypto_pool.domain.staleness import MemberState, RetrainRules, judge_staleness
 from crypto_pool.settings import load_settings
 
 DAY = "2023-05-01"
@@ -77,6 +81,23 @@ def test_nobody_is_judged_by_another_forecasts_outcome(store, probability, passe
     store.write("prediction_outcomes", DAY, pd.DataFrame([scored]))
     result, went_on = run(sound_outcomes, prediction_outcomes, realised_performance)
     assert (went_on, result.success) == (passes, passes)
+
+
+@pytest.mark.parametrize(
+    ("known", "serves"),
+    [
+        ({}, True),
+        ({"has_champion": False}, False),
+        ({"quarantine": "worse than the reference"}, False),
+        ({"fault": "version 1 serves by the ledger and is gone from MLflow"}, False),
+        ({"code_changed": True}, True),
+    ],
+)
+def test_a_member_is_served_by_a_champion_that_can_speak(known, serves):
+    state = MemberState(Member.parse("BTC_uptrend"), **{"has_champion": True, **known})
+    judged = judge_staleness(state, date.fromisoformat(DAY), RetrainRules())
+    _, urgencies = OF_CHAMPIONS["served"]
+    assert (judged is None or not judged.because_of(urgencies)) == serves
 
 
 def test_only_what_makes_the_next_step_wrong_blocks():
