@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from prometheus_client import generate_latest
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import PlainTextResponse, Response
 
 from crypto_pool.domain.members import Member, Trend
@@ -97,6 +97,8 @@ MemberName = Annotated[
         examples=["SOL_uptrend"],
     ),
 ]
+# By itself pydantic takes 2026 for seconds since 1970, and all days are later.
+Day = Annotated[date, BeforeValidator(date.fromisoformat)]
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -180,8 +182,8 @@ def predictions(
     reader: Reader,
     symbol: SymbolText | None = None,
     trend_type: Trend | None = None,
-    start: Annotated[date | None, Query(description="First bar date, included.")] = None,
-    end: Annotated[date | None, Query(description="Last bar date, included.")] = None,
+    start: Annotated[Day | None, Query(description="First bar date, included.")] = None,
+    end: Annotated[Day | None, Query(description="Last bar date, included.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
     format: Annotated[Format, Query(description="json, or csv with the same page.")] = Format.JSON,

@@ -142,6 +142,8 @@ def test_prediction_stands_beside_its_reference(pool: Served) -> None:
         ("/odds?symbol=\uff22TC&move_pct=5", 422, "invalid_request", "another form of 'B'"),
         ("/predictions?symbol=\u0131otx", 422, "invalid_request", "another form of 'I'"),
         ("/members/\u00df_uptrend", 422, "invalid_request", "another form of 'SS'"),
+        ("/predictions?start=2026", 422, "invalid_request", "isoformat string: '2026'"),
+        ("/predictions?end=1764460800", 422, "invalid_request", "query end: "),
         ("/predictions?limit=0", 422, "invalid_request", "limit"),
         ("/predictions?date=2026-11-23", 422, "invalid_request", "query date: is no parameter"),
         ("/models?symbol=BTC", 422, "invalid_request", "query symbol: is no parameter"),
