@@ -8,6 +8,10 @@ import duckdb
 
 from crypto_pool.serving.chart_data import value_chart
 
+# A year's figures of fewer days are luck: three good ones made 5,000 % a year.
+DAYS_OF_A_RATE = 30
+OF_A_YEAR = ("annual_return", "annual_volatility", "sharpe_ratio")
+
 # What a pool could have followed: made in time, by what had not seen the day.
 SIGNALS = """
     SELECT prediction_date, symbol, trend, prediction_window_days AS horizon,
@@ -58,11 +62,12 @@ def live_account(cursor: duckdb.DuckDBPyConnection) -> LiveAccount | None:
         "buying and holding": buy_and_hold(bars, costs),
     }
     days = [day.date() for day in returns["buying and holding"].index]
+    unknown = dict.fromkeys(OF_A_YEAR) if len(days) < DAYS_OF_A_RATE else {}
     return LiveAccount(
         days[0],
         days[-1],
         costs.rate,
         horizon,
-        {name: account_statistics(daily) for name, daily in returns.items()},
+        {name: account_statistics(daily) | unknown for name, daily in returns.items()},
         value_chart(days, {n: account_value(daily).to_list() for n, daily in returns.items()}),
     )

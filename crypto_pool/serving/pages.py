@@ -230,6 +230,10 @@ def _with_sign(digits: int, factor: float = 1) -> Callable[[float | None], str]:
 
 
 templates.env.filters.update(
-    percent=_percent, points=_with_sign(0, 100), signed=_with_sign(3), tenths=_with_sign(1)
+    percent=_percent,
+    points=_with_sign(0, 100),
+    signed=_with_sign(3),
+    tenths=_with_sign(1),
+    hundredths=_with_sign(2),
 )
 templates.env.globals.update(percent=_percent, signed=_with_sign(3), levels=LEVELS)

@@ -9,7 +9,7 @@ import pytest
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.domain.odds import ExpectedMove
 from crypto_pool.replay.account import Costs, buy_and_hold, follow_signals
-from crypto_pool.serving.account import live_account
+from crypto_pool.serving.account import DAYS_OF_A_RATE, OF_A_YEAR, live_account
 from crypto_pool.serving.changes import latest_changes
 from crypto_pool.serving.chart_data import calibration, price_charts
 from crypto_pool.serving.state import past_prediction
@@ -113,6 +113,16 @@ def test_the_account_follows_the_live_signals_by_the_rules_of_the_replay(publish
         total = (1 + returns).prod() - 1
         assert account.statistics[name]["total_return"] == pytest.approx(total)
         assert named(account.chart["charts"][0])[name][-1] == pytest.approx(1 + total)
+
+
+@pytest.mark.parametrize(("days", "known"), [(DAYS_OF_A_RATE, True), (DAYS_OF_A_RATE - 1, False)])
+def test_a_year_is_spoken_of_once_there_are_enough_days(published, days, known):
+    frames = pool_frames()
+    live = frames["predictions"]["prediction_date"] >= LAST - timedelta(days=days)
+    frames["predictions"] = frames["predictions"][live]
+    for figures in live_account(published(frames)).statistics.values():
+        assert figures["total_return"] is not None
+        assert all((figures[name] is not None) == known for name in OF_A_YEAR)
 
 
 def test_the_news_are_signals_decisions_and_what_came_due(published):

@@ -1,11 +1,25 @@
 """The charts of the pages: their newest days, what lies below a finger, and their colours."""
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool_tests.browser import serious_faults
+from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import LOOKS, Served
+
+KEEP_WHAT_IS_WRITTEN = """
+    window.written = [];
+    const write = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+      window.written.push(text);
+      return write.call(this, text, ...place);
+    };
+"""
 
 
 def told(page: Page) -> list[str]:
@@ -49,3 +63,20 @@ def test_charts_follow_the_colours_of_the_page(desk: Page) -> None:
     desk.emulate_media(color_scheme="dark")
     expect(marker).to_have_attribute("style", re.compile("rgb.127, 176, 255"))
     assert serious_faults(desk) == []
+
+
+def test_the_axis_of_a_young_pool_names_each_day_once(
+    serve: Callable[..., Served], tmp_path: Path, browser: Browser
+) -> None:
+    frames = pool_frames()
+    days = frames["predictions"]["prediction_date"]
+    frames["predictions"] = frames["predictions"][days >= LAST - timedelta(days=4)]
+    publish(tmp_path, frames)
+    page = browser.new_page(base_url=serve(tmp_path).url, **LOOKS["light"])
+    page.add_init_script(KEEP_WHAT_IS_WRITTEN)
+    page.goto("/")
+    expect(page.locator("#account-chart .u-over")).to_be_visible()
+    page.wait_for_function("window.written.length > 0")
+    named = [text for text in page.evaluate("window.written") if text.endswith("Nov")]
+    assert named == ["19 Nov", "20 Nov", "21 Nov", "22 Nov"]
+    page.close()

@@ -1,5 +1,6 @@
 """The pages, opened in a browser and looked at as a person would."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def test_the_pages_say_all_without_scripts(browser: Browser, pool: Served) -> No
     page.goto("/")
     account = page.get_by_role("region", name="Had one followed the signals").last
     expect(account).to_contain_text("buying and holding")
+    worst_falls = account.locator("td:last-child").all_inner_texts()
+    assert all(re.fullmatch(r"\d+ %", fall) for fall in worst_falls), worst_falls
     page.goto("/members/BTC_uptrend.html")
     expect(page.locator("#price-chart noscript")).to_be_visible()
     latest = page.get_by_role("region", name="Latest forecasts").locator("tbody tr")

@@ -8,6 +8,8 @@ const shown = {
   USD: (v) => (v == null ? "–" : v.toLocaleString("en", { maximumSignificantDigits: 5 })),
   "%": (v) => (v == null ? "–" : `${Math.round(100 * v)} %`),
 };
+// A bar is a day: no tick stands between two.
+const steps = [1, 2, 5, 10, 15, 30, 60, 90, 180, 365, 730, 1825, 3650].map((days) => days * DAY);
 const axisDay = (seconds) => new Date(seconds * 1000)
   .toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const dayOf = (u, seconds) => (seconds == null ? "–" : new Date(seconds * 1000).toISOString().slice(0, 10));
@@ -34,7 +36,7 @@ const draw = (figure, told, days) => {
       cursor: { sync: { key: figure.id }, y: false, points: { size: 7 } },
       scales: { x: { min: first, max: last }, y: chart.range ? { range: chart.range } : {} },
       hooks: { ready: [(u) => u.setLegend({ idx: newest })] },
-      axes: [{ ...axis, space: 60, values: (u, ticks) => ticks.map(axisDay) }, { ...axis, size: 58, values: (u, ticks) => ticks.map(shown[chart.unit]) }],
+      axes: [{ ...axis, space: 60, incrs: steps, values: (u, ticks) => ticks.map(axisDay) }, { ...axis, size: 58, values: (u, ticks) => ticks.map(shown[chart.unit]) }],
       series: [{ label: "day", value: dayOf }, ...chart.series.map((one) => seriesOf(one, chart.unit))],
       bands: chart.band ? [{ series: chart.band, fill: `${colour("own")}22` }] : [],
     }, [told.days, ...chart.series.map((one) => one.values)], figure);
