@@ -42,9 +42,20 @@ def rename_and_mark_late(data_dir: Path, frames_root: str) -> None:
                 _mark_late(store, day, forecasts, outcomes)
 
 
+def is_unmigrated(store: FrameStore) -> bool:
+    """Whether the oldest forecasts are as 1.0.0 wrote them, whatever version is said of them."""
+    name = tables.PREDICTIONS.store_name
+    days = (store.read_sound(name, keys=[key])[0] for key in store.keys(name))
+    return _are_unmarked(next((rows for rows in days if len(rows)), pd.DataFrame()))
+
+
+def _are_unmarked(forecasts: pd.DataFrame) -> bool:
+    return "late" not in forecasts and {"status", "predicted_at_utc"} <= set(forecasts)
+
+
 def _mark_late(store: FrameStore, day: str, forecast_table: Table, outcome_table: Table) -> None:
     forecasts = store.read(forecast_table.store_name, day)
-    if "late" in forecasts or not {"status", "predicted_at_utc"} <= set(forecasts):
+    if not _are_unmarked(forecasts):
         return
     made = pd.to_datetime(forecasts["predicted_at_utc"])
     late = (made > naive_utc(deadline_of(date.fromisoformat(day)))) | (

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from crypto_pool.adapters.migrations import MIGRATIONS, Migrations
+from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.migrations import MIGRATIONS, Migrations, is_unmigrated
 from crypto_pool.adapters.unfinished_files import make_folder, replace_file
 from crypto_pool.errors import IncompatibleData
 
 FILE_NAME = "schema_version"
 FIRST_VERSION = 2
 """What 1.0.0 wrote."""
+MOST_DIGITS = 9
 
 
 def known_version(migrations: Migrations = MIGRATIONS) -> int:
@@ -26,17 +28,18 @@ def stored_version(data_dir: Path) -> int | None:
     """The version of a data folder; None where none was written yet.
 
     Raises:
-        IncompatibleData: the file holds no number.
+        IncompatibleData: the file holds no version that a crypto_pool ever wrote.
     """
     path = data_dir / FILE_NAME
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
-    if not text.strip().isdecimal():
+    is_number = text.isdecimal() and len(text) <= MOST_DIGITS
+    if not is_number or int(text) < FIRST_VERSION:
         raise IncompatibleData(
-            f"{path} holds {text!r} instead of a number; write {known_version()} into it if this "
-            "crypto_pool made the folder, else restore a backup"
+            f"{path} holds {text[:40]!r}, which is no version; write {known_version()} into it if "
+            "this crypto_pool made the folder, else restore a backup"
         )
     return int(text)
 
@@ -71,3 +74,20 @@ def open_data_folder(data_dir: Path, frames_root: str, migrations: Migrations = 
         for step in range(version, known_version(migrations)):
             migrations[step](data_dir, frames_root)
             replace_file(data_dir / FILE_NAME, f"{step + 1}\n")
+
+
+def open_store(data_dir: Path, frames_root: str) -> FrameStore:
+    """Open the Parquet files of a data folder, brought up to date if they are older.
+
+    Raises:
+        IncompatibleData: they are of a later crypto_pool, or of an older one than their version.
+    """
+    open_data_folder(data_dir, frames_root)
+    store = FrameStore(frames_root)
+    if is_unmigrated(store):
+        raise IncompatibleData(
+            f"{data_dir / FILE_NAME} says {known_version()}, and the oldest forecasts below "
+            f"{frames_root} are of version {FIRST_VERSION}: write {FIRST_VERSION} into it, and "
+            "they are brought up to date"
+        )
+    return store

@@ -96,16 +96,16 @@ def reproduce(
 
 def _open(settings: "Settings", name: str) -> "tuple[Member, FrameStore, ModelRegistry]":
     """Give the member, if it is in the pool, and the pool's store and registry."""
-    from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.adapters.mlflow import ModelRegistry
+    from crypto_pool.adapters.schema_version import open_store
 
     member = Member.parse(name)
     if member.symbol not in settings.symbols:
         raise InvalidSetting(
             f"{name!r} is no member of this pool; its coins are {', '.join(settings.symbols)}."
         )
-    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
-    return member, FrameStore(settings.frames_root), registry
+    store = open_store(settings.state_dir, settings.frames_root)
+    return member, store, ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
 
 
 def _explain_day(store: "FrameStore", member: "Member", day: str, as_json: bool) -> None:

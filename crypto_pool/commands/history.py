@@ -27,8 +27,9 @@ def accept_break(
     """
     from crypto_pool.workflow import history
 
+    broken = read_date("DATE", day)
     settings, store, coin = _open(symbol)
-    history.accept_break(store, coin, read_date("DATE", day), settings.now())
+    history.accept_break(store, coin, broken, settings.now())
     show(
         as_json,
         {"symbol": coin, "accepted": day},
@@ -50,8 +51,8 @@ def restart_history(
     """
     from crypto_pool.workflow import history
 
-    settings, store, coin = _open(symbol)
     begins = None if first is None else read_date("--from", first)
+    settings, store, coin = _open(symbol)
     count = history.restart_history(store, coin, settings.now(), begins)
     then = (
         "the next build pulls its history anew"
@@ -80,12 +81,11 @@ def retire(
     """
     from crypto_pool.workflow import history
 
+    day = None if first is None else read_date("--from", first)
     settings, store, coin = _open(symbol)
     if undo:
         day = None
-    elif first is not None:
-        day = read_date("--from", first)
-    else:
+    elif day is None:
         day = history.decisions_of(store, coin).retired_from
         day = day or history.day_after_last_bar(store, coin)
     history.retire(store, coin, day, settings.now())
@@ -100,12 +100,13 @@ def retire(
 
 def _open(symbol: str) -> "tuple[Settings, FrameStore, str]":
     from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.adapters.schema_version import open_store
     from crypto_pool.domain.odds import why_no_odds
     from crypto_pool.domain.symbols import parse_symbol
     from crypto_pool.settings import load_settings
 
     settings, coin = load_settings(), parse_symbol(symbol)
-    store = FrameStore(settings.frames_root)
-    if coin not in settings.symbols and not store.exists("daily_bars", coin):
+    known = coin in settings.symbols or FrameStore(settings.frames_root).exists("daily_bars", coin)
+    if not known:
         raise InvalidSetting(why_no_odds(coin, settings.symbols))
-    return settings, store, coin
+    return settings, open_store(settings.state_dir, settings.frames_root), coin

@@ -16,7 +16,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.store import OWN_TAG, TRAINING_EXPERIMENT, require_writable
 from crypto_pool.adapters.providers import MarketDataProvider
-from crypto_pool.adapters.schema_version import open_data_folder
+from crypto_pool.adapters.schema_version import open_store
 from crypto_pool.adapters.worker_pool import WorkerPool
 from crypto_pool.defs.event_log import write_at_once
 from crypto_pool.defs.market_data import build_provider
@@ -111,8 +111,7 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @cached_property
     def store(self) -> FrameStore:
         """The Parquet store, once it is sure that it belongs to this provider."""
-        open_data_folder(self.settings.state_dir, self.settings.frames_root)
-        store = FrameStore(self.settings.frames_root)
+        store = open_store(self.settings.state_dir, self.settings.frames_root)
         FrameStore(str(self.settings.state_dir)).claim(self.provider.source)
         store.claim(self.provider.source)
         return store

@@ -7,8 +7,14 @@ import pytest
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.migrations import gather_rows
-from crypto_pool.adapters.schema_version import known_version, open_data_folder, stored_version
+from crypto_pool.adapters.schema_version import (
+    known_version,
+    open_data_folder,
+    open_store,
+    stored_version,
+)
 from crypto_pool.adapters.stored_files import StoredFiles
+from crypto_pool.errors import IncompatibleData
 
 DAYS = ("2023-01-01", "2023-01-02", "2023-01-03")
 
@@ -106,6 +112,17 @@ def test_what_is_migrated_again_stays_as_it_is(store, frames_root, tmp_path):
     open_data_folder(tmp_path, frames_root)
     for table, rows in zip(tables, before, strict=True):
         pd.testing.assert_frame_equal(store.read_all(table), rows)
+
+
+def test_a_version_raised_by_hand_brings_nothing_up_to_date_and_is_refused(
+    store, frames_root, tmp_path
+):
+    file = tmp_path / "schema_version"
+    file.write_text("4\n")
+    with pytest.raises(IncompatibleData, match=r"schema_version says 4.*are of version 2: write 2"):
+        open_store(tmp_path, frames_root)
+    file.write_text("2\n")
+    assert "late" in open_store(tmp_path, frames_root).read("daily_predictions", DAYS[0])
 
 
 def test_a_damaged_day_keeps_no_folder_closed(store, frames_root, tmp_path):

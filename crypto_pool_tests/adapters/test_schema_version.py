@@ -63,17 +63,31 @@ def test_a_folder_of_a_later_version_is_refused_with_the_way_out(tmp_path):
     check_version(known_version(), "anything")
 
 
-def test_a_file_without_a_number_is_named(tmp_path):
-    (tmp_path / FILE_NAME).write_text("one")
-    with pytest.raises(IncompatibleData, match="schema_version holds 'one'"):
+@pytest.mark.parametrize("text", ["", "one", "-4", "0", "1", "4.0", "9" * 5000, "\xff"])
+def test_a_file_without_a_version_is_named(text, tmp_path):
+    (tmp_path / FILE_NAME).write_text(text, "latin-1")
+    with pytest.raises(IncompatibleData, match=r"schema_version holds .* no version; write 4 into"):
         open_data_folder(tmp_path, FRAMES)
 
 
-def test_a_build_refuses_a_later_folder(new_pool):
+@pytest.mark.parametrize("version", ["9", "999999999"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("build",), ("predict",), ("explain", "BTC_uptrend"), ("rollback", "BTC_uptrend")),
+        *(("retire", "BTC"), ("accept-break", "BTC", "2024-01-01"), ("restart-history", "BTC")),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_opens_the_store_refuses_a_later_folder(new_pool, command, version):
     pool = new_pool()
     pool.data.mkdir()
-    (pool.data / FILE_NAME).write_text("9\n")
-    done = pool.ask("build")
+    (pool.data / FILE_NAME).write_text(f"{version}\n")
+    done = pool.ask(*command)
     assert done.returncode == 4
-    assert "schema version 9" in done.stderr.replace("\n", " ")
+    assert f"schema version {version}, " in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+    assert {path.name.strip(".") for path in pool.data.iterdir()} <= {
+        FILE_NAME,
+        f"{FILE_NAME}.lock",
+    }
