@@ -26,7 +26,7 @@ from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.staleness import members_due
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.domain.training import TrainingTable
-from crypto_pool.errors import CryptoPoolError
+from crypto_pool.errors import CryptoPoolError, MissingFeatures
 from crypto_pool.replay.market import SHOWN, Market
 from crypto_pool.replay.memory import MemoryRegistry, MemoryStore
 from crypto_pool.replay.plan import ReplayPlan, daily_run_of
@@ -201,7 +201,7 @@ class PoolLife:
                 self._fail(day, f"{task.member.name}: {result.reason}")
 
     def _forecast(self, day: date, now: datetime) -> None:
-        result = DayForecaster(
+        forecaster = DayForecaster(
             self.store,
             self.registry,
             self.members,
@@ -211,8 +211,13 @@ class PoolLife:
             stamp={"dagster_run_id": RUN_ID, "synthetic": self.synthetic},
             contributions=0,
             frames=self._frames,
-        ).forecast_day(day)
-        for name, reason in result.failures.items():
+        )
+        try:
+            failures = forecaster.forecast_day(day).failures
+        except MissingFeatures as error:  # one day never stops the others
+            self._fail(day, str(error))
+            return
+        for name, reason in failures.items():
             self._fail(day, f"{name}: {reason}")
 
     def decisions(self) -> Decisions:

@@ -11,7 +11,7 @@ from crypto_pool.domain.bar_validation import validate_bars
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.errors import CryptoPoolError, UnscoredCandidate
+from crypto_pool.errors import CryptoPoolError, InvalidSetting, UnscoredCandidate
 from crypto_pool.replay.memory import MemoryStore
 from crypto_pool.replay.plan import ReplayPlan
 from crypto_pool.workflow.history import coin_breaks
@@ -86,7 +86,7 @@ def pull_market(
 ) -> tuple[Market, list[str]]:
     """Pull and validate the bars as a live pool does; say which coins are left out, and why.
 
-    Raises UnscoredCandidate if none is left.
+    Raises UnscoredCandidate if none is left, and InvalidSetting if all end before the plan.
     """
     through = min(plan.scored_through, last_closed)
     bars, notes, skipped = {}, [], []
@@ -108,4 +108,10 @@ def pull_market(
             bars[symbol] = checked.bars
     if not bars:
         raise UnscoredCandidate("no coin can be replayed:\n  " + "\n  ".join(skipped))
+    last, symbol = max((frame.index[-1].date(), symbol) for symbol, frame in bars.items())
+    if last < plan.end:
+        raise InvalidSetting(
+            f"--to {plan.end}: no coin has bars so far, the last is that of {symbol} on {last}; "
+            f"give --to {last} or earlier, or bring newer bars"
+        )
     return Market.of(bars, plan.recipe, through, tuple(notes)), skipped

@@ -142,6 +142,31 @@ def test_what_was_not_begun_is_trained_when_asked_for(lived: PoolLife, tmp_path:
     assert stored_fits(tmp_path) == before
 
 
+def test_days_on_which_nobody_can_be_forecast_fail_and_end_no_replay(
+    lived: PoolLife, tmp_path: Path
+) -> None:
+    """As after a gap, which leaves the only coin without features for weeks."""
+    missing = START + timedelta(days=2)
+    bars = {"BTC": lived.market.bars["BTC"].drop(pd.Timestamp(missing))}
+    life = lived_through(make_life(tmp_path, END, bars))
+    failed = {day for day in life.plan.days if day >= missing}
+    assert set(life.failures.values()) == failed
+    assert f"no forecast for {missing}" in next(iter(life.failures))
+    days = predictions(life).index.get_level_values(0)
+    assert set(pd.to_datetime(days).date) == set(life.plan.days) - failed
+
+
+def test_days_after_the_last_bar_are_refused_before_anything_is_trained(new_pool, tmp_path) -> None:
+    for symbol, last in (("BTC", END), ("ETH", START)):
+        synthetic_bars((symbol,), last)[symbol].to_csv(tmp_path / f"{symbol}.csv")
+    pool = new_pool(provider="directory", market_data_dir=str(tmp_path), symbols="BTC,ETH")
+    asked = pool.ask("replay", "--from", f"{START}", "--to", f"{END + timedelta(days=1)}")
+    assert asked.returncode == 2
+    said = " ".join(asked.stderr.split())
+    assert f"the last is that of BTC on {END}; give --to {END} or earlier" in said
+    assert not (pool.data / "replays").exists()
+
+
 def test_a_late_forecast_counts_apart(lived: PoolLife, tmp_path: Path) -> None:
     end = START + timedelta(days=1)
     plan = ReplayPlan(START, end, algorithms=lived.plan.algorithms, recipe=lived.recipe)
