@@ -130,7 +130,7 @@ def test_a_database_that_a_library_could_not_read_is_damaged_stored_data():
 
 
 def test_a_database_that_finds_no_room_is_storage_whoever_wraps_it(tmp_path):
-    engine = create_engine(f"sqlite:///{tmp_path}/full.db")
+    engine = create_engine(f"sqlite:///{tmp_path}/full.db", poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE t AS SELECT zeroblob(9000)"))
         connection.execute(text("PRAGMA max_page_count = 4"))
