@@ -1,8 +1,11 @@
+import sqlite3
 import subprocess
 import sys
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +14,24 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from crypto_pool.adapters.backup import PoolFolders
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.artifact import hashes_of, model_files
 from crypto_pool.adapters.mlflow.recording import write_files
+from crypto_pool.adapters.mlflow.version import READ
+from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.domain.calibrations import IdentityCalibration
 from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.request_plans import RequestPlan
 from crypto_pool.domain.served_model import ServedModel
+from crypto_pool_tests.adapters.loopback_exchange import LAST
+from crypto_pool_tests.adapters.pool_folders import decision, folders_in, registry_of
 from crypto_pool_tests.adapters.spent_requests import Clock
+from crypto_pool_tests.exchange_server import ExchangeSandbox, serve_exchange
 
 MEMBER = "BTC_uptrend"
 MakeFit = Callable[..., TrainedCandidate]
@@ -156,3 +166,57 @@ def clock() -> Clock:
 @pytest.fixture
 def opened(tmp_path: Path, clock: Clock) -> Callable[[RequestPlan], RequestBudget]:
     return lambda plan: RequestBudget(tmp_path, plan, now=clock)
+
+
+TAGS = {
+    **dict.fromkeys(READ, "0.5"),
+    **dict.fromkeys(("as_of", "chosen_through", "trained_through"), "2023-05-31"),
+    **{"target": "sma_shift", "prediction_window_days": "10", "skill_interval": "[]"},
+}
+
+
+@pytest.fixture
+def pool(tmp_path: Path, empty_store: bytes, candidate_fit: MakeFit) -> PoolFolders:
+    """A pool with one champion, its forecast, the ledger, a publication and Dagster's history."""
+    folders = folders_in(tmp_path / "home one")
+    folders.mlflow.mkdir(parents=True)
+    (folders.mlflow / "mlflow.db").write_bytes(empty_store)
+    registry = registry_of(folders)
+    run = log(registry, candidate_fit())
+    version = registry.versions.register(MEMBER, run, TAGS)
+    store = FrameStore(folders.frames_root)
+    store.claim("sandbox")
+    Ledger(store).record(decision(version, 0))
+    registry.versions.set_aliases(MEMBER, {"champion": version})
+    forecasts = pd.DataFrame(
+        {
+            "prediction_date": [date(2023, 5, 31)],
+            "symbol": ["BTC"],
+            "trend": ["uptrend"],
+            "probability": [0.7],
+            "model_version": [version],
+        }
+    )
+    store.write("daily_predictions", "2023-05-31", forecasts)
+    publish(folders.data_dir, {"predictions": forecasts})
+    publish(folders.data_dir, {"predictions": forecasts})
+    (folders.data_dir / "raw_answers" / "2023-06-01").mkdir(parents=True)
+    (folders.data_dir / "raw_answers" / "2023-06-01" / "BTC.json.gz").write_bytes(b"answer")
+    (folders.dagster_home / "history").mkdir()
+    with closing(sqlite3.connect(folders.dagster_home / "history" / "runs.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE runs (run_id TEXT)")
+        connection.execute("INSERT INTO runs VALUES ('r1')")
+        connection.commit()
+    return folders
+
+
+@pytest.fixture
+def sandbox() -> ExchangeSandbox:
+    return ExchangeSandbox(("BTC", "ETH"), today=LAST + timedelta(days=1))
+
+
+@pytest.fixture
+def url(sandbox: ExchangeSandbox) -> Iterator[str]:
+    with serve_exchange(sandbox) as address:
+        yield address

@@ -17,7 +17,6 @@ from crypto_pool.adapters.providers.directory import DirectoryProvider
 from crypto_pool.adapters.providers.layouts import HEADERLESS, NAMED
 from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.errors import InvalidBars, InvalidSetting
-from crypto_pool_tests.adapters.bar_file_faults import REFUSED
 from crypto_pool_tests.adapters.bar_file_samples import (
     BARS,
     ISO,
@@ -29,8 +28,11 @@ from crypto_pool_tests.adapters.bar_file_samples import (
     parquet,
     seconds,
 )
+from crypto_pool_tests.adapters.bar_layout_faults import LAYOUT_FAULTS
+from crypto_pool_tests.adapters.bar_value_faults import VALUE_FAULTS
 
 LAST = date(2024, 12, 31)
+REFUSED = VALUE_FAULTS | LAYOUT_FAULTS
 
 
 def put(folder: Path, name: str, content: str | bytes) -> DirectoryProvider:

@@ -12,6 +12,7 @@ from crypto_pool.adapters.backup import HEADER, Archived, PoolFolders
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.restoring import Bounds, inspect_backup, restore_backup
 from crypto_pool.errors import BackupError, IncompatibleData
+from crypto_pool_tests.adapters.pool_folders import folders_in
 
 
 def archive(path: Path, header: dict[str, object] | None, *members: tarfile.TarInfo) -> Path:
@@ -109,10 +110,6 @@ def test_an_absolute_path_is_refused(tmp_path):
     with pytest.raises(BackupError, match=r"outside. leads out of the backup; refused"):
         restore_backup(made, PoolFolders(home / "data", str(home / "data" / "parquet"), home))
     assert not outside.exists()
-
-
-def folders_in(home: Path) -> PoolFolders:
-    return PoolFolders(home / "data", str(home / "data" / "parquet"), home)
 
 
 @pytest.mark.parametrize(
