@@ -9,11 +9,13 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.columns import Table
+from crypto_pool.domain.features import DAYS_AFTER_GAP
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.recipe import LONGEST_HORIZON
 from crypto_pool.domain.tables import MISSING_FORECASTS, OUTCOMES, PREDICTIONS
 from crypto_pool.errors import CorruptPartition
 from crypto_pool.workflow.day_forecasts import MODEL_FAULTS
+from crypto_pool.workflow.history import name_gap
 from crypto_pool.workflow.pulling import bar_spans
 
 STAND_IN = ["symbol", "trend", "status", "decision_threshold", "abstain_reason"]
@@ -69,6 +71,7 @@ def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindo
 
     A day owes a forecast of each member, from the pool's first forecast on. The last, whose rows
     can still be replaced, owes one by who serves where the features that were missing have come.
+    A coin is behind whose bars are, or whose features, for want of which the baseline stood in.
     """
     symbols = list(dict.fromkeys(member.symbol for member in members))
     spans = bar_spans(store, symbols)
@@ -78,11 +81,19 @@ def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindo
         for day in window.forecast_days
         if day.isoformat() >= begun
     }
+    current = {symbol for symbol in spans if spans[symbol].last >= window.last_closed}
+    stood_in = _stood_in_for(store, window.last_closed)
+    come = {s for s in stood_in["symbol"].unique() if _has_features(store, s, window.last_closed)}
     if window.last_closed in pending:
         known = {member.name for member in members}
-        pending[window.last_closed] |= known & _stood_in_for(store, window.last_closed)
+        pending[window.last_closed] |= known & _names(stood_in[stood_in["symbol"].isin(come)])
+    to_come = {
+        symbol
+        for symbol in current.intersection(stood_in["symbol"]) - come
+        if not name_gap(store.read("daily_bars", symbol), window.last_closed, DAYS_AFTER_GAP, "")
+    }
     return DayPlan(
-        behind=tuple(s for s in symbols if s not in spans or spans[s].last < window.last_closed),
+        behind=tuple(symbol for symbol in symbols if symbol not in current - to_come),
         forecast={day: missing for day, missing in pending.items() if missing},
         score=days_to_score(store, window),
     )
@@ -113,16 +124,14 @@ def settled_members(store: FrameStore, day: date) -> set[str]:
     return _names(_rows(store, PREDICTIONS, day)) | _names(settled)
 
 
-def _stood_in_for(store: FrameStore, day: date) -> set[str]:
-    """Return members that the baseline stood in for, whose features of the day are there by now.
+def _stood_in_for(store: FrameStore, day: date) -> pd.DataFrame:
+    """Return the rows in which the baseline stood in for who serves.
 
     Not those whose model cannot be had: asking again does not mend it.
     """
     rows = _rows(store, PREDICTIONS, day).reindex(columns=STAND_IN)
     rows = rows[(rows["status"] == "abstain") & rows["decision_threshold"].isna()]
-    rows = rows[~rows["abstain_reason"].astype(str).str.startswith(MODEL_FAULTS)]
-    come = [symbol for symbol in rows["symbol"].unique() if _has_features(store, symbol, day)]
-    return _names(rows[rows["symbol"].isin(come)])
+    return rows[~rows["abstain_reason"].astype(str).str.startswith(MODEL_FAULTS)]
 
 
 def _has_features(store: FrameStore, symbol: str, day: date) -> bool:

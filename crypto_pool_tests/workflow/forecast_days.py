@@ -1,5 +1,6 @@
 """A day's forecasts of some coins, by models that say what they are told to."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -15,7 +16,7 @@ from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import PREDICTIONS
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.day_forecasts import DayForecaster
-from crypto_pool.workflow.day_plan import CatchUpWindow, plan_days
+from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days
 from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import Champion
@@ -85,9 +86,13 @@ def versions(store: FrameStore, table=PREDICTIONS) -> dict[str, str]:
     return {row["symbol"]: row["model_version"] for row in rows}
 
 
-def pending(store, last_closed: date, *coins: str) -> dict[date, frozenset[str]]:
+def plan_of(store, last_closed: date, *coins: str) -> DayPlan:
     members = [Member(coin, Trend.UPTREND) for coin in coins]
-    return plan_days(store, members, CatchUpWindow(last_closed, date(2020, 1, 1), 7)).forecast
+    return plan_days(store, members, CatchUpWindow(last_closed, date(2020, 1, 1), 7))
+
+
+def pending(store, last_closed: date, *coins: str) -> Mapping[date, frozenset[str]]:
+    return plan_of(store, last_closed, *coins).forecast
 
 
 def write_walk(store: FrameStore, coin: str) -> pd.Series:

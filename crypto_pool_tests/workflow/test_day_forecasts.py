@@ -28,6 +28,7 @@ from crypto_pool_tests.workflow.forecast_days import (
     Version,
     forecaster,
     pending,
+    plan_of,
     row_of,
     say,
     versions,
@@ -168,15 +169,15 @@ def test_a_champion_that_cannot_speak_abstains_with_the_baselines_probability(st
 
 
 @pytest.mark.parametrize(
-    ("fault", "features_come", "is_owed"),
+    ("fault", "features_come", "is_owed", "behind"),
     [
-        (MissingFeatures("no feature row"), True, True),
-        (MissingFeatures("no feature row"), False, False),
-        (UntrustedModel("files changed"), True, False),
+        (MissingFeatures("no feature row"), True, True, ()),
+        (MissingFeatures("no feature row"), False, False, ("AAA",)),
+        (UntrustedModel("files changed"), True, False, ()),
     ],
 )
-def test_a_day_owes_what_the_baseline_stood_in_for_once_the_features_have_come(
-    store, fault, features_come, is_owed
+def test_a_day_owes_the_features_for_which_the_baseline_stood_in_and_then_the_forecast(
+    store, fault, features_come, is_owed, behind
 ):
     """As after a kill between bars and features, where the forecasts came before the rest."""
     write_walk(store, "AAA")
@@ -185,9 +186,19 @@ def test_a_day_owes_what_the_baseline_stood_in_for_once_the_features_have_come(
     store.write("feature_table", "AAA", pd.DataFrame({"MACD": 1.0}, index=days))
     owed = {DAY: frozenset({"AAA_uptrend"})} if is_owed else {}
     assert pending(store, DAY, "AAA") == owed
+    assert plan_of(store, DAY, "AAA").behind == behind
     assert DAY not in pending(store, DAY + timedelta(days=1), "AAA")  # its rows are to stay
     forecaster(store, "AAA").forecast_day(DAY)
     assert pending(store, DAY, "AAA") == {}
+
+
+def test_features_that_a_gap_keeps_away_are_not_asked_for(store):
+    write_walk(store, "AAA")
+    bars = store.read("daily_bars", "AAA").drop(pd.Timestamp(DAY - timedelta(days=19)))
+    forecaster(store, "AAA", faults={"AAA": MissingFeatures("after a gap")}).forecast_day(DAY)
+    for gapped, behind in ((bars, ()), (bars.tail(19), ("AAA",))):
+        store.write("daily_bars", "AAA", gapped.loc[: pd.Timestamp(DAY)])
+        assert plan_of(store, DAY, "AAA").behind == behind
 
 
 def test_a_day_on_which_nobody_could_be_forecast_says_why(store):
