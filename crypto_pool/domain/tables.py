@@ -71,11 +71,10 @@ def _interval(name: str, meaning: str, *limits: float) -> tuple[Column, ...]:
     )
 
 
-_PROMISE = (
+_INTERVALS = (
     DOUBLE("precision_low", "Lower end of the 90 % interval of precision.", 0, 1),
     DOUBLE("precision_high", "Upper end of it.", 0, 1),
     *_interval("skill_over_reference", "1 - Brier score / the reference's: above 0 is better."),
-    DOUBLE("effective_sample_size", "Independent rows that the overlapping ones are worth.", 0),
 )
 
 
@@ -223,7 +222,12 @@ CHAMPIONS = Table(
         _POLICY,
         _DATA_HASH,
         *_SCORES,
-        *_PROMISE,
+        *_INTERVALS,
+        DOUBLE(
+            "effective_sample_size",
+            "Independent rows that those are worth which all candidates share: its promise's.",
+            0,
+        ),
         *_interval("promised_precision", "Precision, corrected for having been chosen."),
         *_interval("promised_recall", "Recall, so corrected."),
         *_interval("promised_brier_score", "Brier score, so corrected."),
@@ -255,7 +259,10 @@ CANDIDATE_SCORES = Table(
         DOUBLE("reference_precision", "The reference's precision on them.", 0, 1),
         DOUBLE("reference_overall_score", "The reference's overall score.", 0, 1),
         DOUBLE("reference_roc_auc", "The reference's area under the ROC curve.", 0, 1),
-        *_PROMISE,
+        *_INTERVALS,
+        DOUBLE(
+            "effective_sample_size", "Independent rows that those it was scored on are worth.", 0
+        ),
         VARCHAR("run_id", "MLflow run of the training."),
         DATE("as_of", "Bar date of the training."),
         _POLICY,
