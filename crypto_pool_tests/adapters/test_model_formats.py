@@ -5,10 +5,12 @@ import json
 import os
 import pickle
 import re
+import resource
 import signal
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -134,6 +136,24 @@ def test_a_child_that_the_machine_lets_wait_is_waited_for_and_one_that_hangs_is_
     monkeypatch.setattr(artifact, "WAITING_SECONDS", 0.2)
     with pytest.raises(UntrustedModel, match=r"processor time, or 0\.2 s in all"):
         try_in_child(folder)
+
+
+def test_a_process_with_more_files_than_select_can_watch_tries_a_model_too(
+    saved: SaveModel,
+) -> None:
+    folder, _ = saved("RidgeClassifier")
+    try_in_child(folder)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    try:
+        with ExitStack() as held:
+            while held.enter_context(open(os.devnull)).fileno() < 1024:
+                continue
+            artifact._child(os.getpid()).kill()  # so that the next one's pipes are numbered above
+            artifact._child(os.getpid()).wait()
+            try_in_child(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_keras_lambda_is_refused(saved: SaveModel, fitted: Callable[[str], Any]) -> None:

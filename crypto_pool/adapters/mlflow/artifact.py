@@ -13,8 +13,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
+from multiprocessing.connection import wait
 from pathlib import Path
-from select import select
 from threading import Lock
 from time import monotonic
 from typing import IO, Any, cast
@@ -119,7 +119,7 @@ def _in_time(pid: int, answers: IO[str]) -> bool:
     """Wait until a process answers or ends; false once it worked or hung for too long."""
     process, deadline = psutil.Process(pid), monotonic() + WAITING_SECONDS
     most = sum(process.cpu_times()[:2]) + LOADING_SECONDS
-    while not select([answers], [], [], LOOK_AGAIN_SECONDS)[0]:
+    while not wait([answers.fileno()], LOOK_AGAIN_SECONDS):
         if sum(process.cpu_times()[:2]) >= most or monotonic() > deadline:
             return False
     return True
