@@ -39,22 +39,44 @@ DEFS = dg.Definitions(
 )
 
 
+def make(instance, *assets):
+    key = "BTC|uptrend" if champion in assets else None
+    dg.materialize(assets, instance=instance, partition_key=key)
+
+
 @pytest.mark.parametrize(
-    ("made", "asked"),
+    ("runs", "asked"),
     [
-        ([champion], 1),
-        ([daily_predictions], 1),
-        ([daily_bars], 0),
-        ([daily_predictions, prediction_tables], 0),
+        ([[champion]], 1),
+        ([[daily_predictions]], 1),
+        ([[daily_bars]], 0),
+        ([[daily_predictions, prediction_tables]], 0),
+        ([[champion], [prediction_tables]], 0),
+        ([[prediction_tables], [champion]], 1),
+        ([[champion], [prediction_tables], [daily_predictions]], 1),
     ],
 )
-def test_what_is_made_by_hand_is_published_and_nothing_twice(made, asked):
+def test_what_is_made_by_hand_is_published_and_nothing_twice(runs, asked):
     with dg.DagsterInstance.ephemeral() as instance:
-        dg.materialize([daily_predictions, prediction_tables], instance=instance)
-        before = dg.evaluate_automation_conditions(DEFS, instance)
-        key = "BTC|uptrend" if champion in made else None
-        dg.materialize(made, instance=instance, partition_key=key)
-        after = dg.evaluate_automation_conditions(DEFS, instance, cursor=before.cursor)
-        assert after.total_requested == asked
-        again = dg.evaluate_automation_conditions(DEFS, instance, cursor=after.cursor)
-        assert again.total_requested == 0
+        make(instance, daily_predictions, prediction_tables)
+        tick = dg.evaluate_automation_conditions(DEFS, instance)
+        for run in runs:
+            make(instance, *run)
+        tick = dg.evaluate_automation_conditions(DEFS, instance, cursor=tick.cursor)
+        assert tick.total_requested == asked
+        for _ in range(3):
+            tick = dg.evaluate_automation_conditions(DEFS, instance, cursor=tick.cursor)
+            assert tick.total_requested == 0
+
+
+def test_what_is_made_as_a_publication_is_asked_for_or_fails_has_one_of_its_own():
+    with dg.DagsterInstance.ephemeral() as instance:
+        make(instance, daily_predictions, prediction_tables)
+        tick = dg.evaluate_automation_conditions(DEFS, instance)
+        for _ in range(3):
+            make(instance, champion)
+            tick = dg.evaluate_automation_conditions(DEFS, instance, cursor=tick.cursor)
+            assert tick.total_requested == 1
+        make(instance, prediction_tables)
+        tick = dg.evaluate_automation_conditions(DEFS, instance, cursor=tick.cursor)
+        assert tick.total_requested == 0
