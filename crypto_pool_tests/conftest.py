@@ -175,6 +175,16 @@ def own_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def closed_stores() -> Iterator[None]:
+    """Close the stores of MLflow that a test used: it keeps six files of each open for good."""
+    yield
+    for kind in ("tracking", "model_registry"):
+        if module := sys.modules.get(f"mlflow.store.{kind}.sqlalchemy_store"):
+            for engine in module.SqlAlchemyStore._engine_map.values():
+                engine.dispose()
+
+
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Give the folder of a name, built by the first worker that asks; who changes it copies it."""
