@@ -45,7 +45,7 @@ def test_a_model_that_the_ledger_does_not_name_is_tried_in_a_child_first(
     record = log(registry, candidate_fit())
     version = registry.versions.register(MEMBER, record, {})
     monkeypatch.setattr(artifact, "LOADING_SECONDS", 0)
-    monkeypatch.setattr(artifact, "select", lambda *_: ([], [], []))  # it has not answered yet
+    monkeypatch.setattr(artifact, "wait", lambda *_: [])  # it has not answered yet
     with pytest.raises(UntrustedModel, match=r"version 1: .* done in 0 s of .*; let another"):
         registry.versions.load(MEMBER, version)
     assert registry.versions.load(MEMBER, version, record.model_hashes).algorithm
