@@ -225,7 +225,7 @@ CHAMPIONS = Table(
         *_INTERVALS,
         DOUBLE(
             "effective_sample_size",
-            "Independent rows that those are worth which all candidates share: its promise's.",
+            "How many independent rows the overlapping ones of its promise are worth.",
             0,
         ),
         *_interval("promised_precision", "Precision, corrected for having been chosen."),
@@ -261,7 +261,9 @@ CANDIDATE_SCORES = Table(
         DOUBLE("reference_roc_auc", "The reference's area under the ROC curve.", 0, 1),
         *_INTERVALS,
         DOUBLE(
-            "effective_sample_size", "Independent rows that those it was scored on are worth.", 0
+            "effective_sample_size",
+            "How many independent rows the overlapping ones it was scored on are worth.",
+            0,
         ),
         VARCHAR("run_id", "MLflow run of the training."),
         DATE("as_of", "Bar date of the training."),
