@@ -79,9 +79,9 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
         try:
             folder.mkdir(exist_ok=True)
+            sync(folder.parent)
         except OSError as fault:
             raise _told_of(folder, fault) from fault
-        sync(folder.parent)
 
 
 def _told_of(path: Path, fault: OSError) -> OSError:
