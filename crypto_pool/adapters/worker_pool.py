@@ -1,6 +1,7 @@
 """Many tasks over local processes or a Dask cluster, one BLAS and OpenMP thread in each."""
 
 import atexit
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -152,6 +153,7 @@ def _begin_worker(prepare: Callable[[], None] | None, extensions: Extensions) ->
         extensions.load()
         if prepare is not None:
             prepare()
+        gc.freeze()  # what it imported stays, and need not be looked through for garbage
     except Exception as fault:
         _UNPREPARED.append(f"{type(fault).__name__}: {fault}")
 

@@ -35,37 +35,39 @@ class LeanMLPClassifier(MLPClassifier):  # type: ignore[misc]
     intercepts_: list[np.ndarray]
 
     def _fit_stochastic(self, X: np.ndarray, y: np.ndarray, *others: Any) -> None:
-        """Train the initial weights in place, all of them in one flat array."""
-        layers = [*self.coefs_, *self.intercepts_]
-        flat = np.concatenate([part.ravel() for part in layers])
+        """Train the initial weights in place, all of them in one flat array.
+
+        The inner biases are the weights of a column of ones.
+        """
+        inputs, width = self.coefs_[0].shape
+        flat = np.concatenate(
+            [part.ravel() for part in (*reversed(self.coefs_), *self.intercepts_)]
+        )
         gradient, mean, square = (np.zeros_like(flat) for _ in range(3))
-        inner, outer, *biases = _split(flat, layers)
-        inner_slope, outer_slope, *bias_slopes = _split(gradient, layers)
-        shrunk, shrinking = (part[: inner.size + outer.size] for part in (flat, gradient))
+        outer, inner, bias = _network_parts(flat, inputs, width)
+        outer_slope, inner_slope, bias_slope = _network_parts(gradient, inputs, width)
+        shrunk, shrinking = (part[: (inputs + 1) * width] for part in (flat, gradient))
+        rows_and_one = np.column_stack([X, np.ones(len(X))])
         step, order, smallest = 0, np.arange(len(X)), np.finfo(flat.dtype).eps
+        probability = np.empty((len(X), 1))
         for _ in range(self.max_iter):
             places = np.arange(len(X))
             self._random_state.shuffle(places)
             order = order[places]
-            shuffled, labels, loss = X[order], y[order].astype(flat.dtype), 0.0
+            shuffled, labels, loss = rows_and_one[order], y[order].astype(flat.dtype), 0.0
             for start in range(0, len(X), MLP_BATCH_ROWS):
-                rows = shuffled[start : start + MLP_BATCH_ROWS]
-                label = labels[start : start + MLP_BATCH_ROWS]
+                batch = slice(start, start + MLP_BATCH_ROWS)
+                rows = shuffled[batch]
                 hidden = rows @ inner
-                hidden += biases[0]
                 np.maximum(hidden, 0, out=hidden)
-                probability = expit(hidden @ outer + biases[1])
-                right = np.where(label > 0, probability, 1 - probability)
-                loss -= np.log(right.clip(smallest, 1 - smallest)).sum()
+                expit(hidden @ outer + bias, out=probability[batch])
                 loss += 0.5 * self.alpha * (shrunk @ shrunk)
 
-                error = probability - label
+                error = probability[batch] - labels[batch]
                 np.matmul(hidden.T, error, out=outer_slope)
-                error.sum(axis=0, out=bias_slopes[1])
-                back = error * outer.T
-                back *= hidden > 0
-                np.matmul(rows.T, back, out=inner_slope)
-                back.sum(axis=0, out=bias_slopes[0])
+                error.sum(axis=0, out=bias_slope)
+                np.matmul((rows * error).T, (hidden > 0).astype(flat.dtype), out=inner_slope)
+                inner_slope *= outer.T
                 shrinking += self.alpha * shrunk
                 gradient /= len(rows)
 
@@ -74,6 +76,8 @@ class LeanMLPClassifier(MLPClassifier):  # type: ignore[misc]
                 square += (1 - self.beta_2) * (gradient * gradient - square)
                 rate = self.learning_rate_init * np.sqrt(1 - self.beta_2**step)
                 flat -= rate / (1 - self.beta_1**step) * mean / (np.sqrt(square) + self.epsilon)
+            right = np.where(labels > 0, probability, 1 - probability)
+            loss -= np.log(right.clip(smallest, 1 - smallest)).sum()
             self.n_iter_ += 1
             self.loss_ = loss / len(X)
             self.loss_curve_.append(self.loss_)
@@ -86,7 +90,7 @@ class LeanMLPClassifier(MLPClassifier):  # type: ignore[misc]
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self.coefs_, self.intercepts_ = [inner, outer], biases
+        self.coefs_, self.intercepts_ = [inner[:-1], outer], [inner[-1], bias]
 
 
 class LeanHistGradientBoostingClassifier(HistGradientBoostingClassifier):  # type: ignore[misc]
@@ -209,12 +213,13 @@ def _generator(thread: int) -> np.random.RandomState:
     return np.random.RandomState()
 
 
-def _split(flat: np.ndarray, like: list[np.ndarray]) -> list[np.ndarray]:
-    """Return views of a flat array in the shapes of others, one after the other."""
-    cuts = np.cumsum([part.size for part in like])[:-1]
-    return [
-        part.reshape(shape.shape) for part, shape in zip(np.split(flat, cuts), like, strict=True)
-    ]
+def _network_parts(flat: np.ndarray, inputs: int, width: int) -> tuple[np.ndarray, ...]:
+    """Return views of a network's numbers: the outer weights, the inner ones and the biases.
+
+    The last of the inner rows are the hidden layer's biases.
+    """
+    outer, inner, bias = np.split(flat, [width, len(flat) - 1])
+    return outer.reshape(width, 1), inner.reshape(inputs + 1, width), bias
 
 
 def _bin_edges(column: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
