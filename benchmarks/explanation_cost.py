@@ -81,6 +81,8 @@ def measure(
     model: ServedModel, background: pd.DataFrame, rows: pd.DataFrame, orders: int
 ) -> dict[str, Any]:
     """Time one explanation and one forecast's contributions, and compare with SHAP's."""
+    columns = [*model.feature_names, model.anchor]
+    background, rows = background[columns], rows[columns]
     one = partial(contributions, model, background, rows[-1:], SEED)
     one()  # compiles, and imports what is imported on first use
     daily, _ = _timed(one)

@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import _memory, _pages, five_thousand, growth, serving_load
+from benchmarks import _memory, _pages, explanation_cost, five_thousand, growth, serving_load
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool_tests.conftest import ROOT
 
@@ -49,6 +49,13 @@ def test_the_classic_loop_fits_logs_and_explains_all_ten(tmp_path):
     code = [sys.executable, "-W", "ignore", "-c", CLASSIC.format(folder=tmp_path)]
     done = subprocess.run(code, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == ["fitted:", *sorted(CANDIDATES)]
+
+
+@pytest.mark.long
+def test_an_explanation_is_held_against_shaps_own():
+    found = explanation_cost.run(["RidgeClassifier"], orders=2)["RidgeClassifier"]
+    assert 0 < found["error"] < 0.02
+    assert 0 < found["daily_seconds"] <= found["seconds"]
 
 
 def test_memory_of_a_process_counts_the_processes_below_it():
