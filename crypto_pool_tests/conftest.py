@@ -206,11 +206,14 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def empty_store(built_once: Callable[..., Path]) -> bytes:
-    """Give the bytes of an SQLite store of MLflow, to spare each test its schema."""
-    from crypto_pool.adapters.mlflow import ModelRegistry
+    """Give the bytes of an SQLite store of MLflow, to spare each test its schema.
+
+    It has no experiment of the pool, which would lie where it was made.
+    """
+    from crypto_pool.adapters.mlflow.store import create_schema
 
     def build(folder: Path) -> None:
-        ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts")).prepare()
+        create_schema(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
 
     return (built_once("store", build) / "mlflow.db").read_bytes()
 
