@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 900
 SERVICES = {
     "serve": "crypto_pool.cli",
     "daemon": DAEMON_MODULE,
-    "code_server": "--location-name",
+    "code_server": "--location-name",  # an option that no other is given
     "dagster_ui": "crypto_pool.commands.dagster_ui",
     "mlflow": "crypto_pool.commands.mlflow_ui",
 }
