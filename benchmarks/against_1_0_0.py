@@ -1,9 +1,10 @@
 """This code against version 1.0.0, in turn on one machine: training, a pool, its day, a replay.
 
-`python -m benchmarks.against_1_0_0 [member] [pool] [day] [replay]` unpacks the old code beside this
-one and runs the same work with both, in the same environment: the pool of twenty coins, the replay
-of four, or as many as `--coins` says. Compared is the processor time of a process and all below it,
-which another's load on the machine changes little, and, beside it, the wall time.
+`python -m benchmarks.against_1_0_0 [member] [pool] [day] [serve] [replay]` unpacks the old code
+beside this one and runs the same work with both, in the same environment: the pool of twenty coins,
+the replay of four, or as many as `--coins` says. Compared is the processor time of a process and
+all below it, which another's load on the machine changes little, and, beside it, the wall time;
+of a server, its resident memory, which is the same whatever else shares pages with it.
 """
 
 import argparse
@@ -15,23 +16,28 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+import urllib.request
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 
+import psutil
+
 from benchmarks._pool import FEWEST_EXPLAINED, LAST_DAY, ROOT, SYMBOLS
+from benchmarks.serving_load import read_port
 
 OLD = "2ff3983"
-PARTS = ("member", "pool", "day", "replay")
-# The most the new code's share of the old one's time may be.
+PARTS = ("member", "pool", "day", "serve", "replay")
+# The most the new code's share of the old one's time or memory may be.
 GOALS = {
     "member_ratio_of_processor_s": 0.55,
     "pool_ratio_of_wall_s": 0.5,
     "day_ratio_of_processor_s": 0.45,
     "replay_ratio_of_processor_s": 0.5,
+    "serve_ratio_of_mib": 1.0,
 }
 COINS = {"member": 1, "pool": 20, "replay": 4}
 CLI = "import sys; from crypto_pool.cli import main; sys.exit(main())"
@@ -75,28 +81,27 @@ class Code:
     home: Path
     coins: tuple[str, ...]
 
-    def run(self, *command: str, day: int = 0, settings: Mapping[str, str] | None = None) -> Spent:
-        """Run Python with this code on a day after the build's; a failure ends the benchmark."""
+    def environment(self, day: int = 0) -> dict[str, str]:
+        """Give what a process finds around it on a day after the build's."""
         others = {name: value for name, value in os.environ.items() if "CRYPTO_POOL_" not in name}
         now = LAST_DAY + timedelta(days=day + 1)
-        own = {
-            "SYMBOLS": ",".join(self.coins),
-            "EXPLAINED_ROWS": FEWEST_EXPLAINED,
-            "SIMULATED_NOW": f"{now}T12:00:00+00:00",
-            **(settings or {}),
-        }
-        environment = {
+        return {
             **others,
-            **{f"CRYPTO_POOL_{name}": value for name, value in own.items()},
+            "CRYPTO_POOL_SYMBOLS": ",".join(self.coins),
+            "CRYPTO_POOL_EXPLAINED_ROWS": FEWEST_EXPLAINED,
+            "CRYPTO_POOL_SIMULATED_NOW": f"{now}T12:00:00+00:00",
             "DAGSTER_HOME": str(self.home),
             "KERAS_BACKEND": "jax",
             "PYTHONPATH": str(self.tree),
         }
+
+    def run(self, *command: str, day: int = 0) -> Spent:
+        """Run Python with this code on a day after the build's; a failure ends the benchmark."""
         before, begun = _children_seconds(), perf_counter()
         done = subprocess.run(
             [sys.executable, *command],
             cwd=self.tree,
-            env=environment,
+            env=self.environment(day),
             capture_output=True,
             text=True,
             check=False,
@@ -124,6 +129,28 @@ class Code:
         days = [self.run("-c", DAY, day=number) for number in (1, 2, 3)]
         return sorted(days, key=lambda spent: spent.processor_s)[1]
 
+    def serve(self) -> tuple[float, float]:
+        """Serve the pool; give the MiB after answers of the API, and after the pool's page."""
+        server = subprocess.Popen(
+            [sys.executable, "-c", CLI, "serve", "--port", "0"],
+            cwd=self.tree,
+            env=self.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            address = f"http://127.0.0.1:{read_port(server)}"
+            measured = []
+            for path in ("/predictions", "/"):
+                for _ in range(20):
+                    with urllib.request.urlopen(address + path) as answer:
+                        answer.read()
+                measured.append(psutil.Process(server.pid).memory_info().rss / 2**20)
+        finally:
+            server.terminate()
+            server.communicate()
+        return measured[0], measured[1]
+
     def replay(self) -> Spent:
         """Replay six rounds of training, each of thirty days: 1.0.0 never trained on the last."""
         first, last = (LAST_DAY - timedelta(days=days) for days in (180, 1))
@@ -150,14 +177,24 @@ def both(coins: tuple[str, ...]) -> Iterator[tuple[Code, Code]]:
 
 
 def figures(parts: tuple[str, ...] = PARTS, coins: int | None = None) -> dict[str, float]:
-    """Measure parts with both codes in turn; the day needs the pool and builds it if not asked."""
+    """Measure parts with both codes in turn; a day and a server need the pool, and build it."""
     found: dict[str, float] = {}
-    for together in ("member",), ("pool", "day"), ("replay",):
-        if chosen := [part for part in together if part in parts or together[-1] in parts]:
-            with both(SYMBOLS[: coins or COINS[together[0]]]) as codes:
-                for part in chosen:
-                    found |= _compared(part, *codes)
+    for first, *others in ("member",), ("pool", "serve", "day"), ("replay",):
+        chosen = [part for part in others if part in parts]
+        if chosen or first in parts:
+            with both(SYMBOLS[: coins or COINS[first]]) as codes:
+                for part in (first, *chosen):
+                    found |= _served(*codes) if part == "serve" else _compared(part, *codes)
     return found
+
+
+def _served(old: Code, new: Code) -> dict[str, float]:
+    before, after = old.serve(), new.serve()
+    return {
+        f"{name}_{figure}": value
+        for name, was, now in zip(("serve", "serve_with_page"), before, after, strict=True)
+        for figure, value in (("mib_1_0_0", was), ("mib_now", now), ("ratio_of_mib", now / was))
+    }
 
 
 def _compared(part: str, old: Code, new: Code) -> dict[str, float]:

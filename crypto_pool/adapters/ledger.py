@@ -8,8 +8,8 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow.version import model_name
+from crypto_pool.domain.decisions import APPOINTMENTS, Decision
 from crypto_pool.domain.members import Member
-from crypto_pool.domain.promotion import APPOINTMENTS, Decision
 from crypto_pool.domain.tables import PROMOTIONS
 from crypto_pool.errors import CorruptPartition, InvalidSetting
 

@@ -4,7 +4,6 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-import talib
 
 from crypto_pool.domain.breaks import by_segment, segment_begins
 from crypto_pool.domain.recipe import SeriesType
@@ -60,6 +59,8 @@ def restart_at_breaks(
 def _compute(
     bars: pd.DataFrame, match_provider: bool, time_period: int, series_type: SeriesType
 ) -> pd.DataFrame:
+    import talib  # who needs the names alone, as the server does, goes without it
+
     high, low, close, volume = (
         bars[column].to_numpy(dtype=np.float64) for column in ("high", "low", "close", "volume")
     )
@@ -100,4 +101,6 @@ def closing_averages(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def _simple_averages(prices: np.ndarray) -> dict[str, np.ndarray]:
+    import talib
+
     return {f"{period}_day_SMA": talib.SMA(prices, timeperiod=period) for period in SMA_PERIODS}

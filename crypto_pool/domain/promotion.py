@@ -7,12 +7,12 @@ them all, so its algorithm is fitted again on what the champion knew.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.candidates import Candidate
+from crypto_pool.domain.decisions import REPLACING, Decision
 from crypto_pool.domain.evaluation import Metrics, classification_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.intervals import Estimate, block_rows, paired_difference
@@ -22,22 +22,6 @@ from crypto_pool.domain.recipe import DEFAULT_TARGET, Recipe
 from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
-Decision = Literal[
-    "promoted",
-    "replaced",
-    "refreshed",
-    "kept",
-    "rejected",
-    "stood down",
-    "rolled back",
-    "quarantined",
-    "expired",  # what releases before 1.1 wrote for a refreshed one
-]
-REPLACING: tuple[Decision, ...] = ("promoted", "replaced", "refreshed")
-# After which of them a member was last trained, whoever won.
-TRAININGS = (*REPLACING, "kept", "rejected", "stood down", "expired")
-# What ends a quarantine: another version serves, or a person has put one back.
-APPOINTMENTS = (*REPLACING, "rolled back", "expired")
 PredictProbability = Callable[[pd.DataFrame], np.ndarray]
 
 

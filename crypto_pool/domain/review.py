@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from crypto_pool.domain.decisions import APPOINTMENTS
 from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 from crypto_pool.domain.performance import Performance, by_luck, excess_p_value, weigh
-from crypto_pool.domain.promotion import APPOINTMENTS
 
 Action = Literal["keep", "quarantine", "roll back"]
 LIMIT = 2.45

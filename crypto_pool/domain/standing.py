@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from crypto_pool.domain.decisions import APPOINTMENTS, TRAININGS
 from crypto_pool.domain.moments import naive_utc
-from crypto_pool.domain.promotion import APPOINTMENTS, TRAININGS
 
 ROLLED_BACK = "rolled back"
 ORIGINS_BARRED = 2

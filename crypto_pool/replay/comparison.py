@@ -18,10 +18,10 @@ import pandas as pd
 
 from crypto_pool.adapters.providers import MarketDataProvider
 from crypto_pool.domain.candidates import CANDIDATES
+from crypto_pool.domain.decisions import APPOINTMENTS
 from crypto_pool.domain.features import FEATURES
 from crypto_pool.domain.intervals import Estimate, block_rows, paired_difference
 from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
-from crypto_pool.domain.promotion import APPOINTMENTS
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.tables import CANDIDATE_SCORES, MEMBER, PREDICTIONS
 from crypto_pool.errors import InvalidSetting

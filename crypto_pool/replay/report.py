@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from pydantic_core import to_jsonable_python
 
+from crypto_pool.domain.decisions import APPOINTMENTS
 from crypto_pool.domain.members import Trend
-from crypto_pool.domain.promotion import APPOINTMENTS
 from crypto_pool.domain.tables import MEMBER, PREDICTIONS
 from crypto_pool.replay import scores
 from crypto_pool.replay.account import Costs, account_statistics, buy_and_hold, follow_signals

@@ -22,8 +22,7 @@ SIGNALS = """
 """
 OPENS = """
     SELECT symbol, date::TIMESTAMP AS date, open FROM daily_bars
-    WHERE date >= (SELECT min(prediction_date) FROM predictions)
-      AND symbol IN (SELECT symbol FROM predictions)
+    WHERE date >= ? AND list_contains(?, symbol)  -- to join predictions would take 12 MiB more
 """
 
 
@@ -50,11 +49,14 @@ def live_account(cursor: duckdb.DuckDBPyConnection) -> LiveAccount | None:
     )
 
     forecasts = cursor.execute(SIGNALS).df()
+    if forecasts.empty:
+        return None
+    spoken_for = [forecasts["prediction_date"].min(), list(forecasts["symbol"].unique())]
     bars = {
         str(symbol): rows.set_index("date").sort_index()
-        for symbol, rows in cursor.execute(OPENS).df().groupby("symbol")
+        for symbol, rows in cursor.execute(OPENS, spoken_for).df().groupby("symbol")
     }
-    if forecasts.empty or not any(len(rows) > 1 for rows in bars.values()):
+    if not any(len(rows) > 1 for rows in bars.values()):
         return None
     costs, horizon = Costs(), int(forecasts["horizon"].iloc[-1])
     returns = {

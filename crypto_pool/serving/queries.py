@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 
-from crypto_pool.domain.promotion import APPOINTMENTS, TRAININGS
+from crypto_pool.domain.decisions import APPOINTMENTS, TRAININGS
 
 Row = dict[str, Any]
 

@@ -15,11 +15,11 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import Version
+from crypto_pool.domain.decisions import TRAININGS
 from crypto_pool.domain.drift import RECENT_ROWS, InputSpan, per_price
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.performance import measure
-from crypto_pool.domain.promotion import TRAININGS
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.review import record_of
 from crypto_pool.domain.staleness import MemberState

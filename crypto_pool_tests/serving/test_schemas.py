@@ -3,7 +3,7 @@
 from typing import get_args
 
 from crypto_pool.domain.candidates import CANDIDATES
-from crypto_pool.domain.promotion import Decision
+from crypto_pool.domain.decisions import Decision
 from crypto_pool.serving.schemas import LedgerEntry, Model, Prediction
 
 
