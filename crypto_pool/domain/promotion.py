@@ -19,6 +19,7 @@ from crypto_pool.domain.intervals import Estimate, block_rows, paired_difference
 from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import DEFAULT_TARGET, Recipe
+from crypto_pool.domain.served_model import ServedModel
 from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 
@@ -156,8 +157,8 @@ def compare(
 ) -> pd.DataFrame | None:
     """Let both forecast the rows neither has seen; None if there are none.
 
-    The candidate, None for the baseline, is evaluated on the rows up to the champion's
-    trained_through alone.
+    The candidate is evaluated on the rows up to the champion's trained_through alone. The
+    baseline, None, is not: its stored rows are its forecasts.
 
     Raises:
         UnscoredCandidate: those do not allow it.
@@ -167,25 +168,34 @@ def compare(
         days=purge_gap(recipe.horizon)
     )
     unseen = np.asarray(index > first_unseen)
-    known_then = np.asarray(index <= pd.Timestamp(champion.trained_through))
     if not unseen.any():
         return None
-    if not known_then.any():
-        raise UnscoredCandidate(
-            f"the rows begin on {index[0]:%Y-%m-%d}, and version "
-            f"{champion.version} was trained through {champion.trained_through}"
-        )
-    fitted = evaluate(candidate, table.rows(known_then), recipe)
+    challenger = ServedModel.baseline(table.baseline, table.feature_names)
+    if candidate is not None:
+        challenger = _fit_as_of(candidate, table, champion, recipe)
     judged = table.rows(unseen)
     rows = served_rows(judged)
     return pd.DataFrame(
         {
             "label": judged.labels,
             "champion_probability": champion_probability(rows),
-            "challenger_probability": fitted.served.predict_probability(rows),
+            "challenger_probability": challenger.predict_probability(rows),
         },
         index=judged.index,
     ).dropna()  # a day without the panel is none for who is anchored to it
+
+
+def _fit_as_of(
+    candidate: Candidate, table: TrainingTable, champion: Incumbent, recipe: Recipe
+) -> ServedModel:
+    """Fit a candidate on what the champion knew; raises UnscoredCandidate."""
+    known_then = np.asarray(table.index <= pd.Timestamp(champion.trained_through))
+    if not known_then.any():
+        raise UnscoredCandidate(
+            f"the rows begin on {table.index[0]:%Y-%m-%d}, and version "
+            f"{champion.version} was trained through {champion.trained_through}"
+        )
+    return evaluate(candidate, table.rows(known_then), recipe).served
 
 
 def _metrics(comparison: pd.DataFrame | None, column: str, threshold: float) -> Metrics | None:

@@ -141,6 +141,19 @@ def test_the_challenger_of_the_comparison_knows_nothing_later(table):
     pd.testing.assert_series_equal(one["challenger_probability"], other["challenger_probability"])
 
 
+@pytest.mark.parametrize("trained", [TRAINED, date(2019, 1, 1)])
+def test_the_stored_rows_of_a_baseline_are_its_forecasts_in_a_comparison(table, trained):
+    """It is the panel also against a champion that was trained before there was one."""
+    panel = np.where(table.index <= pd.Timestamp(TRAINED), np.nan, 0.3)
+    panel[-200:] = np.linspace(0.1, 0.9, 200)
+    known = replace(table, panel_probability=panel)
+    assert known.baseline == "Panel"
+    champion = replace(incumbent(), trained_through=trained)
+    frame = compare(known, champion, lambda rows: np.full(len(rows), 0.5), None, Recipe())
+    stored = pd.Series(panel, table.index)[frame.index]
+    np.testing.assert_allclose(frame["challenger_probability"], stored)
+
+
 def test_no_comparison_without_rows(table):
     seen = table.index.max().date()
     assert compared(table, incumbent(seen=seen), lambda rows: np.zeros(len(rows))) is None
