@@ -50,9 +50,10 @@ def evaluate_purged(
         notes += warnings
     model = ServedModel(name, calibration, table.feature_names, estimator, table.anchor)
     once = tuple(dict.fromkeys(notes))
-    return measure_candidate(
-        model, table, recipe, evaluation, threshold, slice(None), once, with_model
-    )
+    # A baseline is fitted on nothing: the last row that it was judged on is its last.
+    through = None if candidate is not None else evaluation.index[-1]
+    fitted = table.index.slice_indexer(None, through)
+    return measure_candidate(model, table, recipe, evaluation, threshold, fitted, once, with_model)
 
 
 def _out_of_fold(

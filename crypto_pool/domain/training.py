@@ -58,7 +58,9 @@ class TrainingTable:
     @property
     def anchor_probability(self) -> np.ndarray:
         """What the baseline serves, NaN where it has nothing."""
-        return np.asarray(1 / (1 + np.exp(-self.anchor_logit)))
+        from scipy.special import expit
+
+        return np.asarray(expit(self.anchor_logit))  # to the last digit what a calibration serves
 
     def __len__(self) -> int:
         """Count the rows."""

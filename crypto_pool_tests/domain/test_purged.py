@@ -226,3 +226,13 @@ def test_the_panel_is_the_baseline_where_it_has_half_of_the_judged_rows(table, b
     fitted = evaluate(LOGISTIC, late)
     if baseline == "Panel":
         assert fitted.evaluation.index.min() >= table.index[int(begins * len(table))]
+
+
+def test_a_baseline_is_trained_and_chosen_through_its_last_judged_row(table):
+    """A row without a panel forecast is not judged."""
+    panel = np.full(len(table), 0.3)
+    panel[-7:] = np.nan
+    fitted = evaluate(None, replace(table, panel_probability=panel))
+    assert fitted.trained_through == fitted.chosen_through == table.index[-8]
+    assert fitted.evaluation.index[-1] == table.index[-8]
+    assert fitted.metrics["added_points"] == 0
