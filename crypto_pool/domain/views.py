@@ -30,7 +30,7 @@ SELECT symbol, trend, coalesce(c.algorithm, p.algorithm) AS algorithm,
        c.promised_skill_over_reference, c.skill_over_reference, c.added_points, r.verdict,
        c.trained_through, round(r.inside_range, 3) AS inside_range,
        round(r.inside_range_low, 3) AS inside_low, round(r.inside_range_high, 3) AS inside_high,
-       {promised} AS promised_inside
+       {promised}::DOUBLE AS promised_inside
 FROM champions c
 FULL JOIN (
     SELECT * FROM predictions

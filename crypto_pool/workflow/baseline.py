@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.bar_validation import why_too_young
@@ -13,6 +14,7 @@ from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.panel import split_probability
 from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import PREDICTIONS
@@ -50,11 +52,11 @@ class Baseline:
             raise MissingFeatures(young)
         panel, decided = self.panel_of(member, bar_date), self.decisions.get(member)
         barred = decided is not None and is_panel_barred(decided, origins_of(self.panel), bar_date)
-        served = None if barred else panel
-        algorithm = RANDOM_WALK if served is None else PANEL
+        is_panel = panel is not None and not barred
+        algorithm, probability = (PANEL, panel) if is_panel else (RANDOM_WALK, reference)
         made = {
             "prediction_date": bar_date,
-            "probability": reference if served is None else served,
+            "probability": probability,
             "signal": False,
             "late": is_late(now, bar_date),
             "reference_probability": reference,
@@ -64,7 +66,7 @@ class Baseline:
             "target_pct": self.target.pct,
             "prediction_window_days": self.target.horizon,
             "in_sample": False,
-            "features": {},
+            "features": {BASELINES[algorithm]: float(clipped_logit(np.array(probability)))},
             "top_contributions": self.contributions(member, bar_date, reference, algorithm),
             "predicted_at_utc": now,
         }

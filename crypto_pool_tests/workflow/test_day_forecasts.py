@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from multiprocessing.synchronize import Barrier
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -135,6 +136,9 @@ def test_who_has_no_champion_is_forecast_by_the_baseline_without_a_signal(store)
         assert row["probability"] == pytest.approx(probability)
         assert row["reference_probability"] == pytest.approx(reference)
         assert of_panel is None or row["panel_probability"] == of_panel
+        odds = np.log(probability / (1 - probability))
+        anchor = "panel_logit" if name == "Panel" else "reference_logit"
+        assert dict(json.loads(row["features"])) == {anchor: pytest.approx(odds)}
         parts = {
             one["feature"]: one["contribution"] for one in json.loads(row["top_contributions"])
         }
