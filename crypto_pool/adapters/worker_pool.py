@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -121,6 +122,7 @@ class WorkerPool:
     def _in_parallel(self, do: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         import joblib
 
+        _end_workers_with_this_process()
         with joblib.parallel_config(
             backend="loky",
             inner_max_num_threads=1,
@@ -132,6 +134,20 @@ class WorkerPool:
             )
             results: Iterator[Result] = parallel(joblib.delayed(do)(task) for task in tasks)
         return results
+
+
+@cache
+def _end_workers_with_this_process() -> None:
+    """Let the workers go when this process ends, once.
+
+    One that is itself a child, as a run of Dagster's is, would wait for them while they idle.
+    """
+    from joblib.externals.loky import get_reusable_executor
+
+    def end() -> None:
+        get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+
+    Finalize(None, end, exitpriority=0)
 
 
 def _do(

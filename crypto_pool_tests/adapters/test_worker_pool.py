@@ -1,5 +1,6 @@
 """The worker pool: every result once, one thread each, errors passed on."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -134,6 +135,20 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def report_and_sleep(folder):
     (Path(folder) / str(os.getpid())).touch()
     time.sleep(PATIENCE_SECONDS)
+
+
+def have_them_wait() -> None:
+    list(WorkerPool(2).map_unordered(wait, [0.5] * 4))
+
+
+def test_a_child_that_has_workers_ends_when_its_work_does() -> None:
+    """As each run of Dagster's is one: joblib lets idle workers live for five minutes."""
+    run = multiprocessing.get_context("spawn").Process(target=have_them_wait)
+    run.start()
+    run.join(PATIENCE_SECONDS)
+    ended = run.exitcode
+    run.kill()
+    assert ended == 0
 
 
 def die_sometimes(task: tuple[int, str]) -> int:
