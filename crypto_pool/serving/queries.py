@@ -19,7 +19,7 @@ LATEST_PANEL = """
 """
 _TRAINED = f"""
     SELECT symbol, trend,
-           max_by(as_of, decided_at_utc) FILTER (decision IN {TRAININGS}) AS trained_as_of,
+           max(as_of) FILTER (decision IN {TRAININGS}) AS trained_as_of,
            max_by(decision, decided_at_utc) FILTER (decision IN {(*APPOINTMENTS, "quarantined")})
                = 'quarantined' AS is_quarantined
     FROM promotions GROUP BY symbol, trend

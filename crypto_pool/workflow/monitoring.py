@@ -204,12 +204,15 @@ def _mark_of(version: Version | None) -> str:
 def last_training(
     champion: Version | None, decisions: pd.DataFrame
 ) -> tuple[date | None, str | None]:
-    """Give the bar date of a member's last training and its code version, whoever won."""
+    """Give the bar date of a member's last training and its code version, whoever won.
+
+    An older day that is trained again later is not its last.
+    """
     trained = decisions
     if not decisions.empty:
         trained = decisions[decisions["decision"].isin(TRAININGS)]
     if not trained.empty:
-        latest = trained.iloc[-1]
+        latest = trained.sort_values("as_of", kind="stable").iloc[-1]
         return latest["as_of"], str(latest["code_version"])
     if champion is None:
         return None, None

@@ -72,6 +72,7 @@ def test_drift_and_the_next_training_are_told(serve: Callable[..., Served], tmp_
             _decision("BTC", "uptrend", "promoted", "2026-10-01"),
             _decision("BTC", "uptrend", "kept", "2026-11-20"),
             _decision("BTC", "uptrend", "rolled back", "2026-11-22"),
+            _decision("BTC", "uptrend", "kept", "2026-10-15", decided_on="2026-11-23"),
             _decision("BTC", "downtrend", "promoted", "2026-10-01"),
             _decision("ETH", "uptrend", "promoted", "2026-11-20"),
             _decision("ETH", "uptrend", "quarantined", "2026-11-22"),
@@ -89,7 +90,7 @@ def test_drift_and_the_next_training_are_told(serve: Callable[..., Served], tmp_
         "SOL_downtrend": None,
     }
     assert {name: member["next_retrain"] for name, member in told.items()} == {
-        "BTC_uptrend": "2026-12-20",  # 30 days after its last training, won or not
+        "BTC_uptrend": "2026-12-20",  # 30 days after its last bar date trained, won or not
         "BTC_downtrend": "2026-11-23",  # overdue since October
         "ETH_uptrend": "2026-11-27",  # quarantined, after the cooldown
         "ETH_downtrend": "2026-11-28",  # nobody serves, after the cooldown
@@ -98,10 +99,12 @@ def test_drift_and_the_next_training_are_told(serve: Callable[..., Served], tmp_
     }
 
 
-def _decision(symbol: str, trend: str, decision: str, as_of: str) -> dict[str, Any]:
+def _decision(
+    symbol: str, trend: str, decision: str, as_of: str, decided_on: str | None = None
+) -> dict[str, Any]:
     day = pd.Timestamp(as_of)
     return {
-        "decided_at_utc": day + pd.Timedelta(hours=26),
+        "decided_at_utc": pd.Timestamp(decided_on or as_of) + pd.Timedelta(hours=26),
         "as_of": day.date(),
         "symbol": symbol,
         "trend": trend,

@@ -133,6 +133,15 @@ def test_what_is_kept_of_a_member_equals_what_is_found_anew(pool, monkeypatch):
     assert (found.quarantine, found.trained_as_of) == ("", SECOND)
 
 
+def test_an_older_day_trained_again_is_not_the_last_training(pool):
+    before, kept = look(pool, TODAY)[0], {"decision": "kept", "serving_version": "1"}
+    older = before.trained_as_of - timedelta(days=30)
+    Ledger(pool.store).record(
+        a_decision(MEMBER, noon_after(TODAY), as_of=older, model_version="2", **kept)
+    )
+    assert look(pool, TODAY) == [before]
+
+
 def test_a_champion_that_mlflow_lost_or_changed_is_found_though_nothing_else_changed(pool):
     assert look(pool, TODAY)[0].fault == ""
     client, version = pool.registry.client, pool.champion.version
