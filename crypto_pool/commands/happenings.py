@@ -98,7 +98,7 @@ class Happenings:
 
 
 def decisions_in_words(rows: "pd.DataFrame") -> str:
-    """Say in one line what a training decided, by name where another version serves now."""
+    """Say in one line what was decided, by name where another version serves now."""
     parts = []
     for decision, of_kind in rows.groupby("decision", sort=False):
         names = ", ".join(
@@ -107,4 +107,4 @@ def decisions_in_words(rows: "pd.DataFrame") -> str:
             if decision not in ("kept", "rejected")
         )
         parts.append(f"{len(of_kind)} {decision}{f' ({names})' if names else ''}")
-    return f"trained {rows['member'].nunique()} members: {', '.join(parts)}"
+    return f"champions: {', '.join(parts)}"

@@ -39,7 +39,7 @@ def test_each_publication_is_told_by_what_is_new_in_it_and_each_alert_once(tmp_p
     publish(data, {"predictions": both, "promotions": decisions("2024-03-02T00:22:00")})
     pool_alerts(settings).send([Alert("a", "something is amiss")])
     assert list(happenings.look()) == [
-        "trained 2 members: 1 promoted (BTC_uptrend v2), 1 kept",
+        "champions: 1 promoted (BTC_uptrend v2), 1 kept",
         "forecast 2024-03-01: 2 members, 1 signals",
         "alert: something is amiss",
     ]
