@@ -20,7 +20,7 @@ from crypto_pool.errors import STRANGERS_FAULTS, InvalidSetting
 
 logger = logging.getLogger(__name__)
 GROUPS = ("candidates", "features", "providers", "alerts")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 Offer = Callable[[], Iterator[tuple[str, Any]]]
 
 
@@ -108,11 +108,11 @@ def _register(group: str, thing: Any, code: str) -> None:
     if type(thing) is not to.kind:
         raise InvalidSetting(f"a {to.kind.__name__} is wanted, it is a {type(thing).__name__}")
     if not isinstance(thing.name, str) or not _NAME.fullmatch(thing.name):
-        raise InvalidSetting(f"{thing.name!r} is no name: letters, digits and _ make one")
+        raise InvalidSetting(f"{thing.name!r} is no name: up to 64 letters, digits and _ are")
     made = replace(thing, code=code)
     if to.registry.get(thing.name) == made:
         return
-    if thing.name in to.registry or thing.name in to.reserved:
+    if thing.name.lower() in map(str.lower, (*to.registry, *to.reserved)):  # as in SQL
         raise InvalidSetting(f"the name {thing.name} is taken; choose another")
     made.check()
     to.registry[thing.name] = made

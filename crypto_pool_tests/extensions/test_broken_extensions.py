@@ -52,8 +52,16 @@ BROKEN = {
     "mine = Candidate('Mine', 'print')": "build must be a function",
     "from crypto_pool.domain.features import Feature\n"
     "mine = Feature('PPO', print)": "the name PPO is taken",
+    "from crypto_pool.domain.candidates import Candidate\n"
+    "mine = Candidate('lightgbm', print)": "the name lightgbm is taken",
+    "from crypto_pool.domain.candidates import Candidate\n"
+    "mine = Candidate('m' * 65, print)": "is no name",
     "from crypto_pool.domain.features import Feature\n"
     "mine = Feature('probability', print)": "the name probability is taken",
+    "from crypto_pool.domain.features import Feature\n"
+    "mine = Feature('ppo', print)": "the name ppo is taken",
+    "from crypto_pool.domain.features import Feature\n"
+    "mine = Feature('Symbol', print)": "the name Symbol is taken",
     "from crypto_pool.domain.features import Feature\n"
     "mine = Feature('mine', lambda bars, _: bars['close'].shift(-1))": "with what comes later",
     "from crypto_pool.domain.features import Feature\n"
