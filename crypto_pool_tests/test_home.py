@@ -117,6 +117,20 @@ def test_the_coins_of_a_folder_are_those_with_a_file(run, bars):
     assert settings_of(run, "--home", "my_pool")["symbols"][0] == ["BTC", "ETH"]
 
 
+def test_a_file_of_no_bars_is_named_and_left_out_unless_it_was_asked_for(run, bars, tmp_path):
+    (bars / "ADA.csv").write_text("")
+    (bars / "ETH-USD.csv").write_text((bars / "ETH.csv").read_text())
+    (bars / "README.txt").write_text("My bars.")
+    said = run("new", "my_pool", "--bars", bars)
+    assert said.count("Left out: ") == 3
+    for fault in ("ADA.csv is empty", "'ETH-USD' is no symbol", "README.txt, line 1"):
+        assert fault in said
+    assert settings_of(run, "--home", "my_pool")["symbols"][0] == ["BTC", "ETH"]
+    with pytest.raises(InvalidSetting, match=r"(?s)ADA\.csv is empty.*no XRP\.csv"):
+        run("new", "other_pool", "--bars", bars, "--symbols", "BTC,ADA,XRP")
+    assert not (tmp_path / "other_pool").exists()
+
+
 def test_a_wrong_option_or_a_home_that_is_there_is_refused_with_nothing_written(run, tmp_path):
     with pytest.raises(InvalidSetting, match="needs CRYPTO_POOL_MARKET_DATA_DIR"):
         run("new", "my_pool", "--provider", "directory")

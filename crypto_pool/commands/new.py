@@ -1,6 +1,8 @@
 """The commands `new` and `settings`: a home of a pool's own, and what holds in it."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crypto_pool.commands import options
-from crypto_pool.commands.printing import show
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.commands.printing import messages, show
+from crypto_pool.domain.symbols import parse_symbol
+from crypto_pool.errors import CryptoPoolError, InvalidSetting
 
 if TYPE_CHECKING:
     from crypto_pool.settings import Settings
@@ -41,7 +44,7 @@ def new(
         values["market_data_dir"] = str(bars.resolve())
     if symbols:
         values["symbols"] = list(options.read_symbols(symbols))
-    values |= _checked(home, values)
+    values |= _checked(home, values, partial(messages(as_json).print, soft_wrap=True))
     write_pool_file(home, values)
     show(
         as_json,
@@ -72,7 +75,7 @@ def settings(as_json: options.Json = False) -> None:
     show(as_json, {"home": str(place), "settings": rows}, f"Home: {place}", rows)
 
 
-def _checked(home: Path, values: dict[str, Any]) -> dict[str, Any]:
+def _checked(home: Path, values: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Return what follows from the values of a new home; raises InvalidSetting."""
     from pydantic import ValidationError
 
@@ -84,23 +87,33 @@ def _checked(home: Path, values: dict[str, Any]) -> dict[str, Any]:
         raise wrong_settings(error, ()) from None
     if settings.provider != "directory":
         return {"first_prediction_date": settings.last_closed()}
-    symbols, first = _look_into(settings)
-    return {"symbols": list(symbols), "first_prediction_date": first}
+    begins, faults = _first_bars(settings)
+    if faults and (settings.chosen_symbols or not begins):
+        raise InvalidSetting("\n".join(faults))
+    if not begins:
+        raise InvalidSetting(
+            f"{settings.market_data_dir} holds no bars: put a SYMBOL.csv or SYMBOL.parquet there."
+        )
+    for fault in faults:
+        say(f"Left out: {fault}")
+    first = min(begins.values()) + timedelta(days=FIRST_FORECAST_BARS)
+    return {"symbols": list(begins), "first_prediction_date": first}
 
 
-def _look_into(settings: "Settings") -> tuple[tuple[str, ...], date]:
-    """Return the coins of a folder of bars, and the first day with bars enough for a forecast."""
+def _first_bars(settings: "Settings") -> tuple[dict[str, date], list[str]]:
+    """Return the day of the first bar of each coin of a folder, and why files are none of bars."""
     from crypto_pool.adapters.providers.directory import DirectoryProvider
 
     assert settings.market_data_dir is not None
     provider = DirectoryProvider(settings.market_data_dir)
-    symbols = settings.chosen_symbols or provider.symbols()
-    if not symbols:
-        raise InvalidSetting(
-            f"{settings.market_data_dir} holds no bars: put a SYMBOL.csv or SYMBOL.parquet there."
-        )
-    begins = [provider.daily_bars(symbol, settings.last_closed()).index.min() for symbol in symbols]
-    return symbols, min(begins).date() + timedelta(days=FIRST_FORECAST_BARS)
+    begins, faults = {}, []
+    for name in settings.chosen_symbols or provider.symbols():
+        try:
+            bars = provider.daily_bars(parse_symbol(name), settings.last_closed())
+            begins[name] = bars.index.min().date()
+        except CryptoPoolError as fault:
+            faults.append(str(fault))
+    return begins, faults
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
