@@ -104,9 +104,9 @@ WITH_HEADER: dict[str, str] = {
         "time,high,low,open,volumefrom,volumeto,close", "{s},{h},{w},{o},{v},1,{c}"
     ),
     "CoinAPI": lines(
-        "time_period_start;time_period_end;price_open;price_high;price_low;price_close;"
-        "volume_traded;trades_count",
-        "{day}T00:00:00.0000000Z;x;{o};{h};{w};{c};{v};1",
+        "time_period_start;time_period_end;time_open;time_close;price_open;price_high;price_low;"
+        "price_close;volume_traded;trades_count",
+        "{day}T00:00:00.0000000Z;x;{day}T00:00:03.1230000Z;x;{o};{h};{w};{c};{v};1",
     ),
     "MetaTrader": lines(
         "<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>",
@@ -172,6 +172,14 @@ READ: dict[str, tuple[str, str | bytes]] = {
     "latin-1 words": ("BTC.csv", ("Börse\n" + lines()).encode("latin-1")),
     "lines of Windows": ("BTC.csv", lines().replace("\n", "\r\n")),
     "lines of old Macs": ("BTC.csv", lines().replace("\n", "\r")),
+    "quotes and semicolons without a header": (
+        "BTC.csv",
+        lines("", '"{s}";"{o}";"{h}";"{w}";"{c}";"{v}"'),
+    ),
+    "the time of the first trade alone": (
+        "BTC.csv",
+        lines("time_open,time_close,open,high,low,close,volume", "{day},x,{o},{h},{w},{c},{v}"),
+    ),
     "blank lines": ("BTC.csv", lines().replace("\n", "\n\n")),
     "no last line end": ("BTC.csv", lines().rstrip()),
     "trailing commas": ("BTC.csv", lines(row=OHLCV + ",")),

@@ -104,6 +104,11 @@ LAYOUT_FAULTS: dict[str, tuple[str, str | bytes, str]] = {
         lines("date,close", "{day},{c}"),
         "line 1: 'date,close' names no columns that are known",
     ),
+    "names of another language, in quotes": (
+        "BTC.csv",
+        lines('"Datum";"Schluss";"Hoch";"Tief"', '"{day}";"{c}";"{h}";"{w}"'),
+        "line 1: .*Datum.* names no columns that are known",
+    ),
     "a long line of prose": (
         "BTC.csv",
         "x" * 81 + "\n",

@@ -18,6 +18,8 @@ _STAMPS = {
     *("date utc", "time utc", "timestamp utc", "open time", "opentime", "time open", "start time"),
     *("time period start", "start", "t", "ts", "index", "index level 0"),
 }
+_FIRST_TRADE = "time open"
+"""A stamp where it is the only one; else the moment of a day's first trade, as CoinAPI has it."""
 _VOLUMES = ("volume", "vol", "v", "5 volume", "volumefrom", "volume from", "base volume")
 _MORE_VOLUMES = ("volume base", "base asset volume", "volume traded")
 _PRICE = r"(?:\d[ab]? )?{0}(?:ing)?(?: price)?(?: usd[tc]?)?|price {0}"
@@ -99,9 +101,10 @@ def find_layout(names: Sequence[object], symbol: str, where: str) -> Layout:
             f"{', '.join(name or 'one without a name' for name in shown)}, and needs {FORM}"
         )
     columns = {field: _only(field, positions[field], shown, symbol, where) for field in BAR_COLUMNS}
-    marks = {normalised(name) for name in names}
-    layout = next((title for title, needed in NAMED if needed <= marks), "as named")
-    return Layout(layout, tuple(positions["stamp"]), columns)
+    marks = [normalised(name) for name in names]
+    layout = next((title for title, needed in NAMED if needed <= set(marks)), "as named")
+    stamps = [at for at in positions["stamp"] if marks[at] != _FIRST_TRADE]
+    return Layout(layout, tuple(stamps or positions["stamp"]), columns)
 
 
 def _only(

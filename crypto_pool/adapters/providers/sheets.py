@@ -181,17 +181,17 @@ def _begins(cells: Sequence[str], name: str) -> bool:
 def _without_header(path: Path, text: str, kind: str) -> Sheet:
     """Cells of a file whose first line is a row, where high and low bound open and close."""
     for separator in _SEPARATORS:
-        lines = list(_lines(text, separator, str(path)))
-        first = [cell.strip() for cell in lines[0][1]]
+        first = [cell.strip() for cell in next(_lines(text, separator), (0, []))[1]]
         while first and not first[-1]:
             first.pop()
         layout = HEADERLESS.get(len(first))
         if layout is None or not _can(moment_ns, first[0]) or not all(map(_is_number, first[1:6])):
             continue
+        lines = list(_lines(text, separator, str(path)))
         sheet = _sheet(path, f"{kind}, {_SEPARATORS[separator]}", (), layout, lines, len(first))
         _require_bounds(sheet)
         return sheet
-    line, cells = _first_lines(text, ",")[0]
+    line, cells = (_first_lines(text, ",") or list(_lines(text, ",", str(path))))[0]
     raise InvalidBars(
         f"{path}, line {line}: {','.join(cells)[:80]!r} names no columns that are known, and is "
         f"no row of a known layout without a header; needed is a header like {FORM}"
