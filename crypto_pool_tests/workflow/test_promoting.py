@@ -199,6 +199,17 @@ def test_an_older_build_moves_no_alias_back(pool):
     assert "challenger" not in pool.aliases
 
 
+def test_an_older_build_lets_nobody_serve_where_the_champion_has_stood_down(pool, monkeypatch):
+    with monkeypatch.context() as failing:
+        failing.setattr(Gates, "failures", lambda gates, metrics: ("recall is too low",))
+        assert pool.appoint(SECOND, REFRESHED).decision == "stood down"
+    decision = pool.appoint(FIRST, REFRESHED)
+    assert decision.decision == "rejected"
+    assert decision.reason.startswith("nobody serves: a decision later than 2022-06-01 stands")
+    assert pool.serving is None
+    assert "champion" not in pool.aliases
+
+
 def test_the_ledger_tells_who_served_on_a_day(pool):
     pool.appoint(SECOND, REFRESHED)
     decisions = pool.decisions

@@ -29,11 +29,12 @@ def judge(
     `candidates` are those of the training by algorithm, the baseline among them.
     """
     serving, name = champion.standing.serving, task.member.name
-    if serving is not None and is_older(task):
+    if is_older(task):
+        stays = "nobody serves" if serving is None else f"version {serving} keeps serving"
         return PromotionDecision(
-            "rejected" if version is None else "kept",
-            f"version {serving} keeps serving: a decision later than {task.as_of} "
-            "stands, and a build for an older date moves no alias back",
+            "rejected" if None in (serving, version) else "kept",
+            f"{stays}: a decision later than {task.as_of} stands, and a build for an older date "
+            "moves no alias back",
         )
     if serving is not None and version in champion.standing.left:
         return PromotionDecision(
