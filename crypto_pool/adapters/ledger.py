@@ -90,6 +90,11 @@ class Ledger:
         rows = self.store.read_all(TABLE, prefix=member.partition_key)
         return rows if rows.empty else _oldest_first(rows).reset_index(drop=True)
 
+    def last_version(self, member: Member) -> int:
+        """Give the highest version that a decision about a member names, 0 if none does."""
+        named = self.of_member(member).get("model_version", pd.Series(dtype=object)).dropna()
+        return int(named.astype(int).max()) if len(named) else 0
+
     def by_member(self) -> "Decisions":
         """Give all decisions by member, oldest first; the ledger is read once.
 

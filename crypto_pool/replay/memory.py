@@ -188,14 +188,18 @@ class MemoryVersions(Versions):
         self._load = lru_cache(maxsize=256)(runs.load_model)
 
     def register(
-        self, member_name: str, candidate: TrainedCandidate, tags: Mapping[str, str]
+        self,
+        member_name: str,
+        candidate: TrainedCandidate,
+        tags: Mapping[str, str],
+        given_before: int = 0,
     ) -> str:
         """Register the model of a candidate, or find the version it has."""
         known = self.of_run(member_name, candidate.run_id)
         if known is None:
             known = Version(
                 member_name=member_name,
-                version=str(len(self._versions[member_name]) + 1),
+                version=str(max(given_before, len(self._versions[member_name])) + 1),
                 run_id=candidate.run_id,
                 tags={name: str(value) for name, value in tags.items()},
                 registered_at_utc=datetime.fromisoformat(tags[REGISTERED_AT_TAG]),

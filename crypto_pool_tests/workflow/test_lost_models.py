@@ -99,17 +99,22 @@ def test_a_version_outlives_its_run_and_its_experiment(pool, what):
     assert fresh.champion.fault == ""
 
 
-def test_a_deleted_registered_model_is_made_again(pool):
-    pool.registry.client.delete_registered_model(MODEL)
+@pytest.mark.parametrize("take_away", ["delete_registered_model", "rename_registered_model"])
+def test_a_registered_model_that_is_gone_is_made_again_and_no_number_given_twice(pool, take_away):
+    """Forecasts and promises of a version are told by its number: another would take them over."""
+    names = {"delete_registered_model": [MODEL], "rename_registered_model": [MODEL, "elsewhere"]}
+    pool.appoint(SECOND, REFRESHED)
+    assert pool.serving == "2"
+    getattr(pool.registry.client, take_away)(*names[take_away])
     assert "there is none" in pool.champion.fault
-    pool.train(FIRST)
-    pool.appoint(FIRST)
+    pool.appoint(SECOND)
     assert pool.champion.fault == ""
-    assert pool.aliases["champion"] == "1"
+    assert pool.aliases["champion"] == "3"
+    assert set(pool.decisions["model_version"]) == {"1", "2", "3"}
 
 
 def test_another_model_under_the_number_that_serves_is_no_champion(pool):
-    """Numbers begin anew where a registered model was deleted; the ledger knows the files."""
+    """Numbers begin anew where somebody else makes a model again; the ledger knows the files."""
     tags = {name: pool.champion.version.tags[name] for name in READ}
     pool.registry.client.delete_registered_model(MODEL)
     other = next(

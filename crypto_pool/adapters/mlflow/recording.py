@@ -145,10 +145,12 @@ def register_version(
     tags: Mapping[str, str],
     words: str,
     model: Mapping[str, Any],
+    given_before: int = 0,
 ) -> str:
     """Register a logged model as a version, in words; return its number.
 
-    `model` are tags and description of the registered model, if it is not there yet.
+    `model` are tags and description of the registered model, if it is not there yet; of one that
+    was, so many numbers were `given_before`, which MLflow would begin anew.
     """
     from mlflow.exceptions import MlflowException
 
@@ -157,6 +159,10 @@ def register_version(
     except MlflowException as fault:
         if fault.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    else:
+        for _ in range(given_before):
+            lost = client.create_model_version(name, logged.artifact_location)
+            client.delete_model_version(name, lost.version)
     made = client.create_model_version(
         name,
         logged.artifact_location,  # a `models:/` URI is looked up in MLflow's global store

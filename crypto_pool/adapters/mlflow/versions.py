@@ -66,9 +66,16 @@ class Versions:
         self.page_url = page_url
 
     def register(
-        self, member_name: str, candidate: "TrainedCandidate", tags: Mapping[str, str]
+        self,
+        member_name: str,
+        candidate: "TrainedCandidate",
+        tags: Mapping[str, str],
+        given_before: int = 0,
     ) -> str:
-        """Register the model of a candidate, or find the version it has; its tags end as given."""
+        """Register the model of a candidate, or find the version it has; its tags end as given.
+
+        Where MLflow has lost all of the member's, its number is above `given_before`.
+        """
         client, name = self.store.client, model_name(member_name)
         given = {
             **{key: str(value) for key, value in tags.items()},
@@ -85,7 +92,7 @@ class Versions:
         run_tags = client.get_run(candidate.run_id).data.tags
         logged = client.get_logged_model(run_tags[MODEL_URI_TAG].removeprefix("models:/"))
         words = self._linked(member_name, version_in_words(given, candidate.recipe.target))
-        return register_version(client, name, logged, given, words, model)
+        return register_version(client, name, logged, given, words, model, given_before)
 
     def reach_disk(self, version: Version) -> None:
         """Bring a version, its run and the files of both to the disk: the ledger may name them.

@@ -8,6 +8,7 @@ from typing import Any
 
 from crypto_pool.adapters.charts import JUDGEMENT_FILE, draw_explanation, draw_judgement
 from crypto_pool.adapters.frame_store import FrameStore
+from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import (
     CORRECTED,
@@ -80,7 +81,8 @@ def register(
             winner.run_id, importance.mean, {**plots, **judgement}, **tags_of_promise
         )
     tags = version_tags(task, winner, importance, promise)
-    return registry.versions.register(member.name, winner, tags)
+    given_before = Ledger(task.store).last_version(member)
+    return registry.versions.register(member.name, winner, tags, given_before)
 
 
 def promise_tags(winner: TrainedCandidate, promise: CorrectedPromise) -> dict[str, str]:
