@@ -240,6 +240,10 @@ def test_one_corrupt_coin_stops_no_other(built, tmp_path):
         assert done.returncode == 1
         assert "AAA|uptrend]: CorruptPartition" in done.stdout
         assert "EEE" not in "".join(s for s in done.stdout.splitlines() if "Corrupt" in s)
+        looked = built.ask("doctor").stdout
+        assert f"FAIL stored files: {victim} cannot be read" in looked
+        assert looked.count("stored files") == 1
+        assert "ok   champions: " in looked
     finally:
         shutil.copy(tmp_path / "good", victim)
 

@@ -166,6 +166,14 @@ class FrameStore:
             frame = frame.sort_values(_KEPT[0], kind="stable", ignore_index=True)
         return frame.drop(columns=list(_KEPT), errors="ignore"), faults
 
+    def look_through(self) -> Iterator[str]:
+        """Yield of each partition why it cannot be read, or nothing, but for what is derived."""
+        for entry in self._files.entries("", detail=True):
+            table = str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]
+            if entry["type"] == "directory" and table != DERIVED:
+                for key in self.keys(table):
+                    yield str(self._read_each(table, [key])[1].get(key, ""))
+
     @contextmanager
     def lock(self, table: str, key: str) -> Iterator[None]:
         """Hold a partition alone among the processes of this machine, to read it and write it."""

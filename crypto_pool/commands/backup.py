@@ -85,35 +85,30 @@ def check_champions(folders: "PoolFolders") -> None:
     Raises:
         BackupError: one is not in it, or does not load.
     """
-    from crypto_pool.errors import BackupError, ModelUnavailable, UntrustedModel
+    from crypto_pool.errors import BackupError, ModelUnavailable
 
     try:
         load_champions(folders)
-    except (ModelUnavailable, UntrustedModel) as fault:
+    except ModelUnavailable as fault:
         raise BackupError(f"the backup would lack a champion: {fault}") from fault
 
 
 def load_champions(folders: "PoolFolders") -> list[str]:
-    """Load the champion of each member; raises ModelUnavailable or UntrustedModel."""
+    """Load the champion of each member; raises ModelUnavailable."""
     from crypto_pool.adapters.backup import DATABASE
     from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.adapters.ledger import Ledger
     from crypto_pool.adapters.mlflow import ModelRegistry
     from crypto_pool.errors import ModelUnavailable
-    from crypto_pool.workflow.promotion.reconciling import champion_of
+    from crypto_pool.workflow.promotion import reconciling
 
     database = f"sqlite:///{folders.mlflow / DATABASE}"
     registry = ModelRegistry(database, folders.artifact_root).prepare()
-    decisions, loaded = Ledger(FrameStore(folders.frames_root)).by_member(), []
-    for member in decisions:
-        champion = champion_of(registry, member, decisions.of(member))
-        if champion.fault:
-            raise ModelUnavailable(f"{member.name}: {champion.fault}")
-        if champion.version is not None:
-            version = champion.version
-            registry.versions.load(member.name, version.version, version.ledger_hashes)
-            loaded.append(member.name)
-    return loaded
+    decisions = Ledger(FrameStore(folders.frames_root)).by_member()
+    faults = reconciling.load_champions(registry, decisions)
+    if lost := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
+        raise ModelUnavailable("; ".join(lost))
+    return list(faults)
 
 
 def _folders(settings: "Settings") -> "PoolFolders":

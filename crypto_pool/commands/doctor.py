@@ -72,6 +72,8 @@ def _findings(settings: "Settings", coin: str) -> Iterator[Finding]:
     yield _tried("MLflow", _mlflow, settings)
     yield _tried("Dagster", _dagster, settings)
     yield _tried("DuckDB", _duckdb, settings)
+    yield from _judged("stored files", _files, settings)
+    yield from _judged("champions", _champions, settings)
 
 
 def _extensions(settings: "Settings") -> Iterator[Finding]:
@@ -90,6 +92,21 @@ def _tried(name: str, look: Callable[..., str], *at: Any) -> Finding:
         return Finding(name, True, look(*at))
     except Exception as fault:  # whatever is broken is what this command is there to tell
         return _failed(name, fault)
+
+
+def _judged(
+    name: str, look: Callable[["Settings"], list[str]], settings: "Settings"
+) -> Iterator[Finding]:
+    """A finding for each of many that is at fault, or one that all are well."""
+    try:
+        looked_at = look(settings)
+    except Exception as fault:
+        yield _failed(name, fault)
+        return
+    faults = [fault for fault in looked_at if fault]
+    yield from (Finding(name, False, fault) for fault in faults)
+    if not faults:
+        yield Finding(name, True, f"{len(looked_at)} can be read")
 
 
 def _failed(name: str, fault: Exception) -> Finding:
@@ -226,3 +243,23 @@ def _duckdb(settings: "Settings") -> str:
         return "nothing published yet; the first build does it"
     rows = query_arrow(settings.state_dir, "SELECT count(*) AS n FROM predictions").to_pylist()
     return f"{rows[0]['n']} predictions published"
+
+
+def _files(settings: "Settings") -> list[str]:
+    from crypto_pool.adapters.frame_store import FrameStore
+
+    return list(FrameStore(settings.frames_root).look_through())
+
+
+def _champions(settings: "Settings") -> list[str]:
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.adapters.ledger import Ledger
+    from crypto_pool.adapters.mlflow import ModelRegistry
+    from crypto_pool.workflow.promotion.reconciling import load_champions
+
+    decisions = Ledger(FrameStore(settings.frames_root)).by_member()
+    if not decisions and not decisions.faults:
+        return []
+    registry = ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
+    faults = load_champions(registry, decisions)
+    return [fault and f"{name}: {fault}" for name, fault in faults.items()]

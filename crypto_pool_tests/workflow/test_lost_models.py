@@ -14,7 +14,7 @@ from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
-from crypto_pool.workflow.promotion.reconciling import reconcile
+from crypto_pool.workflow.promotion.reconciling import load_champions, reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import (
     FIRST,
@@ -56,6 +56,18 @@ def test_a_deleted_version_is_its_member_s_fault_alone_and_says_the_ways_out(poo
     assert reconcile(pool.store, pool.registry, MEMBER).fault == said
     assert pool.aliases == {}
     assert not pool.store.exists("champions", MEMBER.partition_key)
+
+
+def test_a_champion_that_cannot_serve_is_named_before_it_is_to_forecast(pool):
+    def told():
+        return load_champions(pool.registry, Ledger(pool.store).by_member())
+
+    assert told() == {MEMBER.name: ""}
+    [file] = (local_path(pool.champion.version.location) / "artifacts").glob("estimator*")
+    file.write_bytes(file.read_bytes()[:100])
+    assert "is not what was logged" in told()[MEMBER.name]
+    delete_version(pool, "1")
+    assert "is gone from MLflow" in told()[MEMBER.name]
 
 
 def test_a_build_mends_a_deleted_version_from_its_run(pool):

@@ -19,7 +19,12 @@ from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS, PROMOTIONS, remedy
-from crypto_pool.errors import CorruptPartition, MissingPartition, ModelUnavailable
+from crypto_pool.errors import (
+    CorruptPartition,
+    MissingPartition,
+    ModelUnavailable,
+    UntrustedModel,
+)
 from crypto_pool.workflow.promotion.registering import champion_row
 
 TABLE = CHAMPIONS.store_name
@@ -107,6 +112,22 @@ def champions_of(
         except CorruptPartition as fault:
             champions[member] = Champion(member, Standing(), None, str(fault))
     return champions
+
+
+def load_champions(registry: ModelRegistry, decisions: Decisions) -> dict[str, str]:
+    """Load who serves each member; return by its name why that one cannot serve, or nothing."""
+    faults = {}
+    members = sorted({*decisions, *decisions.faults}, key=lambda member: member.name)
+    for member, champion in champions_of(registry, decisions, members).items():
+        version = champion.version
+        if version is not None or champion.fault:
+            faults[member.name] = champion.fault
+        if version is not None:
+            try:
+                registry.versions.load(member.name, version.version, version.ledger_hashes)
+            except (ModelUnavailable, UntrustedModel) as fault:
+                faults[member.name] = str(fault)
+    return faults
 
 
 def shadows_of(registry: ModelRegistry, champion: Champion) -> list[Version]:
