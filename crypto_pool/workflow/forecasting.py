@@ -105,7 +105,9 @@ def forecast(
         )
     target = Target.from_settings(tags)
     reference = reference_of(frames, member, bar_date, target)
-    panel = None if baseline is None else baseline.panel_of(member, bar_date)
+    panel = None
+    if baseline is not None and baseline.target == target:
+        panel = baseline.panel_of(member, bar_date)
     row = frames.once(
         ("row", member, day, target, panel, is_baseline),
         lambda: prediction_input(
@@ -118,7 +120,8 @@ def forecast(
     inputs = {str(model.anchor): float(row[model.anchor].iloc[0])}
     if math.isnan(inputs[model.anchor]):
         raise MissingFeatures(
-            f"{member.name} has no panel forecast for {bar_date}, to which version "
+            forecaster.fault
+            or f"{member.name} has no panel forecast for {bar_date}, to which version "
             f"{forecaster.version.version} is anchored; materialise panel_forecasts"
         )
     distance, explained = Distance(0.0, ""), []

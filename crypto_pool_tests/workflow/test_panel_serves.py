@@ -10,6 +10,7 @@ import pytest
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.served_model import PANEL_LOGIT
+from crypto_pool.errors import MissingFeatures
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.forecasting import choose_forecaster, forecast
@@ -97,3 +98,18 @@ def test_a_day_is_forecast_by_the_stored_panel_whatever_the_features(
     assert row["probability"] == pytest.approx(np.clip(stored, 0.01, 0.99))
     parts = {one["feature"]: one["contribution"] for one in json.loads(row["top_contributions"])}
     assert 0.5 + sum(parts.values()) == pytest.approx(stored)
+
+
+def test_a_version_is_given_no_panel_of_another_target_and_says_its_fault(
+    pool: SmallPool,
+) -> None:
+    champion = champions_of(pool.registry, Ledger(pool.store).by_member(), [MEMBER])[MEMBER]
+    further, decisions = Target(pct=0.1), Ledger(pool.store).of_member(MEMBER)
+    terms = Recipe(further).terms(pool.table(FIRST).features.columns)
+    chosen = choose_forecaster(pool.registry, champion, decisions, FIRST, terms)
+    assert chosen is not None
+    frames, panel = FrameCache(pool.store), stored_forecasts(pool.store, Target())
+    baseline = Baseline(frames, panel, further)
+    assert baseline.panel_of(MEMBER, FIRST) is not None
+    with pytest.raises(MissingFeatures, match=r"target_pct was 0\.05 and is 0\.1"):
+        forecast(frames, pool.registry, chosen, FIRST, noon_after(FIRST), 7, None, baseline)
