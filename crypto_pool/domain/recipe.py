@@ -103,6 +103,11 @@ class Terms:
             changes.append(_feature_changes(json.loads(tags["feature_names"]), self.feature_names))
         return ", ".join(changes)
 
+    def fault(self, tags: Mapping[str, str]) -> str:
+        """Return why a model with these tags must not speak; empty where it is on these terms."""
+        changed = self.difference(tags)
+        return f"its terms are not the pool's: {changed}" if changed else ""
+
 
 @dataclass(frozen=True)
 class Recipe:

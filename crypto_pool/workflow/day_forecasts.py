@@ -15,7 +15,7 @@ from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import is_late
 from crypto_pool.domain.performance import BASELINE
-from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.recipe import Recipe, Terms
 from crypto_pool.domain.tables import (
     MISSING_FORECASTS,
     PREDICTIONS,
@@ -94,6 +94,11 @@ class DayForecaster:
         target = self.recipe.target
         return Baseline(self.frames, self.frames.panel(target), target, self.decisions)
 
+    @cached_property
+    def terms(self) -> Terms:
+        """What a version must take and forecast to speak."""
+        return self.recipe.terms(feature_names(self.recipe.time_period))
+
     def forecast_day(self, bar_date: date) -> DayResult:
         """Forecast a closed day and store it; what an earlier run stored is never lost.
 
@@ -108,7 +113,7 @@ class DayForecaster:
         self._fall_back(serving, bar_date, result)
         served = {one.member: one.version.version for one in serving}
         shadows = [
-            ServingVersion(member, version)
+            ServingVersion(member, version, self.terms.fault(version.tags))
             for member, versions in self.shadows.items()
             for version in versions
             if version.version != served.get(member) and was_trained_by(version, bar_date)
@@ -127,7 +132,6 @@ class DayForecaster:
 
     def _serving(self, bar_date: date, result: DayResult) -> list[ServingVersion]:
         late = is_late(self.now(bar_date), bar_date)
-        terms = self.recipe.terms(feature_names(self.recipe.time_period))
         there = {_member_name(row) for row in self._stored(bar_date) if is_in_time(row)}
         serving = []
         for member in self.members:
@@ -136,7 +140,7 @@ class DayForecaster:
             champion = self.champions[member]
             try:
                 chosen = choose_forecaster(
-                    self.registry, champion, self.decisions.of(member), bar_date, terms
+                    self.registry, champion, self.decisions.of(member), bar_date, self.terms
                 )
             except Exception as error:  # the boundary that isolates one member from the others
                 result.failures[member.name] = champion.fault or f"{type(error).__name__}: {error}"

@@ -61,9 +61,7 @@ def choose_forecaster(
             return None
     elif known is None or standing.serving != known.version:
         known = version_of(registry, champion.member, standing)
-    changed = terms.difference(known.tags)
-    fault = f"its terms are not the pool's: {changed}" if changed else standing.quarantine
-    return ServingVersion(champion.member, known, fault)
+    return ServingVersion(champion.member, known, terms.fault(known.tags) or standing.quarantine)
 
 
 def was_trained_by(version: Version, bar_date: date) -> bool:

@@ -108,5 +108,4 @@ class _Update:
         """Say how the terms a champion was made on differ from the pool's."""
         given = CHAMPIONS.row({str(name): value for name, value in row.items()})
         made_on = {name: str(value) for name, value in given.items() if value is not None}
-        changed = self.terms.difference(made_on)
-        return f"its terms are not the pool's: {changed}" if changed else None
+        return self.terms.fault(made_on) or None

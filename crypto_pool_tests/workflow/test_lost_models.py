@@ -200,6 +200,16 @@ def test_a_champion_on_other_terms_abstains_and_says_which(pool, setting, value)
     )
 
 
+def test_a_version_on_other_terms_abstains_in_the_shadow_too(pool):
+    """So it never counts against a champion whose outcomes are another target's."""
+    pool.appoint(SECOND, REFRESHED)
+    shadow = pool.registry.versions.get(MEMBER.name, pool.champion.standing.previous)
+    further = Recipe.from_settings({**RECIPE.to_settings(), "target_pct": 0.1})
+    [row] = forecast(replace(pool, recipe=further), SECOND, shadows={MEMBER: [shadow]}).shadows
+    assert (row["status"], row["target_pct"]) == ("abstain", 0.05)
+    assert row["abstain_reason"] == "its terms are not the pool's: target_pct was 0.05 and is 0.1"
+
+
 def test_a_champion_whose_features_are_no_longer_made_abstains_by_the_baseline(pool):
     """The table is made anew by the new settings; nobody fails and the shadow is told."""
     pool.appoint(SECOND, REFRESHED)

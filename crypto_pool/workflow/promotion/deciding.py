@@ -92,9 +92,9 @@ def fault_of(task: PromotionTask, champion: Champion) -> str:
     """Say why a champion can serve no more, or nothing."""
     if champion.fault or champion.version is None:
         return champion.fault
-    changed = task.recipe.terms(task.table.features.columns).difference(champion.version.tags)
-    if changed:
-        return f"its terms are not the pool's: {changed}"
+    of_terms = task.recipe.terms(task.table.features.columns).fault(champion.version.tags)
+    if of_terms:
+        return of_terms
     if champion.standing.quarantine:
         return f"it is quarantined ({champion.standing.quarantine})"
     try:
