@@ -24,7 +24,9 @@ class StoredFiles:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._files, path = fsspec.core.url_to_fs(root)
+        self.is_local = False
+        with self._answering(may_lack=False):
+            self._files, path = fsspec.core.url_to_fs(root)
         self.path = str(path).rstrip("/")
         self.is_local = isinstance(self._files, LocalFileSystem)
 

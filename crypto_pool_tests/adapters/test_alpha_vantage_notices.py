@@ -62,6 +62,13 @@ def test_a_recorded_burst_names_how_long_to_wait() -> None:
         ({"Information": "Maintenance on Sunday."}, ProviderUnavailable),
         ({}, NoData),
         ({"Time Series (Digital Currency Daily)": {}}, NoData),
+        ({"Time Series (Digital Currency Daily)": None}, NoData),
+        (
+            {"Meta Data": {"1. Information": "Daily Prices"}, "Series": [{"1": "2"}]},
+            MalformedAnswer,
+        ),
+        ({"error": {"code": 429, "message": "Too many requests."}}, BurstLimit),
+        ({"errors": [{"text": "Your daily quota is used up."}]}, DailyQuotaExhausted),
         ({"Time Series (Digital Currency Weekly)": {"2024-06-02": {}}}, MalformedAnswer),
         ({"Time Series (Digital Currency Daily)": {"2024-06-02": "?"}}, MalformedAnswer),
     ],

@@ -108,6 +108,11 @@ def test_a_store_that_does_not_answer_is_named_whatever_is_asked(ask) -> None:
     assert "CRYPTO_POOL_PARQUET_ROOT" in str(refused.value)
 
 
+def test_a_store_of_no_kind_that_is_known_is_named() -> None:
+    with pytest.raises(StoreUnavailable, match=r"^s4://pool .*s4; check CRYPTO_POOL_PARQUET_ROOT"):
+        FrameStore("s4://pool")
+
+
 def test_a_bucket_that_is_not_there_is_no_file_that_is_missing(monkeypatch) -> None:
     fsspec.register_implementation("gone", GoneFileSystem, clobber=True)
     monkeypatch.setattr(GoneFileSystem, "fault", FileNotFoundError("no such bucket"))

@@ -16,6 +16,7 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow import store as mlflow_store
 from crypto_pool.adapters.mlflow.store import (
     TRAINING_EXPERIMENT,
+    MlflowStore,
     as_uri,
     create_schema,
     local_path,
@@ -97,6 +98,14 @@ def test_a_store_that_another_process_goes_on_writing_is_named(tmp_path, monkeyp
         require_writable(f"sqlite:///{path}")
         writer.execute("BEGIN IMMEDIATE")  # the check holds nothing
     require_writable("postgresql://nobody@nowhere/mlflow")
+
+
+def test_a_postgres_that_cannot_be_reached_is_named_without_its_password(tmp_path):
+    store = MlflowStore("postgresql+psycopg2://pool:pass-word@db:port/mlflow", str(tmp_path))
+    with pytest.raises(ModelUnavailable, match="db:port/mlflow does not answer: .*'port'") as told:
+        store.prepare()
+    assert "CRYPTO_POOL_MLFLOW_BACKEND_URI" in str(told.value)
+    assert "pass-word" not in str(told.value)
 
 
 def test_an_experiment_that_another_process_makes_meanwhile_is_found():

@@ -55,13 +55,21 @@ class MlflowStore:
 
     @property
     def client(self) -> Any:
-        """The MLflow client of this process."""
+        """The MLflow client of this process; raises ModelUnavailable where no Postgres answers."""
         if self._client is None:
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             from mlflow import MlflowClient
 
             sqlite_files.commit_without_waiting()
-            self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+            try:
+                self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+            except Exception as fault:  # of SQLAlchemy or the driver, or an address that is none
+                if sqlite_files.sqlite_path(self.tracking_uri) is not None:
+                    raise
+                raise ModelUnavailable(
+                    f"MLflow's store {without_credentials(self.tracking_uri)} does not answer: "
+                    f"{fault}; check CRYPTO_POOL_MLFLOW_BACKEND_URI and the server, then run again"
+                ) from None
         return self._client
 
     def prepare(self) -> None:

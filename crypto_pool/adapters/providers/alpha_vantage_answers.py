@@ -5,7 +5,7 @@ Refusals arrive as HTTP 200, and are known by what their text is about: its word
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -140,10 +140,10 @@ def _rows(
         if parameter in asked and _plain(value) != _plain(asked[parameter]):
             raise no_answer(f"{what}: the answer is about {value}, not {asked[parameter]}")
     rows = answer.get(key)
-    notice = " ".join(text for text in answer.values() if isinstance(text, str))
+    notice = " ".join(_words({**answer, "Meta Data": None}))
     if not rows and notice:
         raise _refusal(notice, function, symbol)
-    if rows is None and answer:
+    if answer and key not in answer:
         raise MalformedAnswer(
             f"{what}: no {key!r} in the answer, it has {', '.join(answer)}; "
             "the provider changed its format: report it, the stored data is untouched"
@@ -160,6 +160,16 @@ def _rows(
 
 def _plain(value: object) -> str:
     return re.sub(r"\W", "", str(value)).upper()
+
+
+def _words(answer: Any) -> Iterator[str]:
+    """Yield the texts at any depth of an answer that hold a letter, so no numbers or days."""
+    within = [answer]
+    for value in within:
+        if isinstance(value, dict | list):
+            within.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, str) and re.search(r"[^\W\d_]", value):
+            yield value
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
