@@ -5,9 +5,11 @@ fields are read, checked together and combined is in `crypto_pool.settings`.
 """
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -33,19 +35,30 @@ HIDDEN: dict[str, JsonValue] = {"hidden": True}
 DEFAULT_HOME = Path("dagster_home")
 
 
-def _such_as(example: str, pattern: str) -> AfterValidator:
+def _such_as(
+    example: str, pattern: str, fits: Callable[[str], bool] = lambda text: True
+) -> AfterValidator:
     """Refuse other text, with an example of what is wanted; a secret's too."""
 
     def check(value: str | SecretStr) -> str | SecretStr:
         text = value if isinstance(value, str) else value.get_secret_value()
-        if not re.fullmatch(pattern, text):
+        if not re.fullmatch(pattern, text) or not fits(text):
             raise ValueError(f"needs a value such as {example}")
         return value
 
     return AfterValidator(check)
 
 
-ADDRESS = _such_as("https://host/path", r"https?://[^\s/?#]\S*")
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or half an IPv6 address
+        return False
+
+
+ADDRESS = _such_as("https://host/path", r"https?://\S+", _has_host)
+HOST = _such_as("pool.example", r"[^\s/:]+|[^\s/]*:[^\s/]*:[^\s/]*")  # no port, or of IPv6
 RATE = _such_as("600/minute", r"[1-9]\d*\s*(/|per)\s*([1-9]\d*\s*)?(second|minute|hour|day)s?")
 Url = Annotated[str, ADDRESS]
 SecretUrl = Annotated[SecretStr, ADDRESS]
@@ -222,7 +235,7 @@ class Serving(Group):
     """Address of the MLflow UI, for links to it."""
     serving_token: SecretStr | None = None
     """Bearer token every request to the API must carry, if set."""
-    serving_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    serving_allowed_hosts: Annotated[tuple[Annotated[str, HOST], ...], NoDecode] = ()
     """Names the API is reached by beside loopback and serving_host."""
     serving_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
     """Addresses or networks of the proxies before the API, whose X-Forwarded-For says who asks; no

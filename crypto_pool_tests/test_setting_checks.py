@@ -118,7 +118,10 @@ def test_a_plan_that_allows_nothing_is_refused(monkeypatch):
     assert "per_day=0 allows nothing" in refused(monkeypatch, alpha_vantage_plan="0/day")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8000", "https://", "http:// host", "nan"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:8000", "https://", "http:// host", "nan", "http://[::1", "http://host:99999/"],
+)
 @pytest.mark.parametrize(
     "name", ["alpha_vantage_base_url", "page_url", "alert_webhook_url", "heartbeat_url"]
 )
@@ -133,6 +136,8 @@ def test_what_is_no_address_is_refused_before_anything_is_asked_of_it(monkeypatc
         ("serving_rate_limit", "many", "600/minute"),
         ("serving_rate_limit", "0/minute", "600/minute"),
         ("serving_host", "", "127.0.0.1"),
+        ("serving_allowed_hosts", "https://pool.example", "pool.example"),
+        ("serving_allowed_hosts", "pool.example:8000", "pool.example"),
         ("quote_currency", "US D", "USDT"),
     ],
 )
