@@ -50,8 +50,16 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-STRANGERS_FAULTS = (Exception, SystemExit)
-"""What an extension's code may end with; none of it ends the pool's."""
+def let_interrupts_pass(fault: BaseException) -> None:
+    """Raise what ends a process or a Dagster run, in whosever code it arrives.
+
+    Whatever else an extension ends with, as by SystemExit or a panic of Rust, ends the pool's not.
+    """
+    is_of_dagster = type(fault).__module__.partition(".")[0] == "dagster"
+    if isinstance(fault, KeyboardInterrupt | GeneratorExit) or (
+        is_of_dagster and not isinstance(fault, Exception)
+    ):
+        raise fault
 
 
 class CryptoPoolError(Exception):

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import replace_file
 from crypto_pool.domain.addresses import spellings, without_credentials
-from crypto_pool.errors import STRANGERS_FAULTS, InvalidSetting
+from crypto_pool.errors import InvalidSetting, let_interrupts_pass
 
 TIMEOUT_SECONDS = (5, 10)
 LONGEST_TEXT = 3000
@@ -145,7 +145,8 @@ class Alerts:
         def send() -> None:
             try:
                 channel.send(text)
-            except STRANGERS_FAULTS as fault:
+            except BaseException as fault:
+                let_interrupts_pass(fault)
                 ended.append(f"{type(fault).__name__}: {fault}")
             else:
                 ended.append("")

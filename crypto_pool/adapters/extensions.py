@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crypto_pool.errors import STRANGERS_FAULTS, InvalidSetting
+from crypto_pool.errors import InvalidSetting, let_interrupts_pass
 
 logger = logging.getLogger(__name__)
 GROUPS = ("candidates", "features", "providers", "alerts")
@@ -65,13 +65,15 @@ def _load(extensions: Extensions) -> dict[str, str]:
         except KeyboardInterrupt:
             logger.warning("interrupted in the extension %s", origin)
             raise
-        except STRANGERS_FAULTS as fault:  # it is named, and left out
+        except BaseException as fault:  # it is named, and left out
+            let_interrupts_pass(fault)
             faults[origin] = f"{type(fault).__name__}: {fault}"
             continue
         for group, thing in offered:
             try:
                 _register(group, thing, _code_of(origin))
-            except STRANGERS_FAULTS as fault:
+            except BaseException as fault:
+                let_interrupts_pass(fault)
                 name = getattr(thing, "name", type(thing).__name__)
                 faults[f"{origin}, {name}"] = f"{type(fault).__name__}: {fault}"
     return faults

@@ -12,7 +12,7 @@ import pandas as pd
 from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.indicators import PROVIDER_DECIMALS, compute_indicators
-from crypto_pool.errors import STRANGERS_FAULTS, InvalidFeatures
+from crypto_pool.errors import InvalidFeatures, let_interrupts_pass
 
 DAYS_AFTER_GAP = 20
 SMALLEST_PROVIDER_PRICE = 0.01
@@ -45,7 +45,8 @@ class Feature:
         try:
             computed = self.compute(bars.copy(), indicators.copy())
             values = pd.Series(computed).astype(np.float64)
-        except STRANGERS_FAULTS as fault:
+        except BaseException as fault:
+            let_interrupts_pass(fault)
             reason = f"{type(fault).__name__}: {fault}"
             raise InvalidFeatures(f"feature {self.name}: {reason}") from fault
         if not values.index.equals(bars.index):

@@ -26,10 +26,10 @@ from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, served_rows, training_table
 from crypto_pool.errors import (
-    STRANGERS_FAULTS,
     CorruptPartition,
     MissingFeatures,
     UnscoredCandidate,
+    let_interrupts_pass,
 )
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.history import require_unbroken
@@ -218,7 +218,8 @@ def train_candidate(task: TrainingTask) -> TrainedCandidate | Unscored:
             model_files(fitted.served)  # it can be stored, by the types it declares
     except UnscoredCandidate as error:
         return Unscored(str(error))
-    except STRANGERS_FAULTS as error:
+    except BaseException as error:
+        let_interrupts_pass(error)
         if not candidate.code:
             raise
         # A stranger's code: it is named, and nothing else waits for it.

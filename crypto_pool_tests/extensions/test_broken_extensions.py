@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from crypto_pool.adapters import alerts
 from crypto_pool.adapters.alerts import Alert, Alerts
@@ -35,9 +36,15 @@ def test_a_provider_that_is_broken_is_named_where_it_is_asked_for(tmp_path, monk
     assert "my_provider is broken: ModuleNotFoundError" in str(caught.value)
 
 
+# As Rust's panics come to Python.
+PANIC = "raise type('Panic', (BaseException,), {})('at a row')"
 BROKEN = {
     "import nowhere_to_be_found": "ModuleNotFoundError",
     "raise SystemExit(3)": "SystemExit: 3",
+    PANIC: "Panic: at a row",
+    "from crypto_pool.domain.features import Feature\n"
+    f"def _panic(*frames):\n    {PANIC}\n"
+    "mine = Feature('mine', _panic)": "feature mine: Panic: at a row",
     "from crypto_pool.domain.features import Feature\n"
     "mine = Feature('mine', lambda bars, _: exit(3))": "feature mine: SystemExit: 3",
     "x = (": "SyntaxError",
@@ -140,6 +147,7 @@ SOUND = {
     [
         ({"fit": "raise RuntimeError('no luck')"}, "RuntimeError: no luck"),
         ({"fit": "raise SystemExit(3)"}, "SystemExit: 3"),
+        ({"fit": PANIC}, "Panic: at a row"),
         ({"probabilities": "return [0.5] * len(rows)"}, "have the shape (27,), not (27, 2)"),
         ({"probabilities": "return [[0.1, 0.2, 0.7]] * len(rows)"}, "have the shape (27, 3)"),
         ({"probabilities": "return [[0.1, 0.9]]"}, "have the shape (1, 2), not (27, 2)"),
@@ -197,6 +205,7 @@ def test_a_feature_that_writes_into_what_it_is_given_changes_no_other(tmp_path, 
         ("synthetic = property(lambda self: 1 / 0)", "failed: ZeroDivisionError"),
         ("synthetic = 'no'", "source must be a text and synthetic true or false"),
         ("def daily_bars(self, *asked): exit(3)", "mine, asked for BTC, failed: SystemExit: 3"),
+        (f"def daily_bars(self, *asked): {PANIC}", "asked for BTC, failed: Panic: at a row"),
         ("daily_bars = None", "mine, asked for BTC, failed: TypeError"),
         ("def daily_bars(self, *asked): return {}", "BTC: the provider mine gave a dict"),
     ],
@@ -213,6 +222,21 @@ def test_a_provider_that_fails_is_named_by_an_error_of_a_provider(tmp_path, chan
     with pytest.raises(ProviderError) as failed:
         PROVIDERS["mine"].of(None).daily_bars("BTC", LAST)
     assert said in str(failed.value)
+
+
+def test_what_stops_a_run_of_dagster_passes_through_an_extension(tmp_path, bars):
+    source = (
+        "from dagster._core.errors import DagsterExecutionInterruptedError\n"
+        "from crypto_pool.domain.features import Feature\n"
+        "def _stopped(bars, indicators):\n"
+        "    if len(bars) > 200:  # more than it is checked on\n"
+        "        raise DagsterExecutionInterruptedError\n"
+        "    return bars['close']\n"
+        "mine = Feature('mine', _stopped)\n"
+    )
+    assert load(tmp_path, my_feature=source) == {}
+    with pytest.raises(DagsterExecutionInterruptedError):
+        build_features(compute_indicators(bars), bars=bars)
 
 
 @pytest.mark.parametrize(

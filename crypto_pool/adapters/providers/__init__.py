@@ -7,11 +7,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from crypto_pool.errors import (
-    STRANGERS_FAULTS,
     CryptoPoolError,
     InvalidSetting,
     MalformedAnswer,
     ProviderError,
+    let_interrupts_pass,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def _named(what: str) -> Iterator[None]:
         yield
     except CryptoPoolError:
         raise
-    except STRANGERS_FAULTS as fault:
+    except BaseException as fault:
+        let_interrupts_pass(fault)
         reason = f"{type(fault).__name__}: {fault}"
         raise ProviderError(f"the provider {what} failed: {reason}") from fault
 
