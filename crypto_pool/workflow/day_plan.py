@@ -56,10 +56,15 @@ class CatchUpWindow:
         """
         return self._last_days(self.catch_up_days + LONGEST_HORIZON)
 
-    def matures(self, bar_date: date, horizon: int) -> bool:
-        """Whether a forecast matured within the time that is caught up."""
+    @property
+    def all_days(self) -> list[date]:
+        """Days from the first of the daily partitions on, the oldest first."""
+        return list(pd.date_range(self.first_prediction_date, self.last_closed).date)
+
+    def matures(self, bar_date: date, horizon: int, *, is_new: bool = False) -> bool:
+        """Whether a forecast matured within the time that is caught up; a new one whenever."""
         age = (self.last_closed - bar_date).days - horizon
-        return 0 <= age < self.catch_up_days
+        return age >= 0 and (is_new or age < self.catch_up_days)
 
     def _last_days(self, count: int) -> list[date]:
         first = max(self.first_prediction_date, self.last_closed - timedelta(days=count - 1))
@@ -100,20 +105,30 @@ def plan_days(store: FrameStore, members: Sequence[Member], window: CatchUpWindo
 
 
 def days_to_score(store: FrameStore, window: CatchUpWindow) -> tuple[date, ...]:
-    """Days with forecasts that have matured and were not scored, the oldest first."""
-    stored = set(store.keys(PREDICTIONS.store_name))
+    """Days with forecasts that have matured and were not scored, the oldest first.
+
+    Those since the last day that was scored, however long the pool stood still, and of the days
+    before what was left within the time that is caught up.
+    """
+    stored, recent = set(store.keys(PREDICTIONS.store_name)), set(window.scored_days)
+    last = max(stored.intersection(store.keys(OUTCOMES.store_name)), default="")
     return tuple(
         day
-        for day in window.scored_days
-        if day.isoformat() in stored and _has_unscored_outcomes(store, day, window)
+        for day in window.all_days
+        if (key := day.isoformat()) in stored
+        and (key > last or day in recent)
+        and _has_unscored_outcomes(store, day, window, is_new=key > last)
     )
 
 
-def _has_unscored_outcomes(store: FrameStore, day: date, window: CatchUpWindow) -> bool:
+def _has_unscored_outcomes(
+    store: FrameStore, day: date, window: CatchUpWindow, *, is_new: bool
+) -> bool:
     forecasts = _rows(store, PREDICTIONS, day)
     if forecasts.empty:
         return False
-    matured = [window.matures(day, horizon) for horizon in forecasts["prediction_window_days"]]
+    horizons = forecasts["prediction_window_days"]
+    matured = [window.matures(day, horizon, is_new=is_new) for horizon in horizons]
     return bool(_names(forecasts[matured]) - _names(_rows(store, OUTCOMES, day)))
 
 

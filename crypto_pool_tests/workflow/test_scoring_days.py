@@ -1,5 +1,6 @@
 """The outcomes of a day's forecasts: nothing that comes due is left unscored."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -39,9 +40,27 @@ def test_a_horizon_that_was_lowered_leaves_no_forecast_unscored(store):
 
     assert pending(matured - timedelta(days=1)) == ()
     assert pending(matured) == pending(matured + timedelta(days=6)) == (day,)
+    next_day = day + timedelta(days=1)
+    store.write("daily_predictions", f"{next_day}", PREDICTIONS.frame([]))
+    scored = OUTCOMES.row(made, {"prediction_date": next_day, "outcome": 1.0})
+    store.write("prediction_outcomes", f"{next_day}", OUTCOMES.frame([scored]))
+    assert pending(matured + timedelta(days=6)) == (day,)
     assert pending(matured + timedelta(days=7)) == ()
     assert score_day(FrameCache(store), f"{day}", LATE, NO_PANEL) == (1, 0, {})
     assert pending(matured) == ()
+
+
+def test_what_matured_while_the_pool_stood_still_is_scored_however_long_that_was(store):
+    member, begun = Member("AAA", Trend.UPTREND), date(2023, 1, 10)
+    days = [begun + timedelta(days=number) for number in range(3)]
+    for day in days:
+        rows = PREDICTIONS.frame([row_of(member, "1", day, False)])
+        store.write("daily_predictions", f"{day}", rows)
+    scored = OUTCOMES.row(row_of(member, "1", begun, False), {"outcome": 1.0})
+    store.write("prediction_outcomes", f"{begun}", OUTCOMES.frame([scored]))
+    window = CatchUpWindow(begun + timedelta(days=200), date(2020, 1, 1))
+    assert days_to_score(store, window) == tuple(days[1:])
+    assert days_to_score(store, replace(window, first_prediction_date=days[2])) == (days[2],)
 
 
 @pytest.mark.parametrize(("widest", "inside"), [(0.5, True), (-0.4, False)])
