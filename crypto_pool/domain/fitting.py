@@ -133,7 +133,7 @@ def fit_candidate(
         estimator.set_params(gap=purge_gap(recipe.horizon))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        estimator.fit(rows, labels)
+        estimator.fit(rows.copy(), labels.copy())  # an extension's may write into them
     notes = [f"{warning.category.__name__}: {warning.message}" for warning in caught]
     skipped = getattr(estimator, "skipped_folds_", ())
     if skipped:

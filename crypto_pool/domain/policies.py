@@ -55,7 +55,7 @@ def _evaluate_holdout(
         estimator, notes = fit_candidate(
             candidate, table.features[training], table.labels[training], recipe
         )
-        positive_probability(candidate.name, estimator, table.features[test])
+        positive_probability(candidate.name, estimator, table.features[test].copy())
         model = ServedModel(candidate.name, IdentityCalibration(), table.feature_names, estimator)
     evaluation = evaluation_rows(
         table,

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -16,6 +17,7 @@ from crypto_pool.adapters.providers import PROVIDERS
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.features import build_features, feature_names
 from crypto_pool.domain.indicators import compute_indicators
+from crypto_pool.domain.training import data_hash
 from crypto_pool.errors import InvalidSetting, ProviderError
 from crypto_pool.settings import load_settings
 from crypto_pool.workflow.training import Unscored, train_candidate
@@ -177,6 +179,20 @@ def test_the_probability_of_class_1_is_found_by_the_classes_in_judging_and_servi
     model = task.registry.runs.load_model(trained.run_id)
     assert set(trained.evaluation["probability"]) == {0.9}
     assert set(model.predict_raw(task.table.features)) == {0.9}
+
+
+@pytest.mark.parametrize("policy", ["holdout", "purged_walk_forward"])
+def test_a_candidate_that_writes_into_its_rows_changes_no_other(tmp_path, bars, policy):
+    into_rows = {
+        "fit": "rows.iloc[:, :] = 0; labels[:] = 0",
+        "probabilities": "rows[:] = 0; return [[0.4, 0.6]] * len(rows)",
+    }
+    load(tmp_path, my_classifier=CLASSIFIER.format(**{**SOUND, **into_rows}))
+    task = task_of(bars, "Mine", tmp_path / "fits")
+    before = data_hash(task.table)
+    recipe = replace(task.recipe, evaluation_policy=policy)
+    train_candidate(replace(task, recipe=recipe))
+    assert data_hash(task.table) == before
 
 
 def test_a_feature_that_writes_into_what_it_is_given_changes_no_other(tmp_path, bars):
