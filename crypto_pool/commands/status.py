@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from crypto_pool.commands import options
 from crypto_pool.commands.printing import page, print_json, records
 from crypto_pool.domain.members import Trend
-from crypto_pool.errors import InvalidSetting
+from crypto_pool.errors import CryptoPoolError, InvalidSetting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,6 +74,8 @@ def status(symbols: options.Symbols = None, as_json: options.Json = False) -> No
     # A file of 1.0.0 has no such view, and is shown without what it tells.
     record = "track_record" if query_arrow(folder, VIEWS).num_rows else NO_RECORD
     rows = records(query_arrow(folder, MEMBERS.format(record=record)))
+    retired = {} if symbols else _retired(settings, rows)
+    shown = [symbol for symbol in shown if symbol not in retired]
     members = [row for row in rows if row["symbol"] in shown]
     published = datetime.fromtimestamp((folder / LINK_NAME).stat().st_mtime, UTC)
     report: dict[str, Any] = {
@@ -84,6 +86,7 @@ def status(symbols: options.Symbols = None, as_json: options.Json = False) -> No
         "members": members,
         "record": next(iter(records(query_arrow(folder, RECORD.format(record=record)))), None),
         "without_champion": _without_champion(shown, members),
+        "retired_from": retired,
         "requests": _requests(settings),
     }
     if as_json:
@@ -100,7 +103,23 @@ def _require_known(symbols: Iterable[str], known: set[str]) -> None:
         )
 
 
-def _without_champion(symbols: tuple[str, ...], members: list[dict[str, Any]]) -> list[str]:
+def _retired(settings: "Settings", rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Since when the coins are retired that have no forecast of the latest day."""
+    latest = max((row["prediction_date"] or "" for row in rows), default="")
+    behind = sorted({row["symbol"] for row in rows if row["prediction_date"] != latest})
+    if not behind:
+        return {}
+    from crypto_pool.adapters.frame_store import FrameStore
+    from crypto_pool.workflow.history import retired_from
+
+    try:
+        days = retired_from(FrameStore(settings.frames_root), behind)
+    except CryptoPoolError:  # a store that does not answer hides nothing of what is published
+        return {}
+    return {symbol: day.isoformat() for symbol, day in days.items()}
+
+
+def _without_champion(symbols: list[str], members: list[dict[str, Any]]) -> list[str]:
     have = {(row["symbol"], row["trend"]) for row in members if row["has_champion"]}
     return [
         f"{symbol}_{trend}" for symbol in symbols for trend in Trend if (symbol, trend) not in have
@@ -158,6 +177,9 @@ def _print_screen(report: dict[str, Any], last_closed: date, screen: "Console") 
         screen.print(note)
     if without:
         screen.print(f"Without a champion: {', '.join(without)}")
+    if retired := report["retired_from"]:
+        ended = (f"{symbol} from {day} on" for symbol, day in retired.items())
+        screen.print(f"Retired: {', '.join(ended)}")
     screen.print(f"Source of bars: {report['provider']}. Data: {report['data_dir']}")
     requests = report["requests"]
     if requests:

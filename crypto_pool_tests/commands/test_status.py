@@ -2,12 +2,15 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.errors import ExitCode
+from crypto_pool.workflow.history import retire
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from crypto_pool_tests.pool_frames import LAST, pool_frames
 
@@ -118,6 +121,21 @@ def test_status_names_who_made_a_forecast_and_who_serves_now(new_pool):
     assert (eth["algorithm"], eth["version"]) == ("XGBoost", 1)
     assert (eth["forecast_algorithm"], eth["forecast_version"]) == ("AdaBoost", 3)
     assert [member["late"] for member in told] == [member["symbol"] == "ETH" for member in told]
+
+
+def test_a_retired_coin_is_no_member_whose_forecast_is_missing(new_pool):
+    made, frames = new_pool(symbols="BTC,ETH", simulated_now="2026-11-25T09:00:00Z"), pool_frames()
+    forecasts = frames["predictions"]
+    is_old = (forecasts["symbol"] == "ETH") & (forecasts["prediction_date"] == LAST)
+    publish(made.data, {**frames, "predictions": forecasts[~is_old]})
+    assert "! ETH_uptrend: its latest forecast is of 2026-11-22" in made.ask("status").stdout
+    retire(FrameStore(str(made.data / "parquet")), "ETH", LAST, datetime.now(UTC))
+    shown = made.ask("status").stdout
+    assert "2 of 2 members have a champion" in shown
+    assert "Retired: ETH from 2026-11-23 on" in shown
+    assert "ETH_" not in shown
+    assert json.loads(made.ask("status", "--json").stdout)["symbols"] == ["BTC"]
+    assert "forecasts of 2026-11-22" in made.ask("status", "--symbols", "ETH").stdout
 
 
 def test_status_says_what_a_version_adds_and_which_baseline_forecasts(new_pool):
