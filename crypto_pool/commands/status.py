@@ -154,6 +154,7 @@ def _print_screen(report: dict[str, Any], last_closed: date, screen: "Console") 
         if row["has_champion"]
         and row["prediction_date"]
         and row["forecast_version"] != row["version"]
+        and (row["forecast_version"] or row["status"] != "abstain")  # by what stands in for it
     ]
     if successors:
         screen.print("; ".join(successors))

@@ -9,7 +9,7 @@ from itertools import chain
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions, Ledger
 from crypto_pool.adapters.mlflow import ModelRegistry
-from crypto_pool.adapters.mlflow.version import Version, model_name
+from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.domain.columns import Table
 from crypto_pool.domain.features import feature_names
 from crypto_pool.domain.members import Member
@@ -212,8 +212,6 @@ class DayForecaster:
                 own = {
                     "status": "abstain",
                     "abstain_reason": f"{why}; the probability is the baseline's",
-                    "model_name": model_name(name),
-                    "model_version": version,
                 }
             try:
                 row = self.baseline.row(member, bar_date, self.now(bar_date), own)
