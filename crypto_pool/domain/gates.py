@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crypto_pool.domain.evaluation import Metric
+from crypto_pool.domain.recipe import ROUNDING
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Gates:
         failed = []
         for word, name, limit in limits:
             value = metrics.get(name)
-            if value is None or not value > limit:
+            if value is None or not value > limit + ROUNDING:
                 shown = "is undefined" if value is None else f"{value:.3g}"
                 failed.append(f"{word} {shown}, more than {limit:g} is needed")
         return tuple(failed)

@@ -8,7 +8,7 @@ from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.indicators import closing_averages
 from crypto_pool.domain.label_windows import SMA_DAYS
 from crypto_pool.domain.members import Trend
-from crypto_pool.domain.recipe import DEFAULT_TARGET, Target
+from crypto_pool.domain.recipe import DEFAULT_TARGET, ROUNDING, Target
 
 
 def label_target(
@@ -34,8 +34,8 @@ def realised_change(bars: pd.DataFrame, target: Target = DEFAULT_TARGET) -> pd.S
 
 def label_change(change: pd.Series, trend: Trend | str, target: Target) -> pd.Series:
     """Return 1.0 where a change is the trend, 0.0 where it is not, NaN where it is not known."""
-    rises = Trend(trend) is Trend.UPTREND
-    hit = change >= target.pct if rises else change <= -target.pct
+    move = change if Trend(trend) is Trend.UPTREND else -change
+    hit = move >= target.pct - ROUNDING
     return hit.astype(float).where(change.notna()).rename("label")
 
 

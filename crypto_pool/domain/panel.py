@@ -16,7 +16,7 @@ import pandas as pd
 
 from crypto_pool.domain.members import Trend
 from crypto_pool.domain.panel_features import target_scale
-from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.recipe import ROUNDING, Target
 
 DEGREES_OF_FREEDOM = 5
 FEATURE_LIMIT = 5.0
@@ -206,4 +206,5 @@ def event_distances(position: np.ndarray, target: Target) -> np.ndarray:
 def realised_events(rows: pd.DataFrame, target: Target) -> np.ndarray:
     """Return which of both trends came, 2 x rows, by the log change in the column `change`."""
     change = rows["change"].to_numpy()
-    return np.array([change >= np.log1p(target.pct), change <= np.log1p(-target.pct)])
+    up, down = np.log1p(target.pct) - ROUNDING, np.log1p(-target.pct) + ROUNDING
+    return np.array([change >= up, change <= down])

@@ -17,7 +17,7 @@ from crypto_pool.domain.panel import (
     reference_exceedance,
     reference_probabilities,
 )
-from crypto_pool.domain.recipe import Target
+from crypto_pool.domain.recipe import ROUNDING, Target
 
 BLOCK_DAYS = 30
 
@@ -70,7 +70,7 @@ def skill_by_move(
     position, sigma = rows["position"].to_numpy(), rows["sigma"].to_numpy()
     losses = np.zeros((len(moves), 2))
     for place, move in enumerate(moves):
-        came = rows["change"].to_numpy() >= np.log1p(move)
+        came = rows["change"].to_numpy() >= np.log1p(move) - ROUNDING
         ours = exceedance_probability(position, sigma, move, target)
         reference = reference_exceedance(rows, move, target)
         losses[place] = np.sum((ours - came) ** 2), np.sum((reference - came) ** 2)

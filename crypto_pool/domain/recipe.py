@@ -59,6 +59,8 @@ class Target:
 
 
 DEFAULT_TARGET = Target()
+ROUNDING = 1e-12
+"""By less than that a figure that is exactly a limit misses it, as a sum of floats."""
 LONGEST_HORIZON = 90
 
 

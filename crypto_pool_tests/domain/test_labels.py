@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from crypto_pool.domain.labels import label_target
+from crypto_pool.domain.labels import label_target, realised_change
 from crypto_pool.domain.members import Trend
+from crypto_pool.domain.panel import realised_events
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import logit, random_walk_probability
 from crypto_pool.errors import InvalidSetting
@@ -138,9 +139,18 @@ def test_an_unknown_target_is_refused():
         Target("close")
 
 
-def test_a_move_of_exactly_the_target_counts():
-    fall = flat_bars(np.where(np.arange(60) < 30, 100.0, 50.0))
-    assert label_target(fall, "downtrend", Target(pct=0.2)).iloc[33 - 10] == 1.0
-    rise = flat_bars(np.where(np.arange(60) < 30, 100.0, 150.0))
-    forward = label_target(rise, "uptrend", Target("forward_return", 0.5))
-    assert forward.iloc[25] == 1.0
+@pytest.mark.parametrize("trend", Trend)
+@pytest.mark.parametrize("kind", ["sma_shift", "forward_return"])
+@pytest.mark.parametrize("pct", [0.05, 0.1, 0.03])
+@pytest.mark.parametrize("price", [100.0, 7.0, 3.0, 33.3, 0.1])
+def test_a_move_of_exactly_the_target_counts_whatever_the_price(price, pct, kind, trend):
+    """Sums of floats miss it in the last digits; what is truly less does not count."""
+    rises = trend is Trend.UPTREND
+    target = Target(kind, pct)
+    for short_of_it, label in ((0.0, 1.0), (1e-9, 0.0)):
+        moved = price * (1 + (1 if rises else -1) * (pct - short_of_it))
+        bars = flat_bars(np.where(np.arange(60) < 30, price, moved))
+        day = bars.index[29]
+        assert label_target(bars, trend, target)[day] == label
+        change = pd.DataFrame({"change": np.log1p(realised_change(bars, target)[[day]])})
+        assert realised_events(change, target)[0 if rises else 1, 0] == label
