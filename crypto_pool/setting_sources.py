@@ -62,7 +62,8 @@ class PoolFile(TomlConfigSettingsSource):
                 and isinstance(value, str)
                 and _is_path(name, value, fields)
             ):
-                self.init_kwargs[name] = str(Path(os.path.normpath(home.absolute() / value)))
+                path = home.absolute() / os.path.expanduser(value)
+                self.init_kwargs[name] = os.path.normpath(path)
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
         given = tomllib.loads(file_path.read_text("utf-8-sig"))  # some editors begin with a mark

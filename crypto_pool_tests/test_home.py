@@ -173,6 +173,14 @@ def test_a_relative_path_in_the_file_begins_at_the_home(run, tmp_path):
     assert held["parquet_root"][0] == "s3://bucket/p"
 
 
+def test_a_tilde_is_the_users_folder_in_the_file_as_in_the_environment(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    (tmp_path / "pool.toml").write_text('data_dir = "~/state"\nparquet_root = "~/frames"\n')
+    held = settings_of(run, "--home", tmp_path)
+    assert held["data_dir"][0] == str(tmp_path / "me" / "state")
+    assert held["parquet_root"][0] == str(tmp_path / "me" / "frames")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
