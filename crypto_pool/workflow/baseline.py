@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crypto_pool.domain.bar_validation import why_too_young
 from crypto_pool.domain.explanation import Contribution
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import is_late
@@ -18,7 +17,6 @@ from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.domain.served_model import BASELINES
 from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import PREDICTIONS
-from crypto_pool.errors import MissingFeatures
 from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.panel import TREND_COLUMNS, origins_of
 
@@ -46,10 +44,6 @@ class Baseline:
             MissingFeatures: not even the reference exists, or the coin is too young.
         """
         reference = reference_of(self.frames, member, bar_date, self.target)
-        bars = self.frames.read("daily_bars", member.symbol).loc[: pd.Timestamp(bar_date)]
-        young = why_too_young(bars, member.symbol)
-        if young:
-            raise MissingFeatures(young)
         panel, decided = self.panel_of(member, bar_date), self.decisions.get(member)
         barred = decided is not None and is_panel_barred(decided, origins_of(self.panel), bar_date)
         is_panel = panel is not None and not barred

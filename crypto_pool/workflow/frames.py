@@ -10,6 +10,7 @@ import pandas as pd
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import Version
+from crypto_pool.domain.bar_validation import why_too_young
 from crypto_pool.domain.drift import InputSpan, per_price
 from crypto_pool.domain.labels import realised_change
 from crypto_pool.domain.members import Member
@@ -94,7 +95,7 @@ def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Tar
     """Return the reference's probability of a day.
 
     Raises:
-        MissingFeatures: there is none, or the coin is blocked.
+        MissingFeatures: there is none, or the coin is blocked or too young.
     """
     day, bars = pd.Timestamp(bar_date), frames.read("daily_bars", member.symbol)
     if day not in bars.index:
@@ -104,6 +105,8 @@ def reference_of(frames: FrameCache, member: Member, bar_date: date, target: Tar
         )
     if blocked := frames.why_blocked(member.symbol, bar_date):
         raise MissingFeatures(blocked)
+    if young := why_too_young(bars.loc[:day], member.symbol):
+        raise MissingFeatures(young)
 
     def probability() -> float:
         known = bars.loc[:day].tail(VOLATILITY_DAYS + 1)

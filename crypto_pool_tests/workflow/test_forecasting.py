@@ -73,6 +73,16 @@ def test_a_day_without_a_feature_row_names_the_one_to_ask_for(pool, day, way_out
         predict(pool, day)
 
 
+def test_below_120_bars_no_version_forecasts_either(pool):
+    """As after a restart of the coin's history: what serves it knew more bars."""
+    bars = pool.store.read("daily_bars", "AAA").loc[: pd.Timestamp(SECOND)]
+    pool.store.write("daily_bars", "AAA", bars.tail(120))
+    assert predict(pool, SECOND)["status"] == "active"
+    pool.store.write("daily_bars", "AAA", bars.tail(119))
+    with pytest.raises(MissingFeatures, match="on 2022-08-21 there will be enough"):
+        predict(pool, SECOND)
+
+
 def test_a_version_is_as_old_as_the_pool_s_clock_says(pool):
     """The simulated pool lives in 2022; by MLflow's own clock every version would be late."""
     champion = pool.champion.version
