@@ -6,6 +6,7 @@ loaded with the first of them. The pages draw theirs in the browser.
 
 import base64
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
@@ -92,7 +93,9 @@ def _png(figure: "Figure") -> bytes:
     from PIL import Image
 
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()  # once; savefig would draw a second time, for the layout alone
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a coin in another script
+        canvas.draw()  # once; savefig would draw a second time, for the layout alone
     reduced = io.BytesIO()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     few = drawn.quantize(PALETTE, method=Image.Quantize.FASTOCTREE)

@@ -98,10 +98,12 @@ def _things_in(name: str, home: str) -> Iterator[tuple[str, Any]]:
     if home and home not in sys.path:
         sys.path.append(home)
     kinds = {to.kind: group for group, to in _groups().items()}
-    things = {id(thing): thing for thing in vars(import_module(name)).values()}
+    module = import_module(name)
+    things = {id(thing): thing for thing in vars(module).values()}
     offered = [(kinds[type(thing)], thing) for thing in things.values() if type(thing) in kinds]
     if not offered:
-        raise InvalidSetting(f"it offers nothing: {', '.join(one.__name__ for one in kinds)}")
+        wanted = ", ".join(one.__name__ for one in kinds)
+        raise InvalidSetting(f"{getattr(module, '__file__', name)} offers nothing: {wanted}")
     yield from offered
 
 

@@ -244,6 +244,11 @@ def test_an_explanation_names_member_algorithm_unit_and_origin(explanation, draw
     assert sorted(bar.get_width() for bar in drawn[1].axes[0].patches) == pytest.approx(means)
 
 
+def test_a_coin_of_another_script_is_drawn_and_no_warning_tells_of_its_font(explanation, recwarn):
+    assert draw_explanation(explanation, "币安人生_uptrend", "LightGBM", synthetic=False)
+    assert [one for one in recwarn if "Glyph" in str(one.message)] == []
+
+
 def test_every_feature_is_shown_however_few_the_rows_are(explanation, drawn):
     few = replace(explanation, values=explanation.values.head(2), rows=explanation.rows.head(2))
     draw_explanation(few, "BTC_uptrend", "LightGBM", synthetic=False)

@@ -50,7 +50,7 @@ BROKEN = {
     "from crypto_pool.domain.features import Feature\n"
     "mine = Feature('mine', lambda bars, _: exit(3))": "feature mine: SystemExit: 3",
     "x = (": "SyntaxError",
-    "": "it offers nothing: Candidate, Feature, Provider, AlertChannel",
+    "": "my_broken.py offers nothing: Candidate, Feature, Provider, AlertChannel",
     "from crypto_pool.domain.candidates import Candidate\n"
     "mine = Candidate('LightGBM', print)": "the name LightGBM is taken",
     "from crypto_pool.domain.candidates import Candidate\n"
