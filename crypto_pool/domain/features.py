@@ -113,13 +113,15 @@ def assemble_features(
 
     `indicators` are those of `compute_indicators`, with the same `time_period`; of rows up to t the
     features at t are made. A row is counted under the first reason that holds: a missing value, an
-    infinite one, a missing day less than 20 days before it. Features of extensions need the bars
-    too. Raises InvalidFeatures where these are missing, or such a feature fails.
+    infinite one (in single precision), a missing day less than 20 days before it. Features of
+    extensions need the bars too. Raises InvalidFeatures where these are missing, or one of them
+    fails.
     """
     own = _of_extensions(indicators, bars)
     derived = _derive(indicators, time_period).assign(**own)
     derived = derived.loc[:, list(feature_names(time_period))]
-    values = derived.to_numpy(dtype=np.float64)
+    with np.errstate(over="ignore"):
+        values = derived.to_numpy(dtype=np.float32)  # as trees and nets read them
     missing = np.isnan(values).any(axis=1)
     infinite = ~missing & np.isinf(values).any(axis=1)
     after_gap = ~missing & ~infinite & _is_after_gap(pd.DatetimeIndex(derived.index))

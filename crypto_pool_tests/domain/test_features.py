@@ -93,10 +93,11 @@ def test_rows_after_each_of_two_gaps_are_dropped(bars):
         assert gap + pd.Timedelta(days=20) in built.features.index
 
 
-def test_missing_and_infinite_rows_are_counted_apart(market):
+@pytest.mark.parametrize("obv", [0.0, 1e-100])
+def test_missing_and_infinite_rows_are_counted_apart(market, obv):
+    """Infinite is what half of the candidates cannot read: a change of 1e100, too."""
     indicators = market.indicators.copy()
-    obv = indicators.columns.get_loc("OBV")
-    indicators.iloc[150, obv] = 0.0
+    indicators.iloc[150, indicators.columns.get_loc("OBV")] = obv
     before = assemble_features(market.indicators).dropped
     after = assemble_features(indicators).dropped
     assert before["missing_value"] > 0
