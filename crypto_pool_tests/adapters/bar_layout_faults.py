@@ -156,6 +156,21 @@ LAYOUT_FAULTS: dict[str, tuple[str, str | bytes, str]] = {
         "# made by me\n" * 12 + lines(),
         "line 1: '# made by me' names no columns that are known",
     ),
+    "minutes of many months": (
+        "BTC.csv",
+        lines(OWN) + "2024-01-01 00:01:00,1,1,1,1,1\n" * 100_000,
+        "holds more than 100000 rows, more than there are days: these are intraday bars",
+    ),
+    "minutes of many months, without a header": (
+        "BTC.csv",
+        lines("") + "2024-01-01 00:01:00,1,1,1,1,1\n" * 100_000,
+        "holds more than 100000 rows",
+    ),
+    "Parquet of minutes of many months": (
+        "BTC.parquet",
+        of_arrow(OWN.split(","), **{name: [1.0] * 100_001 for name in OWN.split(",")}),
+        "holds more than 100000 rows",
+    ),
     "a row too short": ("BTC.csv", lines()[:-30], "line 31: . fields where 6 are expected"),
     "a row too long": (
         "BTC.csv",

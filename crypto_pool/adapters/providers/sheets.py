@@ -1,22 +1,18 @@
 """Files to cells: what a file holds, looked at before anything is made of it.
 
-The boundary of pandas, pyarrow, the compression libraries and csv: none of their errors leaves
-this module. A place is a line as an editor numbers it, or a row of Parquet.
+The boundary of pyarrow and csv: none of their errors leaves this module. A place is a line as an
+editor numbers it, or a row of Parquet.
 """
 
-import bz2
 import csv
-import gzip
 import io
-import lzma
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from crypto_pool.adapters.providers.contents import decode, unpack
 from crypto_pool.adapters.providers.layouts import (
     FORM,
     HEADERLESS,
@@ -33,22 +29,10 @@ _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LOOKED_AT = 12
 """First lines among which the header stands, after lines of origin."""
 _FEWEST_NAMES = 3
-_BOMS = (
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
-_DECOMPRESSORS = {
-    b"\x1f\x8b": ("gzip", gzip.decompress),
-    b"BZh": ("bzip2", bz2.decompress),
-    b"\xfd7zXZ": ("xz", lzma.decompress),
-}
+_MOST_ROWS = 100_000
+"""Three times the days of 2009 to 2099; a million rows of minutes would take a gigabyte."""
 _NOTHING = re.compile(r'[\s",;|]*')
-_MARKUP = re.compile(r"\s*<([!?/]|html|head|body)", re.I)
 _Lines = list[tuple[int, list[str]]]
-_UNPACKABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError)
 
 
@@ -79,53 +63,11 @@ def read_sheet(path: Path, symbol: str) -> Sheet:
         content = path.read_bytes()
     except OSError as fault:
         raise InvalidBars(f"{path} cannot be read: {fault}; check the file") from None
-    content, packed = _unpack(path, content)
+    content, packed = unpack(path, content)
     if content.startswith(b"PAR1") or ".parquet" in path.name.lower():
         return _parquet(path, content, symbol)
-    text, encoding = _decode(path, content)
+    text, encoding = decode(path, content)
     return _text(path, text, f"{packed}{encoding}", symbol)
-
-
-def _unpack(path: Path, content: bytes) -> tuple[bytes, str]:
-    try:
-        for magic, (name, decompress) in _DECOMPRESSORS.items():
-            if content.startswith(magic):
-                return decompress(content), f"{name}, "
-        if content.startswith(b"PK\x03\x04"):
-            return _only_member(path, zipfile.ZipFile(io.BytesIO(content))), "zip, "
-    except (*_UNPACKABLE, zipfile.BadZipFile) as fault:
-        raise InvalidBars(
-            f"{path} is packed and cannot be unpacked: {fault}; fetch or pack it again"
-        ) from None
-    return content, ""
-
-
-def _only_member(path: Path, archive: zipfile.ZipFile) -> bytes:
-    names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
-    if "[Content_Types].xml" in names:
-        raise InvalidBars(f"{path} is an Excel workbook; save its sheet as CSV")
-    if len(names) != 1:
-        raise InvalidBars(f"{path} holds {len(names)} files; pack one file of bars alone")
-    return archive.read(names[0])
-
-
-def _decode(path: Path, content: bytes) -> tuple[str, str]:
-    encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "")
-    if not encoding and b"\0" in content[:2]:
-        encoding = "utf-16-be" if content.startswith(b"\0") else "utf-16-le"
-    try:
-        text = content.decode(encoding or "utf-8")
-    except UnicodeDecodeError:
-        # Names and numbers are ASCII, so that of the old encodings any will do.
-        text = content.decode("latin-1")
-        encoding = "latin-1"
-    if "\0" in text or text.startswith(("\xd0\xcf\x11", "%PDF")):
-        raise InvalidBars(f"{path} is no text; give CSV with the columns {FORM}, or Parquet")
-    is_markup = _MARKUP.match(text)
-    if is_markup or text.lstrip().startswith(("{", "[")):
-        kind = "a web page or XML" if is_markup else "JSON"
-        raise InvalidBars(f"{path} holds {kind}, not a table; give CSV with the columns {FORM}")
-    return text, encoding or "utf-8"
 
 
 def _text(path: Path, text: str, kind: str, symbol: str) -> Sheet:
@@ -253,7 +195,9 @@ def _lines(text: str, separator: str, strict_for: str = "") -> Iterator[tuple[in
     strict, begun = bool(strict_for), 1
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
     try:
-        for cells in reader:
+        for row, cells in enumerate(reader):
+            if strict and row > _MOST_ROWS:
+                raise _too_many(strict_for)
             if any(cell.strip() for cell in cells):
                 yield begun, cells
             begun = reader.line_num + 1
@@ -263,6 +207,13 @@ def _lines(text: str, separator: str, strict_for: str = "") -> Iterator[tuple[in
                 f"{strict_for}, line {begun}: cannot be read as CSV: {fault}; look for a quote "
                 "that is never closed"
             ) from None
+
+
+def _too_many(path: str) -> InvalidBars:
+    return InvalidBars(
+        f"{path} holds more than {_MOST_ROWS} rows, more than there are days: these are intraday "
+        "bars, or bars of many coins; give one bar for each UTC day, one file a coin"
+    )
 
 
 def _is_number(cell: str) -> bool:
@@ -283,7 +234,10 @@ def _parquet(path: Path, content: bytes, symbol: str) -> Sheet:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+        file = pq.ParquetFile(pa.BufferReader(content))
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise _too_many(str(path))
+        table = file.read(use_threads=False)
         names = tuple(str(name) for name in table.column_names)
         layout = find_layout(names, symbol, str(path))
         columns = [column.to_pylist() for column in table.columns]
