@@ -1,4 +1,4 @@
-"""The command `alert`: what was told, and whether the webhook hears it."""
+"""The command `alert`: what was told, and whether the channels hear it."""
 
 from typing import Annotated
 
@@ -13,20 +13,20 @@ LATEST = 20
 
 def alert(
     test: Annotated[
-        bool, typer.Option("--test", help="Tell the webhook that this is a test.")
+        bool, typer.Option("--test", help="Tell each channel that this is a test.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show the latest alerts, or try the webhook with --test."""
-    from crypto_pool.adapters.alerts import Alert
+    """Show the latest alerts, or try the webhook and other channels with --test."""
+    from crypto_pool.adapters.alerts import CHANNELS, Alert
     from crypto_pool.defs.alerting import pool_alerts
 
     settings = options.chosen_settings()
     alerts = pool_alerts(settings)
     if test:
-        if settings.alert_webhook_url is None:
+        if settings.alert_webhook_url is None and not CHANNELS:
             raise InvalidSetting(
-                "no webhook to try: set CRYPTO_POOL_ALERT_WEBHOOK_URL in the environment or in "
+                "no channel to try: set CRYPTO_POOL_ALERT_WEBHOOK_URL in the environment or in "
                 f"{settings.dagster_home / '.env'}"
             )
         home = settings.dagster_home.resolve().name
@@ -39,9 +39,9 @@ def alert(
         for one in latest
     ]
     answer = (
-        "The webhook did not take it; it is offered again with the next alert."
+        "Not every channel took it; it is offered again with the next alert."
         if is_refused
-        else "The webhook took it."
+        else "Every channel took it."
     )
     show(as_json, [vars(one) for one in latest], answer if test else rows)
     if is_refused:

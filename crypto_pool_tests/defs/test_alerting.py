@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from crypto_pool.adapters.alerts import CHANNELS, AlertChannel
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.cli import app
@@ -168,7 +169,7 @@ def test_the_command_shows_what_was_told_and_tries_the_webhook(settings, webhook
         return CliRunner().invoke(app, ["alert", *options])
 
     tried = run("--test")
-    assert (tried.exit_code, tried.output) == (0, "The webhook took it.\n")
+    assert (tried.exit_code, tried.output) == (0, "Every channel took it.\n")
     assert webhook.texts[-1].startswith("test of the alerts of the pool ")
     webhook.status = 500
     monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", (NOW + timedelta(minutes=1)).isoformat())
@@ -177,3 +178,8 @@ def test_the_command_shows_what_was_told_and_tries_the_webhook(settings, webhook
     assert (first["is_pending"], second["is_pending"]) == (False, True)
     monkeypatch.setenv("CRYPTO_POOL_ALERT_WEBHOOK_URL", "")
     assert "set CRYPTO_POOL_ALERT_WEBHOOK_URL" in str(run("--test").exception)
+    told = []
+    monkeypatch.setitem(CHANNELS, "mine", AlertChannel("mine", told.append))
+    monkeypatch.setenv("CRYPTO_POOL_SIMULATED_NOW", (NOW + timedelta(minutes=2)).isoformat())
+    assert run("--test").output == "Every channel took it.\n"
+    assert told[-1].startswith("test of the alerts of the pool ")
