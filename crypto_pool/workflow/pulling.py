@@ -105,8 +105,8 @@ class Puller:
             )
         if self.provider.requests_needed(symbol, with_indicators=False):
             raise MissingPartition(
-                f"{symbol}: its bars were not pulled today, so its indicators are not asked for; "
-                "materialise daily_bars first"
+                f"{symbol}: its bars of the day were not pulled, so its indicators are not asked "
+                "for; materialise daily_bars first"
             )
         return restart_at_breaks(
             self.provider.indicators(symbol),

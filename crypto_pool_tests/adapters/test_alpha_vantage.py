@@ -72,6 +72,20 @@ def test_provider_indicators_equal_local_ones_over_the_same_bars(desk: Desk) -> 
     assert len(desk.server.arrivals) == 16
 
 
+def test_bars_that_lack_the_last_closed_day_are_asked_for_again(desk: Desk) -> None:
+    """The provider may give it an hour after midnight."""
+    market = SyntheticMarket().bars
+    desk.server.bars = lambda symbol, last: market(symbol, last - timedelta(days=2))
+    assert desk.client().daily_bars("BTC", date(2024, 5, 31)).index[-1] < pd.Timestamp("2024-05-31")
+    assert desk.client().requests_needed("BTC", with_indicators=False) == 1
+    desk.server.bars = market
+    desk.server._bodies.clear()
+    for _ in range(2):
+        bars = desk.client().daily_bars("BTC", date(2024, 5, 31))
+        assert bars.index[-1] >= pd.Timestamp("2024-05-31")
+    assert len(desk.server.arrivals) == 2
+
+
 def test_a_paid_answer_is_not_paid_for_again_that_day(desk: Desk) -> None:
     first = desk.client().daily_bars("BTC", date(2024, 5, 31))
     again = desk.client().daily_bars("BTC", date(2024, 5, 31))

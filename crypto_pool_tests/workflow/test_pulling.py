@@ -119,7 +119,7 @@ def test_the_provider_s_indicators_are_those_of_bars_that_were_pulled_today(stor
     options = {"time_period": 7, "series_type": "close"}
     found = puller(store, Metered(BARS)).provider_indicators("BTC", **options)
     pd.testing.assert_frame_equal(found, compute_indicators(BARS))
-    with pytest.raises(MissingPartition, match="were not pulled today"):
+    with pytest.raises(MissingPartition, match="of the day were not pulled"):
         puller(store, Metered(BARS, due=1)).provider_indicators("BTC", **options)
     with pytest.raises(MissingPartition, match="test has no indicators of its own"):
         puller(store, BarSource(BARS)).provider_indicators("BTC", **options)

@@ -80,9 +80,14 @@ class AlphaVantage:
         return self.cache.source
 
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
-        """Every bar the provider gives, the running day's too; raises ProviderError."""
+        """Every bar the provider gives, the running day's too; raises ProviderError.
+
+        Bars that end before `last_closed` may do so for an hour: they are asked for again.
+        """
         parameters = self._bars_parameters(symbol)
-        return self._answer(parameters, lambda body: parse_bars(body, symbol, parameters))
+        return self._answer(
+            parameters, lambda body: parse_bars(body, symbol, parameters), last_closed
+        )
 
     def indicators(self, symbol: str) -> pd.DataFrame:
         """The indicator table over the provider's own window; raises ProviderError.
@@ -123,9 +128,12 @@ class AlphaVantage:
             raise
 
     def _answer(
-        self, parameters: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
+        self,
+        parameters: Mapping[str, str],
+        parse: Callable[[bytes], pd.DataFrame],
+        through: date = date.min,
     ) -> pd.DataFrame:
-        """Today's answer, asked for if there is none; only one that can be read is kept."""
+        """Today's answer, asked for if there is none; kept if it can be read and goes `through`."""
         with self.cache.exclusive(parameters):
             stored = self.cache.find(parameters)
             if stored is not None:
@@ -141,7 +149,8 @@ class AlphaVantage:
             except InvalidApiKey as refusal:
                 self._refused[_KEY] = _reason(refusal)
                 raise
-            self.cache.keep(parameters, body)
+            if frame.index[-1].date() >= through:
+                self.cache.keep(parameters, body)
             return frame
 
     def _ask(
