@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from crypto_pool.adapters.stored_files import StoredFiles
-from crypto_pool.adapters.stored_rows import why_unfit
+from crypto_pool.adapters.stored_rows import marked, why_unfit
 from crypto_pool.adapters.unfinished_files import make_folder
 from crypto_pool.domain.addresses import without_credentials
 from crypto_pool.domain.columns import Table
@@ -56,7 +56,7 @@ class FrameStore:
     def write(self, table: str, key: str, frame: pd.DataFrame) -> str:
         """Replace a partition as a whole; returns its path."""
         buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pandas(frame), buffer)
+        pq.write_table(marked(pa.Table.from_pandas(frame), table, key), buffer)
         self._files.put(_name(table, key), buffer.getvalue())
         return self.path(table, key)
 

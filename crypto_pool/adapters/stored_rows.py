@@ -39,7 +39,15 @@ TEXTS: Mapping[Kind, Callable[[str], Any]] = {
     JSON: json.loads,
     MAP: lambda text: {name: float(value or 0) for name, value in json.loads(text).items()},
 }
+# By which a file says whose it is, wherever it lies; of earlier releases there is none.
+PARTITION = b"crypto_pool.partition"
 _BY_STORE_NAME = {table.store_name: table for table in TABLES.values()}
+
+
+def marked(rows: pa.Table, stored_as: str, key: str) -> pa.Table:
+    """Return the rows with the partition to which they belong."""
+    partition = {PARTITION: f"{stored_as}/{key}"}
+    return rows.replace_schema_metadata({**(rows.schema.metadata or {}), **partition})
 
 
 def why_unfit(stored_as: str, key: str, rows: pa.Table) -> str:
@@ -47,6 +55,10 @@ def why_unfit(stored_as: str, key: str, rows: pa.Table) -> str:
 
     A column that is no part of the key may be missing: an earlier release had no such one.
     """
+    own = f"{stored_as}/{key}"
+    partition = (rows.schema.metadata or {}).get(PARTITION, own.encode()).decode()
+    if partition != own:
+        return f"it is that of {partition}"
     table = _BY_STORE_NAME.get(stored_as)
     if table is None:
         return ""

@@ -1,6 +1,7 @@
 """A file whose rows are not those of its table is damage, named with what mends it."""
 
 import errno
+import io
 import re
 from datetime import date
 from pathlib import Path
@@ -146,6 +147,24 @@ def test_bars_that_cannot_be_are_damage_wherever_they_are_read(store, spoil, say
 def test_a_feature_that_is_no_number_is_damage_too(store: FrameStore) -> None:
     rows = make_frame(3).assign(PPO=[1.0, np.nan, 2.0])
     assert "on 2024-01-02 a value is missing" in f"{edited(store, 'feature_table', 'A', rows)}"
+
+
+def test_a_file_in_another_s_place_is_damage_though_its_rows_name_nobody(store: FrameStore) -> None:
+    """As after a copy that went to the wrong coin; a file of an earlier release says nothing."""
+    files = StoredFiles(store.root)
+    names = {
+        key: store.write("feature_table", key, make_frame()).removeprefix(f"{files.path}/")
+        for key in ("BTC", "SOL")
+    }
+    files.put(names["SOL"], files.read(names["BTC"]))
+    said = "feature_table/SOL.parquet is no file of feature_table: it is that of feature_table/BTC"
+    with pytest.raises(CorruptPartition, match=re.escape(said)):
+        store.read("feature_table", "SOL")
+    assert len(store.read("feature_table", "BTC"))
+    buffer = io.BytesIO()
+    make_frame().to_parquet(buffer)
+    files.put(names["SOL"], buffer.getvalue())
+    assert store.read("feature_table", "SOL").equals(make_frame())
 
 
 def test_a_folder_in_the_place_of_a_file_stops_no_other(tmp_path: Path) -> None:
