@@ -135,7 +135,9 @@ def decide(
         where = f"{0 if judged is None else len(judged)} out-of-fold rows of this training"
     if judged is None or judged.empty:
         return PromotionDecision(
-            "refreshed", f"{name} takes over from {serving}, {aged}: no rows compare them", *metrics
+            "refreshed",
+            f"{name} takes over from {serving}, {aged}: too few rows compare them",
+            *metrics,
         )
     excess = _excess_loss(judged, rules)
     evidence = f"{_difference(name, excess)} on {where}, and {rules.tolerance:g} is the limit"
@@ -219,8 +221,9 @@ def _excess_loss(
 
 def _difference(name: str, excess: Estimate) -> str:
     """Say in words how two Brier scores differ."""
-    value = excess.value or 0.0
+    value = round(excess.value or 0.0, 4)
+    words = f"{'higher' if value > 0 else 'lower'} by {abs(value):.4f}" if value else "the same"
     ends = ""
     if excess.low is not None:
         ends = f" (90 % interval of the difference {excess.low:+.4f} to {excess.high:+.4f})"
-    return f"{name}'s Brier score is {'higher' if value > 0 else 'lower'} by {abs(value):.4f}{ends}"
+    return f"{name}'s Brier score is {words}{ends}"

@@ -57,7 +57,7 @@ def comparison(rows: int, worse_by: float = 0.0, noise: float = 0.0, seed: int =
         (incumbent(), CHALLENGER, (150, -0.05), None, YOUNG, "promoted", "lower by 0.0500"),
         (incumbent(), CHALLENGER, (151, -0.05), None, YOUNG, "promoted", "lower by 0.0500"),
         (incumbent(), CHALLENGER, (149, -0.05), None, YOUNG, "kept", "149 rows that neither"),
-        (incumbent(), CHALLENGER, (150, 0.0), None, YOUNG, "kept", "lower by 0.0000"),
+        (incumbent(), CHALLENGER, (150, 0.0), None, YOUNG, "kept", "score is the same (90 %"),
         (incumbent(), CHALLENGER, (150, -0.001, 0.05), None, YOUNG, "kept", "90 % interval"),
         # 3. It is not old.
         (incumbent(), CHALLENGER, None, (600, -0.05), YOUNG, "kept", "29 days old"),
@@ -67,7 +67,7 @@ def comparison(rows: int, worse_by: float = 0.0, noise: float = 0.0, seed: int =
         (incumbent(), CHALLENGER, (60, 0.0151), None, OLD, "kept", "may be worse"),
         (incumbent(), CHALLENGER, (59, 0.2), (600, 0.0), OLD, "refreshed", "600 out-of-fold rows"),
         (incumbent(), CHALLENGER, None, (600, 0.1), OLD, "kept", "0.015 is the limit"),
-        (incumbent(), CHALLENGER, None, None, OLD, "refreshed", "no rows compare them"),
+        (incumbent(), CHALLENGER, None, None, OLD, "refreshed", "too few rows compare"),
     ],
 )
 def test_decisions(champion, challenger, unseen, out_of_fold, as_of, decision, said):

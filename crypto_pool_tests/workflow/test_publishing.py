@@ -146,7 +146,7 @@ def test_rows_copied_into_another_file_and_folders_stop_nothing_else(data):
     faults = published(data)
 
     said = " ".join(faults.values())
-    assert said.count("it has rows of") == len(tables) > 3
+    assert said.count("it is that of") == len(tables) > 3
     assert said.count("a folder stood in its place") == len(names)
     assert len(list(data.glob("aside-*/mine"))) == len(names)
     for name, rows in before.items():

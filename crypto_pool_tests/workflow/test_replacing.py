@@ -119,7 +119,7 @@ def test_where_few_rows_are_unseen_the_two_meet_on_those_of_the_training(pool):
     run = pool.registry.runs.get(champion.version.run_id)
     for candidates, said in (
         ({run.algorithm: run}, f"on {len(run.evaluation)} out-of-fold rows of this training"),
-        ({"another": run}, "no rows compare them"),
+        ({"another": run}, "too few rows compare them"),
     ):
         verdict = judge(task, champion, run, "2", "", candidates)
         assert verdict.decision == "refreshed"
