@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -136,3 +137,16 @@ def test_the_page_says_it_with_the_promise_of_whoever_made_the_forecasts(
     assert f"<strong>{100 * promised:.0f} %</strong> were promised" in page
     assert f"about {hand['windows']:.0f} separate windows" in page
     assert "1 members better than the reference" in page
+
+
+def test_the_page_says_of_whose_record_a_review_speaks(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """The figures above it are the member's, whoever served; a new version's record is empty."""
+    frames, reason = pool_frames(), "too few to tell: 0.0 separate label windows, 5 needed"
+    publish(
+        tmp_path,
+        {**frames, "realised_performance": frames["realised_performance"].assign(reason=reason)},
+    )
+    page = serve(tmp_path).get("/members/BTC_uptrend.html").text
+    assert f"On the record of the version that serves alone: {reason}." in page
