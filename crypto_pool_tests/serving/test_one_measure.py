@@ -148,5 +148,8 @@ def test_the_page_says_of_whose_record_a_review_speaks(
         tmp_path,
         {**frames, "realised_performance": frames["realised_performance"].assign(reason=reason)},
     )
-    page = serve(tmp_path).get("/members/BTC_uptrend.html").text
-    assert f"On the record of the version that serves alone: {reason}." in page
+    served = serve(tmp_path)
+    assert f"On the record of the version that serves alone: {reason}." in (
+        served.get("/members/BTC_uptrend.html").text
+    )
+    assert f"T{reason[1:]}." in served.get("/").text
