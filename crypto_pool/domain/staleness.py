@@ -150,7 +150,9 @@ def plan_training(
         member = staleness.member
         requested = last_requested.get(member)
         if requested is not None and (today - requested).days < rules.cooldown_days:
-            waiting[member] = f"asked on {requested}, {rules.cooldown_days} days must pass"
+            waiting[member] = (
+                f"trained or asked for on {requested}, {rules.cooldown_days} days must pass"
+            )
         elif requested_today + len(chosen) >= rules.daily_members:
             waiting[member] = f"retrain_daily_members is {rules.daily_members}"
         else:

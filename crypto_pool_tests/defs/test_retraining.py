@@ -99,4 +99,4 @@ def test_a_cursor_that_a_hand_has_spoilt_is_begun_anew(sensor):
 
 def test_a_cursor_of_1_0_0_keeps_its_cooldown(sensor):
     sensor.cursor = json.dumps({BTC.partition_key: "2023-05-01"})
-    assert "asked on 2023-05-01" in sensor.tick(BEGIN + DAY)
+    assert "trained or asked for on 2023-05-01" in sensor.tick(BEGIN + DAY)
