@@ -17,7 +17,7 @@ def alert(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show the latest alerts, or try the webhook and other channels with --test."""
+    """Show the latest alerts, or try each channel with --test."""
     from crypto_pool.adapters.alerts import CHANNELS, Alert
     from crypto_pool.defs.alerting import pool_alerts
 
