@@ -18,8 +18,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from filelock import FileLock
-
 from crypto_pool.adapters.unfinished_files import replace_file
 from crypto_pool.domain.addresses import spellings, without_credentials
 from crypto_pool.errors import InvalidSetting, let_interrupts_pass
@@ -85,6 +83,8 @@ class Alerts:
     def send(self, alerts: Sequence[Alert]) -> list[Alert]:
         """Send what is new, and again what a channel has not taken; return the new ones."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock
+
         with FileLock(f"{self.file}.lock"):
             known, channels = self._read(), self._channels()
             new: list[Alert] = []

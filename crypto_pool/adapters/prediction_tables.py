@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
-from filelock import FileLock
 
 from crypto_pool.adapters.unfinished_files import replace_file, replacing
 from crypto_pool.errors import NothingPublished, QueryError
@@ -41,6 +40,8 @@ Sources = Mapping[str, Mapping[str, str]]
 def publishing(data_dir: Path) -> Iterator[None]:
     """Let one publication after the other read its tables and be published."""
     data_dir.mkdir(parents=True, exist_ok=True)
+    from filelock import FileLock
+
     with FileLock(data_dir / ".publication.lock"):
         yield
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 _MARK = ".unfinished-"
 
 
@@ -59,6 +57,8 @@ def remove_abandoned(folder: Path) -> None:
 
     Another machine's files are left alone: whether their writers live cannot be known here.
     """
+    import psutil
+
     for path in folder.iterdir():
         writer = path.name.partition(_machine_mark())[2].partition(".")[0]
         if writer.isdigit() and not psutil.pid_exists(int(writer)):
