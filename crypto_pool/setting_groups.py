@@ -59,6 +59,8 @@ def _has_host(address: str) -> bool:
 
 ADDRESS = _such_as("https://host/path", r"https?://\S+", _has_host)
 HOST = _such_as("pool.example", r"[^\s/:]+|[^\s/]*:[^\s/]*:[^\s/]*")  # no port, or of IPv6
+SCHEDULER = _such_as("tcp://10.0.0.5:8786", r"(tcp|tls)://[^/]+:\d+")
+TIME = _such_as("00:20", r"([01]\d|2[0-3]):[0-5]\d")
 RATE = _such_as("600/minute", r"[1-9]\d*\s*(/|per)\s*([1-9]\d*\s*)?(second|minute|hour|day)s?")
 Url = Annotated[str, ADDRESS]
 SecretUrl = Annotated[SecretStr, ADDRESS]
@@ -150,7 +152,7 @@ class Training(Group):
     """Seed of every candidate."""
     workers: int = Field(2, ge=1, le=64)
     """Training processes."""
-    dask_scheduler: str | None = Field(None, pattern=r"^(tcp|tls)://[^/]+:\d+$")
+    dask_scheduler: Annotated[str, SCHEDULER] | None = None
     """Dask scheduler whose workers train instead of local processes, for example
     tcp://10.0.0.5:8786; needs `crypto-pool[scale]`."""
     explained_rows: int = Field(60, ge=10, le=1000, json_schema_extra=HIDDEN)
@@ -174,7 +176,7 @@ class Automation(Group):
 
     automation_on: bool = False
     """Start with the daily schedule and the sensors switched on."""
-    daily_at_utc: str = Field("00:20", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    daily_at_utc: Annotated[str, TIME] = "00:20"
     """When the day that has closed is pulled, scored and forecast, HH:MM in UTC."""
     retrain_after_days: Days = 30
     """Days after its last training when a member is trained again."""

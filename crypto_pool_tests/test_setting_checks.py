@@ -139,6 +139,8 @@ def test_what_is_no_address_is_refused_before_anything_is_asked_of_it(monkeypatc
         ("serving_allowed_hosts", "https://pool.example", "pool.example"),
         ("serving_allowed_hosts", "pool.example:8000", "pool.example"),
         ("quote_currency", "US D", "USDT"),
+        ("dask_scheduler", "10.0.0.5", "tcp://10.0.0.5:8786"),
+        ("daily_at_utc", "24:00", "00:20"),
     ],
 )
 def test_text_that_a_setting_cannot_mean_is_refused_with_an_example(
@@ -295,10 +297,6 @@ def test_workers_of_this_machine_share_its_state():
     assert found.tracking_uri.startswith("sqlite:///")
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("dask_scheduler", "10.0.0.5"), ("mlflow_backend_uri", "mysql://pool@db.internal/mlflow")],
-)
-def test_an_address_of_another_kind_is_refused(monkeypatch, name, value):
-    said = refused(monkeypatch, **{name: value})
-    assert f"CRYPTO_POOL_{name.upper()}" in said
+def test_a_database_of_another_kind_is_refused(monkeypatch):
+    said = refused(monkeypatch, mlflow_backend_uri="mysql://pool@db.internal/mlflow")
+    assert "CRYPTO_POOL_MLFLOW_BACKEND_URI: needs a Postgres URI" in said
