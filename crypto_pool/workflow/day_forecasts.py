@@ -102,7 +102,8 @@ class DayForecaster:
     def forecast_day(self, bar_date: date) -> DayResult:
         """Forecast a closed day and store it; what an earlier run stored is never lost.
 
-        After the day's deadline what is missing is added, and late rows alone are replaced.
+        After the day's deadline what is missing is added, and late rows alone are replaced. Where
+        a version has spoken in time, one that cannot speak now replaces nothing.
 
         Raises:
             MissingFeatures: somebody serves, and no member has a row, made now or before.
@@ -112,11 +113,17 @@ class DayForecaster:
         self._forecast(serving, bar_date, result.made, result)
         self._fall_back(serving, bar_date, result)
         served = {one.member: one.version.version for one in serving}
+        spoken = {
+            (_member_name(row), row["model_version"])
+            for row in self._spoken(SHADOW_PREDICTIONS, bar_date)
+        }
         shadows = [
-            ServingVersion(member, version, self.terms.fault(version.tags))
+            ServingVersion(member, version, fault)
             for member, versions in self.shadows.items()
             for version in versions
             if version.version != served.get(member) and was_trained_by(version, bar_date)
+            if not (fault := self.terms.fault(version.tags))
+            or (member.name, version.version) not in spoken
         ]
         shadowed = DayResult()
         self._forecast(shadows, bar_date, result.shadows, shadowed)
@@ -133,6 +140,7 @@ class DayForecaster:
     def _serving(self, bar_date: date, result: DayResult) -> list[ServingVersion]:
         late = is_late(self.now(bar_date), bar_date)
         there = {_member_name(row) for row in self._stored(bar_date) if is_in_time(row)}
+        spoken = {_member_name(row) for row in self._spoken(PREDICTIONS, bar_date)}
         serving = []
         for member in self.members:
             if late and member.name in there:
@@ -149,12 +157,17 @@ class DayForecaster:
                 result.failures[member.name] = champion.fault
             elif chosen is None:
                 result.without_row[member.name] = _why_nobody(member, champion.version, bar_date)
-            else:
+            elif member.name not in spoken or not self.terms.fault(chosen.version.tags):
                 serving.append(chosen)
         return serving
 
     def _stored(self, bar_date: date) -> list[Row]:
         return stored_rows(self.store, PREDICTIONS, bar_date.isoformat())
+
+    def _spoken(self, table: Table, bar_date: date) -> list[Row]:
+        """Return the stored rows made in time by a version that did not abstain."""
+        rows = stored_rows(self.store, table, bar_date.isoformat())
+        return [row for row in rows if is_in_time(row) and row["status"] == "active"]
 
     def _forecast(
         self,
@@ -190,10 +203,11 @@ class DayForecaster:
 
         Where not even the reference exists the member stays without a row, and one that failed
         for another reason than its model is asked for again. Where a damaged ledger does not say
-        who serves, the row that is stored stays.
+        who serves, the row that is stored stays, and everywhere one of a version that spoke.
         """
         serves = {one.member.name: one.version.version for one in serving}
         stored = {_member_name(row) for row in self._stored(bar_date)}
+        spoken = {_member_name(row) for row in self._spoken(PREDICTIONS, bar_date)}
         lost = {one.member.name: one.fault for one in self.champions.values() if one.fault}
         faults = {
             name: why
@@ -207,6 +221,9 @@ class DayForecaster:
                 version = self.champions[member].standing.serving
                 if version is None and name in stored:
                     continue
+            if version is not None and name in spoken:
+                result.without_row.pop(name, None)
+                continue
             own: Row = {"status": BASELINE}
             if version is not None:
                 own = {

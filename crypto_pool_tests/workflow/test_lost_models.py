@@ -13,7 +13,9 @@ from crypto_pool.adapters.mlflow.version import READ
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.recipe import Recipe
+from crypto_pool.domain.tables import PREDICTIONS, SHADOW_PREDICTIONS
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
+from crypto_pool.workflow.day_rows import stored_rows
 from crypto_pool.workflow.promotion.reconciling import load_champions, reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import (
@@ -27,6 +29,8 @@ from crypto_pool_tests.workflow.small_pool import (
     forecast,
     noon_after,
 )
+
+FORECASTS = PREDICTIONS, SHADOW_PREDICTIONS
 
 
 def delete_version(pool, version):
@@ -208,6 +212,27 @@ def test_a_version_on_other_terms_abstains_in_the_shadow_too(pool):
     [row] = forecast(replace(pool, recipe=further), SECOND, shadows={MEMBER: [shadow]}).shadows
     assert (row["status"], row["target_pct"]) == ("abstain", 0.05)
     assert row["abstain_reason"] == "its terms are not the pool's: target_pct was 0.05 and is 0.1"
+
+
+def test_what_a_version_said_in_time_stays_where_it_cannot_speak_any_more(pool):
+    """As where `predict` is tried with another target, and MLflow loses who spoke."""
+    pool.appoint(SECOND, REFRESHED)
+    shadow = {MEMBER: [pool.registry.versions.get(MEMBER.name, pool.champion.standing.previous)]}
+
+    def days(one):
+        done = forecast(one, SECOND, shadows=shadow)
+        stored = [stored_rows(one.store, table, f"{SECOND}") for table in FORECASTS]
+        return done, [[(row["status"], row["target_pct"]) for row in rows] for rows in stored]
+
+    _, said = days(pool)
+    assert said == [[("active", 0.05)], [("active", 0.05)]]
+    further = Recipe.from_settings({**RECIPE.to_settings(), "target_pct": 0.1})
+    tried, stored = days(replace(pool, recipe=further))
+    assert (stored, tried.kept) == (said, 1)
+    delete_version(pool, pool.serving)
+    lost, stored = days(replace(pool))
+    assert (stored, lost.without_row) == (said, {})
+    assert "is gone from MLflow" in lost.failures[MEMBER.name]
 
 
 def test_a_champion_whose_features_are_no_longer_made_abstains_by_the_baseline(pool):
