@@ -83,7 +83,7 @@ def pool_frames(
 
 def reviewed(outcomes: pd.DataFrame, last: date) -> pd.DataFrame:
     """The rows of a review of these outcomes; every version had promised a precision of 0.66."""
-    live = live_rows(outcomes.assign(promised_precision=0.66), last, 365)
+    live = live_rows(outcomes.assign(promised_precision=0.66), last, 365, HORIZON)
     members = [
         {"symbol": symbol, "trend": trend, **measure(rows, HORIZON).row()}
         for (symbol, trend), rows in live.groupby(["symbol", "trend"])

@@ -90,23 +90,23 @@ class Luck:
         )
 
 
-def live_rows(outcomes: pd.DataFrame, through: date, window_days: int) -> pd.DataFrame:
+def live_rows(outcomes: pd.DataFrame, as_of: date, window_days: int, horizon: int) -> pd.DataFrame:
     """Return the rows of `window_days` days that count: known, made in time, not abstained.
 
-    A row that was made late never counts, nor one whose label what taught or chose its model
-    reaches into.
+    Known is what had come by the close of `as_of`, whatever has matured since. A row that was
+    made late never counts, nor one whose label what taught or chose its model reaches into.
     """
     if outcomes.empty:
         return outcomes
     day = pd.to_datetime(outcomes["prediction_date"])
-    first = pd.Timestamp(through) - timedelta(days=window_days)
+    first, last = (pd.Timestamp(as_of) - timedelta(days=days) for days in (window_days, horizon))
     counts = (
         ~outcomes["in_sample"].astype(bool)
         & ~outcomes["late"].astype(bool)
         & (outcomes["status"] != "abstain")
         & outcomes["outcome"].notna()
     )
-    return outcomes[counts & (day > first) & (day <= pd.Timestamp(through))]
+    return outcomes[counts & (day > first) & (day <= last)]
 
 
 def measure(rows: pd.DataFrame, horizon: int) -> Performance:

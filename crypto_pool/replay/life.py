@@ -113,7 +113,7 @@ class PoolLife:
     def _review(self, day: date, now: datetime) -> None:
         rules = self.plan.review
         decisions = self.decisions()
-        outcomes = Outcomes.read(self.store, decisions, day, rules.window_days)
+        outcomes = Outcomes.read(self.store, decisions, day, rules)
         reviewer = Reviewer(self.store, self.registry, rules, day, now, RUN_ID, measures=False)
         for member in self.members:
             try:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from crypto_pool.domain.decisions import APPOINTMENTS
 from crypto_pool.domain.members import Trend
+from crypto_pool.domain.review import ReviewRules
 from crypto_pool.domain.tables import MEMBER, PREDICTIONS
 from crypto_pool.replay import scores
 from crypto_pool.replay.account import Costs, account_statistics, buy_and_hold, follow_signals
@@ -66,8 +68,9 @@ def build_report(
 
 def live_forecasts(life: PoolLife) -> pd.DataFrame:
     """Return the live rows of a whole life: outcome and promise beside what was forecast."""
-    days = (life.plan.end - life.plan.start).days + 1
-    served = Outcomes.read(life.store, life.decisions(), life.plan.end, days).served
+    end = life.plan.end + timedelta(days=life.recipe.horizon)  # by when the last outcome is known
+    whole = ReviewRules(life.recipe.horizon, (end - life.plan.start).days + 1)
+    served = Outcomes.read(life.store, life.decisions(), end, whole).served
     if served.empty:
         return served
     made = life.store.read_all(PREDICTIONS.store_name)[[*_KEY, "algorithm", "panel_probability"]]

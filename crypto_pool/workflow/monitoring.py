@@ -21,7 +21,7 @@ from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import naive_utc
 from crypto_pool.domain.performance import measure
 from crypto_pool.domain.recipe import Recipe
-from crypto_pool.domain.review import record_of
+from crypto_pool.domain.review import ReviewRules, record_of
 from crypto_pool.domain.staleness import MemberState
 from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PROMOTIONS
@@ -129,7 +129,7 @@ def observe_members(
     if not missing:
         return list(states.values()), {}
     decisions = Ledger(store).by_member()
-    outcomes = Outcomes.read(store, decisions, as_of, window_days)
+    outcomes = Outcomes.read(store, decisions, as_of, ReviewRules(recipe.horizon, window_days))
     lasting: dict[str, Any] = {}
     faults: dict[str, str] = {}
     try:

@@ -44,9 +44,9 @@ class Outcomes:
 
     @classmethod
     def read(
-        cls, store: FrameStore, decisions: Decisions, through: date, window_days: int
+        cls, store: FrameStore, decisions: Decisions, as_of: date, rules: ReviewRules
     ) -> "Outcomes":
-        """Read the live rows of the last `window_days` days; `faults` says what is damaged."""
+        """Read the live rows of a review as of a day; `faults` says what is damaged."""
         promised = _promises(decisions)
         frames: list[pd.DataFrame] = []
         faults: dict[str, str] = {}
@@ -55,7 +55,7 @@ class Outcomes:
             if not rows.empty:
                 rows = rows.assign(model_version=rows["model_version"].astype(str))
                 rows = rows.merge(promised, on=_VERSION, how="left")
-            frames.append(live_rows(rows, through, window_days))
+            frames.append(live_rows(rows, as_of, rules.window_days, rules.horizon))
             faults |= {f"{table.name} {key}": str(fault) for key, fault in damaged.items()}
         return cls(frames[0], frames[1], faults)
 

@@ -1,5 +1,7 @@
 """What came of forecasts, by one rule."""
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,13 +44,13 @@ def test_nothing_scored_gives_no_figures():
 def test_a_row_that_is_no_live_forecast_counts_nowhere(column, value):
     rows = scored(50)
     rows.loc[rows.index[-5:], column] = value
-    kept = live_rows(rows, rows["prediction_date"].max(), 20)
+    kept = live_rows(rows, rows["prediction_date"].max() + timedelta(days=10), 30, 10)
     assert list(kept.index) == list(rows.index[-20:-5])
 
 
-def test_rows_after_the_day_do_not_count():
+def test_rows_that_were_not_yet_known_on_the_day_do_not_count():
     rows = scored(50)
-    kept = live_rows(rows, rows["prediction_date"].iloc[29], 20)
+    kept = live_rows(rows, rows["prediction_date"].iloc[39], 30, 10)
     assert list(kept["prediction_date"]) == list(rows["prediction_date"].iloc[10:30])
 
 

@@ -90,7 +90,7 @@ def test_ninety_days_are_too_few_to_condemn_even_the_worst():
 def test_the_shortest_window_of_a_review_just_holds_a_verdict(shorter, known):
     rows = opposite(200)
     matured = rows["prediction_date"].max() + timedelta(days=10)
-    kept = live_rows(rows, matured, review_days_needed(10) - shorter)
+    kept = live_rows(rows, matured, review_days_needed(10) - shorter, 10)
     assert (measure(kept, 10).p_value is not None) == known
 
 

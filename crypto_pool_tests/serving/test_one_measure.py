@@ -81,7 +81,7 @@ def pool(new_pool):
     for version in PROMISED:
         Ledger(store).record(decided(version))
     reviewer = Reviewer(store, None, ReviewRules(), LAST, NOW, "review")
-    outcomes = Outcomes.read(store, Ledger(store).by_member(), LAST, 365)
+    outcomes = Outcomes.read(store, Ledger(store).by_member(), LAST, ReviewRules())
     row = reviewer.review(MEMBER, outcomes, pd.DataFrame())
     reviewed = REALISED_PERFORMANCE.frame([reviewer.review_pool(outcomes, [row]), row])
     publish(

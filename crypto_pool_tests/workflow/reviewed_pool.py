@@ -12,16 +12,17 @@ from crypto_pool.domain.review import ReviewRules
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.stored_days import write_days
-from crypto_pool_tests.workflow.small_pool import MEMBER, SECOND, noon_after
+from crypto_pool_tests.workflow.small_pool import MEMBER, RECIPE, SECOND, noon_after
 
 TODAY = SECOND - timedelta(days=1)
 BAD, GOOD = 0.9, 0.1
+RULES = ReviewRules(window_days=240)
 OTHER = Member(MEMBER.symbol, Trend.DOWNTREND)
 
 
 def write_outcomes(pool, table, version, *, error, days=200, until=TODAY):
-    """Matured live rows, each as far from what happened as `error`."""
-    dates = pd.date_range(end=until, periods=days)
+    """Live rows that had matured by a day, each as far from what happened as `error`."""
+    dates = pd.date_range(end=until - timedelta(days=RECIPE.horizon), periods=days)
     outcome = (np.arange(days) // 7 % 3 == 0).astype(float)
     rows = pd.DataFrame(
         {
@@ -42,7 +43,7 @@ def write_outcomes(pool, table, version, *, error, days=200, until=TODAY):
 
 
 def review(pool, as_of=TODAY):
-    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), as_of, 240)
+    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), as_of, RULES)
     reviewer = Reviewer(
         pool.store, pool.registry, ReviewRules(), as_of, noon_after(as_of), "review"
     )

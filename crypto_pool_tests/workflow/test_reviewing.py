@@ -21,6 +21,7 @@ from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.workflow.reviewed_pool import (
     BAD,
     GOOD,
+    RULES,
     TODAY,
     observe,
     review,
@@ -58,7 +59,7 @@ def test_a_champion_worse_than_the_reference_abstains_until_another_takes_over(p
 def test_a_member_is_reviewed_by_its_own_rows_alone(pool):
     """Not by those of a coin before or after it, of its other trend, or of another version."""
     write_outcomes(pool, "prediction_outcomes", "1", error=GOOD)
-    whole = Outcomes.read(pool.store, Ledger(pool.store).by_member(), TODAY, 240)
+    whole = Outcomes.read(pool.store, Ledger(pool.store).by_member(), TODAY, RULES)
     others = [whole.served.assign(symbol=symbol) for symbol in ("A", "ZZZ")]
     others += [whole.served.assign(trend=trend) for trend in ("a", str(Trend.DOWNTREND), "z")]
     every = pd.concat([*others, whole.served], ignore_index=True)
@@ -71,6 +72,15 @@ def test_a_member_is_reviewed_by_its_own_rows_alone(pool):
     served = pd.concat([*others, whole.served], ignore_index=True)
     row = reviewer.review(MEMBER, Outcomes(served, wrong.assign(model_version="0")), pool.decisions)
     assert (row["action"], row["record_rows"]) == ("keep", 200)
+
+
+def test_a_review_for_an_older_day_uses_what_was_known_then(pool):
+    """Else a day that is built again condemns by what nobody could know on it."""
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
+    older = TODAY - timedelta(days=110)
+    row = review(pool, older)
+    assert (row["action"], row["record_rows"], row["rows"]) == ("keep", 90, 90)
+    assert review(pool, TODAY)["action"] == "quarantine"
 
 
 def test_the_same_rows_condemn_only_once(pool):
@@ -137,7 +147,7 @@ def test_a_good_champion_stays(pool):
 
 def test_all_members_together_are_reviewed_by_what_was_served(pool):
     write_outcomes(pool, "prediction_outcomes", "1", error=GOOD)
-    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), TODAY, 240)
+    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), TODAY, RULES)
     reviewer = Reviewer(pool.store, pool.registry, ReviewRules(), TODAY, noon_after(TODAY), "r")
     member = reviewer.review(MEMBER, outcomes, pool.decisions)
     nothing = {**member, "rows": 0}
@@ -165,9 +175,10 @@ def test_a_damaged_day_of_outcomes_is_named_and_the_others_are_reviewed(pool):
     write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
     last = TODAY + timedelta(days=1)
     write_outcomes(pool, "prediction_outcomes", "1", error=BAD, days=1, until=last)
-    file = Path(pool.store.path("prediction_outcomes", last.isoformat()))
+    day = f"{last - timedelta(days=10)}"
+    file = Path(pool.store.path("prediction_outcomes", day))
     file.write_bytes(file.read_bytes()[:-20])
-    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), last, 240)
+    outcomes = Outcomes.read(pool.store, Ledger(pool.store).by_member(), last, RULES)
     assert len(outcomes.served) == 200
-    assert list(outcomes.faults) == [f"prediction_outcomes {last}"]
-    assert "run `crypto-pool predict`" in outcomes.faults[f"prediction_outcomes {last}"]
+    assert list(outcomes.faults) == [f"prediction_outcomes {day}"]
+    assert "run `crypto-pool predict`" in outcomes.faults[f"prediction_outcomes {day}"]

@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from crypto_pool.adapters.ledger import Ledger
+from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.batches import OWNERS, batched_asset, process_partitions, record_failure
 from crypto_pool.defs.partitions import days
@@ -51,10 +52,11 @@ def realised_performance(
     where MLflow does not answer, that is nobody.
     """
     decisions, members = Ledger(pool.store).by_member(), pool.members
-    outcomes = Outcomes.read(pool.store, decisions, pool.as_of, pool.settings.review_window_days)
+    rules = pool.settings.review_rules
+    outcomes = Outcomes.read(pool.store, decisions, pool.as_of, rules)
     for key, fault in outcomes.faults.items():
         record_failure(context, context.asset_key, key, f"CorruptPartition: {fault}")
-    rules, known = pool.settings.review_rules, {}
+    known: Mapping[tuple[str, str], Version] = {}
     registry: Any = None  # and nobody to be reviewed by it
     try:
         registry = pool.registry
