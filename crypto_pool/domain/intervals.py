@@ -30,11 +30,15 @@ class Estimate(NamedTuple):
 
 
 class BlockRatio(NamedTuple):
-    """The sum of a part over the sum of a whole, and the error that blocks of days give it."""
+    """The sum of a part over the sum of a whole, and the error that blocks of days give it.
+
+    `held` is in how many of the blocks there is any of the whole.
+    """
 
     value: float
     standard_error: float
     blocks: int
+    held: int
 
     def interval(self) -> Estimate:
         """Return the ratio with Student's interval over the blocks; without one below three."""
@@ -47,17 +51,14 @@ class BlockRatio(NamedTuple):
         """Return the ratio, a share of `rows`, with Wilson's interval at its effective size.
 
         Without one below three blocks. Student's interval of a few signals within few blocks is too
-        narrow and leaves [0, 1].
+        narrow and leaves [0, 1]. Blocks that do not differ, as where all came true, tell no size:
+        each that holds any counts as one.
         """
-        if self.blocks < MIN_RATIO_BLOCKS or not rows:
+        if self.blocks < MIN_RATIO_BLOCKS or not self.held:
             return Estimate(self.value)
-        spread = self.value * (1 - self.value)
         error = self.standard_error**2
-        effective = min(rows, spread / error) if spread and error else rows
-        widening = self._critical() ** 2 / effective
-        centre = (self.value + widening / 2) / (1 + widening)
-        margin = np.sqrt(widening * (spread + widening / 4)) / (1 + widening)
-        return Estimate(self.value, float(centre - margin), float(centre + margin))
+        effective = min(rows, self.value * (1 - self.value) / error) if error else self.held
+        return Estimate(self.value, *wilson(self.value, effective, self._critical()))
 
     def p_value(self) -> float:
         """Return how likely a ratio this large is, one-sided, if it is 0 in truth."""
@@ -71,6 +72,26 @@ class BlockRatio(NamedTuple):
         from scipy.special import stdtrit
 
         return float(stdtrit(self.blocks - 1, (1 + CONFIDENCE) / 2))
+
+
+def wilson(share: float, rows: float, critical: float) -> Interval:
+    """Return Wilson's interval of a share of so many independent rows."""
+    widening = critical**2 / rows
+    centre = (share + widening / 2) / (1 + widening)
+    margin = np.sqrt(widening * (share * (1 - share) + widening / 4)) / (1 + widening)
+    return max(0.0, float(centre - margin)), min(1.0, float(centre + margin))
+
+
+def all_or_none_interval(share: float, whole: np.ndarray, block: int) -> Interval:
+    """Return the interval of a share of all or none of `whole`, 1 or 0 by row.
+
+    No resample has another share, which would be no interval: each block of rows that holds any
+    of the whole counts as one.
+    """
+    from scipy.special import ndtri
+
+    held = np.count_nonzero(np.add.reduceat(whole, np.arange(0, len(whole), block)))
+    return wilson(share, int(held), float(ndtri((1 + CONFIDENCE) / 2)))
 
 
 def block_ratio(
@@ -89,17 +110,18 @@ def block_ratio(
     age = np.asarray((days.max() - days).days)
     block, blocks = age // block_days, (int(age.max()) + 1) // block_days
     if blocks < 2:
-        return BlockRatio(value, float("nan"), blocks)
+        return BlockRatio(value, float("nan"), blocks, blocks)
     inside = block < blocks
     parts = np.bincount(block[inside], part[inside], blocks)
     wholes = np.bincount(block[inside], whole[inside], blocks)
     if not wholes.sum():
-        return BlockRatio(value, float("nan"), 0)
+        return BlockRatio(value, float("nan"), 0, 0)
     residual = parts - parts.sum() / wholes.sum() * wholes
     spread = np.sqrt(blocks / (blocks - 1) * np.sum(residual**2)) / wholes.sum()
     # Equal blocks differ in the last bit of their sums, and that is no error.
     exact = np.allclose(residual, 0.0, atol=1e-12 * max(1.0, float(np.abs(parts).max())))
-    return BlockRatio(value, 0.0 if exact else float(spread), blocks)
+    held = int(np.count_nonzero(wholes))
+    return BlockRatio(value, 0.0 if exact else float(spread), blocks, held)
 
 
 def block_rows(overlap: int) -> int:
@@ -189,7 +211,13 @@ def metric_intervals(evaluation: pd.DataFrame, overlap: int) -> dict[str, Interv
         "skill_over_reference": brier_skill(errors, reference_errors),
     }
     is_enough = len(evaluation) >= MIN_BLOCKS * block
-    return {name: _percentiles(one) if is_enough else None for name, one in resampled.items()}
+    ends = {name: _percentiles(one) if is_enough else None for name, one in resampled.items()}
+    ones, [label, flagged] = parts[:, 0], parts[:, 1:3].T
+    wholes = dict(zip(rates, (ones, flagged, label, 1 - label), strict=True))
+    for name, whole in {**wholes, "base_rate": ones}.items():
+        if (found := ends[name]) is not None and found in ((0, 0), (1, 1)):
+            ends[name] = all_or_none_interval(found[0], whole, block)
+    return ends
 
 
 def _percentiles(values: np.ndarray) -> Interval | None:

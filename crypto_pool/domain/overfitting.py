@@ -11,6 +11,7 @@ from crypto_pool.domain.evaluation import brier_skill
 from crypto_pool.domain.intervals import (
     CONFIDENCE,
     Estimate,
+    all_or_none_interval,
     block_rows,
     effective_sample_size,
     resampled_sums,
@@ -215,8 +216,13 @@ def _promised(
         down, up = (np.abs(moved * (end - truth)) for end in ends)
         low = np.hypot(rest, np.where(moved > 0, down, up))
         high = np.hypot(rest, np.where(moved > 0, up, down))
+    figures = np.array([value - low, value, value + high])
+    for place, whole in enumerate((flagged, label)):
+        if measured[place] in (0, 1):
+            figures[::2, place] = all_or_none_interval(measured[place], whole, block)
+    low, value, high = np.clip(figures, [0, 0, 0, -np.inf], 1)
     return {
-        name: _estimate(value[place], value[place] - low[place], value[place] + high[place])
+        name: _estimate(value[place], low[place], high[place])
         for place, name in enumerate(PROMISED)
     }
 

@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from crypto_pool.domain.evaluation import brier_skill
-from crypto_pool.domain.intervals import CONFIDENCE, Estimate, resampled_sums
+from crypto_pool.domain.intervals import (
+    CONFIDENCE,
+    Estimate,
+    all_or_none_interval,
+    resampled_sums,
+)
 from crypto_pool.domain.label_windows import MIN_BLOCKS
 from crypto_pool.domain.panel import (
     exceedance_probability,
@@ -52,7 +57,11 @@ def panel_skill(scored: pd.DataFrame) -> Estimate:
 
 def range_coverage(scored: pd.DataFrame) -> Estimate:
     """Return the share of outcomes inside the 80 % range; no interval for too few days."""
-    return _ratio(scored.assign(row=1.0), "inside", "row")
+    share = _ratio(scored.assign(row=1.0), "inside", "row")
+    if share.low is None or share.value not in (0, 1):
+        return share
+    rows = scored.groupby(level="bar_date").size().asfreq("D", fill_value=0)
+    return Estimate(share.value, *all_or_none_interval(share.value, rows.to_numpy(), BLOCK_DAYS))
 
 
 def by_half_year(scored: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -77,3 +77,11 @@ def test_on_a_constant_volatility_walk_the_range_keeps_its_promise() -> None:
     skill = panel_skill(scored).value
     assert skill is not None
     assert 0 <= skill < 0.005
+
+
+def test_outcomes_that_all_lie_inside_for_half_a_year_are_no_certainty() -> None:
+    table = market_table()
+    scored = score_panel(walk_forward(table), table, TARGET).assign(inside=1.0)
+    inside = range_coverage(scored)
+    assert inside.value == inside.high == 1
+    assert 0.5 < inside.low < 0.9

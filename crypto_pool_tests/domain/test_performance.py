@@ -109,6 +109,18 @@ def test_intervals_of_precision_and_brier_score_cover_what_is_true():
     assert 0.8 <= np.mean(brier) <= 0.95
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_all_or_none_of_few_overlapping_days_is_no_certainty(inside):
+    """110 days are three blocks, whose outcomes hang together: they say little of 80 %."""
+    few, many = (
+        measure(scored(days).assign(inside_range=inside), 10).inside_range for days in (110, 700)
+    )
+    assert few.value == float(inside)
+    assert 0 <= few.low < 0.8 if inside else few.high > 0.2
+    assert many.low > few.low if inside else many.high < few.high
+    assert max(few.high, many.high) <= 1
+
+
 def test_many_coins_of_one_day_are_not_many_observations():
     one = scored(120, bias=0.02)
     same = pd.concat([one.assign(symbol=f"C{i}") for i in range(20)])

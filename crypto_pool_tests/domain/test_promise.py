@@ -81,6 +81,39 @@ def test_few_rows_and_undefined_metrics_have_no_interval():
     assert silent["brier_score"] is not None
 
 
+def test_signals_that_all_came_true_in_a_few_spells_promise_no_certainty():
+    """Ten signals within one label window are one observation, whoever resamples them."""
+    came = np.isin(np.arange(660) // 10, (10, 25, 40, 55))
+    rows = frame(7).assign(probability=np.where(came, 0.9, 0.3), label=came.astype(int))
+    measured = metric_intervals(rows, 20)
+    promised = correct_promise({"Winner": rows}, "Winner").promised
+    for low, high in (
+        measured["precision"],
+        measured["positive_accuracy"],
+        promised["precision"][1:],
+        promised["recall"][1:],
+    ):
+        assert low < 0.7
+        assert high == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_promised_of_a_share_can_come_true(seed):
+    """However far luck is taken off a wild candidate's figures, they stay what shares can be."""
+    base, random = frame(seed, 300), np.random.default_rng(seed)
+    reference = base["reference_probability"].to_numpy()
+    tried = {
+        f"N{number}": base.assign(probability=blurred(reference, random, 2.0))
+        for number in range(9)
+    }
+    winner = best_of(tried)
+    tried["RandomWalk"] = base.assign(probability=reference)
+    promised = correct_promise(tried, winner, baseline="RandomWalk").promised
+    for name in ("precision", "recall", "brier_score"):
+        value, low, high = promised[name]
+        assert 0 <= low <= value <= high <= 1
+
+
 def test_each_fold_has_the_figures_of_its_own_rows():
     rows = frame(14)
     folds = metrics_by_fold(rows)
