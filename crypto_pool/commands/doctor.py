@@ -255,11 +255,12 @@ def _champions(settings: "Settings") -> list[str]:
     from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.adapters.ledger import Ledger
     from crypto_pool.adapters.mlflow import ModelRegistry
-    from crypto_pool.workflow.promotion.reconciling import load_champions
+    from crypto_pool.workflow.promotion.examining import examine_champions
 
-    decisions = Ledger(FrameStore(settings.frames_root)).by_member()
+    store = FrameStore(settings.frames_root)
+    decisions = Ledger(store).by_member()
     if not decisions and not decisions.faults:
         return []
     registry = ModelRegistry(settings.tracking_uri, settings.artifact_root).prepare()
-    faults = load_champions(registry, decisions)
+    faults = examine_champions(store, registry, decisions)
     return [fault and f"{name}: {fault}" for name, fault in faults.items()]

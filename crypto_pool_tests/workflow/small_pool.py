@@ -23,6 +23,7 @@ from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.isolation import Failure
+from crypto_pool.workflow.promotion.examining import examine_champions
 from crypto_pool.workflow.promotion.promoting import PromotionResult, promote
 from crypto_pool.workflow.promotion.reconciling import Champion, champion_of
 from crypto_pool.workflow.promotion.registering import PromotionTask
@@ -163,3 +164,8 @@ def forecast(pool, bar_date, *members, shadows=MappingProxyType({})):
     )
     vars(made)["shadows"] = shadows
     return made.forecast_day(bar_date)
+
+
+def examine(pool):
+    """Return by member what `doctor` says of who serves."""
+    return examine_champions(pool.store, pool.registry, Ledger(pool.store).by_member())

@@ -16,7 +16,7 @@ from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.tables import PREDICTIONS, SHADOW_PREDICTIONS
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
 from crypto_pool.workflow.day_rows import stored_rows
-from crypto_pool.workflow.promotion.reconciling import load_champions, reconcile
+from crypto_pool.workflow.promotion.reconciling import reconcile
 from crypto_pool.workflow.promotion.rolling_back import roll_back
 from crypto_pool_tests.workflow.small_pool import (
     FIRST,
@@ -26,6 +26,7 @@ from crypto_pool_tests.workflow.small_pool import (
     RECIPE,
     REFRESHED,
     SECOND,
+    examine,
     forecast,
     noon_after,
 )
@@ -64,14 +65,22 @@ def test_a_deleted_version_is_its_member_s_fault_alone_and_says_the_ways_out(poo
 
 def test_a_champion_that_cannot_serve_is_named_before_it_is_to_forecast(pool):
     def told():
-        return load_champions(pool.registry, Ledger(pool.store).by_member())
+        [(name, fault)] = examine(pool).items()
+        assert name == MEMBER.name
+        return fault
 
-    assert told() == {MEMBER.name: ""}
+    assert told() == ""
+    table, key = "training_snapshots", pool.champion.version.tags["data_hash"]
+    rows = pool.store.read(table, key)
+    pool.store.remove(table, key)
+    assert told().startswith("version 1 lacks the rows of its training")
+    assert "crypto-pool rollback AAA_uptrend --to VERSION" in told()
+    pool.store.write(table, key, rows)
     [file] = (local_path(pool.champion.version.location) / "artifacts").glob("estimator*")
     file.write_bytes(file.read_bytes()[:100])
-    assert "is not what was logged" in told()[MEMBER.name]
+    assert "is not what was logged" in told()
     delete_version(pool, "1")
-    assert "is gone from MLflow" in told()[MEMBER.name]
+    assert "is gone from MLflow" in told()
 
 
 def test_a_build_mends_a_deleted_version_from_its_run(pool):

@@ -1,5 +1,6 @@
 """A tag that a hand has spoilt in MLflow is its version's fault in words, and training mends it."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from crypto_pool_tests.workflow.small_pool import (
     MEMBER,
     MODEL,
     SECOND,
+    examine,
     forecast,
     noon_after,
 )
@@ -67,6 +69,30 @@ def test_a_tag_that_a_hand_has_taken_away_or_changed_is_a_fault_in_words(pool):
     assert reconcile_all(pool.store, pool.registry, [MEMBER]) == {}
     assert pool.aliases["champion"] == "1"
     assert pool.store.exists("champions", MEMBER.partition_key)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("metrics", '{"promised_precision": 0.99}'),
+        ("decision_threshold", "0.7"),
+        ("trained_through", "2021-01-01"),
+        ("code_version", "another"),
+    ],
+)
+def test_a_tag_that_a_hand_has_changed_plausibly_is_held_against_what_was_recorded(
+    pool, name, value
+):
+    """By `doctor`; the ledger has the promise, and the run the rest."""
+    before = pool.champion.version.tags[name]
+    pool.registry.client.set_model_version_tag(MODEL, "1", name, value)
+    assert pool.champion.fault == ""
+    fault = examine(pool)[MEMBER.name]
+    if name == "metrics":
+        name, value = "promised_precision", 0.99
+        before = json.loads(before)[name]
+    changed = f"{name} is {value} and was {before}: set it back there"
+    assert fault == f"of the tags of {MODEL} version 1 in MLflow {changed}"
 
 
 def test_a_training_mends_the_tags_of_the_version_that_it_finds(pool):

@@ -59,12 +59,16 @@ def champion_of(
     try:
         return Champion(member, standing, version_of(registry, member, standing, known=known))
     except ModelUnavailable as fault:
-        way_out = (
-            f"train it with `crypto-pool build`, or let another version serve with "
-            f"`crypto-pool rollback {member.name} --to VERSION`"
-        )
         reason = f"version {standing.serving} serves by the ledger and {fault}"
-        return Champion(member, standing, None, f"{reason}; {way_out}")
+        return Champion(member, standing, None, f"{reason}; {ways_out(member)}")
+
+
+def ways_out(member: Member) -> str:
+    """Say what can be done about a version that serves and cannot."""
+    return (
+        "train it with `crypto-pool build`, or let another version serve with "
+        f"`crypto-pool rollback {member.name} --to VERSION`"
+    )
 
 
 def version_of(
