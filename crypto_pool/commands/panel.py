@@ -60,7 +60,7 @@ def panel(
     report = {
         "figures": result.rows(),
         "skill_by_move": [
-            {"move_pct": round(100 * move, 1), "skill_over_reference": round(skill, 4)}
+            {"move_pct": round(move, 3), "skill_over_reference": round(skill, 4)}
             for move, skill in result.moves.items()
         ],
     }

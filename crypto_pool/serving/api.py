@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from prometheus_client import generate_latest
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import PlainTextResponse, Response
 
 from crypto_pool.domain.members import Member, Trend
-from crypto_pool.domain.odds import Odds, odds_of, why_no_odds
+from crypto_pool.domain.odds import Odds, odds_of, read_move, why_no_odds
 from crypto_pool.domain.symbols import SYMBOL_PATTERN, parse_symbol
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.serving import queries, schemas
@@ -68,11 +68,12 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+Read = TypeVar("Read")
 Reader = Annotated[PublicationReader, Depends(reader_of)]
 
 
-def _by_rule(parse: Callable[[str], str]) -> Callable[[str], str]:
-    def checked(text: str) -> str:
+def _by_rule(parse: Callable[[str], Read]) -> Callable[[str], Read]:
+    def checked(text: str) -> Read:
         try:
             return parse(text)
         except InvalidSetting as fault:
@@ -160,16 +161,18 @@ def prediction(reader: Reader, symbol: SymbolText, trend_type: Trend) -> schemas
 def odds(
     reader: Reader,
     symbol: SymbolText,
-    move_pct: Annotated[
-        float, Query(gt=-100, lt=10_000, description="Change in percent.", examples=[8])
+    move: Annotated[
+        float,
+        BeforeValidator(_by_rule(read_move)),
+        Query(description="The least change, in percent.", examples=[8]),
     ],
 ) -> Odds:
-    """Give the probability that a coin's target changes by at least `move_pct` percent."""
+    """Give the probability that a coin's target changes by at least so many percent."""
     with reader.cursor() as cursor:
         rows = {row["symbol"]: row for row in queries.latest_panel(cursor)}
         if symbol not in rows:
             raise ApiError(404, "no_odds", why_no_odds(symbol, queries.stored_symbols(cursor)))
-    return odds_of(rows[symbol], move_pct / 100, reader.last_closed())
+    return odds_of(rows[symbol], move, reader.last_closed())
 
 
 @router.get(

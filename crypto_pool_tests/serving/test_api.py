@@ -142,7 +142,7 @@ def test_prediction_stands_beside_its_reference(pool: Served) -> None:
         ("/members/币安人生_uptrend", 404, "unknown_member", "币安人生 is no coin"),
         ("/prediction?symbol=B/C&trend_type=uptrend", 422, "invalid_request", "symbol"),
         ("/prediction?symbol=\u00dfTC&trend_type=uptrend", 422, "invalid_request", "form of 'SS'"),
-        ("/odds?symbol=\uff22TC&move_pct=5", 422, "invalid_request", "another form of 'B'"),
+        ("/odds?symbol=\uff22TC&move=5", 422, "invalid_request", "another form of 'B'"),
         ("/predictions?symbol=\u0131otx", 422, "invalid_request", "another form of 'I'"),
         ("/members/\u00df_uptrend", 422, "invalid_request", "another form of 'SS'"),
         ("/predictions?start=2026", 422, "invalid_request", "isoformat string: '2026'"),

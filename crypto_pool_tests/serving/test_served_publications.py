@@ -60,7 +60,7 @@ def test_an_old_forecast_says_why_it_is_stale(serve: Callable[..., Served], tmp_
     answer = served.get(ASKED).json()
     assert (answer["age_days"], answer["stale"]) == (4, True)
     assert "2026-11-23, 4 days before the last closed day 2026-11-27" in answer["stale_reason"]
-    odds = served.get("/odds?symbol=BTC&move_pct=5").json()
+    odds = served.get("/odds?symbol=BTC&move=5").json()
     assert odds["stale_reason"] == answer["stale_reason"]
 
 
