@@ -19,7 +19,8 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     Thresholds lie in [0.4, 0.6] and flag between 5 % and 95 % of the rows. Of those with a
     recall of each class above 0.55 the score, averaged over five steps on either side, decides;
     where there are none, the one whose lower recall is highest. Among equals the one nearest to
-    0.5 is taken, and 0.5 where no threshold flags such a share.
+    0.5 is taken. Where no threshold flags such a share there is nothing to tune, and it is 0.5,
+    as without rows: of a few signals, or of all but a few, recalls would be a matter of luck.
     """
     if len(labels) == 0:
         return DEFAULT_THRESHOLD
