@@ -48,6 +48,7 @@ class SandboxMarketServer:
     window: int | None = answers.REAL_WINDOW
     api_key: str = ""
     retry_after: str | None = "60"
+    error_status: int = 503
     arrivals: list[Arrival] = field(default_factory=list)
     switched: list[SwitchedFault] = field(default_factory=list)
     _admitted: deque[tuple[float, float]] = field(default_factory=deque)
@@ -156,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             stopping.wait()
             self.close_connection = True
             return
-        refused = {Fault.SERVER_ERROR: 503, Fault.TOO_MANY: 429}
+        refused = {Fault.SERVER_ERROR: self.server.market.error_status, Fault.TOO_MANY: 429}
         self.send_response(refused.get(fault, status) if fault else status)
         retry_after = self.server.market.retry_after
         if fault is Fault.TOO_MANY and retry_after is not None:

@@ -236,6 +236,34 @@ def test_an_address_that_is_none_is_not_asked_again(desk: Desk, url: str, fault:
     assert desk.slept == []
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "told", "asked"),
+    [
+        (302, ProviderUnavailable, "refuses the request .*_BASE_URL", 1),
+        (400, ProviderUnavailable, "refuses the request .*_BASE_URL", 1),
+        (401, InvalidApiKey, "refuses the API key .*_ALPHA_VANTAGE_API_KEY to a valid one", 1),
+        (402, PremiumEndpoint, "asks to be paid .*or a paid plan", 1),
+        (403, InvalidApiKey, "refuses the API key .*_ALPHA_VANTAGE_API_KEY to a valid one", 1),
+        (407, ProviderUnavailable, "is behind a proxy .*check the proxy", 1),
+        (408, ProviderUnavailable, "is out of order .*run again later", 4),
+        (410, ProviderUnavailable, "has nothing at this address any more .*_BASE_URL", 1),
+        (451, ProviderUnavailable, "is not allowed to answer .*another CRYPTO_POOL_PROVIDER", 1),
+        (500, ProviderUnavailable, "is out of order .*run again later", 4),
+        (530, ProviderUnavailable, "is out of order .*run again later", 4),
+    ],
+)
+def test_each_status_is_told_in_words_and_asked_again_where_a_wait_may_change_it(
+    desk: Desk, status: int, error: type[ProviderError], told: str, asked: int
+) -> None:
+    desk.server.error_status = status
+    desk.server.switched.append(SwitchedFault(Fault.SERVER_ERROR))
+    with pytest.raises(error, match=f"^BTC DIGITAL_CURRENCY_DAILY: the provider {told}") as raised:
+        desk.client().daily_bars("BTC", date(2024, 5, 31))
+    assert f"(HTTP status {status})" in str(raised.value)
+    assert CANARY not in str(raised.value)
+    assert len(desk.server.arrivals) == asked
+
+
 def test_an_answer_that_no_wait_would_change_is_not_asked_for_again(desk: Desk) -> None:
     desk.url += "/elsewhere"
     with pytest.raises(ProviderUnavailable, match=r"\(HTTP status 404\)"):

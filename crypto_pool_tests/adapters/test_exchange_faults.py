@@ -61,6 +61,25 @@ def test_each_lasting_fault_is_one_short_typed_error(sandbox, url, fault, error)
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("status", "does"),
+    [
+        (400, "refuses the request"),
+        (401, "asks for a key"),
+        (403, "forbids the request"),
+        (404, "has nothing at this address"),
+        (451, "is not allowed to answer from where you are"),
+    ],
+)
+@pytest.mark.parametrize("venue", ["binance", "kraken", "coinbase"])
+@pytest.mark.parametrize("body", ["", {"code": 0, "msg": "no", "message": "no", "error": ["no"]}])
+def test_an_exchange_that_refuses_is_not_asked_again(sandbox, url, venue, status, does, body):
+    sandbox.faults.extend([(status, body)] * 20)
+    with pytest.raises(ProviderUnavailable, match=rf"BTC: {venue} {does}.* \(HTTP status {status}"):
+        provider(url, exchange=venue).daily_bars("BTC", LAST)
+    assert len(sandbox.requests) == 1
+
+
 def test_a_dead_address_is_named_as_unavailable():
     with pytest.raises(ProviderUnavailable, match="binance did not answer"):
         provider("http://127.0.0.1:9").daily_bars("BTC", LAST)

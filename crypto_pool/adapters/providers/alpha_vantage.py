@@ -20,7 +20,9 @@ from crypto_pool.adapters.providers.alpha_vantage_answers import (
     parse_bars,
     parse_indicator,
     redact,
+    status_error,
 )
+from crypto_pool.adapters.providers.statuses import in_words
 from crypto_pool.adapters.providers.waiting import burst_limit, read_body
 from crypto_pool.adapters.pull_plan import PullPlan, plan_pull
 from crypto_pool.adapters.rate_limit import RequestBudget
@@ -193,19 +195,23 @@ class AlphaVantage:
                 if response.status_code == 200:
                     read_body(response, self.silence_seconds)
                     return redact(response.content, key)
-                if response.status_code == 429 or "Retry-After" in response.headers:
-                    raise burst_limit(_what(parameters), response.headers.get("Retry-After"))
-                problem = f"HTTP status {response.status_code}"
-                is_passing = response.status_code >= 500
+                retry_after = response.headers.get("Retry-After")
+                if response.status_code == 429:
+                    raise burst_limit(_what(parameters), retry_after)
+                if retry_after is not None:
+                    why = f"the provider {in_words(response.status_code)}"
+                    raise burst_limit(_what(parameters), retry_after, why)
+                raise status_error(
+                    response.status_code, parameters["function"], parameters["symbol"]
+                )
         except (requests.RequestException, HTTPError, ValueError) as fault:
-            # An address that is none is a ValueError too, and none a moment later either.
-            problem, is_passing = type(fault).__name__, not isinstance(fault, ValueError)
-        error = ProviderUnavailable(
-            f"{_what(parameters)}: no answer from the provider ({problem}); check the network and "
-            "CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL, or run again later; the stored data is untouched"
-        )
-        if not is_passing:
-            error.wait_seconds = None
+            error = ProviderUnavailable(
+                f"{_what(parameters)}: no answer from the provider ({type(fault).__name__}); check "
+                "the network and CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL, or run again later; the "
+                "stored data is untouched"
+            )
+            if isinstance(fault, ValueError):  # an address that is none, nor a moment later
+                error.wait_seconds = None
         raise error from None
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crypto_pool.adapters.providers.statuses import in_words, is_refusal
 from crypto_pool.adapters.providers.waiting import no_answer
 from crypto_pool.domain.addresses import spellings
 from crypto_pool.domain.bar_days import bar_days, moment_ns
@@ -69,6 +70,19 @@ _TOPICS = {
     r"symbol\b.*\b(not|invalid)",
 }
 """What a notice may be about, asked in this order: one about a second may name the day too."""
+_BARS_ALONE = "use CRYPTO_POOL_INDICATOR_SOURCE=local, which needs the bars alone"
+_ANOTHER_PLAN = f"{_BARS_ALONE}, or a paid plan"
+_ANOTHER_KEY = (
+    "set CRYPTO_POOL_ALPHA_VANTAGE_API_KEY to a valid one (free at "
+    "https://www.alphavantage.co/support/#api-key)"
+)
+_STATUSES: Mapping[int, tuple[type[ProviderError], str]] = {
+    401: (InvalidApiKey, _ANOTHER_KEY),
+    402: (PremiumEndpoint, _ANOTHER_PLAN),
+    403: (InvalidApiKey, _ANOTHER_KEY),
+    407: (ProviderUnavailable, "check the proxy that the environment names"),
+    451: (ProviderUnavailable, "choose another CRYPTO_POOL_PROVIDER"),
+}
 
 # The field as today, then as it was when prices came in two currencies.
 _BAR_FIELDS = {
@@ -180,6 +194,21 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
+def status_error(status: int, function: str, symbol: str) -> ProviderError:
+    """Return the error of an answer whose HTTP status is not 200."""
+    way_out = (
+        "check CRYPTO_POOL_ALPHA_VANTAGE_BASE_URL" if is_refusal(status) else "run again later"
+    )
+    kind, way_out = _STATUSES.get(status, (ProviderUnavailable, way_out))
+    does = (
+        f"refuses the API key (HTTP status {status})" if kind is InvalidApiKey else in_words(status)
+    )
+    error = kind(f"{symbol} {function}: the provider {does}; {way_out}")
+    if is_refusal(status):
+        error.wait_seconds = None
+    return error
+
+
 def _refusal(text: str, function: str, symbol: str) -> ProviderError:
     """The error a notice stands for, by what it is about."""
     notice = text.lower().replace(_REDACTED.lower(), "")
@@ -200,19 +229,14 @@ def _refusal(text: str, function: str, symbol: str) -> ProviderError:
         )
     if topic in ("premium", "plan"):
         return PremiumEndpoint(
-            f"{what}: the key's plan does not include {function}; use "
-            "CRYPTO_POOL_INDICATOR_SOURCE=local, which needs the bars alone, or a paid plan"
+            f"{what}: the key's plan does not include {function}; {_ANOTHER_PLAN}"
         )
     if topic == "function":
         return PremiumEndpoint(
-            f"{what}: the provider has no function {function} (any more); use "
-            "CRYPTO_POOL_INDICATOR_SOURCE=local, which needs the bars alone"
+            f"{what}: the provider has no function {function} (any more); {_BARS_ALONE}"
         )
     if topic == "key":
-        return InvalidApiKey(
-            f"{what}: the provider refuses the API key; set CRYPTO_POOL_ALPHA_VANTAGE_API_KEY "
-            "to a valid one (free at https://www.alphavantage.co/support/#api-key)"
-        )
+        return InvalidApiKey(f"{what}: the provider refuses the API key; {_ANOTHER_KEY}")
     if topic == "call":
         return UnknownSymbol(
             f"{what}: the provider does not know {symbol}; take it out of CRYPTO_POOL_SYMBOLS, "

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from crypto_pool.adapters.providers.statuses import in_words, is_refusal
 from crypto_pool.adapters.providers.waiting import burst_limit
-from crypto_pool.errors import MalformedAnswer, ProviderUnavailable, UnknownSymbol
+from crypto_pool.errors import MalformedAnswer, ProviderError, ProviderUnavailable, UnknownSymbol
 
 if TYPE_CHECKING:
     import ccxt
@@ -21,6 +22,7 @@ def translated(client: "ccxt.Exchange", request: str, exchange: str) -> Iterator
     """Turn ccxt's errors into the pool's own, without their long chain of causes."""
     import ccxt
 
+    client.last_status = 0
     try:
         yield
         return
@@ -36,19 +38,32 @@ def translated(client: "ccxt.Exchange", request: str, exchange: str) -> Iterator
             f"wants fewer requests ({_short(fault)})",
             _banned_until(fault),
         )
-    except (ccxt.NetworkError, OSError) as fault:  # requests' errors are OSErrors
-        error = ProviderUnavailable(
-            f"{request}: {exchange} did not answer within {client.timeout / 1000:g} s, or refused, "
-            f"however often it was asked: {_short(fault)}; run again later, or choose another "
-            "CRYPTO_POOL_EXCHANGE"
-        )
-    except (ccxt.BaseError, *_UNREADABLE) as fault:
-        error = MalformedAnswer(
-            f"{request}: the answer of {exchange} cannot be read: "
-            f"{type(fault).__name__}: {_short(fault)}; run again later, or choose another "
-            "CRYPTO_POOL_EXCHANGE"
-        )
+    except (ccxt.BaseError, OSError, *_UNREADABLE) as fault:  # requests' errors are OSErrors
+        error = _no_bars(fault, client, request, exchange)
     raise error from None
+
+
+def _no_bars(
+    fault: Exception, client: "ccxt.Exchange", request: str, exchange: str
+) -> ProviderError:
+    import ccxt
+
+    elsewhere = "choose another CRYPTO_POOL_EXCHANGE"
+    if is_refusal(client.last_status):
+        refusal = ProviderUnavailable(
+            f"{request}: {exchange} {in_words(client.last_status)}: {_short(fault)}; {elsewhere}"
+        )
+        refusal.wait_seconds = None
+        return refusal
+    if isinstance(fault, ccxt.NetworkError | OSError):
+        return ProviderUnavailable(
+            f"{request}: {exchange} did not answer within {client.timeout / 1000:g} s, or refused, "
+            f"however often it was asked: {_short(fault)}; run again later, or {elsewhere}"
+        )
+    return MalformedAnswer(
+        f"{request}: the answer of {exchange} cannot be read: {type(fault).__name__}: "
+        f"{_short(fault)}; run again later, or {elsewhere}"
+    )
 
 
 def _banned_until(fault: Exception) -> datetime | None:

@@ -26,6 +26,7 @@ from crypto_pool.errors import (
 
 if TYPE_CHECKING:
     import ccxt
+    import requests
 
 Answer = TypeVar("Answer")
 ONE_DAY = timedelta(days=1)
@@ -203,8 +204,9 @@ class ExchangeProvider:
                 wait = timedelta(seconds=refusal.wait_seconds or 0)
                 self._refusals.append((datetime.now(UTC) + wait, str(refusal)))
                 raise
-            except (ProviderUnavailable, MalformedAnswer):
-                if attempt == RETRIES:
+            except (ProviderUnavailable, MalformedAnswer) as fault:
+                is_final = isinstance(fault, ProviderUnavailable) and fault.wait_seconds is None
+                if is_final or attempt == RETRIES:
                     raise
                 sleep(self.retry_delay_seconds * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -227,9 +229,12 @@ class ExchangeProvider:
                 "enableLastJsonResponse": True,
             }
         )
-        client.session.hooks["response"].append(
-            lambda response, **_: read_body(response, self.timeout_seconds)
-        )
+
+        def read(response: "requests.Response", **_: Any) -> None:
+            client.last_status = response.status_code
+            read_body(response, self.timeout_seconds)
+
+        client.session.hooks["response"].append(read)
         # Names of currencies are known without asking; some exchanges want a key for the list.
         client.has["fetchCurrencies"] = False
         if self.base_url is not None:
