@@ -151,7 +151,7 @@ class Training(Group):
     seed: Seed = 7
     """Seed of every candidate."""
     workers: int = Field(2, ge=1, le=64)
-    """Training processes."""
+    """Training processes; more than there are cores take memory and save no time."""
     dask_scheduler: Annotated[str, SCHEDULER] | None = None
     """Dask scheduler whose workers train instead of local processes, for example
     tcp://10.0.0.5:8786; needs `crypto-pool[scale]`."""

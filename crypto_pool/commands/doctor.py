@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crypto_pool.settings import Settings
 
 LEAST_FREE_BYTES = 2 * 10**9
+MOST_ON_ONE_CORE = 2  # the setting's default
 PACKAGES = ("dagster", "mlflow", "duckdb", "pandas", "pyarrow", "ccxt")
 
 
@@ -68,6 +69,7 @@ def _findings(settings: "Settings", coin: str) -> Iterator[Finding]:
     yield from _extensions(settings)
     yield _tried("disk", _disk, settings)
     yield _tried("ports", _ports, settings)
+    yield _tried("workers", _workers, settings)
     yield from _source(settings, coin)
     yield _tried("MLflow", _mlflow, settings)
     yield _tried("Dagster", _dagster, settings)
@@ -203,6 +205,23 @@ def _ports(settings: "Settings") -> str:
             # By a running pool, as it should be, or by another program.
             places.append(f"{place.port} in use ({place.chosen_with} chooses another)")
     return ", ".join(places)
+
+
+def _workers(settings: "Settings") -> str:
+    from joblib import cpu_count
+
+    from crypto_pool.domain.addresses import without_credentials
+    from crypto_pool.errors import InvalidSetting
+
+    if settings.dask_scheduler is not None:
+        return f"those of {without_credentials(settings.dask_scheduler)}"
+    cores = cpu_count()
+    text = f"{settings.workers} training processes, {cores} cores"
+    if settings.workers > max(cores, MOST_ON_ONE_CORE):
+        raise InvalidSetting(
+            f"{text}: more of them take memory and save no time; set CRYPTO_POOL_WORKERS to {cores}"
+        )
+    return text
 
 
 def _budget(budget: "RequestBudget") -> str:

@@ -119,6 +119,20 @@ def test_a_damaged_history_of_runs_is_named(ask, tmp_path) -> None:
     assert "index.db: file is not a database: put the file back" in found["Dagster"]["text"]
 
 
+def test_more_workers_than_cores_are_named_with_how_many_there_can_be(ask, monkeypatch) -> None:
+    _, found = ask(BARS.to_csv())
+    assert found["workers"]["is_ok"]
+    monkeypatch.setenv("CRYPTO_POOL_WORKERS", "64")
+    monkeypatch.setattr("joblib.cpu_count", lambda: 3)
+    code, found = ask(BARS.to_csv())
+    assert code == ExitCode.MEMBERS_FAILED
+    assert "64 training processes, 3 cores" in found["workers"]["text"]
+    assert found["workers"]["text"].endswith("set CRYPTO_POOL_WORKERS to 3")
+    monkeypatch.setenv("CRYPTO_POOL_DASK_SCHEDULER", "tcp://127.0.0.1:8786")
+    _, found = ask(BARS.to_csv())
+    assert found["workers"]["text"] == "those of tcp://127.0.0.1:8786"
+
+
 def test_a_host_that_is_none_is_no_port_in_use():
     settings = Settings(_env_file=None, serving_host="a..b")
     with pytest.raises(InvalidSetting, match=r"a\.\.b:8000 cannot be listened on"):
