@@ -10,9 +10,7 @@ exact 90 % interval holds x.
   a candidate that won promises, some 8 % of members, three times as many are chosen for.
 - Champion against challenger: both are the reference with noise of deviation 0.3 and half-life
   10; their mean difference is taken out and the gap added to each day's loss.
-- Review: a champion with noise of deviation 0.4 and half-life 10 or 60, looked at daily for
-  a year, its mean excess loss taken out and the gap added to each day's loss. With a bad
-  predecessor, 300 days of skill -0.5 stand before it.
+- Review: of a champion for a year, as `_reviews` has it.
 """
 
 from collections.abc import Iterator
@@ -22,18 +20,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import beta
-from scipy.stats import t as students_t
 
+from benchmarks._rates import SEED, rate
+from benchmarks._reviews import reviews
 from benchmarks._walks import HORIZON, Walk, evaluation, noise, walks
 from crypto_pool.domain.evaluation import brier_skill, evaluation_metrics
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.intervals import Estimate
-from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 from crypto_pool.domain.overfitting import correct_promise
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
-from crypto_pool.domain.review import ReviewRules, record_of
 from crypto_pool.domain.selection import choose_winner
 from crypto_pool.domain.splits import Fold, purged_mask, walk_forward_folds
 from crypto_pool.domain.thresholds import choose_threshold
@@ -41,8 +37,6 @@ from crypto_pool.domain.thresholds import choose_threshold
 CANDIDATES, DEVIATION, HALF_LIFE, CORRELATION = 10, 0.3, 10, 0.5
 ROWS = 1000
 BASELINE = "RandomWalk"
-REVIEW_DEVIATION = 0.4
-SEED = 20_260_101
 # Figures, in percent, and the limits they are held to.
 WITHIN = {
     "promise_precision_bias": (-1.0, 1.0),
@@ -85,8 +79,8 @@ def promises(members: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
     truth = _Truth(random, days=max(200_000, 250 * members))
     rows = [row for _ in range(members) if (row := _promise(random, truth)) is not None]
     told = pd.DataFrame(rows)
-    yield _rate("members_that_pass_the_gates", np.arange(members) < len(told))
-    yield _rate("members_won_by_a_candidate", told["candidate"])
+    yield rate("members_that_pass_the_gates", np.arange(members) < len(told))
+    yield rate("members_won_by_a_candidate", told["candidate"])
     for name in ("measured", "promise"):
         off = 100 * (told[f"{name}_precision"] - told["true_precision"])
         spread = 1.645 * off.std() / np.sqrt(len(off))
@@ -95,13 +89,13 @@ def promises(members: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
             float(off.mean()),
             (off.mean() - spread, off.mean() + spread),
         )
-    yield _rate("promise_precision_cover", told["precision_covers"])
-    yield _rate("promise_recall_cover", told["recall_covers"])
-    yield _rate("promise_brier_cover", told["brier_score_covers"])
+    yield rate("promise_precision_cover", told["precision_covers"])
+    yield rate("promise_recall_cover", told["recall_covers"])
+    yield rate("promise_brier_cover", told["brier_score_covers"])
     skill = truth.of(True, 0.5)["skill_over_reference"]
     skills = (_promised_skill(random) for _ in range(3 * members))
     covers = [one.low <= skill <= one.high for one in skills if one is not None]
-    yield _rate("promise_skill_cover_of_candidates", covers)
+    yield rate("promise_skill_cover_of_candidates", covers)
 
 
 class _Truth:
@@ -213,7 +207,7 @@ def comparisons(pairs: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
             unseen, out_of_fold = (None, judged) if seen else (judged, None)
             verdict = decide(champion, challenger, unseen, as_of, rules, out_of_fold=out_of_fold)
             took.append(verdict.replaces)
-        return _rate(name, took)
+        return rate(name, took)
 
     yield share("young_replaced_by_equal_on_150_rows", 150, 0.0, 29)
     yield share("let_through_worse_by_003_on_60_rows", 60, 0.03, 30)
@@ -242,88 +236,6 @@ def _with_gap(frame: pd.DataFrame, gap: float) -> pd.DataFrame:
         },
         index=frame.index,
     )
-
-
-def reviews(lives: int) -> Iterator[tuple[str, float, tuple[float, float]]]:
-    """Yield how often a champion is quarantined within a year of its first forecast."""
-    rules = ReviewRules()
-    for half_life in (10, 60):
-        excess, unit = _lives(np.random.default_rng(SEED + half_life), half_life, 2 * 365, lives)
-        lived = excess - excess.mean()
-        name = f"half_life_{half_life}"
-        first, second = _years(lived, rules)
-        yield _rate(f"false_alarms_first_year_{name}", first)
-        yield _rate(f"false_alarms_second_year_{name}", second[~first])
-        yield _rate(f"false_alarms_after_bad_predecessor_{name}", _after_bad(lived, unit, rules))
-        for gap, key in ((0.12, "012"), (0.24, "024")):
-            yield _rate(f"caught_{key}_{name}", _years(lived[:, :365] + gap * unit, rules)[0])
-    biased, unit = _lives(np.random.default_rng(SEED), 10, 365, lives, bias=0.8)
-    skill = -biased.mean() / unit
-    yield _rate(f"of_skill_{skill:.2f}_by_bias_caught", _years(biased, rules)[0])
-
-
-def _lives(
-    random: np.random.Generator, half_life: int, days: int, lives: int, bias: float = 0.0
-) -> tuple[np.ndarray, float]:
-    """Return daily excess losses over the reference, lives by days, and its mean loss."""
-    excess, losses = [], []
-    moved_by = noise(random, days, half_life, lives)
-    for member, moves in zip(walks(random, days, lives), moved_by, strict=True):
-        reference = (member.served - member.label) ** 2
-        moved = expit(member.logit + bias + REVIEW_DEVIATION * moves)
-        excess.append((moved - member.label) ** 2 - reference)
-        losses.append(reference.mean())
-    return np.array(excess), float(np.mean(losses))
-
-
-def _years(lived: np.ndarray, rules: ReviewRules) -> tuple[np.ndarray, np.ndarray]:
-    """Return who is quarantined within the first year, and who within the second."""
-    caught = np.zeros((2, len(lived)), dtype=bool)
-    for day in range(MIN_BLOCKS * purge_gap(rules.horizon), lived.shape[1] + 1):
-        known = lived[:, max(0, day - rules.window_days) : day - rules.horizon]
-        caught[int(day > 365)] |= condemned(known, rules) & ~caught.any(axis=0)
-    return caught[0], caught[1]
-
-
-def condemned(excess: np.ndarray, rules: ReviewRules) -> np.ndarray:
-    """Return whom a look at these daily excess losses, lives by days, condemns.
-
-    What `review_champion` decides of each, for all at once.
-    """
-    width, block = excess.shape[1], purge_gap(rules.horizon)
-    blocks = width // block
-    if blocks < MIN_BLOCKS:
-        return np.zeros(len(excess), dtype=bool)
-    sums = excess[:, width - blocks * block :].reshape(len(excess), blocks, block).sum(axis=2)
-    error = sums.std(axis=1, ddof=1) * np.sqrt(blocks) / (blocks * block)
-    limit = students_t.isf(rules.level(width), blocks - 1)
-    return np.asarray(excess.mean(axis=1) > np.maximum(0.0, limit * error))
-
-
-def _after_bad(lived: np.ndarray, unit: float, rules: ReviewRules) -> np.ndarray:
-    """Return who is quarantined within a year of following a version of skill -0.5."""
-    bad, start = 300, pd.Timestamp("2021-01-01")
-    ledger = pd.DataFrame(
-        {
-            "decision": ["promoted", "quarantined", "replaced"],
-            "serving_version": ["1", "1", "2"],
-            "algorithm": ["A", "A", "B"],
-            "as_of": [(start + timedelta(days=day)).date() for day in (0, bad - 1, bad)],
-        }
-    )
-    days = pd.date_range(start, periods=bad + 365)
-    rows = pd.DataFrame({"prediction_date": days, "model_version": ["1"] * bad + ["2"] * 365})
-    whole = np.hstack([np.full((len(lived), bad), 0.5 * unit), lived[:, :365]])
-    return _years(whole[:, record_of(ledger, "2").rows(rows).index], rules)[0]
-
-
-def _rate(name: str, hits: object) -> tuple[str, float, tuple[float, float]]:
-    """Return a share in percent with its exact 90 % interval (Clopper and Pearson 1934)."""
-    found = np.asarray(hits, dtype=bool)
-    count, total = int(found.sum()), max(1, len(found))
-    low = beta.ppf(0.05, count, total - count + 1) if count else 0.0
-    high = beta.ppf(0.95, count + 1, total - count) if count < total else 1.0
-    return name, 100 * count / total, (100 * float(low), 100 * float(high))
 
 
 if __name__ == "__main__":

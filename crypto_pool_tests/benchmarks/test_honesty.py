@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import honesty
+from benchmarks._reviews import condemned
 from benchmarks._walks import BEFORE, DAILY_VOLATILITY, HORIZON, walks
 from crypto_pool.domain.labels import label_target
 from crypto_pool.domain.members import Trend
@@ -33,9 +34,9 @@ def test_one_look_at_all_lives_condemns_whom_the_review_condemns():
     lives = means[:, None] + random.normal(0, 0.08, (6, 187))
     actions = [review_champion(record(life), NOBODY, rules).action for life in lives]
     expected = [action == "quarantine" for action in actions]
-    assert honesty.condemned(lives, rules).tolist() == expected
+    assert condemned(lives, rules).tolist() == expected
     assert 1 < sum(expected) < 6
-    assert not honesty.condemned(lives[:, :99], rules).any()  # fewer than five blocks
+    assert not condemned(lives[:, :99], rules).any()  # fewer than five blocks
 
 
 def test_what_is_promised_and_decided_lies_within_its_limits(capsys):
