@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pandas as pd
 
+SILENT_DAYS = 7  # without a new bar: the coin may have ended
 FRESH_DAYS = 1  # the day's job has until the next bar closes
 
 

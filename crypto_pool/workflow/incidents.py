@@ -8,10 +8,9 @@ import pandas as pd
 from crypto_pool.adapters.alerts import Alert
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.domain.members import Member
-from crypto_pool.domain.moments import naive_utc
+from crypto_pool.domain.moments import SILENT_DAYS, naive_utc
 
 QUARANTINES_SHOWN = timedelta(days=30)
-SILENT_DAYS = 7
 QUOTA = "DailyQuotaExhausted"
 
 

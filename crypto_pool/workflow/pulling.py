@@ -16,7 +16,7 @@ from crypto_pool.domain.bar_history import Merge, merge_bars, name_days
 from crypto_pool.domain.bar_validation import validate_bars, why_too_young
 from crypto_pool.domain.breaks import VOLUME_BARS, volume_breaks
 from crypto_pool.domain.indicators import restart_at_breaks
-from crypto_pool.domain.moments import naive_utc
+from crypto_pool.domain.moments import SILENT_DAYS, naive_utc
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
     BrokenHistory,
@@ -27,7 +27,7 @@ from crypto_pool.errors import (
     MissingPartition,
 )
 from crypto_pool.workflow.history import decisions_of, why_blocked
-from crypto_pool.workflow.incidents import SILENT_DAYS, silent_coins
+from crypto_pool.workflow.incidents import silent_coins
 
 REPORTS = "bar_reports"
 # A bar closes a day after its date, and a week without another is silence.

@@ -86,6 +86,19 @@ def test_bars_that_lack_the_last_closed_day_are_asked_for_again(desk: Desk) -> N
     assert len(desk.server.arrivals) == 2
 
 
+@pytest.mark.parametrize(("days", "asked"), [(6, 2), (7, 1), (400, 1)])
+def test_a_coin_that_is_silent_for_a_week_costs_one_request_a_day(
+    desk: Desk, days: int, asked: int
+) -> None:
+    """It has ended rather than that its bar comes an hour later."""
+    market = SyntheticMarket().bars
+    desk.server.bars = lambda symbol, last: market(symbol, last - timedelta(days=days + 1))
+    for _ in range(2):
+        bars = desk.client().daily_bars("BTC", date(2024, 5, 31))
+        assert bars.index[-1].date() == date(2024, 5, 31) - timedelta(days=days)
+    assert len(desk.server.arrivals) == asked
+
+
 def test_a_paid_answer_is_not_paid_for_again_that_day(desk: Desk) -> None:
     first = desk.client().daily_bars("BTC", date(2024, 5, 31))
     again = desk.client().daily_bars("BTC", date(2024, 5, 31))

@@ -29,6 +29,7 @@ from crypto_pool.adapters.rate_limit import RequestBudget
 from crypto_pool.adapters.response_cache import ResponseCache
 from crypto_pool.domain.addresses import is_loopback
 from crypto_pool.domain.indicator_requests import IndicatorPull, indicator_pulls
+from crypto_pool.domain.moments import SILENT_DAYS
 from crypto_pool.domain.recipe import SeriesType
 from crypto_pool.errors import (
     DailyQuotaExhausted,
@@ -84,7 +85,8 @@ class AlphaVantage:
     def daily_bars(self, symbol: str, last_closed: date) -> pd.DataFrame:
         """Every bar the provider gives, the running day's too; raises ProviderError.
 
-        Bars that end before `last_closed` may do so for an hour: they are asked for again.
+        Bars that end before `last_closed` may do so for an hour: they are asked for again, but
+        for those of a coin that has been silent for a week.
         """
         parameters = self._bars_parameters(symbol)
         return self._answer(
@@ -135,7 +137,7 @@ class AlphaVantage:
         parse: Callable[[bytes], pd.DataFrame],
         through: date = date.min,
     ) -> pd.DataFrame:
-        """Today's answer, asked for if there is none; kept if it can be read and goes `through`."""
+        """Today's answer, asked for if there is none; kept if no later one of today has more."""
         with self.cache.exclusive(parameters):
             stored = self.cache.find(parameters)
             if stored is not None:
@@ -151,7 +153,8 @@ class AlphaVantage:
             except InvalidApiKey as refusal:
                 self._refused[_KEY] = _reason(refusal)
                 raise
-            if frame.index[-1].date() >= through:
+            missing = (through - frame.index[-1].date()).days
+            if missing <= 0 or missing >= SILENT_DAYS:
                 self.cache.keep(parameters, body)
             return frame
 
