@@ -42,6 +42,7 @@ def up(
 ) -> None:
     """Serve the pool's pages, Dagster and MLflow, until Ctrl-C."""
     from crypto_pool.building import open_instance
+    from crypto_pool.defs.switches import follow_daily_pool
     from crypto_pool.recovery import left_by_dev, record_daemon_host, recover, runs_in
     from crypto_pool.serving.protection import check_exposure
     from crypto_pool.setting_checks import variable_name
@@ -64,6 +65,8 @@ def up(
         record_daemon_host(instance)
         for run_id in recover(instance, settings, is_up=True):
             console.print(f"ended run {run_id}, left by a killed process")
+        if switched := follow_daily_pool(instance):
+            console.print(switched)
     # Not an argument: other users of the machine see those, and the URI may hold a password.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = settings.tracking_uri
     (folder / ADDRESS_FILE).write_text("http://{}:{}".format(*addresses["Pool"]), "utf-8")

@@ -8,9 +8,9 @@ from crypto_pool.defs.jobs import log_panel
 from crypto_pool.defs.requests import day_requests, pending_days
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.stages import FEATURES, OUTCOMES, PREDICTIONS, PUBLICATION, Stage
+from crypto_pool.defs.switches import DAILY
 from crypto_pool.settings import load_settings
 
-DAILY = "daily_pool"  # what the runs of all stages are asked by
 _settings = load_settings()
 STATUS = dg.DefaultScheduleStatus("RUNNING" if _settings.automation_on else "STOPPED")
 

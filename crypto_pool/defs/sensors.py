@@ -9,7 +9,7 @@ from crypto_pool.defs.assets.publication import prediction_tables
 from crypto_pool.defs.jobs import predict_day, refresh_features, score_days, train_members
 from crypto_pool.defs.requests import day_requests, is_running, pending_days, training_request
 from crypto_pool.defs.resources import PoolResource
-from crypto_pool.defs.schedules import DAILY
+from crypto_pool.defs.switches import DAILY
 from crypto_pool.defs.training_requests import TrainingRequest, follow_requests, to_cursor
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.staleness import judge_staleness, plan_training
