@@ -63,13 +63,14 @@ def _mark_late(store: FrameStore, day: str, forecast_table: Table, outcome_table
     )
     forecasts = forecasts.assign(late=late, status=forecasts["status"].replace("late", "active"))
     if store.exists(outcome_table.store_name, day):
-        outcomes = store.read(outcome_table.store_name, day)
-        if not outcomes.empty and "late" not in outcomes:
-            columns = forecasts[[*outcome_table.key, "late", "status"]]
-            joined = outcomes.drop(columns="status", errors="ignore").merge(
-                columns, "left", outcome_table.key
-            )
-            store.write(outcome_table.store_name, day, joined)
+        with suppress(CorruptPartition):  # no reason to leave the forecasts as they are
+            outcomes = store.read(outcome_table.store_name, day)
+            if not outcomes.empty and "late" not in outcomes:
+                columns = forecasts[[*outcome_table.key, "late", "status"]]
+                joined = outcomes.drop(columns="status", errors="ignore").merge(
+                    columns, "left", outcome_table.key
+                )
+                store.write(outcome_table.store_name, day, joined)
     store.write(forecast_table.store_name, day, forecasts)
 
 

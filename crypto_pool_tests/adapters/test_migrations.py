@@ -1,7 +1,6 @@
 """What an older crypto_pool stored is read by this one as if it had been written by it."""
 
-from pathlib import Path
-
+import fsspec
 import pandas as pd
 import pytest
 
@@ -125,13 +124,16 @@ def test_a_version_raised_by_hand_brings_nothing_up_to_date_and_is_refused(
     assert "late" in open_store(tmp_path, frames_root).read("daily_predictions", DAYS[0])
 
 
-def test_a_damaged_day_keeps_no_folder_closed(store, frames_root, tmp_path):
-    if not frames_root.startswith("/"):
-        pytest.skip("cut off on the disk")
-    Path(store.path("daily_predictions", DAYS[0])).write_bytes(b"half")
-    open_data_folder(tmp_path, frames_root)
+@pytest.mark.parametrize("table", ["daily_predictions", "prediction_outcomes"])
+def test_a_damaged_day_keeps_no_folder_closed(store, frames_root, tmp_path, table):
+    with fsspec.open(f"{frames_root}/{table}/{DAYS[0]}.parquet", "wb") as file:
+        file.write(b"half")
+    opened = open_store(tmp_path, frames_root)
     assert stored_version(tmp_path) == 4
-    assert "late" in store.read("daily_predictions", DAYS[1])
+    sound, damaged = opened.read_sound("daily_predictions")
+    assert sound["late"].notna().all()
+    assert set(opened.read_sound(table)[1]) == {DAYS[0]}
+    assert len(sound) + 2 * len(damaged) == 2 * len(DAYS)
 
 
 def test_decisions_and_scores_lie_in_one_file_a_member_as_they_were(store, frames_root, tmp_path):
