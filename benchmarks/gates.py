@@ -19,7 +19,7 @@ import pandas as pd
 
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.providers.directory import DirectoryProvider
-from crypto_pool.domain import thresholds
+from crypto_pool.domain import signal_threshold
 from crypto_pool.domain.bar_validation import validate_bars
 from crypto_pool.domain.evaluation import evaluation_metrics
 from crypto_pool.domain.gates import Gates
@@ -41,13 +41,13 @@ RECIPE = Recipe()
 
 def old_rule(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the threshold of the best smoothed overall_score, as 1.0.0 did."""
-    with patch.object(thresholds, "RECALL_NEEDED", -1.0):
-        return thresholds.choose_threshold(labels, probabilities)
+    with patch.object(signal_threshold, "RECALL_NEEDED", -1.0):
+        return signal_threshold.choose_threshold(labels, probabilities)
 
 
 def figures(symbols: list[str] = SYMBOLS, every_days: int = EVERY_DAYS) -> dict[str, float]:
     """Return the share of trainings whose baseline passes the gates, in percent, by each rule."""
-    rules = {"old": old_rule, "new": thresholds.choose_threshold}
+    rules = {"old": old_rule, "new": signal_threshold.choose_threshold}
     found: dict[str, list[Mapping[str, float | None]]] = {name: [] for name in rules}
     for table in _tables(symbols, every_days):
         for name, rule in rules.items():

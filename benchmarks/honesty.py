@@ -31,8 +31,8 @@ from crypto_pool.domain.intervals import Estimate
 from crypto_pool.domain.overfitting import correct_promise
 from crypto_pool.domain.promotion import Incumbent, PromotionRules, decide
 from crypto_pool.domain.selection import choose_winner
+from crypto_pool.domain.signal_threshold import choose_threshold
 from crypto_pool.domain.splits import Fold, purged_mask, walk_forward_folds
-from crypto_pool.domain.thresholds import choose_threshold
 
 CANDIDATES, DEVIATION, HALF_LIFE, CORRELATION = 10, 0.3, 10, 0.5
 ROWS = 1000

@@ -18,8 +18,8 @@ from crypto_pool.defs.batches import finding, is_asked
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.drift import per_price, unseen_share
+from crypto_pool.domain.feature_checks import check_features
 from crypto_pool.domain.moments import SILENT_DAYS
-from crypto_pool.domain.table_schemas import check_features
 from crypto_pool.errors import CryptoPoolError, MissingPartition
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.history import active_symbols

@@ -9,7 +9,7 @@ from crypto_pool.domain.fitting import (
 )
 from crypto_pool.domain.recipe import DEFAULT_RECIPE, Recipe
 from crypto_pool.domain.served_model import ServedModel, positive_probability
-from crypto_pool.domain.thresholds import DEFAULT_THRESHOLD
+from crypto_pool.domain.signal_threshold import DEFAULT_THRESHOLD
 from crypto_pool.domain.training import TrainingTable, served_rows
 from crypto_pool.errors import UnscoredCandidate
 

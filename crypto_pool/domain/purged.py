@@ -24,8 +24,8 @@ from crypto_pool.domain.fitting import (
 from crypto_pool.domain.label_windows import purge_gap
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.served_model import ServedModel, positive_probability
+from crypto_pool.domain.signal_threshold import choose_threshold
 from crypto_pool.domain.splits import Fold, purged_mask, walk_forward_folds
-from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable
 from crypto_pool.errors import UnscoredCandidate
 

@@ -15,8 +15,8 @@ from crypto_pool.domain.panel import split_probability
 from crypto_pool.domain.recipe import Target
 from crypto_pool.domain.reference import clipped_logit
 from crypto_pool.domain.served_model import BASELINES
-from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import PREDICTIONS
+from crypto_pool.domain.who_serves import is_panel_barred
 from crypto_pool.workflow.frames import FrameCache, reference_of
 from crypto_pool.workflow.panel import TREND_COLUMNS, origins_of
 

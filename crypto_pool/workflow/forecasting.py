@@ -19,9 +19,9 @@ from crypto_pool.domain.members import Member
 from crypto_pool.domain.moments import deadline_of, is_late
 from crypto_pool.domain.recipe import Target, Terms
 from crypto_pool.domain.served_model import BASELINES
-from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PREDICTIONS
 from crypto_pool.domain.training import prediction_input
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.errors import CorruptPartition, MissingFeatures, MissingPartition
 from crypto_pool.workflow.baseline import Baseline
 from crypto_pool.workflow.frames import FrameCache, reference_of

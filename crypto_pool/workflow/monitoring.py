@@ -23,8 +23,8 @@ from crypto_pool.domain.performance import measure
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.review import ReviewRules, record_of
 from crypto_pool.domain.staleness import MemberState
-from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import OUTCOMES, PROMOTIONS
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version, training_version
 from crypto_pool.workflow.frames import FrameCache
@@ -35,7 +35,7 @@ from crypto_pool.workflow.snapshots import load_snapshot
 
 STATE = TypeAdapter(MemberState)
 # The domain's modules by which a member is observed.
-RULES = ("drift", "performance", "review", "standing", "staleness")
+RULES = ("drift", "performance", "review", "who_serves", "staleness")
 OBSERVED_AT_ONCE = 200
 """Members of whom a tick, to which Dagster gives a minute, looks at all that is stored."""
 

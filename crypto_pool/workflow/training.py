@@ -22,9 +22,9 @@ from crypto_pool.domain.members import Member
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.served_model import BASELINES
-from crypto_pool.domain.standing import is_panel_barred
 from crypto_pool.domain.tables import CANDIDATE_SCORES
 from crypto_pool.domain.training import TrainingTable, data_hash, served_rows, training_table
+from crypto_pool.domain.who_serves import is_panel_barred
 from crypto_pool.errors import (
     CorruptPartition,
     MissingFeatures,

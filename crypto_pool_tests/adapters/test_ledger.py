@@ -10,7 +10,7 @@ import pytest
 from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import TABLE, Ledger, Promotion
 from crypto_pool.domain.members import Member
-from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.errors import CorruptPartition
 from crypto_pool_tests.decisions import a_decision
 

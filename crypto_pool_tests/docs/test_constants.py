@@ -17,9 +17,9 @@ from crypto_pool.domain.features import DAYS_AFTER_GAP, SMALLEST_PROVIDER_PRICE
 from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.promotion import PromotionRules
 from crypto_pool.domain.review import ReviewRules
+from crypto_pool.domain.signal_threshold import RECALL_NEEDED
 from crypto_pool.domain.staleness import DOUBT, RetrainRules
 from crypto_pool.domain.symbols import LONGEST_SYMBOL
-from crypto_pool.domain.thresholds import RECALL_NEEDED
 from crypto_pool.setting_checks import REMOVED
 from crypto_pool.workflow.day_plan import CatchUpWindow
 from crypto_pool.workflow.monitoring import OBSERVED_AT_ONCE

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from crypto_pool.adapters.prediction_tables import query
-from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.sandbox.market import SyntheticMarket
 from crypto_pool_tests.conftest import PATIENCE_SECONDS, ROOT
 from crypto_pool_tests.docs.test_sql_cookbook import QUERIES

@@ -19,8 +19,8 @@ from crypto_pool.domain.indicators import compute_indicators
 from crypto_pool.domain.policies import evaluate
 from crypto_pool.domain.recipe import Recipe, Target
 from crypto_pool.domain.reference import logit
+from crypto_pool.domain.signal_threshold import choose_threshold
 from crypto_pool.domain.splits import purged_mask, walk_forward_folds
-from crypto_pool.domain.thresholds import choose_threshold
 from crypto_pool.domain.training import TrainingTable, training_table
 from crypto_pool.errors import InvalidSetting, UnscoredCandidate
 from crypto_pool_tests.domain.conftest import synthetic_bars

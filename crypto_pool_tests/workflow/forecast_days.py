@@ -12,8 +12,8 @@ from crypto_pool.domain.bar_validation import BAR_COLUMNS
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.recipe import Recipe
 from crypto_pool.domain.reference import random_walk_probability
-from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import PREDICTIONS
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.workflow import day_forecasts
 from crypto_pool.workflow.day_forecasts import DayForecaster
 from crypto_pool.workflow.day_plan import CatchUpWindow, DayPlan, plan_days

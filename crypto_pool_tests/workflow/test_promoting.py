@@ -18,9 +18,9 @@ from crypto_pool.defs.assets.models import shown_champion
 from crypto_pool.defs.pictures import price_picture
 from crypto_pool.domain.candidates import CANDIDATES
 from crypto_pool.domain.gates import Gates
-from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CANDIDATE_SCORES, CHAMPIONS
 from crypto_pool.domain.training import data_hash
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.errors import ModelUnavailable, UnscoredCandidate
 from crypto_pool.settings import Settings
 from crypto_pool.workflow.promotion import promoting

@@ -13,7 +13,7 @@ from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.domain.members import Trend
 from crypto_pool.domain.performance import Verdict, count_luck
 from crypto_pool.domain.review import ReviewRules
-from crypto_pool.domain.standing import Standing
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.workflow.forecasting import choose_forecaster, forecast
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.rolling_back import roll_back

@@ -10,13 +10,13 @@ from crypto_pool.defs.batches import batched_asset, process_partitions
 from crypto_pool.defs.partitions import symbols
 from crypto_pool.defs.resources import PoolResource
 from crypto_pool.defs.table_metadata import column_schema
+from crypto_pool.domain.feature_checks import check_features
 from crypto_pool.domain.features import (
     assemble_features,
     feature_names,
     require_digits,
     require_rows,
 )
-from crypto_pool.domain.table_schemas import check_features
 from crypto_pool.domain.tables import with_features
 
 

@@ -17,8 +17,8 @@ from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.adapters.mlflow.versions import CHALLENGER, CHAMPION, PREVIOUS
 from crypto_pool.domain.members import Member
-from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS, PROMOTIONS, remedy
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.errors import (
     CorruptPartition,
     MissingPartition,

@@ -7,8 +7,8 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger, Promotion
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.domain.members import Member
-from crypto_pool.domain.standing import Standing
 from crypto_pool.domain.tables import CHAMPIONS
+from crypto_pool.domain.who_serves import Standing
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import champion_of, reconcile, version_of

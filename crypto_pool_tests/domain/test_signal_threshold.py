@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crypto_pool.domain.evaluation import classification_metrics
-from crypto_pool.domain.thresholds import choose_threshold
+from crypto_pool.domain.signal_threshold import choose_threshold
 
 GRID = [number / 100 for number in range(40, 61)]
 

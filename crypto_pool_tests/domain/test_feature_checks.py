@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.drift import unseen_share
+from crypto_pool.domain.feature_checks import check_features
 from crypto_pool.domain.features import build_features
 from crypto_pool.domain.indicators import compute_indicators
-from crypto_pool.domain.table_schemas import check_features
 from crypto_pool.errors import InvalidFeatures
 from crypto_pool.sandbox.market import SyntheticMarket
 

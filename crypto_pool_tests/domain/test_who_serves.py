@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 
-from crypto_pool.domain.standing import Standing, is_panel_barred
+from crypto_pool.domain.who_serves import Standing, is_panel_barred
 
 NOON = datetime(2023, 6, 2, 12)
 
