@@ -154,6 +154,7 @@ class PoolLife:
                 synthetic=self.synthetic,
                 registry=self.registry,
                 dagster_run_id=RUN_ID,
+                parent_run_id=None,
                 with_model=False,
             )
             for member, table in self._tables(members, day).items()

@@ -49,8 +49,8 @@ class MemberTask:
     recipe: Recipe
     registry: ModelRegistry
     dagster_run_id: str
-    parent_run_id: str | None = None
-    synthetic: bool = False
+    parent_run_id: str | None
+    synthetic: bool
 
 
 @dataclass(frozen=True, kw_only=True)

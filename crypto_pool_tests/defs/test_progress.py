@@ -1,4 +1,7 @@
-"""Each member a batch is done with counts in its progress, whatever became of it."""
+"""Each member a batch is done with counts in its progress, whatever became of it.
+
+And each run that is logged of one, its baseline's too, says whose it is and of which market.
+"""
 
 from dataclasses import replace
 from datetime import date
@@ -25,7 +28,6 @@ def pool(tmp_path, monkeypatch):
     """A coin, and of two candidates one whose fit fails."""
     for name, value in {
         "CRYPTO_POOL_DATA_DIR": str(tmp_path / "data"),
-        "CRYPTO_POOL_EVALUATION_POLICY": "holdout",
         "CRYPTO_POOL_PROVIDER": "sandbox",
         "CRYPTO_POOL_TRAINING_ROWS": "300",
         "CRYPTO_POOL_WORKERS": "1",
@@ -43,7 +45,7 @@ def pool(tmp_path, monkeypatch):
     load_settings.cache_clear()
 
 
-def test_a_failed_candidate_and_every_champion_count(pool):
+def test_a_failed_candidate_and_every_champion_count_and_a_baseline_is_logged_as_candidates_are(pool):
     parent = SimpleNamespace(info=SimpleNamespace(run_id="parent"))
     resources = {
         "pool": pool,
@@ -75,3 +77,9 @@ def test_a_failed_candidate_and_every_champion_count(pool):
     store = FrameStore(pool.settings.frames_root)
     assert store.keys("candidate_scores") == ["BTC|uptrend"]
     assert list(store.read("candidate_scores", "BTC|uptrend")["algorithm"]) == ["LightGBM"]
+    stored = pool.registry.client
+    ids = [stored.get_experiment_by_name("BTC_uptrend").experiment_id]
+    tags = {run.data.tags["algorithm"]: run.data.tags for run in stored.search_runs(ids)}
+    assert set(tags) == {"LightGBM", "RandomWalk"}
+    for algorithm, of in tags.items():
+        assert (of["synthetic"], of["mlflow.parentRunId"]) == ("true", "parent"), algorithm

@@ -100,6 +100,8 @@ class SmallPool:
             registry=self.registry,
             store=self.store,
             now=noon_after(as_of),
+            synthetic=True,
+            parent_run_id="parent",
             dagster_run_id="run",
         )
 

@@ -77,6 +77,20 @@ def training_tables(
     return tables, reasons
 
 
+def shared_by_members(
+    context: dg.AssetExecutionContext, pool: PoolResource, mlflow: Any
+) -> dict[str, Any]:
+    """What the tasks of all members of a run have in common, the baseline's among them."""
+    return {
+        "as_of": pool.as_of,
+        "recipe": pool.recipe,
+        "synthetic": pool.provider.synthetic,
+        "registry": pool.registry,
+        "parent_run_id": mlflow.active_run().info.run_id,
+        "dagster_run_id": context.run.run_id,
+    }
+
+
 @dg.multi_asset(
     name="candidates",
     group_name="models",
@@ -100,17 +114,9 @@ def candidates(
     context: dg.AssetExecutionContext, pool: PoolResource, mlflow: dg.ResourceParam[Any]
 ) -> Iterator[dg.Output[list[str]]]:
     """Train the chosen algorithms for every member of the batch, in worker processes."""
-    parent = mlflow.active_run().info.run_id
     algorithms = [name for name in CANDIDATES if candidate_key(name) in context.selected_asset_keys]
     tables, reasons = training_tables(context, pool, [candidate_key(name) for name in algorithms])
-    shared: dict[str, Any] = {
-        "as_of": pool.as_of,
-        "recipe": pool.recipe,
-        "synthetic": pool.provider.synthetic,
-        "registry": pool.registry,
-        "parent_run_id": parent,
-        "dagster_run_id": context.run.run_id,
-    }
+    shared = shared_by_members(context, pool, mlflow)
     tasks = [
         TrainingTask(member=Member.parse(key), algorithm=name, table=table, **shared)
         for key, table in tables.items()
@@ -171,24 +177,24 @@ def _run_metadata(pool: PoolResource, result: TrainedCandidate | Unscored) -> di
     pool="member_training",
     kinds={"mlflow", "shap"},
 )
-def champion(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
+def champion(
+    context: dg.AssetExecutionContext, pool: PoolResource, mlflow: dg.ResourceParam[Any]
+) -> list[str]:
     """Who serves each member: the winner of its training, if it passes the gates and may take over.
 
     It is explained and registered, and the ledger and the alias follow.
     """
     tables, reasons = training_tables(context, pool, [context.asset_key])
+    shared = shared_by_members(context, pool, mlflow)
     tasks = [
         PromotionTask(
             member=Member.parse(key),
             table=table,
-            as_of=pool.as_of,
-            recipe=pool.recipe,
             explained_rows=pool.settings.explained_rows,
             rules=pool.settings.promotion_rules,
-            registry=pool.registry,
             store=pool.store,
             now=pool.now(),
-            dagster_run_id=context.run.run_id,
+            **shared,
         )
         for key, table in tables.items()
     ]
