@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from crypto_pool_tests.conftest import PATIENCE_SECONDS
 from drills import foreign_pages
 
-SERIOUS = ("serious", "critical")
+COUNTED = ("moderate", "serious", "critical")
 # Dagster's page loads megabytes of script and then its whole graph: on a machine that runs other
 # tests too, more than the five seconds that Playwright waits by itself.
 PATIENCE_MS = 1000 * PATIENCE_SECONDS
@@ -38,12 +38,12 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def serious_faults(page: Page) -> list[str]:
-    """Name the serious and critical accessibility faults axe finds, with their elements."""
+def faults_of_access(page: Page) -> list[str]:
+    """Name the accessibility faults axe finds, but for minor ones, with their elements."""
     found = Axe().run(page).response["violations"]
     return [
         f"{fault['id']}: {node['html'][:120]} {node.get('failureSummary', '')}"
         for fault in found
-        if fault["impact"] in SERIOUS
+        if fault["impact"] in COUNTED
         for node in fault["nodes"]
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
@@ -23,6 +24,7 @@ from crypto_pool.serving.schemas import MemberState, Model, Prediction, value_at
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+UNIT = "\N{NO-BREAK SPACE}%"  # never on another line than its figure
 CHART_DAYS = 365
 TOLD_DAYS = 14
 PAGE_PREDICTIONS = 365
@@ -75,7 +77,15 @@ _KEYS = {
     "realised": "record.realised_precision",
     "skill": "record.skill_over_reference",
 }
-SortKey = Annotated[str, Query(pattern=f"^({'|'.join(_KEYS)})$")]
+
+
+def _sort_key(name: str) -> str:
+    if name not in _KEYS:
+        raise ValueError(f"{name!r} is no column to sort by; those are {', '.join(_KEYS)}")
+    return name
+
+
+SortKey = Annotated[str, AfterValidator(_sort_key)]
 
 
 @router.get("/")
@@ -216,15 +226,15 @@ def _importance(model: Model | None) -> list[tuple[str, float, float | None]]:
 
 
 def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.0f} %"
+    return UNKNOWN if value is None else f"{100 * value:.0f}{UNIT}"
 
 
-def _with_sign(digits: int, factor: float = 1) -> Callable[[float | None], str]:
+def _with_sign(digits: int, factor: float = 1, unit: str = "") -> Callable[[float | None], str]:
     def shown(value: float | None) -> str:
         if value is None:
             return UNKNOWN
         rounded = round(factor * value, digits) + 0.0  # never -0
-        return f"{rounded:+.{digits}f}".replace("-", MINUS)
+        return f"{rounded:+.{digits}f}".replace("-", MINUS) + unit
 
     return shown
 
@@ -232,8 +242,8 @@ def _with_sign(digits: int, factor: float = 1) -> Callable[[float | None], str]:
 templates.env.filters.update(
     percent=_percent,
     points=_with_sign(0, 100),
+    change=_with_sign(0, 100, UNIT),
     signed=_with_sign(3),
-    tenths=_with_sign(1),
     hundredths=_with_sign(2),
 )
 templates.env.globals.update(percent=_percent, signed=_with_sign(3), levels=LEVELS)

@@ -15,6 +15,7 @@ from crypto_pool.adapters.prediction_tables import publish, query
 from crypto_pool.domain.members import Member, Trend
 from crypto_pool.domain.review import ReviewRules
 from crypto_pool.domain.tables import REALISED_PERFORMANCE
+from crypto_pool.serving.pages import UNIT
 from crypto_pool.workflow.reviewing import Outcomes, Reviewer
 from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import NOW, Served
@@ -124,7 +125,7 @@ def test_the_share_inside_the_range_stands_beside_the_promised_one(
     ):
         assert record["inside_range"] == 0.875
     for page in ("/", "/members/BTC_uptrend.html"):
-        assert "<dt>Outcomes in the 80 % range</dt><dd>88 %" in served.get(page).text
+        assert f"<dt>Outcomes in the 80&nbsp;% range</dt><dd>88{UNIT}" in served.get(page).text
 
 
 def test_the_page_says_it_with_the_promise_of_whoever_made_the_forecasts(
@@ -132,9 +133,9 @@ def test_the_page_says_it_with_the_promise_of_whoever_made_the_forecasts(
 ) -> None:
     hand = query(pool.data, BY_HAND).iloc[0]
     page = serve(pool.data).get("/").text
-    assert f"<strong>{100 * hand['precision']:.0f} %</strong> came true" in page
+    assert f"<strong>{100 * hand['precision']:.0f}{UNIT}</strong> came true" in page
     promised = (50 * PROMISED["1"] + 30 * PROMISED["2"]) / 80
-    assert f"<strong>{100 * promised:.0f} %</strong> were promised" in page
+    assert f"<strong>{100 * promised:.0f}{UNIT}</strong> were promised" in page
     assert f"about {hand['windows']:.0f} separate windows" in page
     assert "1 members better than the reference" in page
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from crypto_pool.adapters.prediction_tables import publish
-from crypto_pool_tests.browser import serious_faults
+from crypto_pool_tests.browser import faults_of_access
 from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import LOOKS, Served
 
@@ -62,7 +62,7 @@ def test_charts_follow_the_colours_of_the_page(desk: Page) -> None:
     assert "rgb(31, 95, 191)" in (marker.get_attribute("style") or "")
     desk.emulate_media(color_scheme="dark")
     expect(marker).to_have_attribute("style", re.compile("rgb.127, 176, 255"))
-    assert serious_faults(desk) == []
+    assert faults_of_access(desk) == []
 
 
 def test_the_axis_of_a_young_pool_names_each_day_once(

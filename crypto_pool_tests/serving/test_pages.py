@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from crypto_pool.adapters.alerts import Alert, Alerts
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool.domain.recipe import LEVELS
-from crypto_pool_tests.browser import serious_faults
+from crypto_pool.serving.pages import UNIT
+from crypto_pool_tests.browser import faults_of_access
 from crypto_pool_tests.pool_frames import LAST, pool_frames
 from crypto_pool_tests.serving.conftest import LOOKS, NOW, Served
 
@@ -40,7 +41,7 @@ def test_the_pool_page_answers_both_questions(page: Page) -> None:
     expect(row).to_contain_text("2026-12-23")
     expect(page.get_by_text("what a random walk gives for the same day").first).to_be_visible()
     assert fits(page)
-    assert serious_faults(page) == []
+    assert faults_of_access(page) == []
 
 
 def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
@@ -67,17 +68,17 @@ def test_a_member_page_shows_what_came_of_its_forecasts(page: Page) -> None:
     assert inputs.all_inner_texts() == ["7_day_RSI", "2_day_SMA_10_day_SMA_pct_diff", "PPO"]
     expect(page.get_by_text("No decision is on record yet.")).to_be_visible()
     assert fits(page)
-    assert serious_faults(page) == []
+    assert faults_of_access(page) == []
 
 
 def test_the_pages_say_all_without_scripts(browser: Browser, pool: Served) -> None:
     context = browser.new_context(base_url=pool.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/")
-    account = page.get_by_role("region", name="Had one followed the signals").last
+    account = page.get_by_role("region", name="The account as a table")
     expect(account).to_contain_text("buying and holding")
     worst_falls = account.locator("td:last-child").all_inner_texts()
-    assert all(re.fullmatch(r"\d+ %", fall) for fall in worst_falls), worst_falls
+    assert all(re.fullmatch(rf"\d+{UNIT}", fall) for fall in worst_falls), worst_falls
     page.goto("/members/BTC_uptrend.html")
     expect(page.locator("#price-chart noscript")).to_be_visible()
     latest = page.get_by_role("region", name="Latest forecasts").locator("tbody tr")
@@ -106,7 +107,50 @@ def test_the_page_of_problems_says_who_has_no_forecast_and_what_failed(
     expect(desk.get_by_text("2 signals")).to_have_count(0)
     log = desk.get_by_role("link", name="Its log in Dagster")
     expect(log).to_have_attribute("href", "http://127.0.0.1:3000/runs/abc")
-    assert serious_faults(desk) == []
+    assert faults_of_access(desk) == []
+
+
+def test_no_figure_is_parted_from_its_unit_and_no_moment_from_its_zone(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    decided = {"decided_at_utc": NOW, "as_of": LAST, "decision": "kept", "reason": "young"}
+    ledger = pd.DataFrame([{"symbol": "BTC", "trend": "uptrend", **decided}])
+    publish(tmp_path, {**pool_frames(), "promotions": ledger})
+    Alerts(tmp_path / "alerts.json", None, (), lambda: NOW).send([Alert("run:abc", "it failed")])
+    served = serve(tmp_path)
+    for path in ("/", "/members/BTC_uptrend.html", "/problems.html"):
+        text = re.sub(r"<script.*?</script>|<svg.*?</svg>", "", served.get(path).text, flags=re.S)
+        assert re.findall(r"\d+</?\w*>? %|\d %", text) == [], path
+        moments = re.findall(r"\d\d:\d\d(?!:)(.{4})", re.sub(r'datetime="[^"]*"', "", text))
+        assert set(moments) == {" UTC"}, path
+
+
+def test_names_of_any_length_fit_on_a_phone(
+    serve: Callable[..., Served], tmp_path: Path, browser: Browser
+) -> None:
+    frames, name = pool_frames(members=[("LONGESTCOINNAME12345", "uptrend")]), "Ensemble" * 9
+    frames["champions"] = frames["champions"].assign(algorithm=name)
+    frames["predictions"] = frames["predictions"].assign(algorithm=name)
+    publish(tmp_path, frames)
+    served = serve(tmp_path, symbols="LONGESTCOINNAME12345")
+    context = browser.new_context(base_url=served.url, **LOOKS["phone"])
+    page = context.new_page()
+    for path in ("/", "/members/LONGESTCOINNAME12345_uptrend.html", "/problems.html"):
+        page.goto(path)
+        assert fits(page), path
+    context.close()
+
+
+def test_a_printed_page_hides_no_column(browser: Browser, pool: Served) -> None:
+    context = browser.new_context(base_url=pool.url, viewport={"width": 718, "height": 1000})
+    page = context.new_page()
+    page.emulate_media(media="print")
+    for path in ("/", "/members/BTC_uptrend.html"):
+        page.goto(path)
+        assert fits(page), path
+        assert set(page.locator(".scroll").evaluate_all(
+            "all => all.map(one => getComputedStyle(one).overflowX)")) == {"visible"}  # fmt: skip
+    context.close()
 
 
 def test_the_table_sorts_and_filters_in_place(desk: Page) -> None:
@@ -161,7 +205,7 @@ def test_without_a_publication_the_page_says_what_to_do(
     assert answer is not None
     assert answer.status == 503
     expect(desk.get_by_text("run `crypto-pool build`")).to_be_visible()
-    assert serious_faults(desk) == []
+    assert faults_of_access(desk) == []
 
 
 def test_the_api_is_described_and_tried_without_a_network(desk: Page, pool: Served) -> None:

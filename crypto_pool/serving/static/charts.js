@@ -6,7 +6,7 @@ const DAY = 86400;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const shown = {
   USD: (v) => (v == null ? "–" : v.toLocaleString("en", { maximumSignificantDigits: 5 })),
-  "%": (v) => (v == null ? "–" : `${Math.round(100 * v)} %`),
+  "%": (v) => (v == null ? "–" : `${Math.round(100 * v)}\u00a0%`),
 };
 // A bar is a day: no tick stands between two.
 const steps = [1, 2, 5, 10, 15, 30, 60, 90, 180, 365, 730, 1825, 3650].map((days) => days * DAY);
@@ -69,7 +69,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     button.addEventListener("click", () => { days = value; again(); });
     choice.append(button);
   }
-  figure.prepend(choice);
+  figure.querySelector("figcaption").after(choice);
   again();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   let width = figure.clientWidth;
