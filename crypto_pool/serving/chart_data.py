@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from crypto_pool.domain.odds import ExpectedMove
+from crypto_pool.domain.performance import BASELINE
 from crypto_pool.serving.queries import Row
 from crypto_pool.serving.schemas import PastPrediction
 
@@ -72,11 +73,14 @@ def value_chart(days: Sequence[date], of: Mapping[str, Sequence[float]]) -> dict
 
 
 def calibration_rows(predictions: Iterable[PastPrediction]) -> list[PastPrediction]:
-    """Return the forecasts calibration is judged on: scored, and not in sample."""
+    """Return the forecasts calibration is judged on: scored live ones of a champion."""
     return [
         row
         for row in predictions
-        if row.outcome is not None and row.probability is not None and row.in_sample is not True
+        if row.outcome is not None
+        and row.probability is not None
+        and row.status not in ("abstain", BASELINE)
+        and not (row.in_sample or row.late)
     ]
 
 

@@ -135,7 +135,7 @@ class Prediction(
         (*CHAMPIONS.columns, *PREDICTIONS.columns),
         "symbol trend_type prediction_date",
         "prediction_probabilities model_name model_version algorithm decision_threshold signal "
-        "status late in_sample reference_probability panel_probability added_points "
+        "status abstain_reason late in_sample reference_probability panel_probability added_points "
         "skill_over_reference "
         "promised_precision promised_precision_low promised_precision_high target target_pct "
         "prediction_window_days trained_through predicted_at_utc synthetic",
@@ -227,7 +227,7 @@ class PastPrediction(
         (*PREDICTIONS.columns, *OUTCOMES.columns),
         "prediction_date symbol trend_type",
         "probability signal status decision_threshold reference_probability algorithm model_name "
-        "model_version in_sample outcome synthetic",
+        "model_version abstain_reason late in_sample outcome synthetic",
     )
 ):
     """One stored forecast; the outcome is null until its horizon has passed."""

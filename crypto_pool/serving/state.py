@@ -102,7 +102,8 @@ def live_record(row: Row) -> schemas.LiveRecord:
 
 def past_prediction(row: Row) -> schemas.PastPrediction:
     """Build one stored forecast with its outcome."""
-    return schemas.PastPrediction(**_pick(schemas.PastPrediction, row))
+    told = {**row, "abstain_reason": row.get("abstain_reason") or None}
+    return schemas.PastPrediction(**_pick(schemas.PastPrediction, told))
 
 
 def candidate_score(row: Row) -> schemas.CandidateScore:
@@ -156,6 +157,7 @@ def _prediction(row: Row, champion: Row, panel: Row, last_closed: date) -> schem
     derived = {
         "target": _first("target", row, champion),
         "abstained": row.get("status") == "abstain",
+        "abstain_reason": row.get("abstain_reason") or None,
         "added_points": promise.get("added_points"),
         "skill_over_reference": _skill_of(promise),
         **{

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crypto_pool.adapters.prediction_tables import publish, query
@@ -10,13 +11,17 @@ from crypto_pool.commands.status import MEMBERS
 from crypto_pool_tests.pool_frames import LAST, pool_frames, reviewed
 from crypto_pool_tests.serving.conftest import Served
 
+WHY = "7_day_RSI lies 12 widths outside its training span"
+
 
 @pytest.fixture(scope="module")
 def pool(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> Served:
     """All three champions are above their threshold; BTC's uptrend abstains, on every day."""
     frames = pool_frames()
     rows = frames["predictions"]
-    rows.loc[(rows["symbol"] == "BTC") & (rows["trend"] == "uptrend"), "status"] = "abstain"
+    silent = (rows["symbol"] == "BTC") & (rows["trend"] == "uptrend")
+    rows.loc[silent, "status"] = "abstain"
+    rows["abstain_reason"] = np.where(silent, WHY, "")
     scored = frames["prediction_outcomes"]
     scored.loc[(scored["symbol"] == "BTC") & (scored["trend"] == "uptrend"), "status"] = "abstain"
     frames["realised_performance"] = reviewed(scored, LAST)
@@ -31,6 +36,14 @@ def test_the_page_counts_and_shows_the_others(pool: Served) -> None:
     assert page.count('data-signal="true"') == 2
     assert page.count('<span class="visually-hidden">signal</span>') == 2
     assert "2 of 6 members" in pool.get("/?signals=true").text
+
+
+def test_why_it_abstains_is_told_with_it(pool: Served) -> None:
+    assert f"The champion abstains: {WHY}." in pool.get("/members/BTC_uptrend.html").text
+    detail = pool.get("/members/BTC_uptrend").json()
+    assert detail["state"]["forecast"]["abstain_reason"] == WHY
+    assert detail["predictions"][0]["abstain_reason"] == WHY
+    assert pool.get("/members/ETH_uptrend").json()["state"]["forecast"]["abstain_reason"] is None
 
 
 def test_the_live_record_leaves_it_out(pool: Served) -> None:

@@ -18,7 +18,7 @@ from crypto_pool_tests.pool_frames import HORIZON, LAST, pool_frames
 FIRST = date(2026, 11, 1)
 
 
-def forecast(day, probability=0.6, *, signal=False, outcome=None, in_sample=False):
+def forecast(day, probability=0.6, *, signal=False, outcome=None, **told):
     row = {
         "prediction_date": day,
         "symbol": "BTC",
@@ -28,9 +28,8 @@ def forecast(day, probability=0.6, *, signal=False, outcome=None, in_sample=Fals
         "decision_threshold": 0.55,
         "signal": signal,
         "outcome": outcome,
-        "in_sample": in_sample,
     }
-    return past_prediction(row)
+    return past_prediction(row | told)
 
 
 def days(count):
@@ -77,8 +76,13 @@ def test_without_a_move_the_price_ends_with_its_last_close():
 
 def test_calibration_is_of_live_scored_rows_in_groups_of_equal_count():
     told = [forecast(day, n / 20, outcome=float(n >= 10)) for n, day in enumerate(days(20))]
-    seen = forecast(FIRST, 0.9, outcome=0.0, in_sample=True)
-    points = calibration([*told, seen, forecast(FIRST, 0.9)])
+    no_champion_s_live_ones = [
+        forecast(FIRST, 0.9, outcome=0.0, **why)
+        for why in (
+            {"in_sample": True}, {"late": True}, {"status": "abstain"}, {"status": "baseline"}
+        )
+    ]  # fmt: skip
+    points = calibration([*told, *no_champion_s_live_ones, forecast(FIRST, 0.9)])
     assert [count for *_, count in points["pool"]] == [4] * 5
     assert [came for _, came, _ in points["pool"]] == [0.0, 0.0, 0.5, 1.0, 1.0]
     assert points["pool"][0][0] == pytest.approx(0.075)
