@@ -4,6 +4,7 @@ import html
 import ipaddress
 import json
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
@@ -30,3 +31,8 @@ def is_loopback(host: str | None) -> bool:
         return ipaddress.ip_address((host or "").strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_one_of(host: str, names: Collection[str]) -> bool:
+    """Whether a host is one of these names, of which `*.example.com` is each below it."""
+    return host in names or any(host.endswith(one[1:]) for one in names if one.startswith("*."))

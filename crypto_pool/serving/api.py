@@ -98,8 +98,17 @@ MemberName = Annotated[
         examples=["SOL_uptrend"],
     ),
 ]
+
+
+def _parse_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no day; write it like 2026-11-23") from None
+
+
 # By itself pydantic takes 2026 for seconds since 1970, and all days are later.
-Day = Annotated[date, BeforeValidator(date.fromisoformat)]
+Day = Annotated[date, BeforeValidator(_parse_day)]
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -111,11 +120,10 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         429: "Too many requests.",
         503: "Nothing has been published yet.",
     }
-    answers: dict[int | str, dict[str, Any]] = {
+    return {
         status: {"model": schemas.ErrorAnswer, "description": texts[status]}
-        for status in (401, 429, *statuses)
+        for status in (400, 401, 429, *statuses)
     }
-    return {**answers, 400: {"description": texts[400], "content": {"text/plain": {}}}}
 
 
 async def _require_known_parameters(request: Request) -> None:
@@ -125,8 +133,8 @@ async def _require_known_parameters(request: Request) -> None:
     for name in given:
         if name not in known or given.count(name) > 1:
             why = "is given twice" if name in known else "is no parameter of this path"
-            takes = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise ApiError(422, "invalid_request", f"query {name}: {why}; {takes}, each once")
+            takes = f"it takes {', '.join(known)}, each once" if known else "it takes none"
+            raise ApiError(422, "invalid_request", f"query {name}: {why}; {takes}")
 
 
 router = APIRouter(dependencies=[Depends(_require_known_parameters)], responses=_errors(422, 503))
@@ -192,6 +200,8 @@ def predictions(
     format: Annotated[Format, Query(description="json, or csv with the same page.")] = Format.JSON,
 ) -> Any:
     """List stored forecasts with what came of them, the newest first."""
+    if start and end and start > end:
+        raise ApiError(422, "invalid_request", f"query start: {start} is after end, {end}")
     with reader.cursor() as cursor:
         total, rows = queries.past_predictions(
             cursor,

@@ -9,7 +9,6 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from limits import parse
 from prometheus_client import CollectorRegistry
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from crypto_pool import __version__
@@ -60,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=follow_publications,
         docs_url=None,  # its page loads its scripts from elsewhere; /docs is one of the pages
         redoc_url=None,
+        openapi_tags=[{"name": "answers"}, {"name": "operation"}],  # in this order
     )
     app.state.reader = reader
     app.state.tools = {"Dagster": settings.dagster_url, "MLflow": settings.mlflow_url}
@@ -87,7 +87,7 @@ def _protect(app: FastAPI, settings: Settings, reader: PublicationReader) -> Non
         loopback=parse(LOOPBACK_LIMIT),
     )
     app.add_middleware(ForeignPages, hosts=settings.serving_allowed_hosts)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=protection.allowed_hosts(settings))
+    app.add_middleware(protection.HostGate, hosts=protection.allowed_hosts(settings))
     app.add_middleware(
         Measured,
         registry=app.state.metrics,

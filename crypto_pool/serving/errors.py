@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from crypto_pool.errors import QueryError
 from crypto_pool.serving.schemas import ErrorAnswer
 
+OF_A_RULE = "Value error, "  # what pydantic puts before the words of a rule
 ErrorPage = Callable[[Request, int, str], Response]
 
 
@@ -55,7 +56,8 @@ def handle_errors(app: FastAPI, error_page: ErrorPage) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, fault: RequestValidationError) -> Response:
         details = [
-            f"{' '.join(map(str, error['loc']))}: {error['msg']}" for error in fault.errors()
+            f"{' '.join(map(str, error['loc']))}: {error['msg'].removeprefix(OF_A_RULE)}"
+            for error in fault.errors()
         ]
         return answer(request, 422, "invalid_request", "; ".join(details), details)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from crypto_pool.domain.addresses import is_loopback
+from crypto_pool.domain.addresses import is_loopback, is_one_of
 from crypto_pool.serving.errors import error_response
 
 GRAPHQL = "/graphql"
@@ -67,11 +67,8 @@ class ForeignPages:
             own_host = urlsplit(f"//{headers.get('host', '')}").hostname
         except ValueError:
             return False
-        return bool(host) and (
-            is_loopback(host)
-            or host in (own_host, *self._hosts)
-            or any(host.endswith(own[1:]) for own in self._hosts if own.startswith("*."))
-        )
+        own = [*self._hosts, *filter(None, [own_host])]
+        return bool(host) and (is_loopback(host) or is_one_of(host, own))
 
 
 def _is_graphql(scope: Scope) -> bool:

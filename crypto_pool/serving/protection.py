@@ -2,14 +2,17 @@
 
 import hmac
 import math
+import re
 import time
+from collections.abc import Collection
 
 from limits import RateLimitItem
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crypto_pool.domain.addresses import is_loopback
+from crypto_pool.domain.addresses import is_loopback, is_one_of
 from crypto_pool.errors import InvalidSetting
 from crypto_pool.serving.errors import error_response
 from crypto_pool.settings import Settings
@@ -59,6 +62,30 @@ def allowed_hosts(settings: Settings) -> list[str]:
     unspecified = settings.serving_host in ("0.0.0.0", "::")
     own = [] if unspecified else [settings.serving_host]
     return list(dict.fromkeys([*LOOPBACK_NAMES, *own, *settings.serving_allowed_hosts]))
+
+
+class HostGate:
+    """Refuses with 400 a Host header that is none of the server's names."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = [host.lower() for host in hosts]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on or refuse it."""
+        if scope["type"] != "http" or "*" in self._hosts:
+            return await self._app(scope, receive, send)
+        given = Headers(scope=scope).get("host", "")
+        name = re.sub(r":\d*$", "", given.lower())
+        if is_one_of(name, self._hosts):
+            return await self._app(scope, receive, send)
+        refusal = error_response(
+            400,
+            "unknown_host",
+            f"the Host header {given!r} names another server; is it one of this one's names, then "
+            "add it to CRYPTO_POOL_SERVING_ALLOWED_HOSTS",
+        )
+        await refusal(scope, receive, send)
 
 
 class SecurityHeaders:

@@ -45,7 +45,7 @@ def pool(tmp_path, monkeypatch):
     load_settings.cache_clear()
 
 
-def test_a_failed_candidate_and_every_champion_count_and_a_baseline_is_logged_as_candidates_are(pool):
+def test_a_failed_candidate_and_every_champion_count_and_a_baseline_is_logged_too(pool):
     parent = SimpleNamespace(info=SimpleNamespace(run_id="parent"))
     resources = {
         "pool": pool,

@@ -145,7 +145,21 @@ def test_prediction_stands_beside_its_reference(pool: Served) -> None:
         ("/odds?symbol=\uff22TC&move=5", 422, "invalid_request", "another form of 'B'"),
         ("/predictions?symbol=\u0131otx", 422, "invalid_request", "another form of 'I'"),
         ("/members/\u00df_uptrend", 422, "invalid_request", "another form of 'SS'"),
-        ("/predictions?start=2026", 422, "invalid_request", "isoformat string: '2026'"),
+        ("/predictions?start=2026", 422, "invalid_request", "query start: '2026' is no day"),
+        ("/predictions?end=2026-11-31", 422, "invalid_request", "write it like 2026-11-23"),
+        (
+            "/predictions?start=2026-11-20&end=2026-11-01",
+            422,
+            "invalid_request",
+            "2026-11-20 is after end, 2026-11-01",
+        ),
+        ("/?sort=x", 422, "invalid_request", "query sort: 'x' is no column to sort by"),
+        (
+            "/pool?x=1",
+            422,
+            "invalid_request",
+            "query x: is no parameter of this path; it takes none",
+        ),
         ("/predictions?end=1764460800", 422, "invalid_request", "query end: "),
         ("/predictions?limit=0", 422, "invalid_request", "limit"),
         ("/predictions?date=2026-11-23", 422, "invalid_request", "query date: is no parameter"),
@@ -165,6 +179,7 @@ def test_errors_have_one_shape(pool: Served, path: str, status: int, code: str, 
     assert set(answer.json()) == {"error", "message", "details"}
     assert answer.json()["error"] == code
     assert says in answer.json()["message"]
+    assert "Value error" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/", "/models", "/health", "/members/BTC_uptrend", "/nowhere"])

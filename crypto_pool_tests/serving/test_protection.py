@@ -178,7 +178,10 @@ def test_the_answers_kept_are_bounded_and_those_asked_for_stay() -> None:
 
 def test_only_own_host_names_are_answered(serve: Callable[..., Served], tmp_path: Path) -> None:
     served = serve(tmp_path, serving_allowed_hosts="pool.example")
-    assert served.get("/health", headers={"Host": "evil.example"}).status_code == 400
+    refused = served.get("/health", headers={"Host": "evil.example"})
+    assert (refused.status_code, refused.json()["error"]) == (400, "unknown_host")
+    assert "add it to CRYPTO_POOL_SERVING_ALLOWED_HOSTS" in refused.json()["message"]
+    assert served.get("/health", headers={"Host": "pool.example.evil.example"}).status_code == 400
     assert served.get("/health", headers={"Host": "pool.example"}).status_code == 200
     assert served.get("/health", headers={"Host": "localhost:9"}).status_code == 200
 
