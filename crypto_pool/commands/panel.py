@@ -106,7 +106,7 @@ def describe_odds(odds: "Odds") -> str:
 
     move, stale = odds.expected, odds.stale_reason
     return (
-        f"{move.symbol}, bar of {move.bar_date}: a change of at least {100 * odds.move:+g} % "
+        f"{move.symbol}, bar of {move.bar_date}: a change of at least {100 * odds.move_pct:+g} % "
         f"in {move.horizon} days has a probability of {odds.probability:.4f}, a lower one "
         f"{1 - odds.probability:.4f}.\n"
         f"Expected of {LEVELS[move.target][1]}, then {move.level_usd:,.6g} USD: "

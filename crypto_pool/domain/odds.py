@@ -37,12 +37,12 @@ class ExpectedMove:
 
 @dataclass(frozen=True)
 class Odds:
-    """How likely the target changes by at least `move`, a fraction, over the horizon.
+    """How likely the target changes by at least `move_pct`, a fraction, over the horizon.
 
     `stale_reason` says why the bar they are of is not a fresh one.
     """
 
-    move: float
+    move_pct: float
     probability: float
     expected: ExpectedMove
     stale_reason: str | None
