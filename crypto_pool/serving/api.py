@@ -172,7 +172,11 @@ def odds(
     move: Annotated[
         float,
         BeforeValidator(_by_rule(read_move)),
-        Query(description="The least change, in percent.", examples=[8]),
+        Query(
+            json_schema_extra={"exclusiveMinimum": -100},
+            description="The least change, in percent.",
+            examples=[8],
+        ),
     ],
 ) -> Odds:
     """Give the probability that a coin's target changes by at least so many percent."""
@@ -200,8 +204,6 @@ def predictions(
     format: Annotated[Format, Query(description="json, or csv with the same page.")] = Format.JSON,
 ) -> Any:
     """List stored forecasts with what came of them, the newest first."""
-    if start and end and start > end:
-        raise ApiError(422, "invalid_request", f"query start: {start} is after end, {end}")
     with reader.cursor() as cursor:
         total, rows = queries.past_predictions(
             cursor,

@@ -1,8 +1,10 @@
 """The pages, opened in a browser and looked at as a person would."""
 
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urldefrag, urljoin
 
 import pandas as pd
 import pytest
@@ -108,6 +110,20 @@ def test_the_page_of_problems_says_who_has_no_forecast_and_what_failed(
     log = desk.get_by_role("link", name="Its log in Dagster")
     expect(log).to_have_attribute("href", "http://127.0.0.1:3000/runs/abc")
     assert faults_of_access(desk) == []
+
+
+def test_each_link_of_each_page_is_answered(pool: Served) -> None:
+    asked, to_ask = set[str](), {"/", "/problems.html", "/docs"}
+    while to_ask:
+        path = to_ask.pop()
+        asked.add(path)
+        answer = pool.get(path)
+        assert answer.status_code == 200, path
+        if answer.headers["content-type"].startswith("text/html"):
+            linked = re.findall(r'(?:href|src)="([^"]*)"', answer.text)
+            pages = {urldefrag(urljoin(path, html.unescape(one))).url for one in linked}
+            to_ask |= {one for one in pages if one.startswith("/")} - asked
+    assert {"/members/BTC_uptrend.html", "/odds?symbol=BTC&move=8", "/openapi.json"} <= asked
 
 
 def test_no_figure_is_parted_from_its_unit_and_no_moment_from_its_zone(
