@@ -62,22 +62,27 @@ def test_each_lasting_fault_is_one_short_typed_error(sandbox, url, fault, error)
 
 
 @pytest.mark.parametrize(
-    ("status", "does"),
+    ("status", "does", "asked"),
     [
-        (400, "refuses the request"),
-        (401, "asks for a key"),
-        (403, "forbids the request"),
-        (404, "has nothing at this address"),
-        (451, "is not allowed to answer from where you are"),
+        (400, "refuses the request", 1),
+        (401, "asks for a key", 1),
+        (403, "forbids the request", 1),
+        (404, "has nothing at this address", 1),
+        (425, "is out of order", 4),
+        (451, "is not allowed to answer from where you are", 1),
+        (500, "is out of order", 4),
+        (520, "is out of order", 4),
     ],
 )
 @pytest.mark.parametrize("venue", ["binance", "kraken", "coinbase"])
 @pytest.mark.parametrize("body", ["", {"code": 0, "msg": "no", "message": "no", "error": ["no"]}])
-def test_an_exchange_that_refuses_is_not_asked_again(sandbox, url, venue, status, does, body):
+def test_each_status_is_told_in_words_and_asked_again_where_a_wait_may_change_it(
+    sandbox, url, venue, status, does, asked, body
+):
     sandbox.faults.extend([(status, body)] * 20)
     with pytest.raises(ProviderUnavailable, match=rf"BTC: {venue} {does}.* \(HTTP status {status}"):
         provider(url, exchange=venue).daily_bars("BTC", LAST)
-    assert len(sandbox.requests) == 1
+    assert len(sandbox.requests) == asked
 
 
 def test_a_dead_address_is_named_as_unavailable():

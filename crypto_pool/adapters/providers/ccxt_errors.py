@@ -48,11 +48,12 @@ def _no_bars(
 ) -> ProviderError:
     import ccxt
 
-    elsewhere = "choose another CRYPTO_POOL_EXCHANGE"
-    if is_refusal(client.last_status):
-        refusal = ProviderUnavailable(
-            f"{request}: {exchange} {in_words(client.last_status)}: {_short(fault)}; {elsewhere}"
-        )
+    elsewhere, status = "choose another CRYPTO_POOL_EXCHANGE", client.last_status
+    if status >= 300:
+        said = f"{request}: {exchange} {in_words(status)}: {_short(fault)}"
+        if not is_refusal(status):
+            return ProviderUnavailable(f"{said}; run again later, or {elsewhere}")
+        refusal = ProviderUnavailable(f"{said}; {elsewhere}")
         refusal.wait_seconds = None
         return refusal
     if isinstance(fault, ccxt.NetworkError | OSError):
