@@ -97,9 +97,12 @@ class Reviewer:
     ) -> dict[str, Any]:
         """Review one member; its row of realised_performance.
 
-        Where the previous version is to return and does not load, the champion is quarantined.
-        Versions that are `known` are not asked for again.
+        Reviewed is who served by the decisions up to the day; where there are later ones nothing
+        follows from it. Where the previous version is to return and does not load, the champion is
+        quarantined. Versions that are `known` are not asked for again.
         """
+        is_later = decisions.get("as_of", pd.Series(dtype=object)) > self.as_of
+        decisions = decisions[~is_later]
         own = outcomes.of(member)
         performance = measure(own.served, self.rules.horizon) if self.measures else Performance()
         serving = champion_of(self.registry, member, decisions, known)
@@ -111,6 +114,8 @@ class Reviewer:
             record, _rows_of_version(own.shadow, standing.previous), self.rules
         )
         action, reason = review.action, review.reason
+        if action != "keep" and is_later.any():
+            action, reason = "keep", f"{reason}; a later day has been decided on since"
         if action == "roll back":
             try:
                 roll_back(self.store, self.registry, member, None, self.as_of, self.now, reason)

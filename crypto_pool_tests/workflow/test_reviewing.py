@@ -76,11 +76,22 @@ def test_a_member_is_reviewed_by_its_own_rows_alone(pool):
 
 def test_a_review_for_an_older_day_uses_what_was_known_then(pool):
     """Else a day that is built again condemns by what nobody could know on it."""
-    write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
-    older = TODAY - timedelta(days=110)
-    row = review(pool, older)
-    assert (row["action"], row["record_rows"], row["rows"]) == ("keep", 90, 90)
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD, days=120)
+    row = review(pool, TODAY - timedelta(days=60))
+    assert (row["action"], row["record_rows"], row["rows"]) == ("keep", 60, 60)
     assert review(pool, TODAY)["action"] == "quarantine"
+
+
+def test_a_review_for_an_older_day_is_of_who_served_then_and_changes_nothing(pool):
+    write_outcomes(pool, "prediction_outcomes", "1", error=BAD)
+    pool.appoint(SECOND, REFRESHED)
+    before = pool.decisions
+    row = review(pool, TODAY)
+    assert (row["model_version"], row["action"], row["record_rows"]) == ("1", "keep", 200)
+    assert row["reason"].startswith("worse than the reference")
+    assert row["reason"].endswith("; a later day has been decided on since")
+    assert pool.decisions.equals(before)
+    assert review(pool, TODAY - timedelta(days=100))["model_version"] is None
 
 
 def test_the_same_rows_condemn_only_once(pool):
