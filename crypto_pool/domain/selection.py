@@ -9,7 +9,7 @@ import pandas as pd
 from crypto_pool.domain.fitting import WEIGHT, TrainedCandidate
 from crypto_pool.domain.gates import Gates
 from crypto_pool.domain.intervals import block_rows
-from crypto_pool.domain.label_windows import purge_gap
+from crypto_pool.domain.label_windows import MIN_BLOCKS, purge_gap
 from crypto_pool.domain.overfitting import (
     CorrectedPromise,
     correct_promise,
@@ -112,23 +112,27 @@ def choose_winner(
     `evaluations` holds the evaluation frame of each candidate and of the baseline, which are
     compared on the bar dates they share. By one standard error a candidate wins whose Brier loss
     is lower than the baseline's by more than the test of the best of them asks; of those the
-    lowest loss. Without any, and among equals, the baseline wins. A `weightless` candidate, whose
-    calibration gives it no weight, never does.
+    lowest loss. Without any, among equals, and on fewer than five blocks of rows, whose standard
+    error tells nothing, the baseline wins. A `weightless` candidate, whose calibration gives it no
+    weight, never does.
     """
     losses = losses_on_shared_dates(evaluations)
     names = sorted(set(evaluations) - {baseline})
     if not names or losses.empty:
         return baseline, f"{baseline} stands alone: no candidate was judged on its rows"
-    gains = losses[[baseline]].to_numpy() - losses[names].to_numpy()
-    test = gain_test(gains, block_rows(purge_gap(horizon)))
-    limit = test.needed if selection == "one_standard_error" else np.zeros(len(names))
+    block = block_rows(purge_gap(horizon))
+    by_error, needed = selection == "one_standard_error", MIN_BLOCKS * block
+    if by_error and len(losses) < needed:
+        return baseline, f"{baseline} wins: {len(losses)} rows compare all, {needed} are needed"
+    test = gain_test(losses[[baseline]].to_numpy() - losses[names].to_numpy(), block)
+    limit = test.needed if by_error else np.zeros(len(names))
     weighs = np.array([name not in weightless for name in names])
     allowed = np.flatnonzero((test.gain > limit) & weighs)
     best = int(max(allowed if len(allowed) else range(len(names)), key=test.gain.__getitem__))
     evidence = (
         f"Brier loss lower by {test.gain[best]:.4f}" if test.gain[best] > 0 else "no lower loss"
     )
-    if selection == "one_standard_error":
+    if by_error:
         evidence += f", {limit[best]:.4f} is needed ({test.critical:.2f} standard errors)"
     evidence += f", on {len(losses)} rows"
     if not len(allowed):

@@ -58,6 +58,17 @@ def test_a_candidate_that_knows_more_wins_and_of_several_the_lowest_loss():
     assert "best of 2 above RandomWalk" in reason
 
 
+def test_on_fewer_than_five_blocks_of_rows_no_candidate_is_told_from_luck():
+    evaluations = judged(8, count=1)
+    evaluations["Good"] = better(evaluations[BASELINE], 0.9)
+    for rows, winner in ((149, BASELINE), (150, "Good")):
+        few = {name: one.iloc[:rows] for name, one in evaluations.items()}
+        found, reason = choose_winner(few, BASELINE, "one_standard_error")
+        assert found == winner
+        assert f"{rows} rows" in reason
+        assert choose_winner(few, BASELINE, "best")[0] == "Good"
+
+
 def test_without_weight_or_without_a_difference_no_candidate_wins():
     evaluations = judged(8, count=1)
     evaluations["Good"] = better(evaluations[BASELINE])
