@@ -50,6 +50,17 @@ def test_every_asset_has_a_description_an_owner_a_group_and_kinds():
         assert asset.kinds, asset.key
 
 
+def test_every_asset_that_is_a_table_shows_its_columns():
+    from crypto_pool.definitions import defs
+    from crypto_pool.domain.tables import TABLES
+
+    stored = {table.store_name for table in TABLES.values()}
+    tables = [one for one in defs.resolve_all_asset_specs() if one.key.to_user_string() in stored]
+    assert len(tables) >= 6
+    for asset in tables:
+        assert "dagster/column_schema" in asset.metadata, asset.key
+
+
 def test_each_check_that_comes_without_its_asset_can_be_asked_for_alone():
     from crypto_pool.definitions import defs
 

@@ -15,6 +15,7 @@ from crypto_pool.adapters import sqlite_files
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow import store as mlflow_store
 from crypto_pool.adapters.mlflow.store import (
+    PANEL_EXPERIMENT,
     TRAINING_EXPERIMENT,
     MlflowStore,
     as_uri,
@@ -143,10 +144,15 @@ def test_importing_the_registry_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == ""
 
 
-def test_mlflows_page_shows_experiments_of_models_and_does_not_ask(registry: ModelRegistry) -> None:
-    for name in (MEMBER, TRAINING_EXPERIMENT):
+def test_mlflows_page_says_what_each_experiment_is_of_and_does_not_ask(
+    registry: ModelRegistry,
+) -> None:
+    of = {MEMBER: "the baseline they have to beat", TRAINING_EXPERIMENT: "each training",
+          PANEL_EXPERIMENT: "each origin"}  # fmt: skip
+    for name, says in of.items():
         experiment = registry.client.get_experiment(registry.store.experiment_id(name))
         assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+        assert says in experiment.tags["mlflow.note.content"]
 
 
 def test_workers_get_the_registry_and_not_its_client(

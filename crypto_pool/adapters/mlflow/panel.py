@@ -12,11 +12,16 @@ from typing import Any
 import pandas as pd
 
 from crypto_pool.adapters.mlflow.recording import new_run, put_files, register_version
-from crypto_pool.adapters.mlflow.store import OWN_TAG, MlflowStore, local_path, pages
+from crypto_pool.adapters.mlflow.store import (
+    OWN_TAG,
+    PANEL_EXPERIMENT,
+    MlflowStore,
+    local_path,
+    pages,
+)
 from crypto_pool.domain.panel import PanelFit
 
 PANEL_MODEL = "panel_model"
-EXPERIMENT = "panel"
 LATEST = "champion"
 ORIGIN_TAG, TERMS_TAG = "origin", "panel_terms"
 FIT_FILE = "panel_fit.json"
@@ -44,11 +49,11 @@ class PanelModels:
 
     def known_origins(self, terms: str) -> set[str]:
         """Return the origins, as their tags have them, whose run, version and files are there."""
-        known = self.store.rows(KNOWN, TERMS_TAG, terms, PANEL_MODEL, ORIGIN_TAG, EXPERIMENT)
+        known = self.store.rows(KNOWN, TERMS_TAG, terms, PANEL_MODEL, ORIGIN_TAG, PANEL_EXPERIMENT)
         if known is not None:
             return {str(origin) for origin, source in known if _is_there(source)}
         client = self.store.client
-        experiment = client.get_experiment_by_name(EXPERIMENT)
+        experiment = client.get_experiment_by_name(PANEL_EXPERIMENT)
         if experiment is None:
             return set()
         search = partial(
@@ -73,7 +78,7 @@ class PanelModels:
         """Write run and version of a fit; return the version."""
         own = {**tags, OWN_TAG: "panel", TERMS_TAG: terms, ORIGIN_TAG: fit.origin.isoformat()}
         fitted, named = {FIT_FILE: fit_to_json(fit)}, {"mlflow.runName": f"panel {fit.origin}"}
-        with new_run(self.store, EXPERIMENT, {**own, **named}) as run:
+        with new_run(self.store, PANEL_EXPERIMENT, {**own, **named}) as run:
             logged = run.write_model("served_panel.py", fitted, _signature(fit), PACKAGES)
             put_files(run.client, run.address, {**files, **fitted})
             figures = [(name, value, 0) for name, value in metrics.items()]

@@ -26,6 +26,7 @@ from crypto_pool.errors import ModelUnavailable
 logger = logging.getLogger(__name__)
 LOCK_TIMEOUT_SECONDS = 120.0
 TRAINING_EXPERIMENT = "crypto_pool_training"
+PANEL_EXPERIMENT = "panel"
 MEMBER_SUFFIXES = ("_uptrend", "_downtrend")
 TERMS_OF_RUNS = ("time_period", "series_type")
 # By it the pool knows what it made; what lacks it is somebody else's, and is left alone.
@@ -37,6 +38,15 @@ ADOPTED = """SELECT 1 FROM experiments JOIN experiment_tags USING (experiment_id
 OWN_FILTER = f"tags.`{OWN_TAG}` LIKE '%'"
 # Without it MLflow's page asks what an experiment is for, and shows it as one of language models.
 MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
+DESCRIPTION_TAG = "mlflow.note.content"
+DESCRIPTIONS = {
+    TRAINING_EXPERIMENT: "A run for each training of the pool; its candidates hang below it.",
+    PANEL_EXPERIMENT: "The fits of the panel, the one model of all coins: a run for each origin.",
+}
+OF_A_MEMBER = (
+    "A run for each candidate and each training, and for the baseline they have to beat: "
+    "`added_points` says how far one moves it, `skill_over_reference` what it is worth."
+)
 
 
 class MlflowStore:
@@ -187,7 +197,8 @@ class MlflowStore:
 
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            tags = {**MODEL_DEVELOPMENT, OWN_TAG: "experiment"}
+            description = DESCRIPTIONS.get(name, OF_A_MEMBER)
+            tags = {**MODEL_DEVELOPMENT, OWN_TAG: "experiment", DESCRIPTION_TAG: description}
             location = f"{self.artifact_root}/{name}"
             try:
                 return str(self.client.create_experiment(name, location, tags))

@@ -12,13 +12,21 @@ from crypto_pool.defs.assets.predictions import daily_predictions
 from crypto_pool.defs.batches import OWNERS, batched_asset, process_partitions, record_failure
 from crypto_pool.defs.partitions import days
 from crypto_pool.defs.resources import PoolResource
+from crypto_pool.defs.table_metadata import column_schema
+from crypto_pool.domain.tables import OUTCOMES, REALISED_PERFORMANCE
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.reconciling import serving_versions
 from crypto_pool.workflow.reviewing import EVERYBODY, Outcomes, Reviewer
 from crypto_pool.workflow.scoring import score_day
 
 
-@batched_asset("predictions", days, deps=[daily_predictions], kinds={"pandas", "parquet"})
+@batched_asset(
+    "predictions",
+    days,
+    deps=[daily_predictions],
+    kinds={"pandas", "parquet"},
+    metadata={"dagster/column_schema": column_schema(OUTCOMES.columns)},
+)
 def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -> list[str]:
     """What became of a day's forecasts, scored once the horizon has passed.
 
@@ -41,6 +49,7 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pool: PoolResource) -
     deps=[dg.AssetDep(prediction_outcomes, partition_mapping=dg.AllPartitionMapping())],
     owners=OWNERS,
     kinds={"pandas", "parquet"},
+    metadata={"dagster/column_schema": column_schema(REALISED_PERFORMANCE.columns)},
 )
 def realised_performance(
     context: dg.AssetExecutionContext, pool: PoolResource
