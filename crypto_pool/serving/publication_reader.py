@@ -82,6 +82,7 @@ class PublicationReader:
             return
         target = self._link.resolve()
         if self._current is not None and self._current.path == target:
+            self.fault = None  # as after a link that was mended
             return
         try:
             latest = self._open(target)
