@@ -89,8 +89,8 @@ def test_a_tag_that_a_hand_has_changed_plausibly_is_held_against_what_was_record
     assert pool.champion.fault == ""
     fault = examine(pool)[MEMBER.name]
     if name == "metrics":
-        name, value = "promised_precision", 0.99
-        before = json.loads(before)[name]
+        name, value = "promised_precision of metrics", 0.99
+        before = json.loads(before)["promised_precision"]
     changed = f"{name} is {value} and was {before}: set it back there"
     assert fault == f"of the tags of {MODEL} version 1 in MLflow {changed}"
 

@@ -9,7 +9,7 @@ from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Decisions
 from crypto_pool.adapters.mlflow import ModelRegistry
 from crypto_pool.adapters.mlflow.candidate_run import tags_of
-from crypto_pool.adapters.mlflow.version import READ, Version, model_name
+from crypto_pool.adapters.mlflow.version import METRICS_TAG, READ, Version, model_name
 from crypto_pool.domain.members import Member
 from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow.promotion.reconciling import champion_of, load_champions, ways_out
@@ -43,7 +43,8 @@ def _changed_tags(registry: ModelRegistry, version: Version, decisions: pd.DataF
     own = decisions[decisions["model_version"].astype(str) == version.version]
     recorded = json.loads(own["challenger_metrics"].iloc[0] or "{}") if len(own) else {}
     said = measured(registry, version)
-    pairs = [(name, said.get(name, was), was) for name, was in recorded.get("promised", {}).items()]
+    promised = recorded.get("promised", {}).items()
+    pairs = [(f"{name} of {METRICS_TAG}", said.get(name, was), was) for name, was in promised]
     with suppress(ModelUnavailable):  # a version outlives its run
         logged = tags_of(registry.runs.get(version.run_id))
         pairs += [(name, version.tags[name], was) for name, was in logged.items() if name in READ]
