@@ -77,7 +77,7 @@ def winner_of(
 ) -> tuple[str, str]:
     """Return who wins a training by the recipe's selection, gates left aside, and why in words."""
     return choose_winner(
-        {name: one.evaluation for name, one in candidates.items()},
+        _compared(candidates, baseline, recipe),
         baseline,
         recipe.selection,
         recipe.horizon,
@@ -89,14 +89,38 @@ def promise_of(
     candidates: Mapping[str, TrainedCandidate], winner: str, recipe: Recipe
 ) -> CorrectedPromise:
     """Return what the winner of a training promises, charged for its choice among all of them."""
+    baseline = next((name for name in candidates if name in BASELINES), None)
     return correct_promise(
-        {name: one.evaluation for name, one in candidates.items()},
+        _compared(candidates, baseline, recipe),
         winner,
-        baseline=next((name for name in candidates if name in BASELINES), None),
+        baseline=baseline,
         selection=recipe.selection,
         horizon=recipe.horizon,
         serves_at=candidates[winner].decision_threshold,
     )
+
+
+def _compared(
+    candidates: Mapping[str, TrainedCandidate], baseline: str | None, recipe: Recipe
+) -> dict[str, pd.DataFrame]:
+    """Return the evaluation frames that a choice rests on.
+
+    One standard error tells nothing of a candidate that was judged on fewer than five blocks of
+    the baseline's rows. It takes no part, or all were compared on its few rows alone.
+    """
+    frames = {name: one.evaluation for name, one in candidates.items()}
+    if baseline is None or recipe.selection != "one_standard_error":
+        return frames
+    known, needed = frames[baseline].index, _rows_needed(recipe.horizon)
+    return {
+        name: frame
+        for name, frame in frames.items()
+        if name == baseline or len(known.intersection(frame.index)) >= needed
+    }
+
+
+def _rows_needed(horizon: int) -> int:
+    return MIN_BLOCKS * block_rows(purge_gap(horizon))
 
 
 def choose_winner(
@@ -119,12 +143,12 @@ def choose_winner(
     losses = losses_on_shared_dates(evaluations)
     names = sorted(set(evaluations) - {baseline})
     if not names or losses.empty:
-        return baseline, f"{baseline} stands alone: no candidate was judged on its rows"
-    block = block_rows(purge_gap(horizon))
-    by_error, needed = selection == "one_standard_error", MIN_BLOCKS * block
+        return baseline, f"{baseline} stands alone: no candidate was judged on enough of its rows"
+    by_error, needed = selection == "one_standard_error", _rows_needed(horizon)
     if by_error and len(losses) < needed:
         return baseline, f"{baseline} wins: {len(losses)} rows compare all, {needed} are needed"
-    test = gain_test(losses[[baseline]].to_numpy() - losses[names].to_numpy(), block)
+    gains = losses[[baseline]].to_numpy() - losses[names].to_numpy()
+    test = gain_test(gains, block_rows(purge_gap(horizon)))
     limit = test.needed if by_error else np.zeros(len(names))
     weighs = np.array([name not in weightless for name in names])
     allowed = np.flatnonzero((test.gain > limit) & weighs)

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from crypto_pool.domain.evaluation import brier_skill, evaluation_metrics
-from crypto_pool.domain.overfitting import correct_promise, gain_test
-from crypto_pool.domain.selection import choose_winner
+from crypto_pool.domain.fitting import TrainedCandidate
+from crypto_pool.domain.overfitting import CorrectedPromise, correct_promise, gain_test
+from crypto_pool.domain.recipe import DEFAULT_RECIPE
+from crypto_pool.domain.selection import choose_winner, promise_of, winner_of
 from crypto_pool.errors import UnscoredCandidate
 from crypto_pool_tests.domain.evaluations import blurred, frame
 
@@ -67,6 +69,25 @@ def test_on_fewer_than_five_blocks_of_rows_no_candidate_is_told_from_luck():
         assert found == winner
         assert f"{rows} rows" in reason
         assert choose_winner(few, BASELINE, "best")[0] == "Good"
+
+
+def test_a_candidate_judged_on_few_rows_takes_none_from_the_others():
+    """Early folds are too short for some; what the others are told by must not shrink to theirs."""
+    day, evaluations = pd.Timestamp("2024-01-01"), judged(8, count=2)
+    evaluations["Good"] = better(evaluations[BASELINE])
+
+    def found(frames: dict[str, pd.DataFrame]) -> tuple[str, CorrectedPromise]:
+        trained = {
+            name: TrainedCandidate(name, 0.5, day, day, {}, rows) for name, rows in frames.items()
+        }
+        winner, _ = winner_of(trained, BASELINE, DEFAULT_RECIPE)
+        return winner, promise_of(trained, winner, DEFAULT_RECIPE)
+
+    few = {**evaluations, "Few": better(evaluations[BASELINE], 0.9).iloc[-149:]}
+    assert found(few) == found(evaluations)
+    enough = {**evaluations, "Few": better(evaluations[BASELINE], 0.9).iloc[-150:]}
+    winner, promise = found(enough)
+    assert (winner, promise.rows) == ("Few", 150)
 
 
 def test_without_weight_or_without_a_difference_no_candidate_wins():
