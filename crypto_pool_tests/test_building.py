@@ -198,10 +198,11 @@ def test_candidates_hang_below_the_run_of_dagster_mlflow(built):
     assert named <= parents
 
 
-def test_another_source_is_refused_with_the_way_out(built):
-    refused = built.run("build", "--provider", "sandbox", "--date", BAR_DATE)
-    assert refused.returncode != 0
-    assert "CRYPTO_POOL_DATA_DIR" in refused.stdout + refused.stderr
+def test_another_source_is_refused_with_the_way_out_before_anything_runs(built):
+    for command in ("build", "train", "predict"):
+        refused = built.run(command, "--provider", "sandbox", "--date", BAR_DATE)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "CRYPTO_POOL_DATA_DIR" in refused.stderr
     assert set(built.table("predictions")["synthetic"]) == {False}
 
 

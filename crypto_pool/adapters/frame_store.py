@@ -225,17 +225,17 @@ class FrameStore:
             StoreUnavailable: it is an object store that does not answer or takes no files.
         """
         owner = self.source()
-        if owner is None:
-            self._files.put(_PROVENANCE, _provenance(source), unless_there=True)
-            owner = self.source()
-        elif without_credentials(owner) == source != owner:  # as earlier releases wrote it
-            self._files.put(_PROVENANCE, _provenance(source))
-            owner = source
+        if owner is None or without_credentials(owner) == source != owner:  # as it once was written
+            self._files.put(_PROVENANCE, _provenance(source), unless_there=owner is None)
+        self.require_source(source)
+
+    def require_source(self, source: str) -> None:
+        """Raise ProviderMismatch if the store belongs to another source."""
+        owner = without_credentials(self.source() or source)
         if owner != source:
             raise ProviderMismatch(
-                f"{self._files.path} holds bars from {without_credentials(str(owner))!r}, and the "
-                f"provider now is {source!r}; "
-                "sources never mix: set CRYPTO_POOL_DATA_DIR to another folder, "
+                f"{self._files.path} holds bars from {owner!r}, and the provider now is "
+                f"{source!r}; sources never mix: set CRYPTO_POOL_DATA_DIR to another folder, "
                 "or CRYPTO_POOL_PROVIDER and its settings back to the first source"
             )
 

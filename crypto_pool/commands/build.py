@@ -194,11 +194,14 @@ def open_pool(
 ) -> "Iterator[tuple[DagsterInstance, Callable[[str], None]]]":
     """Open the Dagster instance once what a killed process left is ended; give where to speak.
 
-    `trained` is the bar date of a training that is to come.
+    `trained` is the bar date of a training that is to come. Raises ProviderMismatch where the
+    folder holds bars of another source, before anything is made.
     """
     from crypto_pool.building import begin_workers, open_instance
+    from crypto_pool.defs.market_data import own_source
     from crypto_pool.recovery import recover
 
+    own_source(settings)
     speak = messages(as_json).print
     if trained is not None:
         begin_workers(settings, trained)

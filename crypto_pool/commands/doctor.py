@@ -120,7 +120,7 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     from crypto_pool.adapters.frame_store import FrameStore
     from crypto_pool.adapters.providers import MeteredProvider
     from crypto_pool.adapters.providers.directory import DirectoryProvider
-    from crypto_pool.defs.market_data import build_provider
+    from crypto_pool.defs.market_data import build_provider, own_source
     from crypto_pool.domain.bar_validation import validate_bars, why_too_young
     from crypto_pool.domain.breaks import level_breaks, volume_breaks
     from crypto_pool.workflow.history import why_blocked
@@ -128,7 +128,7 @@ def _source(settings: "Settings", coin: str) -> Iterator[Finding]:
     doing = "source"
     try:
         market = build_provider(settings)
-        yield Finding(doing, True, market.source)
+        yield _tried(doing, own_source, settings)
         if isinstance(market, MeteredProvider):
             yield _tried("request budget", _budget, market.budget)
         if isinstance(market, DirectoryProvider):

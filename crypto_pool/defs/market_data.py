@@ -29,6 +29,16 @@ def build_provider(settings: Settings) -> MarketDataProvider:
     return builders[settings.provider](settings)
 
 
+def own_source(settings: Settings) -> str:
+    """Give the source of the pool's bars; raises ProviderMismatch where it holds another's."""
+    from crypto_pool.adapters.frame_store import FrameStore
+
+    source = build_provider(settings).source
+    for root in (str(settings.state_dir), settings.frames_root):
+        FrameStore(root).require_source(source)
+    return source
+
+
 def request_budget(settings: Settings) -> "RequestBudget | None":
     """The budget of the key, by a hash of it; None where no key's requests are counted.
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from crypto_pool import __version__
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.cli import app
 from crypto_pool.commands.doctor import _ports
 from crypto_pool.defs.market_data import request_budget
@@ -89,6 +90,14 @@ def test_a_fault_is_told_and_the_rest_is_looked_at(ask, content, arguments, line
     assert found[line]["is_ok"] is False
     assert re.search(told, found[line]["text"])
     assert found["DuckDB"]["is_ok"]
+
+
+def test_a_folder_of_another_source_is_told_and_the_new_one_is_looked_at(ask, tmp_path) -> None:
+    FrameStore(str(tmp_path / "home" / "data")).claim("sandbox:seed=7")
+    code, found = ask(BARS.to_csv())
+    assert code == 1
+    assert "holds bars from 'sandbox:seed=7', and the provider now is" in found["source"]["text"]
+    assert found["bars"]["is_ok"]
 
 
 def test_a_spent_budget_is_told_with_the_moment_at_which_it_ends(
