@@ -114,8 +114,8 @@ def _running(name: str, says: str, *stages: str) -> "Callable[..., None]":
         layers = [stage for stage in STAGES if not stages or stage.key in stages]
         if PREDICTIONS in layers:
             _require_partition(settings, day)
-        if FEATURES in layers:
-            require_bars(settings, day)
+        if FEATURES in layers or TRAINING in layers:
+            require_bars(settings, day, are_pulled=FEATURES in layers)
         result: dict[str, Any] = {}
         trained = day if TRAINING in layers else None
         with open_pool(settings, as_json, trained) as (instance, speak):
@@ -221,15 +221,16 @@ def _require_partition(settings: "Settings", day: "Day") -> None:
         )
 
 
-def require_bars(settings: "Settings", day: "Day") -> None:
-    """Refuse files of bars that are not there, or all end before a day, before anything runs."""
+def require_bars(settings: "Settings", day: "Day", *, are_pulled: bool = True) -> None:
+    """Refuse files of bars that all end before a day, or are to be pulled and are not there."""
     from crypto_pool.adapters.providers.directory import DirectoryProvider
     from crypto_pool.defs.market_data import build_provider
 
     provider = build_provider(settings)
     if not isinstance(provider, DirectoryProvider):
         return
-    provider.require_folder()
+    if are_pulled:
+        provider.require_folder()
     ends = []
     for symbol in settings.symbols:
         with suppress(CryptoPoolError):  # a coin that cannot be read is told by name where it fails

@@ -39,10 +39,11 @@ def rollback(
     from crypto_pool.building import open_instance, run_layers
     from crypto_pool.defs.stages import PUBLICATION
     from crypto_pool.workflow.promotion.rolling_back import roll_back
+    from crypto_pool.workflow.reviewing import day_reached
 
     settings = options.chosen_settings()
     one, store, registry = _open(settings, member)
-    day = settings.last_closed()
+    day = day_reached(store, settings.last_closed(), settings.prediction_window_days)
     done = roll_back(store, registry, one, to, day, settings.now())
     speak = messages(as_json).print
     speak(done.summary)

@@ -136,7 +136,7 @@ def calibrated(pool: PoolResource) -> dg.AssetCheckResult:
 
 
 def _performance(pool: PoolResource) -> list[dict[str, Any]]:
-    rows = pool.store.read("realised_performance", pool.as_of.isoformat()).to_dict("records")
+    rows = pool.store.read("realised_performance", pool.day_reached.isoformat()).to_dict("records")
     return [
         {str(name): value for name, value in row.items()}
         | {"member": f"{row['symbol']}_{row['trend']}"}

@@ -29,6 +29,7 @@ from crypto_pool.workflow.code_version import domain_version
 from crypto_pool.workflow.history import active_symbols
 from crypto_pool.workflow.monitoring import observe_members
 from crypto_pool.workflow.pulling import Puller
+from crypto_pool.workflow.reviewing import day_reached
 from crypto_pool.workflow.warm_up import warm_up_worker
 
 # By the names of its parts: Dagster raises one of the three warnings from a module of its own.
@@ -69,6 +70,11 @@ class PoolResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def as_of(self) -> date:
         """The bar date the build stands at."""
         return self.settings.closed_day("bar_date", self.bar_date)
+
+    @property
+    def day_reached(self) -> date:
+        """The day a review stands at: the bar date, or the latest before it with what it needs."""
+        return day_reached(self.store, self.as_of, self.settings.prediction_window_days)
 
     def now(self) -> datetime:
         """The UTC time."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,13 @@ from crypto_pool.adapters.mlflow.version import Version
 from crypto_pool.domain.members import Member
 from crypto_pool.domain.performance import Performance, Verdict, count_luck, live_rows, measure
 from crypto_pool.domain.review import ReviewRules, record_of, review_champion
-from crypto_pool.domain.tables import MEMBER, OUTCOMES, REALISED_PERFORMANCE, SHADOW_OUTCOMES
+from crypto_pool.domain.tables import (
+    MEMBER,
+    OUTCOMES,
+    PREDICTIONS,
+    REALISED_PERFORMANCE,
+    SHADOW_OUTCOMES,
+)
 from crypto_pool.errors import ModelUnavailable, UntrustedModel
 from crypto_pool.workflow.code_version import code_version
 from crypto_pool.workflow.promotion.reconciling import champion_of
@@ -32,6 +38,26 @@ _PROMISES = {
     "promised_brier_score": "brier_score",
     "promised_skill_over_reference": "skill_over_reference",
 }
+
+
+def day_reached(store: FrameStore, as_of: date, horizon: int) -> date:
+    """Return a bar date, or the latest before it that forecasts and their outcomes have reached.
+
+    A pool that lives on old files stands far behind the clock. A decision or a review as of a day
+    after all it has would outlast what comes next.
+    """
+    ahead = {PREDICTIONS.store_name: timedelta(0), OUTCOMES.store_name: timedelta(days=horizon)}
+    latest = {name: _latest_day(store, name) for name in ahead}
+    reached = [day + ahead[name] for name, day in latest.items() if day is not None]
+    return min(as_of, max(reached, default=as_of))
+
+
+def _latest_day(store: FrameStore, name: str) -> date | None:
+    """Return the latest day of a table that has a row: an attempt may have left a day without."""
+    for key in reversed(store.keys(name)):
+        if len(store.read_sound(name, keys=[key])[0]):
+            return date.fromisoformat(key)
+    return None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from crypto_pool.errors import ModelUnavailable
 from crypto_pool.workflow import reviewing
 from crypto_pool_tests.defs.published_pool import published
 from crypto_pool_tests.workflow.stored_pool import (
+    DAYS,
     DAYS_STORED,
     GONE,
     MEMBERS,
@@ -90,6 +91,14 @@ def test_a_member_that_cannot_be_reviewed_holds_up_no_publication(data, monkeypa
     rows = query(data, "SELECT DISTINCT symbol || '_' || trend AS member FROM realised_performance")
     assert "ETH_uptrend" not in set(rows["member"])
     assert {"all_all", "ETH_downtrend"} <= set(rows["member"])
+
+
+def test_a_review_by_the_clock_of_a_pool_on_old_files_outlasts_no_later_day_of_it(data):
+    store = stored_pool(data)
+
+    published(realised_performance)
+
+    assert store.keys("realised_performance") == [*DAYS, "2022-01-12"]  # the last known outcome's
 
 
 @pytest.mark.parametrize("length", [0, 40, -20])

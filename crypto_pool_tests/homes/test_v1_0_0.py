@@ -124,7 +124,9 @@ def test_a_training_decides_anew_and_keeps_ledger_forecasts_and_models(trained):
 @pytest.mark.long
 def test_a_version_of_1_0_0_can_serve_again(trained):
     algorithm, version = CHAMPIONS["BTC", "uptrend"]
-    done = trained.run("rollback", "BTC_uptrend", "--to", str(version))
+    years_later = PoolFolder(trained.home, {"simulated_now": "2026-01-01T12:00:00"})
+    done = years_later.run("rollback", "BTC_uptrend", "--to", str(version))
+    assert f"{trained.table('promotions')['as_of'].max()}"[:10] == LAST  # no day it never reached
     served = json.loads(trained.run("status", "--json").stdout)["members"]
     now = next(m for m in served if (m["symbol"], m["trend"]) == ("BTC", "uptrend"))
     assert (now["algorithm"], str(now["version"])) == (algorithm, str(version)), done.stderr

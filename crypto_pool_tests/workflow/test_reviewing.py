@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from crypto_pool.adapters.frame_store import FrameStore
 from crypto_pool.adapters.ledger import Ledger
 from crypto_pool.adapters.mlflow.store import local_path
 from crypto_pool.domain.members import Trend
@@ -17,7 +18,7 @@ from crypto_pool.domain.who_serves import Standing
 from crypto_pool.workflow.forecasting import choose_forecaster, forecast
 from crypto_pool.workflow.frames import FrameCache
 from crypto_pool.workflow.promotion.rolling_back import roll_back
-from crypto_pool.workflow.reviewing import Outcomes, Reviewer
+from crypto_pool.workflow.reviewing import Outcomes, Reviewer, day_reached
 from crypto_pool_tests.workflow.reviewed_pool import (
     BAD,
     GOOD,
@@ -180,6 +181,28 @@ def test_inputs_far_outside_the_training_span_abstain_if_the_setting_says_so(poo
     assert row["furthest_input"] == "MACD"
     assert row["abstain_reason"].startswith("MACD lies")
     assert predict(pool, TODAY)["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "outcomes", "reached"),
+    [
+        ((), (), "2026-11-29"),
+        (("2021-11-30",), ("2021-11-20",), "2021-11-30"),
+        (("2021-11-30",), ("2021-11-25",), "2021-12-05"),  # forecasts ended, and bars went on
+        (("2026-11-29",), ("2026-11-19",), "2026-11-29"),
+        (("2026-11-30",), (), "2026-11-29"),
+    ],
+)
+def test_a_pool_on_old_files_is_reviewed_as_of_the_day_it_has_reached(
+    tmp_path, forecasts, outcomes, reached
+):
+    store = FrameStore(str(tmp_path))
+    for table, days in (("daily_predictions", forecasts), ("prediction_outcomes", outcomes)):
+        store.write(table, "2026-11-29", pd.DataFrame())  # it was tried, and there were no bars
+        for day in days:
+            row = {"prediction_date": date.fromisoformat(day), "symbol": "BTC", "trend": "uptrend"}
+            store.write(table, day, pd.DataFrame([row | {"model_version": "1"}]))
+    assert day_reached(store, date(2026, 11, 29), 10) == date.fromisoformat(reached)
 
 
 def test_a_damaged_day_of_outcomes_is_named_and_the_others_are_reviewed(pool):

@@ -62,7 +62,8 @@ def realised_performance(
     """
     decisions, members = Ledger(pool.store).by_member(), pool.members
     rules = pool.settings.review_rules
-    outcomes = Outcomes.read(pool.store, decisions, pool.as_of, rules)
+    as_of = pool.day_reached
+    outcomes = Outcomes.read(pool.store, decisions, as_of, rules)
     for key, fault in outcomes.faults.items():
         record_failure(context, context.asset_key, key, f"CorruptPartition: {fault}")
     known: Mapping[tuple[str, str], Version] = {}
@@ -73,7 +74,7 @@ def realised_performance(
     except Exception as error:  # the boundary of MLflow, which a day's tables can do without
         record_failure(context, context.asset_key, EVERYBODY, f"{type(error).__name__}: {error}")
         members = []
-    reviewer = Reviewer(pool.store, registry, rules, pool.as_of, pool.now(), context.run.run_id)
+    reviewer = Reviewer(pool.store, registry, rules, as_of, pool.now(), context.run.run_id)
     rows: list[dict[str, Any]] = []
     for member in members:
         try:
@@ -85,7 +86,7 @@ def realised_performance(
         rows.append(row)
     whole = reviewer.review_pool(outcomes, rows)
     rows = [whole, *rows]
-    pool.store.write("realised_performance", pool.as_of.isoformat(), pd.DataFrame(rows))
+    pool.store.write("realised_performance", as_of.isoformat(), pd.DataFrame(rows))
     figures = {name: value for name, value in whole.items() if isinstance(value, int | float)}
     acted = [row["reason"] for row in rows if row["action"] not in (None, "keep")]
     return dg.MaterializeResult(
