@@ -12,10 +12,14 @@ import pandas as pd
 from crypto_pool.domain.bar_validation import missing_days
 from crypto_pool.domain.breaks import by_segment
 from crypto_pool.domain.indicators import PROVIDER_DECIMALS, compute_indicators
+from crypto_pool.domain.reference import VOLATILITY_DAYS
 from crypto_pool.errors import InvalidFeatures, let_interrupts_pass
 
 DAYS_AFTER_GAP = 20
 SMALLEST_PROVIDER_PRICE = 0.01
+# By how many bars a feature of an extension must not know the next: a late day, and the first that
+# can be trained on, before which many fill in what they cannot know yet.
+_DAYS_LOOKED_AT = (VOLATILITY_DAYS + 1, 150)
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,11 @@ class Feature:
         prices = {"open": close, "high": close * wide, "low": close / wide, "close": close}
         bars = pd.DataFrame({**prices, "volume": 1000 * wide}, index=days.rename("date"))
         whole = self.of(bars, compute_indicators(bars))
-        for other in (bars.iloc[:150], pd.concat([bars.iloc[:150], 3 * bars.iloc[150:]])):
-            values = self.of(other, compute_indicators(other))
-            if not np.allclose(whole.iloc[:150], values.iloc[:150], equal_nan=True):
-                raise InvalidFeatures(f"feature {self.name}: it changes with what comes later")
+        for day in _DAYS_LOOKED_AT:
+            for other in (bars.iloc[:day], pd.concat([bars.iloc[:day], 3 * bars.iloc[day:]])):
+                values = self.of(other, compute_indicators(other))
+                if not np.allclose(whole.iloc[:day], values.iloc[:day], equal_nan=True):
+                    raise InvalidFeatures(f"feature {self.name}: it changes with what comes later")
         if not np.isfinite(whole.iloc[-1]):
             raise InvalidFeatures(f"feature {self.name}: it has no value after 200 bars")
 

@@ -74,6 +74,10 @@ BROKEN = {
         "it changes with what comes later"
     ),
     "from crypto_pool.domain.features import Feature\n"
+    "mine = Feature('mine', lambda bars, _: bars['close'].pct_change(100).bfill())": (
+        "it changes with what comes later"
+    ),
+    "from crypto_pool.domain.features import Feature\n"
     "mine = Feature('mine', lambda bars, _: bars['close'].head(9))": "one value for each bar",
     "from crypto_pool.domain.features import Feature\n"
     "mine = Feature('mine', lambda bars, _: bars['nothing'])": "feature mine: KeyError",
