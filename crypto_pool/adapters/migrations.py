@@ -20,6 +20,7 @@ from crypto_pool.errors import CorruptPartition
 Migrations = Mapping[int, Callable[[Path, str], None]]
 
 
+GATHERED = (tables.PROMOTIONS, tables.CANDIDATE_SCORES)
 RENAMED = {"separate_windows": "effective_sample_size", "chance": "p_value"}
 
 
@@ -80,16 +81,27 @@ def gather_rows(data_dir: Path, frames_root: str) -> None:
     A file goes once its rows are in the other; one that is damaged stays, and is named.
     """
     store = FrameStore(frames_root)
-    for table in (tables.PROMOTIONS, tables.CANDIDATE_SCORES):
+    for table in GATHERED:
         name = table.store_name
-        single = [key for key in store.keys(name) if key.count("|") > 1]
-        for member, group in groupby(single, lambda key: key.rpartition("|")[0]):
+        for member, group in groupby(
+            _single_files(store, table), lambda key: key.rpartition("|")[0]
+        ):
             keys = list(group)
-            rows, damaged = store.read_sound(name, keys=keys)
-            if len(rows):
-                store.put_rows(name, member, rows, table.key)
+            with store.lock(name, member):
+                rows, damaged = store.read_sound(name, keys=keys)
+                if len(rows):
+                    store.put_rows(name, member, rows, table.key)
             for key in sorted(set(keys) - damaged.keys()):
                 store.remove(name, key)
+
+
+def has_single_rows(store: FrameStore) -> bool:
+    """Whether a decision or score has a file of its own."""
+    return any(_single_files(store, table) for table in GATHERED)
+
+
+def _single_files(store: FrameStore, table: Table) -> list[str]:
+    return [key for key in store.keys(table.store_name) if key.count("|") > 1]
 
 
 # From a version to the next; 1.0.0 wrote the second.

@@ -9,7 +9,13 @@ from pathlib import Path
 from filelock import FileLock
 
 from crypto_pool.adapters.frame_store import FrameStore
-from crypto_pool.adapters.migrations import MIGRATIONS, Migrations, is_unmigrated
+from crypto_pool.adapters.migrations import (
+    MIGRATIONS,
+    Migrations,
+    gather_rows,
+    has_single_rows,
+    is_unmigrated,
+)
 from crypto_pool.adapters.unfinished_files import make_folder, replace_file
 from crypto_pool.errors import IncompatibleData
 
@@ -84,6 +90,9 @@ def open_store(data_dir: Path, frames_root: str) -> FrameStore:
     """
     open_data_folder(data_dir, frames_root)
     store = FrameStore(frames_root)
+    if has_single_rows(store):  # a process that began before the upgrade has written on
+        with FileLock(data_dir / f".{FILE_NAME}.lock"):
+            gather_rows(data_dir, frames_root)
     if is_unmigrated(store):
         raise IncompatibleData(
             f"{data_dir / FILE_NAME} says {known_version()}, and the oldest forecasts below "

@@ -145,6 +145,19 @@ def test_decisions_and_scores_lie_in_one_file_a_member_as_they_were(store, frame
         assert rows_of(store, table) == rows
 
 
+def test_what_a_process_from_before_the_upgrade_writes_on_is_gathered_too(
+    store, frames_root, tmp_path
+):
+    single_files(store)
+    open_data_folder(tmp_path, frames_root)
+    before = {table: rows_of(store, table) for table in SINGLE}
+    single_files(store)
+    opened = open_store(tmp_path, frames_root)
+    for table, rows in before.items():
+        assert opened.keys(table) == ["BTC|uptrend", "ETH|uptrend"]
+        assert rows_of(opened, table) == rows
+
+
 @pytest.mark.parametrize("writes", range(14))
 def test_a_kill_while_files_are_gathered_loses_and_doubles_nothing(tmp_path, monkeypatch, writes):
     """Done again it goes on, whichever write or removal was the last."""
