@@ -45,7 +45,9 @@ def pool_frames(
     place = due.groupby(["symbol", "trend"]).cumcount()
     due["outcome"] = np.where(due["signal"], place % 3 != 0, place % 4 == 0).astype(float)
     champions = pd.DataFrame([_champion(symbol, trend, last) for symbol, trend in members])
-    bars = pd.concat([_bars(symbol, last) for symbol in sorted({symbol for symbol, _ in members})])
+    bars = pd.concat(
+        [bars_of(symbol, last) for symbol in sorted({symbol for symbol, _ in members})]
+    )
     due = due.assign(late=False)
     outcomes = due[
         [
@@ -151,7 +153,7 @@ def _champion(symbol: str, trend: str, last: date) -> dict:
     }
 
 
-def _bars(symbol: str, last: date, count: int = 200) -> pd.DataFrame:
+def bars_of(symbol: str, last: date, count: int = 200) -> pd.DataFrame:
     steps = np.random.default_rng(sum(map(ord, symbol))).normal(0, 0.03, count)
     close = 100 * np.exp(np.cumsum(steps))
     frame = pd.DataFrame({name: close for name in ("open", "high", "low", "close")})

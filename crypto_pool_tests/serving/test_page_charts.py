@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from crypto_pool.adapters.prediction_tables import publish
 from crypto_pool_tests.browser import faults_of_access
-from crypto_pool_tests.pool_frames import LAST, pool_frames
+from crypto_pool_tests.pool_frames import LAST, bars_of, pool_frames
 from crypto_pool_tests.serving.conftest import LOOKS, Served
 
 KEEP_WHAT_IS_WRITTEN = """
@@ -79,4 +79,23 @@ def test_the_axis_of_a_young_pool_names_each_day_once(
     page.wait_for_function("window.written.length > 0")
     named = [text for text in page.evaluate("window.written") if text.endswith("Nov")]
     assert named == ["19 Nov", "20 Nov", "21 Nov", "22 Nov"]
+    page.close()
+
+
+def test_the_axis_of_a_year_names_the_year(
+    serve: Callable[..., Served], tmp_path: Path, browser: Browser
+) -> None:
+    publish(tmp_path, {**pool_frames(), "daily_bars": bars_of("BTC", LAST, 400)})
+    page = browser.new_page(base_url=serve(tmp_path).url, **LOOKS["light"])
+    page.add_init_script(KEEP_WHAT_IS_WRITTEN)
+    page.goto("/members/BTC_uptrend.html")
+    page.wait_for_function("window.written.length > 0")
+    days = r"\d+ [A-Z][a-z]+( \d{4})?"
+    for span, has_year in (("30 days", False), ("all", True)):
+        page.evaluate("window.written = []")
+        page.get_by_role("button", name=span).click()
+        page.wait_for_function("window.written.some(text => text.endsWith('%'))")
+        named = [text for text in page.evaluate("window.written") if re.fullmatch(days, text)]
+        assert named, span
+        assert {bool(re.search(r"20\d\d", text)) for text in named} == {has_year}, span
     page.close()

@@ -10,8 +10,8 @@ const shown = {
 };
 // A bar is a day: no tick stands between two.
 const steps = [1, 2, 5, 10, 15, 30, 60, 90, 180, 365, 730, 1825, 3650].map((days) => days * DAY);
-const axisDay = (seconds) => new Date(seconds * 1000)
-  .toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+const axisDays = (span) => (u, ticks) => ticks.map((seconds) => new Date(seconds * 1000).toLocaleDateString(
+  "en-GB", { day: "numeric", month: "short", year: span > 300 * DAY ? "numeric" : undefined, timeZone: "UTC" }));
 const dayOf = (u, seconds) => (seconds == null ? "–" : new Date(seconds * 1000).toISOString().slice(0, 10));
 
 const seriesOf = (one, unit) => {
@@ -36,7 +36,7 @@ const draw = (figure, told, days) => {
       cursor: { sync: { key: figure.id }, y: false, points: { size: 7 } },
       scales: { x: { min: first, max: last }, y: chart.range ? { range: chart.range } : {} },
       hooks: { ready: [(u) => u.setLegend({ idx: newest })] },
-      axes: [{ ...axis, space: 60, incrs: steps, values: (u, ticks) => ticks.map(axisDay) }, { ...axis, size: 58, values: (u, ticks) => ticks.map(shown[chart.unit]) }],
+      axes: [{ ...axis, space: last - first > 300 * DAY ? 90 : 60, incrs: steps, values: axisDays(last - first) }, { ...axis, size: 58, values: (u, ticks) => ticks.map(shown[chart.unit]) }],
       series: [{ label: "day", value: dayOf }, ...chart.series.map((one) => seriesOf(one, chart.unit))],
       bands: chart.band ? [{ series: chart.band, fill: `${colour("own")}22` }] : [],
     }, [told.days, ...chart.series.map((one) => one.values)], figure);
