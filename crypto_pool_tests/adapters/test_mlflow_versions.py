@@ -25,7 +25,7 @@ def test_a_version_says_what_it_forecasts(
     fit = replace(candidate_fit(), recipe=Recipe(Target(kind, 0.08, 12)))
     version = registry.versions.register(MEMBER, log(registry, fit), {})
     words = registry.client.get_model_version(f"{MEMBER}_model", version).description
-    assert f"for the uptrend of BTC, a move of {LEVELS[kind][1]} by 8 % in 12 days" in words
+    assert f"for the uptrend of BTC, a move by 8 % in 12 days of {LEVELS[kind][1]}" in words
 
 
 def test_mlflow_serves_what_was_logged(

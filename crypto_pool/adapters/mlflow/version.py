@@ -131,8 +131,8 @@ def version_in_words(tags: Mapping[str, str], target: Target) -> str:
     added = figures.get("added_points")
     added = "" if added is None else f". It moves its baseline by {added:.1f} points on average"
     return (
-        f"{tags.get('classifier', 'Model')} for the {{trend}} of {{symbol}}, a move of "
-        f"{target.words} by {100 * target.pct:g} % in {target.horizon} days; trained through "
+        f"{tags.get('classifier', 'Model')} for the {{trend}} of {{symbol}}, a move by "
+        f"{100 * target.pct:g} % in {target.horizon} days of {target.words}; trained through "
         f"{tags.get('trained_through', 'an unknown day')}. Promised: "
         f"{', '.join(promised) or 'nothing'}{added}."
     )
