@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from crypto_pool.domain.breaks import level_breaks
 from crypto_pool.domain.members import Trend
 
 DAYS_A_YEAR = 365
@@ -124,6 +125,11 @@ def _days(bars: Mapping[str, pd.DataFrame]) -> pd.DatetimeIndex:
 
 
 def _open_returns(bars: pd.DataFrame) -> pd.Series:
-    """Return by day what its open earned until the next one there is, over missing days too."""
+    """Return by day what its open earned until the next one there is, over missing days too.
+
+    Not across a level break, whose prices are about another unit or coin: of the day before and
+    the day itself, since a source may open a day at the close before.
+    """
     opens = bars["open"].dropna()
-    return (opens.shift(-1) / opens - 1).iloc[:-1]
+    parted = [day for one in level_breaks(bars.loc[opens.index]) for day in (one.before, one.day)]
+    return (opens.shift(-1) / opens - 1).iloc[:-1].drop(pd.DatetimeIndex(parted), errors="ignore")

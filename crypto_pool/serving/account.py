@@ -20,9 +20,10 @@ SIGNALS = """
         FROM predictions UNION ALL BY NAME SELECT NULL::BOOLEAN AS late WHERE false
     ) WHERE prediction_window_days IS NOT NULL
 """
-OPENS = """
-    SELECT symbol, date::TIMESTAMP AS date, open FROM daily_bars
-    WHERE date >= ? AND list_contains(?, symbol)  -- to join predictions would take 12 MiB more
+BARS = """
+    SELECT symbol, date::TIMESTAMP AS date, open, close FROM daily_bars
+    WHERE date BETWEEN ? AND ? AND list_contains(?, symbol)
+    -- to join predictions would take 12 MiB more
 """
 
 
@@ -39,7 +40,7 @@ class LiveAccount:
 
 
 def live_account(cursor: duckdb.DuckDBPyConnection) -> LiveAccount | None:
-    """Return the account over all published forecasts; None before there are two days of bars."""
+    """Return the account from the first forecast to the last; None before there are two days."""
     from crypto_pool.replay.account import (
         Costs,
         account_statistics,
@@ -51,10 +52,11 @@ def live_account(cursor: duckdb.DuckDBPyConnection) -> LiveAccount | None:
     forecasts = cursor.execute(SIGNALS).df()
     if forecasts.empty:
         return None
-    spoken_for = [forecasts["prediction_date"].min(), list(forecasts["symbol"].unique())]
+    dated, coins = forecasts["prediction_date"], list(forecasts["symbol"].unique())
+    spoken_for = [dated.min(), dated.max(), coins]
     bars = {
         str(symbol): rows.set_index("date").sort_index()
-        for symbol, rows in cursor.execute(OPENS, spoken_for).df().groupby("symbol")
+        for symbol, rows in cursor.execute(BARS, spoken_for).df().groupby("symbol")
     }
     if not any(len(rows) > 1 for rows in bars.values()):
         return None

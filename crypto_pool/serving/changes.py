@@ -9,6 +9,7 @@ from crypto_pool.serving.queries import Row, rows
 
 MOVED = 0.05  # a probability that moved less is none of the news
 TOLD = 5
+STAYING = ("kept", "rejected")  # decisions that leave who serves as it was
 FORECASTS = """
     WITH days AS (SELECT DISTINCT prediction_date AS day FROM predictions ORDER BY day DESC LIMIT 2)
     SELECT symbol || '_' || trend AS member, p.probability, b.probability AS before,
@@ -43,6 +44,7 @@ class Changes:
     ended: list[str]
     moved: list[Row]
     decisions: list[Row]
+    stayed: int
     due: Row | None
 
 
@@ -53,11 +55,14 @@ def latest_changes(cursor: duckdb.DuckDBPyConnection) -> Changes | None:
         return None
     since = members[0]["day_before"]
     moves = [m for m in members if None not in (m["probability"], m["before"])]
+    decided = rows(cursor, "promotions", DECISIONS, since)
+    new = [one for one in decided if one["decision"] not in STAYING]
     return Changes(
         since,
         [m["member"] for m in members if m["signal"] and not m["was_signal"]],
         [m["member"] for m in members if m["was_signal"] and not m["signal"]],
         [m for m in moves if abs(m["probability"] - m["before"]) >= MOVED][:TOLD],
-        rows(cursor, "promotions", DECISIONS, since),
+        new,
+        len(decided) - len(new),
         next(iter(rows(cursor, "prediction_outcomes", DUE)), None),
     )

@@ -12,7 +12,14 @@ from crypto_pool.replay.account import (
 )
 
 DAYS = pd.date_range("2021-01-01", periods=6, name="date")
-BARS = {"BTC": pd.DataFrame({"open": [100.0, 100, 110, 121, 121, 121]}, index=DAYS)}
+
+
+def bars_of(days: pd.DatetimeIndex, opens: list[float]) -> pd.DataFrame:
+    """Days that close where the next one opens."""
+    return pd.DataFrame({"open": opens, "close": [*opens[1:], opens[-1]]}, index=days)
+
+
+BARS = {"BTC": bars_of(DAYS, [100.0, 100, 110, 121, 121, 121])}
 AFTER_A_GAP = ["2021-01-07", "2021-01-08", "2021-01-09"]
 FREE = Costs(0, 0)
 
@@ -59,7 +66,7 @@ def test_a_move_over_missing_days_is_had_by_whoever_held_over_them() -> None:
     -10 %. A signal of the day after, which trades at the open of the next: half of +20 %.
     """
     days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-03", *AFTER_A_GAP])
-    bars = {"UNI": pd.DataFrame({"open": [80.0, 90, 100, 150, 135, 162]}, index=days)}
+    bars = {"UNI": bars_of(days, [80.0, 90, 100, 150, 135, 162])}
     flagged = pd.Series(False, index=pd.date_range("2021-01-01", "2021-01-10"))
     flagged[["2021-01-01", "2021-01-02", "2021-01-07"]] = True
     told = pd.DataFrame({"symbol": "UNI", "trend": "uptrend", "signal": flagged})
@@ -69,6 +76,21 @@ def test_a_move_over_missing_days_is_had_by_whoever_held_over_them() -> None:
     assert account_statistics(returns)["total_return"] == pytest.approx(by_hand, abs=5e-4)
     held = account_statistics(buy_and_hold(bars, FREE))["total_return"]
     assert held == pytest.approx(162 / 80 - 1, abs=5e-4)
+
+
+@pytest.mark.parametrize("opens_at_the_close_before", [False, True])
+def test_nobody_earns_by_a_redenomination(opens_at_the_close_before: bool) -> None:
+    """Prices are 1,000 times as high from the fourth day on, by its open or by its close."""
+    bars = bars_of(DAYS, [100.0, 110, 121, 121, 121, 121])
+    bars.iloc[3:] *= 1000
+    bars.iloc[2, 1] = 121.0
+    if opens_at_the_close_before:
+        bars.iloc[3, 0] = 121.0
+    held = account_statistics(buy_and_hold({"BTC": bars}, FREE))
+    assert held["total_return"] == pytest.approx(0.21)
+    flagged = signals(True, True, True, True, True)
+    followed = account_statistics(follow_signals(flagged, {"BTC": bars}, 1, FREE))
+    assert followed["total_return"] == pytest.approx(0.1)
 
 
 def test_statistics_are_those_computed_by_hand() -> None:

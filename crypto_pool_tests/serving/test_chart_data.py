@@ -101,7 +101,6 @@ def test_the_account_follows_the_live_signals_by_the_rules_of_the_replay(publish
     frames = pool_frames()
     forecasts = frames["predictions"]
     forecasts["late"] = forecasts["prediction_date"] == LAST - timedelta(days=2)
-    account = live_account(published(frames))
     live = forecasts[forecasts["signal"] & ~forecasts["in_sample"] & ~forecasts["late"]]
     flagged = live.assign(flagged=True).set_index(pd.DatetimeIndex(live["prediction_date"]))
     first = pd.Timestamp(forecasts["prediction_date"].min())
@@ -109,7 +108,11 @@ def test_the_account_follows_the_live_signals_by_the_rules_of_the_replay(publish
         symbol: rows.set_index("date").loc[first:]
         for symbol, rows in frames["daily_bars"].groupby("symbol")
     }
+    later = frames["daily_bars"].assign(date=lambda rows: rows["date"] + pd.Timedelta(days=200))
+    frames["daily_bars"] = pd.concat([frames["daily_bars"], later])  # nobody has forecast them
+    account = live_account(published(frames))
     assert account.horizon == HORIZON
+    assert account.last == LAST - timedelta(days=1)
     for name, returns in (
         ("following the signals", follow_signals(flagged, bars, HORIZON, Costs())),
         ("buying and holding", buy_and_hold(bars, Costs())),
@@ -135,6 +138,8 @@ def test_the_news_are_signals_decisions_and_what_came_due(published):
         [{"as_of": day, "decided_at_utc": f"{day}T01:00", "symbol": "BTC", "trend": "uptrend",
           "decision": "promoted", "algorithm": "XGBoost", "model_version": 3, "reason": "new"}
          for day in (LAST, LAST - timedelta(days=1))]
+        + [{"as_of": LAST, "decided_at_utc": f"{LAST}T02:00", "symbol": "BTC", "trend": "downtrend",
+            "decision": "kept", "reason": "young"}]
     )  # fmt: skip
     due = frames["prediction_outcomes"]["prediction_date"] == LAST - timedelta(days=HORIZON)
     frames["prediction_outcomes"]["late"] = due & (frames["prediction_outcomes"]["symbol"] == "ETH")
@@ -144,6 +149,7 @@ def test_the_news_are_signals_decisions_and_what_came_due(published):
     assert news.ended == []
     assert {row["member"] for row in news.moved} == set(news.begun)
     assert [row["decision"] for row in news.decisions] == ["promoted"]
+    assert news.stayed == 1
     assert news.due["day"] == LAST - timedelta(days=HORIZON)
     assert news.due["signals"] == 2  # the third was made late
 
