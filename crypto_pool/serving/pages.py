@@ -188,17 +188,24 @@ def member_page(request: Request, member: MemberName) -> Response:
 
 @router.get("/problems.html")
 def problems_page(request: Request, reader: Reader) -> Response:
-    """Show which members have no forecast and why, and which runs failed lately."""
+    """Show which members have no fresh forecast and why, and which runs failed lately."""
     state = reader.state()
     since = state.last_closed - timedelta(days=TOLD_DAYS)
     alerts: Alerts = request.app.state.alerts
     alerted = [one for one in alerts.recent() if one.sent_at_utc >= since.isoformat()]
     with reader.cursor() as cursor:
         missing = queries.missing_forecasts(cursor)
+    told = {(row["symbol"], row["trend"]) for row in missing}
+    forecasts = [one.forecast for one in state.members if one.forecast and one.forecast.stale]
+    stale = [
+        {**one.model_dump(), "trend": one.trend_type.value, "reason": one.stale_reason}
+        for one in forecasts
+        if (one.symbol, one.trend_type.value) not in told
+    ]
     context = {
         "pool": state,
         "since": since,
-        "missing": missing,
+        "missing": [*missing, *stale],
         "alerts": [one for one in reversed(alerted) if not one.key.startswith("digest:")],
     }
     return templates.TemplateResponse(request, "problems.html", context)

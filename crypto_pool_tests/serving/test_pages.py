@@ -288,6 +288,9 @@ def test_old_forecasts_are_no_signals_of_today(
     expect(page.get_by_role("heading", level=1)).to_have_text("What the pool said on 2026-11-23")
     expect(page.get_by_text("These forecasts are 3 days old")).to_be_visible()
     assert page.locator("dt", has_text="Signals today").locator("xpath=../dd").inner_text() == "0"
+    page.get_by_role("link", name="Problems").click()
+    row = page.get_by_role("row", name="BTC uptrend 2026-11-23")
+    expect(row).to_contain_text("3 days before the last closed day 2026-11-26")
     context.close()
 
 
