@@ -254,3 +254,6 @@ templates.env.filters.update(
     hundredths=_with_sign(2),
 )
 templates.env.globals.update(percent=_percent, signed=_with_sign(3), levels=LEVELS)
+templates.env.auto_reload = False  # an upgrade beneath a server that runs brings pages of others
+for _name in templates.env.list_templates():
+    templates.env.get_template(_name)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import pytest
+from jinja2 import TemplateNotFound
 
 from crypto_pool.adapters.prediction_tables import LINK_NAME, publish
+from crypto_pool.serving.pages import templates
 from crypto_pool_tests.pool_frames import pool_frames
 from crypto_pool_tests.serving.conftest import ASKED, Served
 
@@ -125,3 +128,16 @@ def test_a_promise_belongs_to_the_version_that_forecast(
     assert model["promised_verdict"] == "cannot be told from the reference"
     page = served.get("/members/BTC_uptrend.html").text
     assert "cannot be told from the reference</small>" in page
+
+
+def test_a_server_keeps_its_own_pages_while_the_package_beneath_it_is_updated(
+    pool: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads no template once it serves: the one that lies there by then fits other code."""
+
+    def refuse(*_: object) -> None:
+        raise TemplateNotFound("of another version")
+
+    monkeypatch.setattr(templates.env.loader, "get_source", refuse)
+    for path in ("/", "/members/BTC_uptrend.html", "/problems.html", "/docs"):
+        assert pool.get(path).status_code == 200
