@@ -110,10 +110,11 @@ def daily_digest(store: FrameStore, day: date, horizon: int) -> list[Alert]:
 
 
 def _promise_so_far(store: FrameStore, day: date) -> list[str]:
-    """The pool's precision beside its promise, by the last review; nothing before there is one."""
+    """The pool's precision beside its promise, by the last review; nothing without both."""
     reviews = store.find("realised_performance", f"{day}")
     pool = [] if reviews is None else reviews[reviews["symbol"] == "all"].to_dict("records")
-    if not pool or pd.isna(pool[0].get("precision_low")):
+    needed = ("precision_low", "promised_precision")
+    if not pool or any(pd.isna(pool[0].get(name)) for name in needed):
         return []
     [row] = pool
     kept = "kept" if row["precision_high"] >= row["promised_precision"] else "not kept"

@@ -102,11 +102,17 @@ def test_a_run_that_failed_for_no_known_reason_is_told_too():
 
 
 @pytest.mark.parametrize(
-    ("high", "kept"),
-    [(0.73, ["kept"]), (0.72, ["kept"]), (0.71, ["not kept"]), (None, [])],
+    ("high", "promised", "kept"),
+    [
+        (0.73, 0.72, ["kept"]),
+        (0.72, 0.72, ["kept"]),
+        (0.71, 0.72, ["not kept"]),
+        (None, 0.72, []),
+        (0.71, None, []),
+    ],
     ids=str,
 )
-def test_the_digest_of_a_quiet_day_says_so(tmp_path, high, kept):
+def test_the_digest_of_a_quiet_day_says_so(tmp_path, high, promised, kept):
     store, members = FrameStore(str(tmp_path)), {"symbol": ["BTC"], "trend": ["uptrend"]}
     forecasts = pd.DataFrame({**members, "signal": [False], "probability": [0.3]})
     store.write("daily_predictions", "2023-06-11", forecasts)
@@ -115,7 +121,7 @@ def test_the_digest_of_a_quiet_day_says_so(tmp_path, high, kept):
         {"symbol": "BTC", "precision": 0.1, "precision_low": 0.1, "precision_high": 0.1},
         {"symbol": "all", **review},
     ]
-    rows = pd.DataFrame(reviews).assign(trend="all", promised_precision=0.72)
+    rows = pd.DataFrame(reviews).assign(trend="all", promised_precision=promised)
     store.write("realised_performance", "2023-06-11", rows)
     (told,) = daily_digest(store, date(2023, 6, 11), 10)
     assert told.key == "digest:2023-06-11"
