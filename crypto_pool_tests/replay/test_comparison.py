@@ -166,7 +166,7 @@ def test_the_command_tells_skill_from_noise(
         done = pool.run(
             "compare", "--candidate", name, "--from", "2023-02-01", "--to", "2023-07-11",
             "--symbols", "BTC,ETH", "--provider", "directory", "--algorithms", beside,
-            "--retrain-every-days", "80", "--json",
+            "--retrain-every-days", "200", "--json",
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert "with it, days" in done.stderr
