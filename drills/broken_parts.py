@@ -17,6 +17,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from crypto_pool.adapters.mlflow.artifact import CALIBRATION_FILE
 from crypto_pool_tests.stages import run_stages
 from drills._pool import DrillPool, figures_of, shortened
 
@@ -109,7 +110,7 @@ def _truncated_champion(data: Path) -> Iterator[None]:
     name, aliases = next(iter(registry.versions.aliases().items()))
     folder = local_path(registry.versions.get(name, aliases["champion"]).location)
     assert folder is not None
-    with _truncated(next((folder / "artifacts").glob("estimator.*"))):
+    with _truncated(folder / "artifacts" / CALIBRATION_FILE):  # a baseline has no estimator
         yield
 
 
@@ -165,7 +166,7 @@ FAULTS = {
         Fault(
             "truncated_model",
             ("predict",),
-            ("is not what was logged (SHA-256 differs)", "estimator."),
+            ("is not what was logged (SHA-256 differs)", CALIBRATION_FILE),
             _truncated_champion,
         ),
         Fault("mlflow_gone", ("predict",), ("mlflow.db is gone", "backup"), _registry_gone),
