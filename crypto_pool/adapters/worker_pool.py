@@ -22,6 +22,7 @@ KILLED = (
     "its worker process was killed twice, as the system does when memory runs out: "
     "lower CRYPTO_POOL_WORKERS, or give the machine more memory"
 )
+PARENT_SEEN_SECONDS = 1.0
 _UNPREPARED: list[str] = []
 _BEGINNING: list[threading.Thread] = []
 Task = TypeVar("Task")
@@ -177,14 +178,19 @@ def _begin_worker(prepare: Callable[[], None] | None, extensions: Extensions) ->
 def _end_with_parent() -> None:
     """End this worker when the process that feeds it is gone, however it went.
 
-    A worker that outlives a killed parent would go on writing beside the next run.
+    A worker that outlives a killed parent would go on writing beside the next run. One that has
+    ended is there until it is asked how, and whoever reads its output first waits for this worker.
     """
     import psutil
 
     parent = psutil.Process(os.getppid())
 
     def wait() -> None:
-        parent.wait()
+        with suppress(psutil.NoSuchProcess):
+            while parent.status() != psutil.STATUS_ZOMBIE:
+                with suppress(psutil.TimeoutExpired):
+                    parent.wait(PARENT_SEEN_SECONDS)
+                    break
         os._exit(1)
 
     threading.Thread(target=wait, name="end-with-parent", daemon=True).start()

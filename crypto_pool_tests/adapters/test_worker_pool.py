@@ -113,7 +113,7 @@ def test_pool_without_workers_is_refused() -> None:
         WorkerPool(0)
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path):
+def test_workers_end_when_their_parent_is_killed_before_anybody_asks_how_it_ended(tmp_path):
     code = (
         "import sys, os, time\n"
         "from crypto_pool.adapters.worker_pool import WorkerPool\n"
@@ -127,8 +127,8 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
     assert len(workers) == 2
     parent.kill()
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS / 4)
     parent.wait()
-    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
     assert not alive
 
 
