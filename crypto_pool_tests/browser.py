@@ -47,3 +47,8 @@ def faults_of_access(page: Page) -> list[str]:
         if fault["impact"] in COUNTED
         for node in fault["nodes"]
     ]
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing but the tables' own boxes has to be moved sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))

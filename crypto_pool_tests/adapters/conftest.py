@@ -28,6 +28,8 @@ from crypto_pool.domain.candidates import CANDIDATES, ClassBalance
 from crypto_pool.domain.fitting import TrainedCandidate
 from crypto_pool.domain.request_plans import RequestPlan
 from crypto_pool.domain.served_model import ServedModel
+from crypto_pool.sandbox.server import serving
+from crypto_pool_tests.adapters.alpha_vantage_desk import Desk
 from crypto_pool_tests.adapters.loopback_exchange import LAST
 from crypto_pool_tests.adapters.pool_folders import decision, folders_in, registry_of
 from crypto_pool_tests.adapters.spent_requests import Clock
@@ -220,3 +222,10 @@ def sandbox() -> ExchangeSandbox:
 def url(sandbox: ExchangeSandbox) -> Iterator[str]:
     with serve_exchange(sandbox) as address:
         yield address
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    with serving(made.server) as made.url:
+        yield made
